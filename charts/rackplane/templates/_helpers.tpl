@@ -1,0 +1,65 @@
+{{- define "rackplane.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Names get suffixes: 53 characters leave room for them. */}}
+{{- define "rackplane.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- else if contains (include "rackplane.name" .) .Release.Name }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "rackplane.name" .) | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "rackplane.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "rackplane.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "rackplane.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "rackplane.selectorLabels" . }}
+app.kubernetes.io/part-of: rackplane
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "rackplane.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "rackplane.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* The user name under which the API server sees the operator. */}}
+{{- define "rackplane.username" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "rackplane.serviceAccountName" . }}
+{{- end }}
+
+{{- define "rackplane.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end }}
+
+{{/* Where the cluster serves both, v1; without a cluster (helm template) what its version would serve. */}}
+{{- define "rackplane.mutatingPolicyVersion" -}}
+{{- $served := .Capabilities.APIVersions -}}
+{{- if .Values.admission.apiVersion -}}
+{{ .Values.admission.apiVersion }}
+{{- else if $served.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+admissionregistration.k8s.io/v1
+{{- else if $served.Has "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy" -}}
+admissionregistration.k8s.io/v1beta1
+{{- else if semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}
+admissionregistration.k8s.io/v1
+{{- else -}}
+admissionregistration.k8s.io/v1beta1
+{{- end -}}
+{{- end }}
