@@ -1,0 +1,288 @@
+"""What the engine is told and what it answers: plain, frozen values.
+
+Watts, GPUs, percentages and weights are integers.  Nothing here computes: a wrong value is reported by
+:func:`rackplane.engine.facility.compile_facility` as a :class:`Problem`, so building these never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+NVLINK = "nvlink"
+"""Name of the innermost fabric level: one NVSwitch fabric.  The facility's own levels lie above it."""
+
+
+class EngineError(Exception):
+    """Root of everything the engine raises."""
+
+
+class BookingError(EngineError):
+    """A booking that would hold a GPU, or a key, twice."""
+
+
+class InvariantViolation(EngineError):
+    """The incremental state differs from a recomputation: a bug of ours, never bad input."""
+
+
+class Role(StrEnum):
+    """How a feed takes part: Active feeds share the load; the first live Standby takes all if no Active is live."""
+
+    ACTIVE = "Active"
+    STANDBY = "Standby"
+
+
+class Medium(StrEnum):
+    """What carries the heat away."""
+
+    LIQUID = "Liquid"
+    AIR = "Air"
+
+
+class NvlinkScope(StrEnum):
+    """Where a node type's NVLink domain ends: in the node, at a label, at an NVLinkDomain object, or nowhere."""
+
+    NODE = "Node"
+    LABEL = "Label"
+    OBJECT = "Object"
+    NONE = "None"
+
+
+class Cause(StrEnum):
+    """Why a part of the facility cannot take a request."""
+
+    NODES = "nodes"
+    POWER = "power"
+    BUDGET = "budget"
+    LIQUID = "liquid"
+    AIR = "air"
+    PROFILE = "profile"
+
+
+class RefusalKind(StrEnum):
+    """UNPLACEABLE is proved; NOT_FOUND means only that the search ended without an answer."""
+
+    UNPLACEABLE = "Unplaceable"
+    NOT_FOUND = "NotFound"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerCap:
+    """A power profile of a node type: what a whole node may draw (W), and the speed that is left (percent)."""
+
+    name: str
+    node_watts: int
+    relative_performance_percent: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NodeType:
+    """A kind of node.  ``idle_watts`` is drawn by every powered node; ``peak_percent`` relates peak to cap."""
+
+    name: str
+    resource: str
+    gpus_per_node: int
+    idle_watts: int
+    max_watts: int
+    typical_utilization_percent: int = 100
+    peak_percent: int = 100
+    liquid_heat_percent: int = 0
+    nvlink_scope: NvlinkScope = NvlinkScope.NONE
+    caps: tuple[PowerCap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One edge upwards in the power graph.  ``limit_watts`` bounds what a rack draws over it (None: no own bound)."""
+
+    power: str
+    weight: int = 1
+    role: Role = Role.ACTIVE
+    limit_watts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RackSpec:
+    """A rack.  ``limit_watts`` bounds its peak draw; ``schedulable`` is False while it drains or is maintained."""
+
+    name: str
+    node_type: str
+    overhead_watts: int
+    limit_watts: int
+    feeds: tuple[Feed, ...]
+    liquid: str | None = None
+    air: str | None = None
+    schedulable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """Redundant modules of a power element; ``online`` None means all installed ones."""
+
+    installed: int
+    needed: int
+    module_watts: int
+    online: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSpec:
+    """An element of the power path.  Ratings bound its output; no parents makes it a source."""
+
+    name: str
+    rated_watts: int
+    continuous_percent: int = 100
+    peak_limit_watts: int | None = None
+    base_load_watts: int = 0
+    efficiency_basis_points: int = 10_000
+    parents: tuple[Feed, ...] = ()
+    feed_tag: str | None = None
+    survivable: bool = False
+    modules: Modules | None = None
+    online: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingUnit:
+    """One unit of a zone.  Without feeds its own supply is not modelled; with feeds it needs one that is live."""
+
+    name: str
+    capacity_watts: int
+    draw_watts: int = 0
+    feeds: tuple[Feed, ...] = ()
+    online: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingSpec:
+    """A cooling loop.  ``derating_percent`` is what the supply temperature leaves of each unit's capacity."""
+
+    name: str
+    medium: Medium
+    units: tuple[CoolingUnit, ...]
+    needed_units: int = 1
+    derating_percent: int = 100
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSpec:
+    """A power budget in force now; the topmost of its targets are summed, nominal watts."""
+
+    name: str
+    powers: tuple[str, ...]
+    feed_tags: tuple[str, ...]
+    limit_watts: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A node.  ``domain`` is its NVLink domain; ``fabric`` its (level, name) pairs above it, innermost first."""
+
+    name: str
+    rack: str | None
+    domain: str | None = None
+    fabric: tuple[tuple[str, str], ...] = ()
+    healthy: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSpec:
+    """Policy of one NVLink domain: ``spare_nodes`` idle healthy nodes are held back from placement."""
+
+    name: str
+    schedulable: bool = True
+    spare_nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FacilitySpec:
+    """The whole facility as configured.  ``levels`` are innermost first; "nvlink" is implied below them."""
+
+    node_types: tuple[NodeType, ...] = ()
+    racks: tuple[RackSpec, ...] = ()
+    powers: tuple[PowerSpec, ...] = ()
+    coolings: tuple[CoolingSpec, ...] = ()
+    budgets: tuple[BudgetSpec, ...] = ()
+    domains: tuple[DomainSpec, ...] = ()
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A configuration error: the object (kind, name), its field, what is wrong and what to do, in plain words."""
+
+    kind: str
+    name: str
+    field: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A gang to place.
+
+    ``capacity`` bounds the slots per node by all that the engine does not know (taints, selectors, CPU, memory):
+    None is no further bound, a node that is absent from it takes none.  ``required`` and ``preferred`` name a
+    level ("nvlink" or one of the facility's); each run of ``segment_slots`` consecutive slots shares one NVLink
+    domain, the last run may be short.
+    """
+
+    slots: int
+    gpus_per_slot: int
+    resource: str
+    required: str | None = None
+    preferred: str | None = None
+    segment_slots: int | None = None
+    power_profile: str = "MaxP"
+    strict: bool = False
+    capacity: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A run of slots in one domain and one rack; a node appears once per slot.
+
+    ``domain`` is "" where the node type has no NVLink domain beyond the node.
+    """
+
+    domain: str
+    rack: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """An offer: the node of every slot, and the increments over idle that booking it reserves, in watts."""
+
+    slots: tuple[str, ...]
+    groups: tuple[Group, ...]
+    gpus_per_slot: int
+    power_profile: str
+    nominal_watts: int
+    peak_watts: int
+    liquid_watts: int
+    air_watts: int
+    relative_performance_percent: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCount:
+    """How many domains of one level were examined, and how many failed first on which cause."""
+
+    level: str
+    domains: int
+    failing: Mapping[Cause, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a request cannot be placed now.  ``message`` and ``relief`` are one plain sentence each."""
+
+    kind: RefusalKind
+    cause: Cause
+    counts: tuple[LevelCount, ...]
+    message: str
+    relief: str

@@ -1,0 +1,441 @@
+"""What is running where, and the load of every limit: incremental, with exact undo and a full check.
+
+Draws of racks are exact integers.  Loads ``L[c, b]`` are float64, updated by differences and recomputed every
+``RECOMPUTE_EVERY`` changes; their error stays far below ``TOLERANCE_WATTS``, and a limit counts as exceeded only
+beyond that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine import draw
+from rackplane.engine.draw import Watts
+from rackplane.engine.facility import Facility, LimitRow
+from rackplane.engine.inventory import Inventory, build_inventory
+from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
+
+TOLERANCE_WATTS = 0.01
+RECOMPUTE_EVERY = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a booking reserves over idle: nominal and peak watts, and nominal heat by medium."""
+
+    nominal_watts: int = 0
+    peak_watts: int = 0
+    liquid_watts: int = 0
+    air_watts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that is exceeded now: by contingency and row, with the load and the limit in watts."""
+
+    contingency: str
+    row: LimitRow
+    load_watts: float
+    limit_watts: float
+
+
+class _Booking:
+    __slots__ = ("held", "nodes", "placement")
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.held: dict[int, str] = dict(enumerate(placement.slots))
+        self.nodes: dict[str, int] = {}
+        for node in placement.slots:
+            self.nodes[node] = self.nodes.get(node, 0) + 1
+
+
+class State:
+    """Nodes, bookings and loads of one facility.  Not thread-safe; every mutator is O(entries of the racks touched)."""
+
+    def __init__(self, facility: Facility, nodes: Sequence[NodeSpec] = ()) -> None:
+        self.facility = facility
+        racks = len(facility.racks)
+        self.nominal = np.array([max(0, r.overhead_watts) for r in facility.racks], dtype=np.int64)
+        """P_r nominal, exact."""
+        self.peak = self.nominal.copy()
+        """P_r peak, exact."""
+        assert len(self.nominal) == racks
+        self._specs: dict[str, NodeSpec] = {}
+        self._bookings: dict[str, _Booking] = {}
+        self._keys_on: dict[str, dict[str, None]] = {}
+        self._unmanaged: dict[str, int] = {}
+        self._draws: dict[str, tuple[int, Watts]] = {}
+        self._inventory: Inventory | None = None
+        self._free: NDArray[np.int64] | None = None
+        self._journal: list[Callable[[], None]] | None = None
+        self._updates = 0
+        self.loads = self._exact_loads()
+        """L[c, b] in watts."""
+        for node in nodes:
+            self.set_node(node)
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    def set_node(self, node: NodeSpec) -> None:
+        """Add a node, or replace what is known of it.  A node without a known rack draws nothing and takes nothing."""
+        old = self._specs.get(node.name)
+        if old == node:
+            return
+        self._record((lambda: self.set_node(old)) if old else (lambda: self.remove_node(node.name)))
+        self._specs[node.name] = node
+        if old is None or (old.rack, old.domain, old.fabric) != (node.rack, node.domain, node.fabric):
+            self._inventory = None
+        self._free = None if self._inventory is None else self._free
+        self._refresh(node.name)
+
+    def remove_node(self, name: str) -> None:
+        """Forget a node; unknown names are ignored.  Bookings keep their slots on it: it may come back."""
+        old = self._specs.pop(name, None)
+        if old is None:
+            return
+        self._record(lambda: self.set_node(old))
+        self._inventory = None
+        self._free = None
+        self._refresh(name)
+
+    def set_unmanaged(self, node: str, gpus: int) -> None:
+        """Say how many of the node's GPUs are used by what is not ours: not free, and counted at ``max_watts``."""
+        old = self._unmanaged.get(node, 0)
+        if old == gpus:
+            return
+        self._record(lambda: self.set_unmanaged(node, old))
+        if gpus > 0:
+            self._unmanaged[node] = gpus
+        else:
+            self._unmanaged.pop(node, None)
+        self._refresh(node)
+
+    def node(self, name: str) -> NodeSpec | None:
+        """The node as last set."""
+        return self._specs.get(name)
+
+    def nodes(self) -> Iterable[NodeSpec]:
+        """All known nodes."""
+        return self._specs.values()
+
+    def unmanaged_gpus(self, name: str) -> int:
+        """GPUs of the node that are used by what is not ours."""
+        return self._unmanaged.get(name, 0)
+
+    def node_type(self, name: str) -> NodeType | None:
+        """The type of a known node in a known rack with a valid profile."""
+        spec = self._specs.get(name)
+        if spec is None or spec.rack is None:
+            return None
+        rack = self.facility.rack_index.get(spec.rack)
+        return None if rack is None else self.facility.rack_types[rack]
+
+    def booked_gpus(self, name: str) -> int:
+        """GPUs of the node that gangs hold."""
+        return sum(
+            self._bookings[key].nodes[name] * self._bookings[key].placement.gpus_per_slot
+            for key in self._keys_on.get(name, ())
+        )
+
+    def free_gpus(self, name: str) -> int:
+        """GPUs that neither gangs nor others use; 0 for a node of no known type."""
+        node_type = self.node_type(name)
+        if node_type is None:
+            return 0
+        return max(0, node_type.gpus_per_node - self.booked_gpus(name) - self.unmanaged_gpus(name))
+
+    def cap_watts(self, name: str) -> int | None:
+        """The cap of the gangs on the node, or None if there is none: a node has one power profile."""
+        node_type = self.node_type(name)
+        if node_type is None:
+            return None
+        for key in self._keys_on.get(name, ()):
+            if self._bookings[key].placement.gpus_per_slot > 0:
+                cap = draw.find_cap(node_type, self._bookings[key].placement.power_profile)
+                return node_type.max_watts if cap is None else cap.node_watts
+        return None
+
+    # -- bookings ------------------------------------------------------------------------------------------------
+
+    def book(self, key: str, placement: Placement, *, force: bool = False) -> None:
+        """Hold a placement's GPUs and watts under ``key``.
+
+        ``force`` records what is already committed whatever the state says, for rebuilding after a restart; what
+        is then too much shows in :meth:`violations` and :meth:`overbooked`.  Otherwise a GPU held twice, or a node
+        under two power profiles, raises BookingError and changes nothing.  A key may be booked once.
+        """
+        if key in self._bookings:
+            raise BookingError(f"{key} is already booked")
+        booking = _Booking(placement)
+        if not force:
+            self._check_booking(key, booking)
+        self._record(lambda: self.release(key))
+        self._bookings[key] = booking
+        for node in booking.nodes:
+            self._keys_on.setdefault(node, {})[key] = None
+            self._refresh(node)
+
+    def release(self, key: str, slots: Iterable[int] | None = None) -> None:
+        """Give up all of a booking, or these slots of it.  Unknown keys and slots are ignored."""
+        booking = self._bookings.get(key)
+        if booking is None:
+            return
+        gone = [
+            s for s in (list(booking.held) if slots is None else dict.fromkeys(slots)) if s in booking.held
+        ]
+        before = (dict(booking.held), dict(booking.nodes))
+        if not gone and booking.held:
+            return
+        order = list(self._bookings)
+        touched: dict[str, None] = {}
+        for slot in gone:
+            node = booking.held.pop(slot)
+            touched[node] = None
+            booking.nodes[node] -= 1
+            if not booking.nodes[node]:
+                del booking.nodes[node]
+                del self._keys_on[node][key]
+                if not self._keys_on[node]:
+                    del self._keys_on[node]
+        if not booking.held:
+            del self._bookings[key]
+        self._record(lambda: self._restore(key, booking, before=before, order=order))
+        for node in touched:
+            self._refresh(node)
+
+    def _restore(
+        self,
+        key: str,
+        booking: _Booking,
+        *,
+        before: tuple[dict[int, str], dict[str, int]],
+        order: Sequence[str],
+    ) -> None:
+        booking.held, booking.nodes = dict(before[0]), dict(before[1])
+        self._bookings[key] = booking
+        self._bookings = {k: self._bookings[k] for k in order}
+        for node in booking.nodes:
+            self._keys_on.setdefault(node, {})[key] = None
+            self._refresh(node)
+
+    def booking(self, key: str) -> Placement | None:
+        """The placement as it was booked, whatever of it has been released since."""
+        found = self._bookings.get(key)
+        return None if found is None else found.placement
+
+    def held(self, key: str) -> Mapping[int, str]:
+        """Slot -> node of what the key still holds."""
+        found = self._bookings.get(key)
+        return {} if found is None else dict(found.held)
+
+    def keys(self) -> Iterable[str]:
+        """All keys that hold something, in booking order."""
+        return self._bookings.keys()
+
+    def reserved(self, key: str) -> Reserved:
+        """What the key's held slots add over idle now, by the present profiles; nodes that are gone add nothing."""
+        found = self._bookings.get(key)
+        return Reserved() if found is None else self.increments(found.nodes, found.placement)
+
+    def increments(self, nodes: Mapping[str, int], placement: Placement) -> Reserved:
+        """What ``nodes`` (node -> slots) add over idle under the placement's profile and slot size."""
+        return self.increments_of(nodes, placement.gpus_per_slot, placement.power_profile)
+
+    def increments_of(self, nodes: Mapping[str, int], gpus_per_slot: int, profile: str) -> Reserved:
+        """As :meth:`increments`, for a placement not yet made."""
+        nominal = peak = liquid = 0
+        for node, count in nodes.items():
+            node_type = self.node_type(node)
+            if node_type is None:
+                continue
+            watts = draw.gang_increment(node_type, profile, count * gpus_per_slot)
+            nominal += watts.nominal
+            peak += watts.peak
+            liquid += draw.liquid_share(node_type, watts.nominal)
+        return Reserved(nominal, peak, liquid, nominal - liquid)
+
+    def overbooked(self) -> list[str]:
+        """Nodes on which gangs and others together use more GPUs than there are."""
+        result = []
+        for name in dict.fromkeys([*self._keys_on, *self._unmanaged]):
+            node_type = self.node_type(name)
+            if node_type and self.booked_gpus(name) + self.unmanaged_gpus(name) > node_type.gpus_per_node:
+                result.append(name)
+        return result
+
+    def _check_booking(self, key: str, booking: _Booking) -> None:
+        gpus = booking.placement.gpus_per_slot
+        for node, count in booking.nodes.items():
+            node_type = self.node_type(node)
+            if node_type is None:
+                raise BookingError(f"{key}: node {node} is not known, or its rack or hardware profile is not")
+            if count * gpus > self.free_gpus(node):
+                raise BookingError(
+                    f"{key}: needs {count * gpus} GPUs on node {node}, where {self.free_gpus(node)} are free"
+                )
+            cap = draw.find_cap(node_type, booking.placement.power_profile)
+            if cap is None:
+                raise BookingError(
+                    f"{key}: node {node} has no power profile {booking.placement.power_profile}"
+                )
+            other = self.cap_watts(node)
+            if gpus and other is not None and other != cap.node_watts:
+                raise BookingError(
+                    f"{key}: node {node} is already capped at {other} W, not {cap.node_watts} W"
+                )
+
+    # -- loads ---------------------------------------------------------------------------------------------------
+
+    def violations(self) -> list[Violation]:
+        """Every limit that is exceeded now, in row order."""
+        over = np.flatnonzero((self.loads > self.facility.limits + TOLERANCE_WATTS).ravel())
+        result = []
+        for cell in over:
+            contingency, row = self.facility.describe(int(cell))
+            load, limit = float(self.loads.flat[cell]), float(self.facility.limits.flat[cell])
+            result.append(Violation(contingency, row, load, limit))
+        return result
+
+    @contextmanager
+    def simulation(self) -> Iterator[State]:
+        """Try changes: on exit everything is as on entry, to the last bit.  Simulations nest."""
+        outer, updates, loads = self._journal, self._updates, self.loads.copy()
+        inventory, free = self._inventory, None if self._free is None else self._free.copy()
+        specs = dict(self._specs)
+        journal: list[Callable[[], None]] = []
+        self._journal = journal
+        try:
+            yield self
+        finally:
+            self._journal = None
+            for undo in reversed(journal):
+                undo()
+            self._journal = outer
+            self._updates, self.loads = updates, loads
+            self._specs = specs
+            self._inventory, self._free = inventory, free
+
+    def _record(self, undo: Callable[[], None]) -> None:
+        if self._journal is not None:
+            self._journal.append(undo)
+
+    def _refresh(self, name: str) -> None:
+        """Bring the node's draw, its rack's P_r and the loads up to date."""
+        if self._free is not None and self._inventory is not None:
+            i = self._inventory.index.get(name)
+            if i is not None:
+                self._free[i] = self.free_gpus(name)
+        old = self._draws.pop(name, None)
+        new = self._node_draw(name)
+        if new is not None:
+            self._draws[name] = new
+        if old is not None and new is not None and old[0] == new[0]:
+            self._add(new[0], new[1] - old[1])
+            return
+        if old is not None:
+            self._add(old[0], Watts() - old[1])
+        if new is not None:
+            self._add(new[0], new[1])
+
+    def _node_draw(self, name: str) -> tuple[int, Watts] | None:
+        node_type = self.node_type(name)
+        spec = self._specs.get(name)
+        if node_type is None or spec is None or spec.rack is None:
+            return None
+        watts = Watts(node_type.idle_watts, node_type.idle_watts)
+        for key in self._keys_on.get(name, ()):
+            booking = self._bookings[key]
+            gpus = booking.nodes[name] * booking.placement.gpus_per_slot
+            watts += draw.gang_increment(node_type, booking.placement.power_profile, gpus)
+        watts += draw.unmanaged_increment(node_type, self._unmanaged.get(name, 0))
+        return self.facility.rack_index[spec.rack], watts
+
+    def _add(self, rack: int, delta: Watts) -> None:
+        if not delta.nominal and not delta.peak:
+            return
+        self.nominal[rack] += delta.nominal
+        self.peak[rack] += delta.peak
+        f, entries = self.facility, self.facility.entries(rack)
+        self.loads.flat[f.cells[entries]] += f.coefficients[entries] * np.where(
+            f.peak[entries], delta.peak, delta.nominal
+        )
+        self._updates += 1
+        if self._updates >= RECOMPUTE_EVERY:
+            self._updates = 0
+            self.loads = self._exact_loads()
+
+    def _exact_loads(self) -> NDArray[np.float64]:
+        f = self.facility
+        loads = f.constant.ravel().copy()
+        counts = np.diff(f.starts)
+        drawn = np.where(f.peak, np.repeat(self.peak, counts), np.repeat(self.nominal, counts))
+        np.add.at(loads, f.cells, f.coefficients * drawn)
+        return loads.reshape(f.limits.shape)
+
+    # -- views for placement and reports ---------------------------------------------------------------------------
+
+    @property
+    def inventory(self) -> Inventory:
+        """The nodes in order, with dense ids; valid until a node comes, goes or moves."""
+        if self._inventory is None:
+            self._inventory = build_inventory(self.facility, self._specs.values())
+            self._free = None
+        return self._inventory
+
+    @property
+    def free(self) -> NDArray[np.int64]:
+        """Free GPUs per node, in the inventory's order.  Do not write to it."""
+        inventory = self.inventory
+        if self._free is None:
+            self._free = np.array([self.free_gpus(name) for name in inventory.names], dtype=np.int64)
+        return self._free
+
+    def headroom(self, rack: int) -> float:
+        """Watts the rack may still add: min over c, b with A > 0 of (limit - L) / A; negative if one is exceeded."""
+        f, entries = self.facility, self.facility.entries(rack)
+        cells = f.cells[entries]
+        if not len(cells):
+            return 0.0
+        slack = (f.limits.flat[cells] - self.loads.flat[cells]) / f.coefficients[entries]
+        return float(slack.min())
+
+    def validate(self) -> None:
+        """Recompute everything from nodes, bookings and unmanaged use; InvariantViolation names what differs."""
+        keys_on: dict[str, set[str]] = {}
+        for key, booking in self._bookings.items():
+            counts: dict[str, int] = {}
+            for slot, node in booking.held.items():
+                if booking.placement.slots[slot] != node:
+                    raise InvariantViolation(f"{key}: slot {slot} is held on {node}, not where it was booked")
+                counts[node] = counts.get(node, 0) + 1
+                keys_on.setdefault(node, set()).add(key)
+            if counts != booking.nodes or not counts:
+                raise InvariantViolation(
+                    f"{key}: counts per node {booking.nodes} differ from its slots {counts}"
+                )
+        if keys_on != {node: set(keys) for node, keys in self._keys_on.items()}:
+            raise InvariantViolation("the index of bookings by node differs from the bookings")
+        fresh = State.__new__(State)
+        fresh.__dict__.update(self.__dict__)
+        fresh.nominal = np.array([max(0, r.overhead_watts) for r in self.facility.racks], dtype=np.int64)
+        fresh.peak = fresh.nominal.copy()
+        for name in self._specs:
+            drawn = self._node_draw(name)
+            if drawn is not None:
+                fresh.nominal[drawn[0]] += drawn[1].nominal
+                fresh.peak[drawn[0]] += drawn[1].peak
+        if not (np.array_equal(fresh.nominal, self.nominal) and np.array_equal(fresh.peak, self.peak)):
+            raise InvariantViolation("the draw of a rack differs from the sum of its nodes")
+        if not np.allclose(fresh._exact_loads(), self.loads, rtol=0, atol=TOLERANCE_WATTS):
+            raise InvariantViolation("a load differs from its recomputation by more than the tolerance")
+        if self._free is not None and self._inventory is not None:
+            if set(self._inventory.names) != set(self._specs):
+                raise InvariantViolation("the inventory lists other nodes than are known")
+            if [self.free_gpus(n) for n in self._inventory.names] != self._free.tolist():
+                raise InvariantViolation("free GPUs differ from the bookings")
