@@ -1,0 +1,258 @@
+"""Gang: one job's request, and Rackplane's decision about it."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from rackplane.api.base import (
+    AGE,
+    MAX_SLOTS,
+    REASON,
+    ApiModel,
+    Column,
+    Count,
+    ExtendedResource,
+    Integer,
+    Kilowatts,
+    KindInfo,
+    LevelName,
+    Line,
+    ObjectName,
+    Priority,
+    ProfileName,
+    Resource,
+    Rule,
+    Scope,
+    Seconds,
+    Text,
+    Timestamp,
+    Watts,
+)
+from rackplane.api.common import Status
+from rackplane.api.hardware_profile import MAX_PROFILE
+
+Slots = Annotated[Integer, Field(ge=1, le=MAX_SLOTS)]
+
+
+class Disruption(StrEnum):
+    """What may be done to a running gang. Protected: nothing. Checkpointable: stop it after a checkpoint.
+    Sheddable: stop it at once when power or cooling is lost."""
+
+    PROTECTED = "Protected"
+    CHECKPOINTABLE = "Checkpointable"
+    SHEDDABLE = "Sheddable"
+
+
+class GangPhase(StrEnum):
+    """Where a gang stands."""
+
+    PENDING = "Pending"
+    ADMITTED = "Admitted"
+    RUNNING = "Running"
+    FINISHED = "Finished"
+    FAILED = "Failed"
+    HELD = "Held"
+
+
+class WorkloadReference(ApiModel):
+    """The object the gang stands for."""
+
+    api_version: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="Its apiVersion: batch/v1."
+    )
+    kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Its kind: Job.")
+    name: ObjectName = Field(description="Its name, in the gang's namespace.")
+    uid: Annotated[str, Field(max_length=64)] = Field(
+        description="Its uid, so that a new object of the same name is another gang. Empty for a group of bare pods."
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="self == oldSelf",
+            message="the workload of a gang cannot change",
+            remedy="Delete the gang; Rackplane makes a new one for the new workload",
+            check=None,
+        ),
+    )
+
+
+class GangTopology(ApiModel):
+    """How close together the slots must or should be."""
+
+    required: LevelName | None = Field(
+        default=None,
+        description="All slots in one domain of this level, or the gang waits: nvlink, leaf, spine.",
+    )
+    preferred: LevelName | None = Field(
+        default=None,
+        description="All slots in one domain of this level if one is free; may stand beside required.",
+    )
+    segment_slots: Slots | None = Field(
+        default=None,
+        description="Cut the slots into runs of this length, each inside one NVLink domain, whatever the level of "
+        "the whole.",
+    )
+
+
+class GangPower(ApiModel):
+    """What the gang's nodes run at."""
+
+    profile: ProfileName = Field(
+        default=MAX_PROFILE, description="Power profile: MaxP, MaxQ, MaxLPS or your own."
+    )
+    strict: bool = Field(
+        default=False,
+        strict=True,
+        description="Wait for that profile; otherwise the next lower one that fits is taken.",
+    )
+
+
+class GangSpec(ApiModel):
+    """What the job asks for. Rackplane writes it from the workload's labels and annotations."""
+
+    queue: ObjectName = Field(description="Queue the gang waits in.")
+    workload: WorkloadReference = Field(description="The object the gang stands for; it cannot change.")
+    slots: Slots = Field(
+        description="Pods that run at the same time: min(parallelism, completions) of a Job. All start or none."
+    )
+    min_slots: Slots | None = Field(
+        default=None, description="The fewest slots it can run with. Absent: all of them."
+    )
+    gpus_per_slot: Annotated[Integer, Field(ge=0, le=1024)] = Field(description="GPUs that one pod asks for.")
+    resource_name: ExtendedResource = Field(
+        default="nvidia.com/gpu", description="Extended resource that gpusPerSlot counts."
+    )
+    priority: Priority = Field(default=0, description="Higher goes first in its queue.")
+    topology: GangTopology = Field(
+        default_factory=GangTopology, description="How close together the slots must or should be."
+    )
+    power: GangPower = Field(default_factory=GangPower, description="What the gang's nodes run at.")
+    expected_duration_seconds: Seconds | None = Field(
+        default=None,
+        description="How long the user expects it to run, for planning; nothing is stopped by it.",
+    )
+    disruption: Disruption = Field(
+        default=Disruption.CHECKPOINTABLE,
+        description="What may be done to it. Protected: nothing. Checkpointable: stop it after a checkpoint. "
+        "Sheddable: stop it at once when power or cooling is lost.",
+    )
+    flex_tier: Annotated[Integer, Field(ge=0, le=3)] = Field(
+        default=0,
+        description="Slowdown it accepts in a grid event: tiers 0 to 3 are 0, 10, 25 and 50 percent.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.minSlots) || self.minSlots <= self.slots",
+            message="minSlots is above slots",
+            remedy="Set minSlots to at most slots",
+            check=lambda spec: spec.min_slots is None or spec.min_slots <= spec.slots,
+            field="minSlots",
+        ),
+        Rule(
+            cel="!has(self.topology) || !has(self.topology.segmentSlots) || self.topology.segmentSlots <= self.slots",
+            message="a segment is larger than the gang",
+            remedy="Set topology.segmentSlots to at most slots",
+            check=lambda spec: (
+                spec.topology.segment_slots is None or spec.topology.segment_slots <= spec.slots
+            ),
+            field="topology.segmentSlots",
+        ),
+    )
+
+
+class GangDecision(ApiModel):
+    """The commit: who decided, and when."""
+
+    id: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        description="Identity of the decision; every write that follows from it names it."
+    )
+    term: Annotated[Integer, Field(ge=0)] = Field(
+        description="Term of the leader that decided. A later leader reverts what an earlier one commits too late."
+    )
+    time: Timestamp = Field(description="When it was decided.")
+
+
+class AssignmentGroup(ApiModel):
+    """Slots in one rack of one NVLink domain."""
+
+    nvlink_domain: Line = Field(description="NVLink domain of the nodes.")
+    rack: ObjectName = Field(description="Rack of the nodes.")
+    nodes: tuple[ObjectName, ...] = Field(
+        max_length=MAX_SLOTS,
+        description="Node of each slot in order, a node once for every slot it holds. Over all groups in order these "
+        "are slots 0, 1, 2 and so on.",
+    )
+
+
+class GangHeat(ApiModel):
+    """Heat the gang adds."""
+
+    liquid_watts: Watts = Field(description="Into the liquid loops.")
+    air_watts: Watts = Field(description="Into the air.")
+
+
+class GangStatus(Status):
+    """The decision and what became of it."""
+
+    phase: GangPhase | None = Field(
+        default=None,
+        description="Pending waits; Admitted has its nodes and starts; Running has all its pods; Finished and Failed "
+        "are over; Held may not start.",
+    )
+    decision: GangDecision | None = Field(
+        default=None, description="The decision that the assignment comes from."
+    )
+    assignment: tuple[AssignmentGroup, ...] = Field(
+        default=(), max_length=MAX_SLOTS, description="Where each slot goes."
+    )
+    released_slots: (
+        Annotated[str, Field(max_length=1_048_576, pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")]
+        | None
+    ) = Field(default=None, description="Slots that are over and hold nothing any more, as ranges: 3,5-7.")
+    power_profile: ProfileName | None = Field(default=None, description="Power profile it was admitted with.")
+    reserved_nominal_watts: Watts | None = Field(
+        default=None, description="Nominal watts it adds to its racks."
+    )
+    reserved_peak_watts: Watts | None = Field(default=None, description="Peak watts it adds to its racks.")
+    heat: GangHeat | None = Field(default=None, description="Heat it adds, by medium.")
+    position: Count | None = Field(default=None, description="Place in its queue, 1 is next.")
+    message: Text | None = Field(
+        default=None, description="Where it stands, in a sentence: why it waits, what would help."
+    )
+    domains: Line | None = Field(default=None, description="NVLink domains it is in, for the table.")
+    reserved_kilowatts: Kilowatts | None = Field(
+        default=None, description="reservedNominalWatts in kW, for the table."
+    )
+    submitted_at: Timestamp | None = Field(default=None, description="When it began to wait.")
+    started_at: Timestamp | None = Field(default=None, description="When all its pods ran.")
+    finished_at: Timestamp | None = Field(default=None, description="When it was over.")
+
+
+class Gang(Resource):
+    """Gang is one job's request for slots that start together, and Rackplane's decision about it."""
+
+    info = KindInfo(
+        kind="Gang",
+        plural="gangs",
+        short_names=("gg",),
+        scope=Scope.NAMESPACED,
+        columns=(
+            Column("Queue", ".spec.queue", description="Queue it waits in"),
+            Column("Phase", ".status.phase", description="Where it stands"),
+            Column("Position", ".status.position", "integer", "Place in its queue"),
+            Column("Slots", ".spec.slots", "integer", "Pods that start together"),
+            Column("GPUs/slot", ".spec.gpusPerSlot", "integer", "GPUs of one pod"),
+            Column("Domains", ".status.domains", description="NVLink domains it is in"),
+            Column("kW", ".status.reservedKilowatts", description="Nominal kilowatts it adds"),
+            Column("Profile", ".status.powerProfile", description="Power profile", wide=True),
+            Column("Workload", ".spec.workload.name", description="The job", wide=True),
+            REASON,
+            Column("Message", ".status.message", description="Where it stands, in words", wide=True),
+            AGE,
+        ),
+    )
+
+    spec: GangSpec = Field(description="What the job asks for.")
+    status: GangStatus = Field(default_factory=GangStatus, description="Written by Rackplane.")

@@ -1,0 +1,384 @@
+"""Names of the labels and annotations that users, Rackplane and the nodes write, and how a user's are read."""
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from rackplane.api.base import LEVEL_PATTERN, MAX_SLOTS, PROFILE_PATTERN
+from rackplane.api.base import GROUP as GROUP
+from rackplane.api.common import NVLINK_LEVEL
+from rackplane.api.gang import Disruption
+from rackplane.api.hardware_profile import MAX_PROFILE
+from rackplane.api.problems import FieldProblem as FieldProblem
+from rackplane.api.problems import show
+
+T = TypeVar("T")
+
+# --- what a user writes ----------------------------------------------------------------------------
+
+#: Label on a Job or a bare pod: the queue it waits in. Everything without it is not ours.
+QUEUE_LABEL: Final = f"{GROUP}/queue"
+#: Label on bare pods: those with the same value in one namespace are one gang.
+GANG_LABEL: Final = f"{GROUP}/gang"
+
+REQUIRED_TOPOLOGY: Final = f"{GROUP}/required-topology"
+PREFERRED_TOPOLOGY: Final = f"{GROUP}/preferred-topology"
+SEGMENT_SIZE: Final = f"{GROUP}/segment-size"
+POWER_PROFILE: Final = f"{GROUP}/power-profile"
+POWER_STRICT: Final = f"{GROUP}/power-strict"
+EXPECTED_DURATION: Final = f"{GROUP}/expected-duration"
+DISRUPTION: Final = f"{GROUP}/disruption"
+FLEX_TIER: Final = f"{GROUP}/flex-tier"
+#: How many bare pods make the gang named by GANG_LABEL.
+GANG_SIZE: Final = f"{GROUP}/gang-size"
+
+USER_ANNOTATIONS: Final = (
+    REQUIRED_TOPOLOGY,
+    PREFERRED_TOPOLOGY,
+    SEGMENT_SIZE,
+    POWER_PROFILE,
+    POWER_STRICT,
+    EXPECTED_DURATION,
+    DISRUPTION,
+    FLEX_TIER,
+    GANG_SIZE,
+)
+
+_KUEUE: Final = "kueue.x-k8s.io"
+KUEUE_REQUIRED_TOPOLOGY: Final = f"{_KUEUE}/podset-required-topology"
+KUEUE_PREFERRED_TOPOLOGY: Final = f"{_KUEUE}/podset-preferred-topology"
+KUEUE_SLICE_SIZE: Final = f"{_KUEUE}/podset-slice-size"
+KUEUE_SLICE_REQUIRED_TOPOLOGY: Final = f"{_KUEUE}/podset-slice-required-topology"
+
+#: Kueue names a level by its node label; these labels are known to mean one of ours. Configuration adds to it.
+LEVEL_BY_NODE_LABEL: Final[Mapping[str, str]] = {
+    "nvidia.com/gpu.clique": NVLINK_LEVEL,
+    "accelerator.topograph.run/domain": NVLINK_LEVEL,
+    "fabric.topograph.run/tier-0": "leaf",
+    "fabric.topograph.run/tier-1": "spine",
+    "fabric.topograph.run/tier-2": "core",
+    "network.topology.nvidia.com/accelerator": NVLINK_LEVEL,
+    "network.topology.nvidia.com/leaf": "leaf",
+    "network.topology.nvidia.com/spine": "spine",
+    "network.topology.nvidia.com/core": "core",
+    "topology.k8s.aws/ultraserver-id": NVLINK_LEVEL,
+    "topology.k8s.aws/network-node-layer-3": "leaf",
+    "topology.k8s.aws/network-node-layer-2": "spine",
+    "topology.k8s.aws/network-node-layer-1": "core",
+    "cloud.google.com/gce-topology-subblock": "leaf",
+    "cloud.google.com/gce-topology-block": "spine",
+    "ds.coreweave.com/nvlink.domain": NVLINK_LEVEL,
+    "backend.coreweave.cloud/leafgroup": "leaf",
+    "backend.coreweave.cloud/superpod": "spine",
+    # The example of Kueue's own documentation: one rack is one NVLink domain in NVL72.
+    "cloud.provider.com/topology-rack": NVLINK_LEVEL,
+    "cloud.provider.com/topology-block": "leaf",
+}
+
+# --- what Rackplane writes -------------------------------------------------------------------------
+
+#: Scheduling gate on every pod that waits for its slot; only the operator takes it off.
+PLACEMENT_GATE: Final = f"{GROUP}/placement"
+#: Taint on managed nodes (effect NoSchedule): without our toleration nothing lands there.
+MANAGED_TAINT: Final = f"{GROUP}/managed"
+#: Annotation on a pod: the slot of its gang that it holds.
+SLOT_ANNOTATION: Final = f"{GROUP}/slot"
+#: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.
+SUSPENDED_BY: Final = f"{GROUP}/suspended-by"
+SUSPENDED_BY_US: Final = "rackplane"
+
+# --- what the nodes carry --------------------------------------------------------------------------
+
+HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
+#: `ClusterUUID.CliqueID`: nodes with the same value share one NVSwitch fabric.
+CLIQUE_LABEL: Final = "nvidia.com/gpu.clique"
+#: On pods of an Indexed Job, both as label and as annotation.
+COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+
+
+@dataclass(frozen=True, slots=True)
+class UserRequest:
+    """What a user asked for in annotations. None: not asked for."""
+
+    required_topology: str | None = None
+    preferred_topology: str | None = None
+    segment_slots: int | None = None
+    power_profile: str = MAX_PROFILE
+    power_strict: bool = False
+    expected_duration_seconds: int | None = None
+    disruption: Disruption = Disruption.CHECKPOINTABLE
+    flex_tier: int = 0
+    gang_size: int | None = None
+
+
+_BUILT_IN_PROFILES: Final = (MAX_PROFILE, "MaxQ", "MaxLPS")
+_LONGEST_DURATION_SECONDS: Final = 10 * 365 * 86_400
+_UNIT_SECONDS: Final = {
+    "ns": Decimal("1e-9"),
+    "us": Decimal("1e-6"),
+    "µs": Decimal("1e-6"),
+    "μs": Decimal("1e-6"),  # the other mu: Go takes both
+    "ms": Decimal("1e-3"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+}
+_DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_LONGEST_TEXT: Final = 253
+
+
+class _Unreadable(Exception):
+    """A value that does not parse: `what` is wrong and the `remedy`, as in FieldProblem."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+
+def parse_duration(text: str) -> int:
+    """Whole seconds, rounded up, of a duration as Go writes it: `90m`, `2h30m`, `3600s`, `1.5h`.
+
+    Raises ValueError with a sentence for people for anything else, for less than a nanosecond and for more
+    than ten years.
+    """
+    try:
+        return _duration(text)
+    except _Unreadable as unreadable:
+        raise ValueError(f"{unreadable.what}. {unreadable.remedy}") from None
+
+
+def parse_request(
+    annotations: object,
+    *,
+    levels: Collection[str] | None = None,
+    level_by_node_label: Mapping[str, str] = LEVEL_BY_NODE_LABEL,
+) -> tuple[UserRequest, list[FieldProblem]]:
+    """Reads what a user asked for in a workload's annotations. Never raises.
+
+    With `levels` (the configured ones, innermost first, without nvlink) a level that nobody configured is a
+    problem; without, only its spelling is checked. A field with a problem keeps its default, so a workload
+    with problems must not be placed: what it asked for is not known.
+
+    Kueue's annotations are synonyms. Saying the same thing twice is fine, saying two things is a problem.
+    An annotation under our prefix that is one slip away from a known one is a problem too: left unread, it
+    would drop a constraint that the user counts on.
+    """
+    reader = _Reader(annotations, levels=levels, level_by_node_label=level_by_node_label)
+    request = UserRequest(
+        required_topology=reader.level(REQUIRED_TOPOLOGY, KUEUE_REQUIRED_TOPOLOGY),
+        preferred_topology=reader.level(PREFERRED_TOPOLOGY, KUEUE_PREFERRED_TOPOLOGY),
+        segment_slots=reader.integer(SEGMENT_SIZE, KUEUE_SLICE_SIZE, lowest=1, highest=MAX_SLOTS),
+        power_profile=reader.profile(POWER_PROFILE) or MAX_PROFILE,
+        power_strict=reader.flag(POWER_STRICT) or False,
+        expected_duration_seconds=reader.duration(EXPECTED_DURATION),
+        disruption=reader.disruption(DISRUPTION) or Disruption.CHECKPOINTABLE,
+        flex_tier=reader.integer(FLEX_TIER, lowest=0, highest=3) or 0,
+        gang_size=reader.integer(GANG_SIZE, lowest=1, highest=MAX_SLOTS),
+    )
+    reader.check_segment_level()
+    reader.check_segment_fits(request)
+    reader.check_spelling()
+    return request, reader.problems
+
+
+def _where(key: str) -> str:
+    return f"metadata.annotations[{key}]"
+
+
+class _Reader:
+    """Reads annotations one by one and collects what is wrong with them."""
+
+    def __init__(
+        self, annotations: object, *, levels: Collection[str] | None, level_by_node_label: Mapping[str, str]
+    ) -> None:
+        self.problems: list[FieldProblem] = []
+        self._levels = None if levels is None else (NVLINK_LEVEL, *(n for n in levels if n != NVLINK_LEVEL))
+        self._level_by_node_label = level_by_node_label
+        if annotations is None:
+            annotations = {}
+        if not isinstance(annotations, Mapping):
+            what = f"is {show(annotations)}, not a map of text to text"
+            self.problems.append(FieldProblem("metadata.annotations", what, "Write key: value pairs."))
+            annotations = {}
+        self._annotations: Mapping[object, object] = annotations
+
+    # Each reader returns None both for "not there" and for "there, but unreadable" (then with a problem).
+
+    def level(self, key: str, synonym: str) -> str | None:
+        found = [
+            (k, level) for k, text in self._texts(key, synonym) if (level := self._read(k, self._level, text))
+        ]
+        return self._agreed(found)
+
+    def integer(self, *keys: str, lowest: int, highest: int) -> int | None:
+        def read(text: str) -> int:
+            return _integer(text, lowest=lowest, highest=highest)
+
+        found = [(k, n) for k, text in self._texts(*keys) if (n := self._read(k, read, text)) is not None]
+        return self._agreed(found)
+
+    def profile(self, key: str) -> str | None:
+        return self._agreed([(k, p) for k, text in self._texts(key) if (p := self._read(k, _profile, text))])
+
+    def flag(self, key: str) -> bool | None:
+        return self._agreed(
+            [(k, f) for k, text in self._texts(key) if (f := self._read(k, _flag, text)) is not None]
+        )
+
+    def duration(self, key: str) -> int | None:
+        return self._agreed([(k, d) for k, text in self._texts(key) if (d := self._read(k, _duration, text))])
+
+    def disruption(self, key: str) -> Disruption | None:
+        return self._agreed(
+            [(k, d) for k, text in self._texts(key) if (d := self._read(k, _disruption, text))]
+        )
+
+    def check_segment_level(self) -> None:
+        """Kueue lets a slice ask for any level; our segments lie in one NVLink domain."""
+        for key, text in self._texts(KUEUE_SLICE_REQUIRED_TOPOLOGY):
+            level = self._read(key, self._level, text)
+            if level not in (None, NVLINK_LEVEL):
+                self._report(
+                    key,
+                    f'asks for segments inside one "{level}", but a segment always lies inside one NVLink domain',
+                    f"Remove it, or write {CLIQUE_LABEL}.",
+                )
+
+    def check_segment_fits(self, request: UserRequest) -> None:
+        segment, size = request.segment_slots, request.gang_size
+        if segment is not None and size is not None and segment > size:
+            self._report(
+                SEGMENT_SIZE,
+                f"is {segment}, more than the gang of {size}",
+                f"Write a number from 1 to {size}.",
+            )
+
+    def check_spelling(self) -> None:
+        """A slip in a key would silently drop what the user asked for."""
+        for key in self._annotations:
+            if not isinstance(key, str) or not key.startswith(f"{GROUP}/") or key in _KNOWN_KEYS:
+                continue
+            close = difflib.get_close_matches(key[:_LONGEST_TEXT], USER_ANNOTATIONS, n=1, cutoff=0.88)
+            if close:
+                self._report(key, "is not an annotation that Rackplane knows", f"Did you mean {close[0]}?")
+
+    def _texts(self, *keys: str) -> Iterator[tuple[str, str]]:
+        for key in keys:
+            value = self._annotations.get(key)
+            if value is None:
+                continue
+            if isinstance(value, str):
+                yield key, value.strip()
+            else:
+                self._report(key, f"is {show(value)}, not text", "Put the value in quotes.")
+
+    def _read(self, key: str, parse: Callable[[str], T], text: str) -> T | None:
+        try:
+            return parse(text)
+        except _Unreadable as unreadable:
+            self._report(key, unreadable.what, unreadable.remedy)
+            return None
+
+    def _agreed(self, found: list[tuple[str, T]]) -> T | None:
+        if not found:
+            return None
+        key, value = found[0]
+        for other_key, other in found[1:]:
+            if other != value:
+                self._report(
+                    other_key,
+                    f"says {show(str(other))} but {key} says {show(str(value))}",
+                    "Keep one of them.",
+                )
+        return value
+
+    def _report(self, key: str, what: str, remedy: str) -> None:
+        self.problems.append(FieldProblem(_where(key), what, remedy))
+
+    def _level(self, text: str) -> str:
+        known = self._levels
+        level = self._level_by_node_label.get(text, text)
+        choices = (
+            f"Write one of {', '.join(known)}."
+            if known
+            else "Write nvlink, leaf, spine or another configured level."
+        )
+        if "/" in level:
+            raise _Unreadable(f"is {show(text)}, a node label that stands for no configured level", choices)
+        if len(level) > 63 or not re.match(LEVEL_PATTERN, level):
+            raise _Unreadable(f"is {show(text)}, which is not the name of a level", choices)
+        if known is not None and level not in known:
+            raise _Unreadable(f"is {show(text)}, a level that is not configured", choices)
+        return level
+
+
+def _integer(text: str, *, lowest: int, highest: int) -> int:
+    remedy = f'Write a whole number from {lowest} to {highest} in quotes: "{max(lowest, 1)}".'
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise _Unreadable(f"is {show(text)}, not a whole number", remedy)
+    number = int(text)
+    if not lowest <= number <= highest:
+        raise _Unreadable(f"is {number}, not between {lowest} and {highest}", remedy)
+    return number
+
+
+def _profile(text: str) -> str:
+    for name in _BUILT_IN_PROFILES:
+        if text.lower() == name.lower():
+            return name
+    if len(text) > 63 or not re.match(PROFILE_PATTERN, text):
+        remedy = "Write MaxP, MaxQ, MaxLPS or a name from the powerProfiles of the HardwareProfile."
+        raise _Unreadable(f"is {show(text)}, which is not the name of a power profile", remedy)
+    return text
+
+
+def _flag(text: str) -> bool:
+    match text.lower():
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise _Unreadable(
+                f"is {show(text)}, neither true nor false", 'Write "true" or "false", in quotes.'
+            )
+
+
+def _disruption(text: str) -> Disruption:
+    for value in Disruption:
+        if text.lower() == value.lower():
+            return value
+    raise _Unreadable(
+        f"is {show(text)}, which is none of the three", f"Write one of {', '.join(Disruption)}."
+    )
+
+
+def _duration(text: str) -> int:
+    remedy = "Write hours, minutes and seconds: 90m, 2h30m, 3600s."
+    if text.startswith("-"):
+        raise _Unreadable(f"is {show(text)}, a negative duration", remedy)
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        raise _Unreadable(
+            f"is {show(text)}, a duration without a unit", f"Write {text}s if you mean seconds."
+        )
+    if re.fullmatch(r"[0-9]{1,6}d", text):
+        raise _Unreadable(
+            f"is {show(text)}, but a duration has no unit for days", f"Write {int(text[:-1]) * 24}h."
+        )
+    if len(text) > _LONGEST_TEXT or not re.fullmatch(rf"(?:{_DURATION_PART.pattern})+", text):
+        raise _Unreadable(f"is {show(text)}, which is not a duration", remedy)
+    exact = sum((Decimal(n) * _UNIT_SECONDS[unit] for n, unit in _DURATION_PART.findall(text)), Decimal(0))
+    if exact <= 0:
+        raise _Unreadable(f"is {show(text)}, no time at all", remedy)
+    if exact > _LONGEST_DURATION_SECONDS:
+        raise _Unreadable(f"is {show(text)}, more than ten years", remedy)
+    return int(-(-exact // 1))
+
+
+_KNOWN_KEYS: Final = frozenset(
+    (*USER_ANNOTATIONS, QUEUE_LABEL, GANG_LABEL, SLOT_ANNOTATION, SUSPENDED_BY, PLACEMENT_GATE, MANAGED_TAINT)
+)
