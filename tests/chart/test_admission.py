@@ -1,0 +1,281 @@
+"""The chart's admission rule and its guard, on a real API server: CEL is only proved where it runs.
+
+Skipped without RACKPLANE_TEST_KUBECONFIG. The policies are confined to a namespace of this test, so that the
+cluster can serve others meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.helm import NAMESPACE, Manifest, render, run
+
+KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
+OUR_GATE = {"name": "rackplane.dev/placement"}
+FOREIGN_GATE = {"name": "example.com/quota"}
+OUR_TOLERATION = {"key": "rackplane.dev/managed", "operator": "Exists", "effect": "NoSchedule"}
+LABELLED = {"rackplane.dev/queue": "research"}
+REMOVE_GATE = {"spec": {"schedulingGates": [{"$patch": "delete", **OUR_GATE}]}}
+
+pytestmark = [
+    pytest.mark.real_cluster,
+    pytest.mark.skipif(not KUBECONFIG, reason="needs a real API server: set RACKPLANE_TEST_KUBECONFIG"),
+]
+
+
+class Cluster:
+    """kubectl in the test's namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.operator = f"system:serviceaccount:{NAMESPACE}:{namespace}"
+
+    def kubectl(self, *arguments: str, stdin: Manifest | None = None) -> tuple[int, str]:
+        """Exit code, and standard output or, if it failed, standard error."""
+        text = json.dumps(stdin) if stdin is not None else None
+        result = run("kubectl", "--kubeconfig", KUBECONFIG, "-n", self.namespace, *arguments, stdin=text)
+        return result.returncode, result.stderr if result.returncode else result.stdout
+
+    def admit(self, manifest: Manifest) -> Manifest:
+        """The object as the API server would store it; nothing is stored."""
+        code, text = self.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest)
+        assert code == 0, text
+        admitted: Manifest = json.loads(text)
+        return admitted
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    name = f"rackplane-admission-{uuid.uuid4().hex[:8]}"
+    policies = [
+        manifest
+        for manifest in render(
+            {
+                "fullnameOverride": name,
+                "admission": {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
+                    "guard": {"exemptUsers": ["release-manager"], "exemptGroups": ["sre"]},
+                },
+            }
+        )
+        if "AdmissionPolicy" in manifest["kind"]
+    ]
+    bundle = {"apiVersion": "v1", "kind": "List", "items": policies}
+    it = Cluster(name)
+    assert it.kubectl("create", "namespace", name)[0] == 0
+    try:
+        code, text = it.kubectl("apply", "-f", "-", stdin=bundle)
+        assert code == 0, text
+        _wait_until_in_force(it)
+        yield it
+    finally:
+        it.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=bundle)
+        it.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _wait_until_in_force(cluster: Cluster) -> None:
+    """The API server takes up new policies a moment after they are stored; nothing reports when it has."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        gated = cluster.admit(_pod(labels=LABELLED))["spec"].get("schedulingGates")
+        suspended = cluster.admit(_job(labels=LABELLED))["spec"]["suspend"]
+        refused, _ = cluster.kubectl(
+            "create", "--dry-run=server", "-f", "-", stdin=_pod(spec={"tolerations": [OUR_TOLERATION]})
+        )
+        if gated and suspended and refused:
+            return
+    pytest.fail("the policies did not come into force within 30 s")
+
+
+def _pod(
+    *, name: str = "pod", labels: dict[str, str] | None = None, spec: dict[str, Any] | None = None
+) -> Manifest:
+    containers = [{"name": "worker", "image": "busybox:1.37"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {"containers": containers, **(spec or {})},
+    }
+
+
+def _job(
+    *,
+    labels: dict[str, str] | None = None,
+    spec: dict[str, Any] | None = None,
+    template: dict[str, Any] | None = None,
+    pod_spec: dict[str, Any] | None = None,
+) -> Manifest:
+    containers = [{"name": "worker", "image": "busybox:1.37"}]
+    pod = {"restartPolicy": "Never", "containers": containers, **(pod_spec or {})}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "job", "labels": labels or {}},
+        "spec": {"template": {**(template or {}), "spec": pod}, **(spec or {})},
+    }
+
+
+def _ours(mapping: dict[str, str] | None) -> dict[str, str]:
+    return {key: value for key, value in (mapping or {}).items() if key.startswith("rackplane.dev/")}
+
+
+SUSPENDED_BY_US = {"rackplane.dev/suspended-by": "rackplane"}
+
+
+@pytest.mark.parametrize(
+    ("job", "suspended", "annotations", "gates"),
+    [
+        pytest.param(_job(labels=LABELLED), True, SUSPENDED_BY_US, [OUR_GATE], id="plain"),
+        pytest.param(
+            _job(labels=LABELLED, spec={"suspend": False}),
+            True,
+            SUSPENDED_BY_US,
+            [OUR_GATE],
+            id="not-suspended",
+        ),
+        pytest.param(
+            _job(labels=LABELLED, spec={"suspend": True}), True, {}, [OUR_GATE], id="suspended-by-user"
+        ),
+        pytest.param(
+            _job(labels=LABELLED, pod_spec={"schedulingGates": [OUR_GATE]}),
+            True,
+            SUSPENDED_BY_US,
+            [OUR_GATE],
+            id="gated-already",
+        ),
+        pytest.param(
+            _job(labels=LABELLED, pod_spec={"schedulingGates": [FOREIGN_GATE]}),
+            True,
+            SUSPENDED_BY_US,
+            [FOREIGN_GATE, OUR_GATE],
+            id="foreign-gate-stays",
+        ),
+        pytest.param(
+            _job(labels=LABELLED, template={"metadata": {"labels": {"rackplane.dev/queue": "other"}}}),
+            True,
+            SUSPENDED_BY_US,
+            [OUR_GATE],
+            id="template-follows-the-job",
+        ),
+    ],
+)
+def test_a_labelled_job_queues(
+    cluster: Cluster,
+    job: Manifest,
+    suspended: bool,
+    annotations: dict[str, str],
+    gates: list[dict[str, str]],
+) -> None:
+    admitted = cluster.admit(job)
+    template = admitted["spec"]["template"]
+    assert admitted["spec"]["suspend"] is suspended
+    assert _ours(admitted["metadata"].get("annotations")) == annotations
+    assert _ours(template["metadata"]["labels"]) == LABELLED
+    assert sorted(template["spec"]["schedulingGates"], key=str) == sorted(gates, key=str)
+
+
+def test_labels_and_annotations_of_the_user_stay(cluster: Cluster) -> None:
+    job = _job(
+        labels={**LABELLED, "app": "train"},
+        template={"metadata": {"labels": {"app": "train"}, "annotations": {"note": "mine"}}},
+    )
+    job["metadata"]["annotations"] = {"rackplane.dev/required-topology": "nvlink"}
+    admitted = cluster.admit(job)
+    template = admitted["spec"]["template"]["metadata"]
+    assert admitted["metadata"]["labels"]["app"] == template["labels"]["app"] == "train"
+    assert template["annotations"] == {"note": "mine"}
+    assert _ours(admitted["metadata"]["annotations"]) == {
+        "rackplane.dev/required-topology": "nvlink",
+        **SUSPENDED_BY_US,
+    }
+
+
+def test_a_job_without_the_label_is_left_alone(cluster: Cluster) -> None:
+    admitted = cluster.admit(_job(labels={"app": "web"}))
+    assert admitted["spec"]["suspend"] is False
+    assert not _ours(admitted["metadata"].get("annotations"))
+    assert "schedulingGates" not in admitted["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "gates"),
+    [
+        pytest.param(_pod(labels=LABELLED), [OUR_GATE], id="plain"),
+        pytest.param(
+            _pod(labels=LABELLED, spec={"schedulingGates": [OUR_GATE]}), [OUR_GATE], id="gated-already"
+        ),
+        pytest.param(
+            _pod(labels=LABELLED, spec={"schedulingGates": [FOREIGN_GATE]}),
+            [FOREIGN_GATE, OUR_GATE],
+            id="foreign-gate-stays",
+        ),
+        pytest.param(_pod(), [], id="no-label"),
+    ],
+)
+def test_a_labelled_pod_is_gated(cluster: Cluster, pod: Manifest, gates: list[dict[str, str]]) -> None:
+    assert cluster.admit(pod)["spec"].get("schedulingGates", []) == gates
+
+
+@pytest.mark.parametrize(
+    ("user", "groups", "allowed"),
+    [
+        pytest.param("", [], False, id="administrator"),
+        pytest.param("system:serviceaccount:default:someone", ["system:masters"], False, id="someone"),
+        pytest.param("release-manager", ["system:masters"], True, id="exempt-user"),
+        pytest.param("carol", ["system:masters", "sre"], True, id="exempt-group"),
+        pytest.param("the operator", ["system:masters"], True, id="operator"),
+    ],
+)
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param(REMOVE_GATE, id="gate"),
+        pytest.param({"spec": {"tolerations": [OUR_TOLERATION]}}, id="toleration"),
+    ],
+)
+def test_only_the_operator_opens_the_gate(
+    cluster: Cluster, gated_pod: str, patch: Manifest, user: str, groups: list[str], allowed: bool
+) -> None:
+    who = cluster.operator if user == "the operator" else user
+    as_user = [f"--as={who}", *(f"--as-group={group}" for group in groups)] if who else []
+    code, text = cluster.kubectl(
+        "patch", "pod", gated_pod, "--dry-run=server", "-p", json.dumps(patch), *as_user
+    )
+    assert (code == 0) is allowed, text
+    if not allowed:
+        assert "only the Rackplane operator may" in text
+
+
+def test_other_changes_to_a_gated_pod_are_everybodys(cluster: Cluster, gated_pod: str) -> None:
+    code, text = cluster.kubectl("label", "pod", gated_pod, "--dry-run=server", "team=a")
+    assert code == 0, text
+
+
+def test_node_agents_may_tolerate_everything(cluster: Cluster) -> None:
+    cluster.admit(_pod(spec={"tolerations": [{"operator": "Exists"}]}))
+
+
+@pytest.fixture
+def gated_pod(cluster: Cluster) -> Iterator[str]:
+    name = f"gated-{uuid.uuid4().hex[:6]}"
+    code, text = cluster.kubectl("create", "-f", "-", stdin=_pod(name=name, labels=LABELLED))
+    assert code == 0, text
+    yield name
+    cluster.kubectl("delete", "pod", name, "--wait=false", "--grace-period=0")
+
+
+def test_type_checking_finds_no_warning(cluster: Cluster) -> None:
+    code, text = cluster.kubectl(
+        "get", "validatingadmissionpolicy", f"{cluster.namespace}-guard", "-o", "yaml"
+    )
+    assert code == 0, text
+    assert not yaml.safe_load(text)["status"].get("typeChecking", {}).get("expressionWarnings")
