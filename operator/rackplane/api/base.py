@@ -139,7 +139,7 @@ def _field_of(model: BaseModel, json_name: str) -> str:
 
 
 def list_map(*keys: str) -> dict[str, Any]:
-    """Schema of a list whose entries are told apart by `keys` (JSON names): server-side apply merges by them."""
+    """Schema of a list whose entries are told apart by `keys` (JSON names), for server-side apply too."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 

@@ -54,7 +54,8 @@ class PowerFeed(ApiModel):
     )
     role: FeedRole = Field(
         default=FeedRole.ACTIVE,
-        description="Active feeds share the load by weight. The first live Standby feed carries all of it when no "
+        description="Active feeds share the load by weight. The first live Standby feed carries all of it "
+        "when no "
         "Active feed is live (static transfer switch, catcher).",
     )
 

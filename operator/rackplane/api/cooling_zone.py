@@ -1,6 +1,7 @@
 """CoolingZone: one cooling loop with its units and what they can take."""
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -53,7 +54,8 @@ class CoolingUnit(ApiModel):
         default=(),
         max_length=8,
         json_schema_extra=list_map("powerDomain"),
-        description="Power domains that feed it; without a live one it cools nothing. None: it needs no power of ours.",
+        description="Power domains that feed it; without a live one it cools nothing. None: it needs no "
+        "power of ours.",
     )
     state: UnitState = Field(default=UnitState.ONLINE, description="Online takes heat; Offline takes none.")
 
@@ -95,7 +97,8 @@ class CoolingZoneSpec(ApiModel):
         description="The units of the loop.",
     )
     needed_units: Annotated[Integer, Field(ge=1, le=64)] = Field(
-        description="Units that carry the heat: N of N+1. Usable are the smallest so many that run; the rest is reserve."
+        description="Units that carry the heat: N of N+1. Usable are the smallest so many that run; the "
+        "rest is reserve."
     )
     supply_celsius: Celsius | None = Field(
         default=None, description="Supply temperature now, in degrees Celsius, for deratingCurve."
@@ -104,7 +107,8 @@ class CoolingZoneSpec(ApiModel):
         default=(),
         max_length=32,
         json_schema_extra=list_map("supplyCelsius"),
-        description="Capacity by supply temperature: a straight line between points, the coldest point below all of "
+        description="Capacity by supply temperature: a straight line between points, the coldest point "
+        "below all of "
         "them, nothing above the hottest. Empty: full capacity at any temperature.",
     )
     ride_through_seconds: Annotated[Integer, Field(ge=0, le=86_400)] | None = Field(
@@ -114,7 +118,8 @@ class CoolingZoneSpec(ApiModel):
         default=(),
         max_length=8,
         json_schema_extra=unique(),
-        description="Cooling zones that take this zone's heat in turn: the facility water behind a row's CDUs. "
+        description="Cooling zones that take this zone's heat in turn: the facility water behind a row's "
+        "CDUs. "
         "With several, the heat is split evenly.",
     )
 
@@ -146,7 +151,7 @@ class CoolingZoneSpec(ApiModel):
         now = self.supply_celsius
         if now <= points[0][0]:
             return points[0][1]
-        for (cold, before), (warm, after) in zip(points, points[1:], strict=False):
+        for (cold, before), (warm, after) in pairwise(points):
             if now <= warm:
                 return (before * (warm - now) + after * (now - cold)) // (warm - cold)
         return 0

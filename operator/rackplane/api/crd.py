@@ -118,7 +118,7 @@ def check(directory: Path) -> list[str]:
 
 
 def write(directory: Path) -> None:
-    """Writes every file into `directory`, which is made if need be, and removes CRDs of kinds that are gone."""
+    """Writes every file into `directory`, made if need be, and removes the CRDs of kinds that are gone."""
     directory.mkdir(parents=True, exist_ok=True)
     wanted = render()
     for name, text in wanted.items():

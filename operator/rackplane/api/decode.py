@@ -23,8 +23,8 @@ def decode(model: type[M], raw: object) -> M | list[FieldProblem]:
     was, or come from elsewhere. `null` counts as absent, unknown fields are ignored; `apiVersion` and `kind`
     may be missing, as they are in the items of a list.
 
-    A status that does not parse counts as empty: we write it and will write it again. Not so for a Gang, whose
-    status is what its nodes are booked by.
+    A status that does not parse counts as empty: we write it and will write it again. Not so for a Gang,
+    whose status is what its nodes are booked by.
     """
     if not isinstance(raw, Mapping):
         return [FieldProblem(model.info.kind, f"is {show(raw)}, not an object", "Write a Kubernetes object.")]

@@ -64,7 +64,8 @@ class WorkloadReference(ApiModel):
     kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Its kind: Job.")
     name: ObjectName = Field(description="Its name, in the gang's namespace.")
     uid: Annotated[str, Field(max_length=64)] = Field(
-        description="Its uid, so that a new object of the same name is another gang. Empty for a group of bare pods."
+        description="Its uid, so that a new object of the same name is another gang. Empty for a group of "
+        "bare pods."
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -90,7 +91,8 @@ class GangTopology(ApiModel):
     )
     segment_slots: Slots | None = Field(
         default=None,
-        description="Cut the slots into runs of this length, each inside one NVLink domain, whatever the level of "
+        description="Cut the slots into runs of this length, each inside one NVLink domain, whatever the "
+        "level of "
         "the whole.",
     )
 
@@ -114,7 +116,8 @@ class GangSpec(ApiModel):
     queue: ObjectName = Field(description="Queue the gang waits in.")
     workload: WorkloadReference = Field(description="The object the gang stands for; it cannot change.")
     slots: Slots = Field(
-        description="Pods that run at the same time: min(parallelism, completions) of a Job. All start or none."
+        description="Pods that run at the same time: min(parallelism, completions) of a Job. All start or "
+        "none."
     )
     min_slots: Slots | None = Field(
         default=None, description="The fewest slots it can run with. Absent: all of them."
@@ -151,7 +154,8 @@ class GangSpec(ApiModel):
             field="minSlots",
         ),
         Rule(
-            cel="!has(self.topology) || !has(self.topology.segmentSlots) || self.topology.segmentSlots <= self.slots",
+            cel="!has(self.topology) || !has(self.topology.segmentSlots) || self.topology.segmentSlots <= "
+            "self.slots",
             message="a segment is larger than the gang",
             remedy="Set topology.segmentSlots to at most slots",
             check=lambda spec: (
@@ -169,7 +173,8 @@ class GangDecision(ApiModel):
         description="Identity of the decision; every write that follows from it names it."
     )
     term: Annotated[Integer, Field(ge=0)] = Field(
-        description="Term of the leader that decided. A later leader reverts what an earlier one commits too late."
+        description="Term of the leader that decided. A later leader reverts what an earlier one commits "
+        "too late."
     )
     time: Timestamp = Field(description="When it was decided.")
 
@@ -181,7 +186,8 @@ class AssignmentGroup(ApiModel):
     rack: ObjectName = Field(description="Rack of the nodes.")
     nodes: tuple[ObjectName, ...] = Field(
         max_length=MAX_SLOTS,
-        description="Node of each slot in order, a node once for every slot it holds. Over all groups in order these "
+        description="Node of each slot in order, a node once for every slot it holds. Over all groups in "
+        "order these "
         "are slots 0, 1, 2 and so on.",
     )
 
@@ -198,7 +204,8 @@ class GangStatus(Status):
 
     phase: GangPhase | None = Field(
         default=None,
-        description="Pending waits; Admitted has its nodes and starts; Running has all its pods; Finished and Failed "
+        description="Pending waits; Admitted has its nodes and starts; Running has all its pods; Finished "
+        "and Failed "
         "are over; Held may not start.",
     )
     decision: GangDecision | None = Field(

@@ -68,7 +68,8 @@ class FigureSource(ApiModel):
         "rack.overheadWatts is a recommendation for racks of this hardware."
     )
     basis: SourceBasis = Field(
-        description="Vendor: the vendor publishes it. Press: a third party does. Derived: arithmetic on published "
+        description="Vendor: the vendor publishes it. Press: a third party does. Derived: arithmetic on "
+        "published "
         "figures. Estimate: nobody publishes it, replace it by your own measurement."
     )
     text: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
@@ -90,7 +91,8 @@ class HardwareProfileSpec(ApiModel):
     )
     nvlink_scope: NVLinkScope = Field(
         description="What forms one NVLink domain. Node: each node its own. Label: the nodes with the same "
-        "nvidia.com/gpu.clique label. Object: the nodes an NVLinkDomain object names. None: no NVLink between GPUs."
+        "nvidia.com/gpu.clique label. Object: the nodes an NVLinkDomain object names. None: no NVLink "
+        "between GPUs."
     )
     idle_watts: Watts = Field(description="Watts of a powered node with no job on it.")
     max_watts: PositiveWatts = Field(
@@ -111,7 +113,8 @@ class HardwareProfileSpec(ApiModel):
         default=(),
         max_length=16,
         json_schema_extra=list_map("name"),
-        description="Caps that gangs may ask for. MaxP is always there: maxWatts at 100 percent unless listed.",
+        description="Caps that gangs may ask for. MaxP is always there: maxWatts at 100 percent unless "
+        "listed.",
     )
     sources: tuple[FigureSource, ...] = Field(
         default=(),

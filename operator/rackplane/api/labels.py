@@ -1,4 +1,4 @@
-"""Names of the labels and annotations that users, Rackplane and the nodes write, and how a user's are read."""
+"""Names of labels and annotations that users, Rackplane and the nodes write; how a user's are read."""
 
 import difflib
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypeVar
 
-from rackplane.api.base import LEVEL_PATTERN, MAX_SLOTS, PROFILE_PATTERN
 from rackplane.api.base import GROUP as GROUP
+from rackplane.api.base import LEVEL_PATTERN, MAX_SLOTS, PROFILE_PATTERN
 from rackplane.api.common import NVLINK_LEVEL
 from rackplane.api.gang import Disruption
 from rackplane.api.hardware_profile import MAX_PROFILE
@@ -53,7 +53,7 @@ KUEUE_PREFERRED_TOPOLOGY: Final = f"{_KUEUE}/podset-preferred-topology"
 KUEUE_SLICE_SIZE: Final = f"{_KUEUE}/podset-slice-size"
 KUEUE_SLICE_REQUIRED_TOPOLOGY: Final = f"{_KUEUE}/podset-slice-required-topology"
 
-#: Kueue names a level by its node label; these labels are known to mean one of ours. Configuration adds to it.
+#: Kueue names a level by its node label; these are known to mean one of ours. Configuration adds to them.
 LEVEL_BY_NODE_LABEL: Final[Mapping[str, str]] = {
     "nvidia.com/gpu.clique": NVLINK_LEVEL,
     "accelerator.topograph.run/domain": NVLINK_LEVEL,
@@ -244,7 +244,7 @@ class _Reader:
             if level not in (None, NVLINK_LEVEL):
                 self._report(
                     key,
-                    f'asks for segments inside one "{level}", but a segment always lies inside one NVLink domain',
+                    f'asks for segments inside one "{level}", but a segment lies inside one NVLink domain',
                     f"Remove it, or write {CLIQUE_LABEL}.",
                 )
 

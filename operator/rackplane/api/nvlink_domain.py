@@ -32,7 +32,8 @@ class NVLinkDomainSpec(ApiModel):
 
     clique: LabelValue | None = Field(
         default=None,
-        description="Value of the node label nvidia.com/gpu.clique (ClusterUUID.CliqueID): nodes with it are in.",
+        description="Value of the node label nvidia.com/gpu.clique (ClusterUUID.CliqueID): nodes with it "
+        "are in.",
     )
     node_selector: NodeSelector | None = Field(
         default=None, description="Labels: nodes that carry all of them are in."
@@ -46,7 +47,8 @@ class NVLinkDomainSpec(ApiModel):
     fabric_path: tuple[FabricStep, ...] = Field(
         default=(),
         max_length=8,
-        description="Where the domain hangs in the scale-out fabric, innermost first: leaf (scalable unit), spine.",
+        description="Where the domain hangs in the scale-out fabric, innermost first: leaf (scalable unit), "
+        "spine.",
     )
     spare_nodes: Annotated[Integer, Field(ge=0, le=4096)] = Field(
         default=0,
@@ -54,7 +56,8 @@ class NVLinkDomainSpec(ApiModel):
     )
     state: ServiceState = Field(
         default=ServiceState.ACTIVE,
-        description="Active takes new gangs; Draining keeps what runs and takes nothing new; Maintenance is to be "
+        description="Active takes new gangs; Draining keeps what runs and takes nothing new; Maintenance is "
+        "to be "
         "emptied.",
     )
 
@@ -67,7 +70,8 @@ class NVLinkDomainSpec(ApiModel):
             check=_one_selector,
         ),
         Rule(
-            cel="!has(self.fabricPath) || self.fabricPath.all(a, self.fabricPath.exists_one(b, b.level == a.level))",
+            cel="!has(self.fabricPath) || self.fabricPath.all(a, self.fabricPath.exists_one(b, b.level == "
+            "a.level))",
             message="a level stands twice in fabricPath",
             remedy="Name each level once, innermost first",
             check=lambda spec: len({step.level for step in spec.fabric_path}) == len(spec.fabric_path),
@@ -92,8 +96,8 @@ class NVLinkDomainStatus(Status):
 
 
 class NVLinkDomain(Resource):
-    """NVLinkDomain is the set of nodes of one NVSwitch fabric. It is not the same thing as a rack: NVL72 has one
-    a rack, NVL36x2 one over two racks; for 8-GPU nodes no object is needed (nvlinkScope: Node)."""
+    """NVLinkDomain is the set of nodes of one NVSwitch fabric. It is not the same thing as a rack: NVL72 has
+    one a rack, NVL36x2 one over two racks; for 8-GPU nodes no object is needed (nvlinkScope: Node)."""
 
     info = KindInfo(
         kind="NVLinkDomain",

@@ -161,7 +161,8 @@ class PowerBudgetSpec(ApiModel):
     )
     applies_to: BudgetScope = Field(
         default=BudgetScope.NORMAL,
-        description="Normal: with everything in service. Always: also after the loss of any one survivable element.",
+        description="Normal: with everything in service. Always: also after the loss of any one survivable "
+        "element.",
     )
     best_effort: bool = Field(
         default=False,

@@ -84,7 +84,7 @@ class ModuleRedundancy(ApiModel):
 
 
 class EmergencyRating(ApiModel):
-    """What the element stands for a short time; used only where policy allows and the load can be shed in time."""
+    """What the element stands for a short time; used only where policy allows and load can be shed."""
 
     percent: Annotated[Integer, Field(ge=100, le=300)] = Field(description="Load in percent of ratedWatts.")
     seconds: Annotated[Integer, Field(ge=1, le=86_400)] = Field(description="How long it stands that load.")
@@ -122,7 +122,8 @@ class PowerDomainSpec(ApiModel):
     survivable: bool = Field(
         default=False,
         strict=True,
-        description="The facility is designed to survive the loss of this element: no admission may depend on it.",
+        description="The facility is designed to survive the loss of this element: no admission may depend "
+        "on it.",
     )
     redundancy: ModuleRedundancy | None = Field(default=None, description="Modules inside the element.")
     emergency: EmergencyRating | None = Field(default=None, description="Short-time rating.")

@@ -40,7 +40,8 @@ class RackFeed(PowerFeed):
 
     limit_watts: PositiveWatts | None = Field(
         default=None,
-        description="Watts this feed may carry into the rack in every contingency, for example what the power "
+        description="Watts this feed may carry into the rack in every contingency, for example what the "
+        "power "
         "shelves on one side deliver. Absent: the rack's limitWatts.",
     )
 
@@ -64,7 +65,8 @@ class RackSpec(ApiModel):
     location: RackLocation | None = Field(default=None, description="Where the rack stands.")
     profile: ObjectName = Field(description="HardwareProfile of the nodes in the rack.")
     node_selector: NodeSelector = Field(
-        description="Labels of the nodes in this rack; a node must carry all of them, and only one rack may claim it."
+        description="Labels of the nodes in this rack; a node must carry all of them, and only one rack may "
+        "claim it."
     )
     overhead_watts: Watts = Field(
         default=0,
@@ -78,12 +80,14 @@ class RackSpec(ApiModel):
         min_length=1,
         max_length=8,
         json_schema_extra=list_map("powerDomain"),
-        description="Power domains that feed the rack; the load is split by weight over the live Active ones.",
+        description="Power domains that feed the rack; the load is split by weight over the live Active "
+        "ones.",
     )
     cooling: RackCooling | None = Field(default=None, description="Cooling zones that take the rack's heat.")
     state: ServiceState = Field(
         default=ServiceState.ACTIVE,
-        description="Active takes new gangs; Draining keeps what runs and takes nothing new; Maintenance is to be "
+        description="Active takes new gangs; Draining keeps what runs and takes nothing new; Maintenance is "
+        "to be "
         "emptied.",
     )
 
@@ -121,7 +125,8 @@ class RackStatus(Status):
     )
     headroom_watts: SignedWatts | None = Field(
         default=None,
-        description="Watts that could still be added, the least over every contingency and element above the rack. "
+        description="Watts that could still be added, the least over every contingency and element above "
+        "the rack. "
         "Below zero: over a limit.",
     )
     limit_kilowatts: Kilowatts | None = Field(
