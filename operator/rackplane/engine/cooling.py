@@ -23,7 +23,10 @@ def usable_watts(zone: CoolingSpec, live: Collection[str]) -> float:
 
 
 def heat_path(zone: str, zones: Mapping[str, CoolingSpec]) -> list[str]:
-    """The zone and every zone above it, each once: all of the heat passes through all of them.  Safe on cycles."""
+    """The zone and every zone above it, each once: all of the heat passes through all of them.
+
+    Safe on cycles.
+    """
     seen: dict[str, None] = {}
     stack = [zone]
     while stack:

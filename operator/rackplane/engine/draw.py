@@ -55,7 +55,10 @@ def share(node_type: NodeType, full: Watts, gpus: int) -> Watts:
 
 
 def gang_increment(node_type: NodeType, profile: str, gpus: int) -> Watts:
-    """What a gang adds to one node.  An unknown profile counts at ``max_watts``: never at less than it may draw."""
+    """What a gang adds to one node.
+
+    An unknown profile counts at ``max_watts``: never at less than it may draw.
+    """
     cap = find_cap(node_type, profile)
     return share(node_type, full_increment(node_type, cap.node_watts if cap else node_type.max_watts), gpus)
 

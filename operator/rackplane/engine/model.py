@@ -94,7 +94,10 @@ class NodeType:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One edge upwards in the power graph.  ``limit_watts`` bounds what a rack draws over it (None: no own bound)."""
+    """One edge upwards in the power graph.
+
+    ``limit_watts`` bounds what a rack draws over it (None: no own bound).
+    """
 
     power: str
     weight: int = 1

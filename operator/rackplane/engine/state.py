@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine import draw
+from rackplane.engine import draw, reports
 from rackplane.engine.draw import Watts
 from rackplane.engine.facility import Facility, LimitRow
 from rackplane.engine.inventory import Inventory, build_inventory
@@ -56,16 +56,17 @@ class _Booking:
 
 
 class State:
-    """Nodes, bookings and loads of one facility.  Not thread-safe; every mutator is O(entries of the racks touched)."""
+    """Nodes, bookings and loads of one facility.
+
+    Not thread-safe; every mutator is O(entries of the racks touched).
+    """
 
     def __init__(self, facility: Facility, nodes: Sequence[NodeSpec] = ()) -> None:
         self.facility = facility
-        racks = len(facility.racks)
         self.nominal = np.array([max(0, r.overhead_watts) for r in facility.racks], dtype=np.int64)
         """P_r nominal, exact."""
         self.peak = self.nominal.copy()
         """P_r peak, exact."""
-        assert len(self.nominal) == racks
         self._specs: dict[str, NodeSpec] = {}
         self._bookings: dict[str, _Booking] = {}
         self._keys_on: dict[str, dict[str, None]] = {}
@@ -80,10 +81,13 @@ class State:
         for node in nodes:
             self.set_node(node)
 
-    # -- nodes ---------------------------------------------------------------------------------------------------
+    # -- nodes -------------------------------------------------------------------------------------
 
     def set_node(self, node: NodeSpec) -> None:
-        """Add a node, or replace what is known of it.  A node without a known rack draws nothing and takes nothing."""
+        """Add a node, or replace what is known of it.
+
+        A node without a known rack draws nothing and takes nothing.
+        """
         old = self._specs.get(node.name)
         if old == node:
             return
@@ -161,7 +165,7 @@ class State:
                 return node_type.max_watts if cap is None else cap.node_watts
         return None
 
-    # -- bookings ------------------------------------------------------------------------------------------------
+    # -- bookings ----------------------------------------------------------------------------------
 
     def book(self, key: str, placement: Placement, *, force: bool = False) -> None:
         """Hold a placement's GPUs and watts under ``key``.
@@ -290,7 +294,7 @@ class State:
                     f"{key}: node {node} is already capped at {other} W, not {cap.node_watts} W"
                 )
 
-    # -- loads ---------------------------------------------------------------------------------------------------
+    # -- loads -------------------------------------------------------------------------------------
 
     def violations(self) -> list[Violation]:
         """Every limit that is exceeded now, in row order."""
@@ -378,7 +382,7 @@ class State:
         np.add.at(loads, f.cells, f.coefficients * drawn)
         return loads.reshape(f.limits.shape)
 
-    # -- views for placement and reports ---------------------------------------------------------------------------
+    # -- views for placement and reports -----------------------------------------------------------
 
     @property
     def inventory(self) -> Inventory:
@@ -404,6 +408,26 @@ class State:
             return 0.0
         slack = (f.limits.flat[cells] - self.loads.flat[cells]) / f.coefficients[entries]
         return float(slack.min())
+
+    def rack_report(self, name: str) -> reports.RackReport | None:
+        """Figures of one rack, or None if it is not known."""
+        return reports.rack_report(self, name)
+
+    def power_report(self, name: str) -> reports.PowerReport | None:
+        """Figures of one power element, or None if it is not known."""
+        return reports.power_report(self, name)
+
+    def cooling_report(self, name: str) -> reports.CoolingReport | None:
+        """Figures of one cooling zone, or None if it is not known."""
+        return reports.cooling_report(self, name)
+
+    def domain_report(self, name: str) -> reports.DomainReport:
+        """Figures of one NVLink domain; all zero if no known node is in it."""
+        return reports.domain_report(self, name)
+
+    def budget_report(self, name: str) -> reports.BudgetReport | None:
+        """Figures of one budget in force, or None if it is not."""
+        return reports.budget_report(self, name)
 
     def validate(self) -> None:
         """Recompute everything from nodes, bookings and unmanaged use; InvariantViolation names what differs."""

@@ -1,0 +1,153 @@
+"""Where a gang goes: levels from the nearest up, the best subtree and set of bins at each, then nodes and slots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rackplane.engine import explanation
+from rackplane.engine.candidates import Attempt, Bin, Candidates, attempts
+from rackplane.engine.draw import find_cap
+from rackplane.engine.model import (
+    NVLINK,
+    Group,
+    NvlinkScope,
+    Placement,
+    Refusal,
+    RefusalKind,
+    Request,
+)
+from rackplane.engine.search import Search, Solution
+from rackplane.engine.state import State
+
+
+def place(state: State, request: Request) -> Placement | Refusal:
+    """The best placement of the gang now, or why there is none.  Books nothing.
+
+    If the power profile that is asked for does not fit and the request is not strict, the next lower ones are
+    tried in turn; the placement says which one is offered.
+    """
+    invalid = explanation.invalid(state, request)
+    if invalid is not None:
+        return invalid
+    first: tuple[Candidates, list[Attempt]] | None = None
+    proved = True
+    for profile in _profiles(state, request):
+        candidates = Candidates(state, request, profile)
+        tries = attempts(candidates, state.facility.levels)
+        solution, certain = _best(candidates, tries)
+        if solution is not None:
+            return _placement(candidates, solution)
+        proved = proved and certain
+        first = first or (candidates, tries)
+    assert first is not None
+    kind = RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND
+    return explanation.refuse(first[0], first[1], kind)
+
+
+def _profiles(state: State, request: Request) -> list[str]:
+    """The profile asked for, then (unless strict) those that are lower, highest first."""
+    if request.strict:
+        return [request.power_profile]
+    lower: dict[str, int] = {}
+    for node_type in state.facility.rack_types:
+        if node_type is None or node_type.resource != request.resource:
+            continue
+        asked = find_cap(node_type, request.power_profile)
+        for cap in node_type.caps:
+            if asked is not None and cap.node_watts < asked.node_watts and cap.name != request.power_profile:
+                lower[cap.name] = max(lower.get(cap.name, 0), cap.node_watts)
+    return [request.power_profile, *sorted(lower, key=lambda name: (-lower[name], name))]
+
+
+def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[Solution | None, bool]:
+    """The best solution of the nearest level that has one; and, if there is none at all, whether that is proved."""
+    proved = True
+    for attempt in tries:
+        searches: list[tuple[int, int, Search]] = []
+        for tree in attempt.subtrees:
+            search = Search(candidates, tree, single=attempt.single)
+            least = search.fewest_bins()
+            if least is not None:
+                searches.append((least, len(searches), search))
+        best: Solution | None = None
+        proved = True
+        for least, _, search in sorted(searches, key=lambda item: item[:2]):
+            if best is not None and least > best.key[0]:
+                break
+            outcome = search.solve()
+            proved = proved and outcome.proved
+            if outcome.solution is not None and (best is None or outcome.solution.key < best.key):
+                best = outcome.solution
+        if best is not None:
+            return best, True
+    return None, proved and (candidates.exact or not _rounding_matters(candidates, tries))
+
+
+def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
+    """Whether watts bind at all: by nodes alone nothing is rounded, so that failure is proved."""
+    last = tries[-1]
+    need = candidates.request.slots
+    if last.single:
+        return any(b.size >= need for tree in last.subtrees for b in tree.bins)
+    return any(sum(b.size for b in tree.bins) >= need for tree in last.subtrees)
+
+
+def _placement(candidates: Candidates, solution: Solution) -> Placement:
+    state, request = candidates.state, candidates.request
+    groups: list[Group] = []
+    counts: dict[str, int] = {}
+    performance = 100
+    for bin_, racks in solution.parts:
+        for rack in sorted(racks):
+            nodes = _nodes(candidates, bin_, rack, racks[rack])
+            names: list[str] = []
+            for i in sorted(nodes):
+                names.extend([candidates.names[i]] * nodes[i])
+                counts[candidates.names[i]] = nodes[i]
+            performance = min(performance, candidates.performance[rack])
+            groups.append(Group(bin_.group, state.facility.racks[rack].name, tuple(names)))
+    watts = state.increments_of(counts, request.gpus_per_slot, candidates.profile)
+    return Placement(
+        slots=tuple(name for group in groups for name in group.nodes),
+        groups=tuple(groups),
+        gpus_per_slot=request.gpus_per_slot,
+        power_profile=candidates.profile,
+        nominal_watts=watts.nominal_watts,
+        peak_watts=watts.peak_watts,
+        liquid_watts=watts.liquid_watts,
+        air_watts=watts.air_watts,
+        relative_performance_percent=performance,
+    )
+
+
+def _nodes(candidates: Candidates, bin_: Bin, rack: int, slots: int) -> Mapping[int, int]:
+    """Node -> slots in one rack of a bin.
+
+    One node that takes all, the fullest such.  Else, where NVLink spans nodes, nodes already in use first (they
+    lose nothing); where it ends in the node, the emptiest first, for fewest nodes.
+    """
+    state = candidates.state
+    cell = next(c for c in bin_.cells if c.rack == rack)
+    room = {int(i): int(candidates.node_slots[i]) for i in cell.nodes}
+    free = {i: int(state.free[i]) for i in room}
+    node_type = state.facility.rack_types[rack]
+    assert node_type is not None
+    in_node = node_type.nvlink_scope not in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
+    result: dict[int, int] = {}
+    left = slots
+    while left:
+        open_nodes = [i for i in room if i not in result]
+        enough = [i for i in open_nodes if room[i] >= left]
+        if enough:
+            result[min(enough, key=lambda i: (free[i], i))] = left
+            break
+        if in_node:
+            best = min(open_nodes, key=lambda i: (-room[i], free[i], i))
+        else:
+            best = min(open_nodes, key=lambda i: (free[i] == node_type.gpus_per_node, free[i], i))
+        result[best] = room[best]
+        left -= room[best]
+    return result
+
+
+__all__ = ["NVLINK", "Placement", "Refusal", "Request", "place"]

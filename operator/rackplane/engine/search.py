@@ -1,0 +1,437 @@
+"""The best set of bins for a gang inside one subtree, checked against all limits together.
+
+One lexicographic objective: fewest bins, fewest racks, no straggler (no part below half an even share), no pristine
+bin opened needlessly, tightest fit (of the free sizes that remain, sorted, the large ones stay large), then name.
+
+All sets of a size are examined while they number at most ``SETS_EXAMINED``; beyond that one is built that opens as
+few large bins as possible, and is repaired where limits that bins share stop it.  If no set is found, a depth-first
+search over the slots of every rack, of at most ``STEPS`` steps, finds one or proves that there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.candidates import Bin, Candidates, Subtree
+
+SETS_EXAMINED = 300
+STEPS = 20_000
+REPAIRS = 40
+CELLS_PROVED = 200
+
+Slack = NDArray[np.float64]
+Key = tuple[int, int, bool, int, tuple[tuple[int, int, int], ...], tuple[int, ...]]
+Parts = dict[int, dict[int, int]]
+"""Position of a bin in the subtree -> rack -> slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Bins with their slots per rack, in slot order, and the objective (smaller is better)."""
+
+    key: Key
+    parts: tuple[tuple[Bin, dict[int, int]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A limit (flattened index), what the gang needs on it at least, and by how much that is too much: watts."""
+
+    cell: int
+    needed_watts: float
+    short_watts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A solution; or none, and whether that is proved."""
+
+    solution: Solution | None
+    proved: bool
+
+
+def tightness(before: Iterable[int], after: Iterable[int]) -> tuple[tuple[int, int, int], ...]:
+    """Compare what remains free: smaller if, at the largest size where two choices differ, more of it remains."""
+    change: dict[int, int] = {}
+    for size in before:
+        change[size] = change.get(size, 0) - 1
+    for size in after:
+        change[size] = change.get(size, 0) + 1
+    ordered = sorted(((size, n) for size, n in change.items() if n), reverse=True)
+    return (*((1, size, -n) if n < 0 else (-1, -size, -n) for size, n in ordered), (0, 0, 0))
+
+
+class Search:
+    """One request in one subtree."""
+
+    def __init__(self, candidates: Candidates, subtree: Subtree, *, single: bool) -> None:
+        self.candidates = candidates
+        self.single = single
+        self.bins = subtree.bins
+        request = candidates.request
+        self.slots = request.slots
+        self.run = 1 if single else (request.segment_slots or 1)
+        """Slots that must stay together; the bins take multiples of it, and one also the short last run."""
+        self.units, self.short = divmod(self.slots, self.run)
+        self.caps = [b.cap for b in self.bins]
+
+    def fewest_bins(self) -> int | None:
+        """A lower bound on the bins needed; None if the sum of what they could take is too small: proved."""
+        if self.single:
+            return 1 if any(cap >= self.slots for cap in self.caps) else None
+        left, short = self.units, self.short
+        if short and not any(cap >= short for cap in self.caps):
+            return None
+        count = 0
+        for units in sorted((cap // self.run for cap in self.caps), reverse=True):
+            if left <= 0 or not units:
+                break
+            left -= units
+            count += 1
+        return None if left > 0 else max(1, count)
+
+    def solve(self) -> Outcome:
+        """The best solution found; ``proved`` says whether its absence is certain."""
+        least = self.fewest_bins()
+        if least is None:
+            return Outcome(None, True)
+        if least == 1:
+            found = self._one_bin()
+            if found is not None:
+                return Outcome(found, True)
+        if self.single:
+            return self._prove()
+        usable = [i for i, cap in enumerate(self.caps) if cap > 0]
+        for count in range(max(2, least), min(len(usable), self.units + bool(self.short)) + 1):
+            if comb(len(usable), count) <= SETS_EXAMINED:
+                found = self._all_sets(usable, count)
+            else:
+                found = self._built_set(usable, count)
+            if found is not None:
+                return Outcome(found, True)
+            if count - least >= 12:
+                break
+        found = self._pour(usable)
+        return Outcome(found, True) if found is not None else self._prove()
+
+    # -- sets --------------------------------------------------------------------------------------
+
+    def _one_bin(self) -> Solution | None:
+        fitting = [i for i, cap in enumerate(self.caps) if cap >= self.slots]
+        keyed = sorted((self._ideal_key((i,), (self.slots,)), i) for i in fitting)
+        return self._first((key, (i,), (self.slots,)) for key, i in keyed[:SETS_EXAMINED])
+
+    def _all_sets(self, usable: Sequence[int], count: int) -> Solution | None:
+        ideal = []
+        for chosen in combinations(usable, count):
+            parts = self._distribute(chosen, self.caps)
+            if parts is not None:
+                ideal.append((self._ideal_key(chosen, parts), chosen, parts))
+        ideal.sort(key=lambda item: item[0])
+        return self._first(ideal)
+
+    def _first(self, ideal: Iterable[tuple[Key, tuple[int, ...], tuple[int, ...]]]) -> Solution | None:
+        """The best that holds under shared limits, from sets in the order of what they would be without them."""
+        best: Solution | None = None
+        for key, chosen, parts in ideal:
+            if best is not None and key >= best.key:
+                break
+            found = self._fill(chosen, parts)
+            if found is not None and (best is None or found.key < best.key):
+                best = found
+        return best
+
+    def _built_set(self, usable: Sequence[int], count: int) -> Solution | None:
+        caps = list(self.caps)
+        for _ in range(REPAIRS):
+            chosen = self._few_large(usable, count, caps)
+            if chosen is None:
+                return None
+            parts = self._distribute(chosen, caps)
+            if parts is None:
+                return None
+            got: Parts = {}
+            found = self._fill(chosen, parts, got=got)
+            if found is not None:
+                return found
+            lowered = False
+            for i, part in zip(chosen, parts, strict=True):
+                poured = sum(got.get(i, {}).values())
+                if poured < part:
+                    caps[i], lowered = poured, True
+            if not lowered:
+                return None
+        return None
+
+    def _few_large(self, usable: Sequence[int], count: int, caps: Sequence[int]) -> tuple[int, ...] | None:
+        """Of the sets of ``count`` that suffice, the one with as few as possible of the largest bins, and so on.
+
+        Stragglers are avoided first, pristine bins next, if sets of this count allow.
+        """
+        half = -(-self.slots // (2 * count))
+        even = [i for i in usable if caps[i] >= half and caps[i] >= self.run]
+        for pool in ([i for i in even if not self.bins[i].pristine], even, usable):
+            chosen = self._fewest_of_largest(pool, count, caps)
+            if chosen is not None:
+                return chosen
+        return None
+
+    def _fewest_of_largest(
+        self, pool: Sequence[int], count: int, caps: Sequence[int]
+    ) -> tuple[int, ...] | None:
+        ordered = sorted(
+            pool, key=lambda i: (-self.bins[i].size, not self.bins[i].pristine, -self.bins[i].order)
+        )
+        units = np.array([caps[i] // self.run for i in ordered], dtype=np.int64)
+        need, chosen = self.units + bool(self.short), list[int]()
+        if len(ordered) < count or np.sort(units)[::-1][:count].sum() < need:
+            need = self.units  # the short last run may fit beside whole ones
+            if len(ordered) < count or np.sort(units)[::-1][:count].sum() < need:
+                return None
+        for position, i in enumerate(ordered):
+            left = count - len(chosen)
+            if not left:
+                break
+            rest = units[position + 1 :]
+            enough = (
+                len(rest) >= left and np.partition(rest, len(rest) - left)[len(rest) - left :].sum() >= need
+            )
+            if not enough:
+                chosen.append(i)
+                need -= int(units[position])
+        return tuple(sorted(chosen)) if len(chosen) == count else None
+
+    def _distribute(self, chosen: Sequence[int], caps: Sequence[int]) -> tuple[int, ...] | None:
+        """Slots per bin: small bins full, the rest in the largest, no part below half an even share if that is possible."""
+        count, run = len(chosen), self.run
+        half = -(-self.slots // (2 * count))
+        floor_units = -(-half // run)
+        units = [caps[i] // run for i in chosen]
+        ascending = sorted(range(count), key=lambda p: (units[p], self.bins[chosen[p]].order))
+        least = [max(1, min(floor_units, u)) for u in units]
+        left, after = self.units, sum(least)
+        parts = [0] * count
+        for p in ascending:
+            after -= least[p]
+            parts[p] = max(0, min(units[p], left - after))
+            left -= parts[p]
+        if left > 0:
+            return None
+        slots = [p * run for p in parts]
+        if self.short:
+            room = [(caps[i] - s, p) for p, (i, s) in enumerate(zip(chosen, slots, strict=True))]
+            fitting = [p for space, p in sorted(room) if space >= self.short]
+            empty = [p for p in fitting if not slots[p]]
+            if not fitting:
+                return None
+            slots[(empty or fitting)[0]] += self.short
+        return tuple(slots) if all(slots) else None
+
+    # -- shared limits -----------------------------------------------------------------------------
+
+    def _fill(
+        self, chosen: Sequence[int], parts: Sequence[int], *, got: Parts | None = None
+    ) -> Solution | None:
+        """Pour the parts into the bins under all limits together; what one bin cannot take, the others may."""
+        slack = self.candidates.slack.copy()
+        poured: Parts = {} if got is None else got
+        missing = 0
+        for i, part in sorted(zip(chosen, parts, strict=True), key=lambda item: item[1]):
+            racks = self._take(i, part, slack, {})
+            whole = self._whole_runs(sum(racks.values()), part)
+            self._trim(racks, whole, slack)
+            missing += part - whole
+            poured[i] = racks
+        if missing:
+            if self.short:
+                return None
+            for i in chosen:
+                extra = self._take(i, missing, slack, poured[i])
+                added = self._whole_runs(sum(extra.values()), missing)
+                self._trim(extra, added, slack)
+                for rack, n in extra.items():
+                    poured[i][rack] = poured[i].get(rack, 0) + n
+                missing -= added
+                if not missing:
+                    break
+        if missing or not all(any(poured[i].values()) for i in chosen):
+            return None
+        return self._solution({i: poured[i] for i in chosen})
+
+    def _whole_runs(self, slots: int, wanted: int) -> int:
+        return slots if slots == wanted else slots - slots % self.run
+
+    def _trim(self, racks: dict[int, int], keep: int, slack: Slack) -> None:
+        """Give back what is above ``keep``, the smallest parts first."""
+        surplus = sum(racks.values()) - keep
+        for rack in sorted(racks, key=lambda r: racks[r]):
+            back = min(surplus, racks[rack])
+            racks[rack] -= back
+            surplus -= back
+            self.candidates.take(rack, -back, slack)
+        for rack in [r for r, n in racks.items() if not n]:
+            del racks[rack]
+
+    def _take(self, i: int, slots: int, slack: Slack, held: dict[int, int]) -> dict[int, int]:
+        """Slots per rack of one bin, fewest racks: the smallest that takes all that is left, else the largest."""
+        result: dict[int, int] = {}
+        left = slots
+        cells = list(self.bins[i].cells)
+        while left > 0 and cells:
+            room = [
+                min(c.free - held.get(c.rack, 0), self.candidates.rack_limit(c.rack, slack)) for c in cells
+            ]
+            enough = [(c.free, p) for p, c in enumerate(cells) if room[p] >= left]
+            p = min(enough)[1] if enough else max(range(len(cells)), key=lambda q: (room[q], -q))
+            if room[p] <= 0:
+                break
+            taken = min(room[p], left)
+            self.candidates.take(cells[p].rack, taken, slack)
+            result[cells[p].rack] = taken
+            left -= taken
+            del cells[p]
+        return result
+
+    def _pour(self, usable: Sequence[int]) -> Solution | None:
+        """Fill the roomiest bin, again and again, whatever their number: finds a way where shared limits bind."""
+        slack = self.candidates.slack.copy()
+        poured: Parts = {}
+        left, open_bins = self.slots, set(usable)
+        while left > 0 and open_bins:
+            best: tuple[int, int] | None = None
+            for i in open_bins:
+                trial = self._take(i, left, slack, {})
+                size = self._whole_runs(sum(trial.values()), left)
+                for rack, n in trial.items():
+                    self.candidates.take(rack, -n, slack)
+                if size and (
+                    best is None
+                    or (size, -self.bins[i].size, -i) > (best[0], -self.bins[best[1]].size, -best[1])
+                ):
+                    best = (size, i)
+            if best is None:
+                return None
+            racks = self._take(best[1], left, slack, {})
+            self._trim(racks, best[0], slack)
+            poured[best[1]] = racks
+            left -= best[0]
+            open_bins.discard(best[1])
+        return self._solution(poured) if left == 0 else None
+
+    def _prove(self) -> Outcome:
+        """Try every number of slots in every rack, depth first; out of steps, the answer is only "not found"."""
+        cells = [(i, c) for i, b in enumerate(self.bins) for c in b.cells if c.cap > 0]
+        slack = self.candidates.slack.copy()
+        chosen: dict[tuple[int, int], int] = {}
+        steps = 0
+
+        def rest_after(position: int) -> int:
+            return sum(min(c.cap, self.slots) for _, c in cells[position:])
+
+        rest = [rest_after(p) for p in range(len(cells) + 1)]
+
+        def descend(position: int, left: int, in_bin: int, short_used: bool) -> bool | None:
+            nonlocal steps
+            steps += 1
+            if steps > STEPS:
+                return None
+            closes = position == len(cells) or (position > 0 and cells[position - 1][0] != cells[position][0])
+            if closes and in_bin:
+                over = in_bin % self.run
+                if self.single and in_bin != self.slots:
+                    return False
+                if over:
+                    if short_used or over != self.short:
+                        return False
+                    short_used = True
+                in_bin = 0
+            if left == 0 and not in_bin:
+                return True
+            if position == len(cells) or rest[position] < left:
+                return left == 0 and position == len(cells)
+            i, cell = cells[position]
+            most = min(cell.cap, left, self.candidates.rack_limit(cell.rack, slack))
+            for n in range(most, -1, -1):
+                self.candidates.take(cell.rack, n, slack)
+                chosen[i, cell.rack] = n
+                answer = descend(position + 1, left - n, in_bin + n, short_used)
+                if answer or answer is None:
+                    return answer
+                self.candidates.take(cell.rack, -n, slack)
+                del chosen[i, cell.rack]
+            return False
+
+        if self.shared_shortage() is not None:
+            return Outcome(None, self.candidates.exact)
+        if len(cells) > CELLS_PROVED:
+            return Outcome(None, False)
+        answer = descend(0, self.slots, 0, False)
+        if answer:
+            parts: Parts = {}
+            for (i, rack), n in chosen.items():
+                if n:
+                    parts.setdefault(i, {})[rack] = n
+            return Outcome(self._solution(parts), True)
+        return Outcome(None, answer is False and self.candidates.exact)
+
+    def shared_shortage(self) -> Shortage | None:
+        """The limit that the gang exceeds by most however it is spread over these bins, if there is one.
+
+        A relaxation: one limit at a time, each rack filled in the order of what a slot costs on that limit.
+        """
+        candidates = self.candidates
+        f = candidates.state.facility
+        room: dict[int, int] = {}
+        for b in self.bins:
+            for c in b.cells:
+                room[c.rack] = room.get(c.rack, 0) + c.free
+        room = {r: min(n, int(candidates.rack_slots[r])) for r, n in room.items()}
+        costs: dict[int, dict[int, float]] = {}
+        for rack in room:
+            entries = f.entries(rack)
+            for cell, use in zip(f.cells[entries].tolist(), candidates.use[entries].tolist(), strict=True):
+                if use > 0:
+                    costs.setdefault(cell, {})[rack] = use
+        worst: Shortage | None = None
+        for cell, cost in costs.items():
+            left, watts = self.slots - sum(n for r, n in room.items() if r not in cost), 0.0
+            for rack in sorted(cost, key=lambda r: cost[r]):
+                taken = min(room[rack], max(0, left))
+                watts += taken * cost[rack]
+                left -= taken
+            short = watts - float(candidates.slack[cell])
+            if left <= 0 and short > 0 and (worst is None or short > worst.short_watts):
+                worst = Shortage(cell, watts, short)
+        return worst
+
+    # -- objective ---------------------------------------------------------------------------------
+
+    def _ideal_key(self, chosen: Sequence[int], parts: Sequence[int]) -> Key:
+        racks = sum(self.bins[i].least_racks(part) for i, part in zip(chosen, parts, strict=True))
+        return self._key(chosen, parts, racks)
+
+    def _key(self, chosen: Sequence[int], parts: Sequence[int], racks: int) -> Key:
+        bins = [self.bins[i] for i in chosen]
+        return (
+            len(bins),
+            racks,
+            2 * len(bins) * min(parts) < self.slots,
+            sum(b.pristine for b in bins),
+            tightness((b.size for b in bins), (b.size - n for b, n in zip(bins, parts, strict=True))),
+            tuple(b.order for b in bins),
+        )
+
+    def _solution(self, poured: Parts) -> Solution:
+        chosen = sorted(poured, key=lambda i: self.bins[i].order)
+        sizes = {i: sum(poured[i].values()) for i in chosen}
+        racks = {rack for part in poured.values() for rack in part}
+        key = self._key(chosen, [sizes[i] for i in chosen], len(racks))
+        if self.run > 1:  # the bin with the short last run comes last, so that every run is whole
+            chosen.sort(key=lambda i: sizes[i] % self.run != 0)
+        return Solution(key, tuple((self.bins[i], poured[i]) for i in chosen))
