@@ -25,10 +25,10 @@ OUR_TOLERATION = {"key": "rackplane.dev/managed", "operator": "Exists", "effect"
 LABELLED = {"rackplane.dev/queue": "research"}
 REMOVE_GATE = {"spec": {"schedulingGates": [{"$patch": "delete", **OUR_GATE}]}}
 
-pytestmark = [
-    pytest.mark.real_cluster,
-    pytest.mark.skipif(not KUBECONFIG, reason="needs a real API server: set RACKPLANE_TEST_KUBECONFIG"),
-]
+if not KUBECONFIG:
+    pytest.skip("needs a real API server: set RACKPLANE_TEST_KUBECONFIG", allow_module_level=True)
+
+pytestmark = pytest.mark.real_cluster
 
 
 class Cluster:
