@@ -1,0 +1,123 @@
+"""What is to be written, as data: the only things a `Machine` asks of the world.
+
+Every instruction can be repeated: it carries the uid or the resourceVersion of the object that it was decided on, so
+that a write meant for an earlier state of the world is refused by the API server instead of being carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "CommitGang",
+    "CreateGang",
+    "Instruction",
+    "PublishEvent",
+    "ResumeJob",
+    "SuspendJob",
+    "UngatePod",
+    "UpdateGangSpec",
+    "WriteFacilityStatus",
+    "WriteGangStatus",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateGang:
+    namespace: str
+    name: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateGangSpec:
+    namespace: str
+    name: str
+    resource_version: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitGang:
+    """The commit point: the decision itself, compare-and-swap on the Gang's resourceVersion."""
+
+    namespace: str
+    name: str
+    resource_version: str
+    decision_id: str
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGangStatus:
+    """Any other change of a Gang's status (a merge patch: None removes a field), compare-and-swap as well."""
+
+    namespace: str
+    name: str
+    resource_version: str
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendJob:
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeJob:
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class UngatePod:
+    """Give a pod its slot: node selector, toleration, annotations, and the removal of our gate, in one patch."""
+
+    namespace: str
+    name: str
+    uid: str
+    hostname: str
+    slot: int
+    gang: str
+    power_profile: str
+    tolerations: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishEvent:
+    """A Kubernetes Event on an object, in plain words. Losing one loses nothing but the words."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    warning: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFacilityStatus:
+    kind: str
+    name: str
+    status: Mapping[str, Any]
+
+
+Instruction = (
+    CreateGang
+    | UpdateGangSpec
+    | CommitGang
+    | WriteGangStatus
+    | SuspendJob
+    | ResumeJob
+    | UngatePod
+    | PublishEvent
+    | WriteFacilityStatus
+)

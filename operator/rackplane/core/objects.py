@@ -1,0 +1,300 @@
+"""The few fields of Kubernetes objects that decisions need.
+
+They are decoded straight from an API server's JSON: what is not named here is never built, which is what makes a
+cache of many thousand pods cheap. Field names follow the API.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = [
+    "Condition",
+    "Container",
+    "Gang",
+    "GangAssignment",
+    "GangDecision",
+    "GangSpec",
+    "GangStatus",
+    "GangTopology",
+    "Job",
+    "JobSpec",
+    "JobStatus",
+    "Metadata",
+    "Node",
+    "OwnerReference",
+    "Pod",
+    "PodSpec",
+    "ResourceClaim",
+    "Taint",
+    "Toleration",
+]
+
+
+class _Object(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class OwnerReference(_Object):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    api_version: str = ""
+    controller: bool = False
+
+
+class Metadata(_Object):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: list[OwnerReference] = []
+
+
+class Condition(_Object):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str | None = None
+    observed_generation: int | None = None
+
+
+class Taint(_Object):
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+class NodeSpec(_Object):
+    unschedulable: bool = False
+    taints: list[Taint] = []
+
+
+class NodeStatus(_Object):
+    allocatable: dict[str, str] = {}
+    conditions: list[Condition] = []
+
+
+class Node(_Object):
+    metadata: Metadata
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class Toleration(_Object):
+    key: str | None = None
+    operator: str | None = None
+    value: str | None = None
+    effect: str | None = None
+    toleration_seconds: int | None = None
+
+
+class Resources(_Object):
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class Container(_Object):
+    resources: Resources = Resources()
+    restart_policy: str | None = None
+
+
+class SelectorTerm(_Object):
+    key: str = ""
+    operator: str = "In"
+    values: list[str] = []
+
+
+class NodeSelectorTerm(_Object):
+    match_expressions: list[SelectorTerm] = []
+    match_fields: list[SelectorTerm] = []
+
+
+class RequiredNodeAffinity(_Object):
+    node_selector_terms: list[NodeSelectorTerm] = []
+
+
+class NodeAffinity(_Object):
+    required_during_scheduling_ignored_during_execution: RequiredNodeAffinity | None = None
+
+
+class Affinity(_Object):
+    node_affinity: NodeAffinity | None = None
+
+
+class Gate(_Object):
+    name: str = ""
+
+
+class ClaimReference(_Object):
+    name: str = ""
+    resource_claim_name: str | None = None
+    resource_claim_template_name: str | None = None
+
+
+class PodSpec(_Object):
+    node_name: str = ""
+    node_selector: dict[str, str] = {}
+    affinity: Affinity | None = None
+    tolerations: list[Toleration] = []
+    scheduling_gates: list[Gate] = []
+    containers: list[Container] = []
+    init_containers: list[Container] = []
+    overhead: dict[str, str] = {}
+    resource_claims: list[ClaimReference] = []
+    priority: int = 0
+
+
+class ClaimStatus(_Object):
+    name: str = ""
+    resource_claim_name: str | None = None
+
+
+class PodStatus(_Object):
+    phase: str = "Pending"
+    conditions: list[Condition] = []
+    resource_claim_statuses: list[ClaimStatus] = []
+
+
+class Pod(_Object):
+    metadata: Metadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class PodTemplateMetadata(_Object):
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class PodTemplate(_Object):
+    metadata: PodTemplateMetadata = PodTemplateMetadata()
+    spec: PodSpec = PodSpec()
+
+
+class JobSpec(_Object):
+    parallelism: int = 1
+    completions: int | None = None
+    completion_mode: str = "NonIndexed"
+    suspend: bool = False
+    backoff_limit: int | None = None
+    template: PodTemplate = PodTemplate()
+
+
+class JobStatus(_Object):
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    completed_indexes: str = ""
+    conditions: list[Condition] = []
+
+
+class Job(_Object):
+    metadata: Metadata
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+class ClaimDevice(_Object):
+    driver: str = ""
+    pool: str = ""
+    device: str = ""
+
+
+class ClaimDevices(_Object):
+    results: list[ClaimDevice] = []
+
+
+class ClaimAllocation(_Object):
+    devices: ClaimDevices = ClaimDevices()
+
+
+class ResourceClaimStatus(_Object):
+    allocation: ClaimAllocation | None = None
+
+
+class ResourceClaim(_Object):
+    metadata: Metadata
+    status: ResourceClaimStatus = ResourceClaimStatus()
+
+
+class GangWorkload(_Object):
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class GangTopology(_Object):
+    required: str | None = None
+    preferred: str | None = None
+    segment_slots: int | None = None
+
+
+class GangPower(_Object):
+    profile: str = "MaxP"
+    strict: bool = False
+
+
+class GangSpec(_Object):
+    queue: str = ""
+    workload: GangWorkload = GangWorkload()
+    slots: int = 1
+    min_slots: int | None = None
+    gpus_per_slot: int = 0
+    resource_name: str = "nvidia.com/gpu"
+    priority: int = 0
+    topology: GangTopology = GangTopology()
+    power: GangPower = GangPower()
+    expected_duration_seconds: int | None = None
+    disruption: str = "Checkpointable"
+    flex_tier: int = 0
+
+
+class GangDecision(_Object):
+    id: str = ""
+    term: int = 0
+    time: str = ""
+
+
+class GangAssignment(_Object):
+    nvlink_domain: str = ""
+    rack: str = ""
+    nodes: list[str] = []
+
+
+class GangHeat(_Object):
+    liquid_watts: int = 0
+    air_watts: int = 0
+
+
+class GangStatus(_Object):
+    phase: str = ""
+    decision: GangDecision | None = None
+    assignment: list[GangAssignment] = []
+    released_slots: str = ""
+    power_profile: str = ""
+    reserved_nominal_watts: int = 0
+    reserved_peak_watts: int = 0
+    heat: GangHeat = GangHeat()
+    position: int | None = None
+    message: str = ""
+    domains: str = ""
+    reserved_kilowatts: str = ""
+    submitted_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    observed_generation: int | None = None
+    conditions: list[Condition] = []
+
+
+class Gang(_Object):
+    metadata: Metadata
+    spec: GangSpec = GangSpec()
+    status: GangStatus = GangStatus()

@@ -1,0 +1,181 @@
+"""One gang as the machine knows it: the objects it was made from, its decision, and what it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rackplane.api.labels import PLACEMENT_GATE, SLOT_ANNOTATION, SUSPENDED_BY, SUSPENDED_BY_VALUE
+from rackplane.core.objects import Gang, Job, Pod, PodSpec
+from rackplane.core.pods import is_terminal
+from rackplane.core.slots import parse_slots
+from rackplane.engine import Placement
+
+__all__ = ["Decision", "GangRecord", "Key"]
+
+#: (namespace, name) of a namespaced object.
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A placement with its identity; booked in the engine from the moment it exists."""
+
+    id: str
+    term: int
+    time: float
+    placement: Placement
+    committed: bool  # the API server has it: from here on it is finished, not decided anew
+
+
+@dataclass(slots=True)
+class GangRecord:
+    """Everything about one gang. Objects are as last seen; `decision` is what the engine has booked for it."""
+
+    key: Key
+    gang: Gang | None = None
+    job: Job | None = None
+    #: pods that belong to it, by name, terminal and terminating ones included
+    pods: dict[str, Pod] = field(default_factory=dict)
+    decision: Decision | None = None
+    #: pods that hold a slot or are about to: pod uid -> slot
+    slots: dict[str, int] = field(default_factory=dict)
+    #: writes under way, so that none is asked for twice: (what, uid or resourceVersion)
+    in_flight: set[tuple[str, str]] = field(default_factory=set)
+    #: no write before this time (seconds since the epoch), after one that failed
+    not_before: float = 0.0
+    failures: int = 0
+    #: why it waits, in words, and its place in the queue; written to its status when they change
+    message: str = ""
+    position: int | None = None
+    #: version of the engine's state at which it was last refused: nothing changed since means the same answer
+    refused_at: int = -1
+    #: resourceVersion that our last successful write of the Gang produced is not yet seen
+    awaiting: bool = False
+
+    @property
+    def phase(self) -> str:
+        return (self.gang.status.phase if self.gang else "") or "Pending"
+
+    @property
+    def released(self) -> frozenset[int]:
+        """Slots that ended before the gang did, as the API server has them."""
+        if self.gang is None:
+            return frozenset()
+        try:
+            return parse_slots(self.gang.status.released_slots)
+        except ValueError:
+            return frozenset()
+
+    @property
+    def template(self) -> PodSpec | None:
+        """What its pods ask for: a Job's template, or the first of its bare pods by name."""
+        if self.job is not None:
+            return self.job.spec.template.spec
+        return self.pods[min(self.pods)].spec if self.pods else None
+
+    def suspended_by_us(self) -> bool:
+        return (
+            self.job is not None
+            and self.job.spec.suspend
+            and self.job.metadata.annotations.get(SUSPENDED_BY) == SUSPENDED_BY_VALUE
+        )
+
+    def live_pods(self) -> list[Pod]:
+        """Pods that draw watts or may come to: not terminal; a terminating one lives until its object is gone."""
+        return [pod for pod in self.pods.values() if not is_terminal(pod)]
+
+    def started(self) -> bool:
+        """Whether any pod has been let go: from here on a replacement is let go alone."""
+        return self.phase == "Running" or any(not is_gated(pod) for pod in self.pods.values())
+
+    def slot_count(self) -> int:
+        return len(self.decision.placement.slots) if self.decision else 0
+
+    def needed(self) -> int:
+        """Slots that the workload can still use."""
+        slots = self.slot_count()
+        if self.job is None:
+            return len(self.live_pods())
+        status, spec = self.job.status, self.job.spec
+        if spec.completions is None:
+            # A work queue: after the first success no pod is replaced.
+            return len(self.live_pods()) if status.succeeded else slots
+        return max(0, min(slots, spec.completions - status.succeeded))
+
+    def assign_slots(self) -> None:
+        """Give every live pod a slot: its index where slots are keyed by it, else the lowest that is free.
+
+        A pod keeps the slot that its annotation names once it is let go. A replacement gets its predecessor's slot
+        only when that pod's object is gone.
+        """
+        live = self.live_pods()
+        known = {pod.metadata.uid for pod in live}
+        self.slots = {uid: slot for uid, slot in self.slots.items() if uid in known}
+        for pod in live:
+            slot = _annotated_slot(pod)
+            if slot is not None and not is_gated(pod):
+                self.slots[pod.metadata.uid] = slot
+        keyed = (
+            self.job is not None
+            and self.job.spec.completion_mode == "Indexed"
+            and self.job.spec.completions == self.slot_count()
+        )
+        free = set(range(self.slot_count())) - self.released - set(self.slots.values())
+        waiting = [p for p in live if p.metadata.uid not in self.slots and p.metadata.deletion_timestamp is None]
+        for pod in sorted(waiting, key=_rank):
+            index = completion_index(pod)
+            slot = index if keyed else min(free, default=None)
+            if slot is not None and slot in free:
+                free.discard(slot)
+                self.slots[pod.metadata.uid] = slot
+
+    def ended_slots(self) -> frozenset[int]:
+        """Slots that no completion needs any more and no pod holds: as many as there are too many, highest first."""
+        if self.job is None or self.decision is None:
+            return frozenset()
+        released = self.released
+        excess = self.slot_count() - len(released) - self.needed()
+        if excess <= 0:
+            return frozenset()
+        vacant = set(range(self.slot_count())) - released - set(self.slots.values())
+        finished = {
+            slot
+            for pod in self.pods.values()
+            if pod.status.phase == "Succeeded" and (slot := _annotated_slot(pod)) is not None
+        }
+        order = sorted(vacant, key=lambda slot: (slot not in finished, -slot))
+        return frozenset(order[:excess])
+
+
+def is_gated(pod: Pod) -> bool:
+    return any(gate.name == PLACEMENT_GATE for gate in pod.spec.scheduling_gates)
+
+
+def completion_index(pod: Pod) -> int | None:
+    text = pod.metadata.annotations.get("batch.kubernetes.io/job-completion-index")
+    return int(text) if text is not None and text.isdecimal() else None
+
+
+def _annotated_slot(pod: Pod) -> int | None:
+    text = pod.metadata.annotations.get(SLOT_ANNOTATION)
+    return int(text) if text is not None and text.isdecimal() else None
+
+
+def _rank(pod: Pod) -> tuple[int, int, str]:
+    index = completion_index(pod)
+    # Natural order, so that worker-10 comes after worker-9.
+    return (0 if index is not None else 1, index or 0, _natural(pod.metadata.name))
+
+
+def _natural(name: str) -> str:
+    return "".join(part.zfill(12) if part.isdecimal() else part for part in _split_digits(name))
+
+
+def _split_digits(name: str) -> list[str]:
+    parts: list[str] = []
+    for char in name:
+        if parts and parts[-1][-1].isdecimal() == char.isdecimal():
+            parts[-1] += char
+        else:
+            parts.append(char)
+    return parts
