@@ -1,0 +1,12 @@
+"""An embedded Kubernetes cluster: a small API server in memory with the controllers a training job needs.
+
+Behind `rackplane cluster`, the demo and the tests. It answers what it implements as Kubernetes 1.36 does and
+everything else with 501.
+"""
+
+from .api import Request, Response
+from .cluster import USERS, LocalCluster, NotSettled
+from .errors import ApiError
+from .http import ConnectionAborted
+
+__all__ = ["USERS", "ApiError", "ConnectionAborted", "LocalCluster", "NotSettled", "Request", "Response"]

@@ -1,0 +1,195 @@
+"""What the API server says when it says no: exceptions that are Status objects.
+
+Reasons, codes and wording are Kubernetes' own (apimachinery `pkg/api/errors`), because clients branch on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One entry of `details.causes`: a field path and what is wrong with it."""
+
+    field: str
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def required(path: str, detail: str = "") -> Cause:
+    """A field that must be present is not."""
+    return Cause(path, "FieldValueRequired", "Required value" + (f": {detail}" if detail else ""))
+
+
+def invalid_value(path: str, value: Any, detail: str) -> Cause:
+    """A value that breaks a rule; `value` is shown the way Kubernetes prints it."""
+    return Cause(path, "FieldValueInvalid", f"Invalid value: {show(value)}: {detail}")
+
+
+def forbidden_value(path: str, detail: str) -> Cause:
+    """A field that may not be set or changed here."""
+    return Cause(path, "FieldValueForbidden", f"Forbidden: {detail}")
+
+
+def unsupported_value(path: str, value: Any, supported: list[Any]) -> Cause:
+    """A value outside an enumeration."""
+    listed = ", ".join(show(item) for item in supported)
+    return Cause(
+        path, "FieldValueNotSupported", f"Unsupported value: {show(value)}: supported values: {listed}"
+    )
+
+
+def duplicate_value(path: str, value: Any) -> Cause:
+    """A second element with the same key in a list that is a map or a set."""
+    return Cause(path, "FieldValueDuplicate", f"Duplicate value: {show(value)}")
+
+
+def show(value: Any) -> str:
+    """Print a value as field.Error does: strings quoted, containers as JSON."""
+    import json
+
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return "null"
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+@dataclass(slots=True)
+class ApiError(Exception):
+    """An answer with a Status body. `details` follows `metav1.StatusDetails`."""
+
+    code: int
+    reason: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        Exception.__init__(self, self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def status(self) -> dict[str, Any]:
+        """The Status object that goes on the wire."""
+        body: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
+        if self.reason:
+            body["reason"] = self.reason
+        if self.details:
+            body["details"] = self.details
+        body["code"] = self.code
+        return body
+
+
+def _details(group: str, plural: str, name: str) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    if name:
+        details["name"] = name
+    if group:
+        details["group"] = group
+    if plural:
+        details["kind"] = plural
+    return details
+
+
+def _qualified(group: str, plural: str) -> str:
+    return f"{plural}.{group}" if group else plural
+
+
+def not_found(group: str, plural: str, name: str) -> ApiError:
+    """404: no such object."""
+    message = f'{_qualified(group, plural)} "{name}" not found'
+    return ApiError(404, "NotFound", message, _details(group, plural, name))
+
+
+def no_such_path() -> ApiError:
+    """404: the server serves nothing at this path (an unknown group, version or resource)."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def already_exists(group: str, plural: str, name: str) -> ApiError:
+    """409 on create."""
+    message = f'{_qualified(group, plural)} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, _details(group, plural, name))
+
+
+STALE = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def conflict(group: str, plural: str, name: str, why: str = STALE) -> ApiError:
+    """409 on update: a precondition (resourceVersion, uid, field ownership) does not hold."""
+    message = f'Operation cannot be fulfilled on {_qualified(group, plural)} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _details(group, plural, name))
+
+
+def invalid(group: str, kind: str, name: str, causes: list[Cause]) -> ApiError:
+    """422: the object breaks its schema or a rule; every broken field is listed."""
+    texts = [str(cause) for cause in causes]
+    joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    details = _details(group, kind, name)
+    details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    return ApiError(422, "Invalid", f'{_qualified(group, kind)} "{name}" is invalid: {joined}', details)
+
+
+def bad_request(message: str) -> ApiError:
+    """400: the request itself cannot be understood."""
+    return ApiError(400, "BadRequest", message)
+
+
+def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
+    """403: understood and refused."""
+    message = f'{_qualified(group, plural)} "{name}" is forbidden: {why}'
+    return ApiError(403, "Forbidden", message, _details(group, plural, name))
+
+
+def unauthorized() -> ApiError:
+    """401: no or an unknown bearer token."""
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def expired(message: str) -> ApiError:
+    """410: the asked resourceVersion or continue token is older than the watch history."""
+    return ApiError(410, "Expired", message)
+
+
+def too_old(asked: int, oldest: int) -> ApiError:
+    """410 of a watch that starts before the oldest revision still known."""
+    return expired(f"too old resource version: {asked} ({oldest})")
+
+
+def method_not_allowed() -> ApiError:
+    """405: the resource exists and has no such verb."""
+    return ApiError(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+    )
+
+
+def unsupported_media_type(got: str, supported: list[str]) -> ApiError:
+    """415: a patch or body type this resource does not take."""
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
+    return ApiError(415, "UnsupportedMediaType", message, {"got": got} if got else {})
+
+
+def not_acceptable(supported: list[str]) -> ApiError:
+    """406: the client accepts no encoding the server speaks."""
+    listed = ", ".join(supported)
+    return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {listed}")
+
+
+def not_implemented(what: str) -> ApiError:
+    """501: Kubernetes has it and the embedded cluster does not; said plainly rather than half done."""
+    message = (
+        f"the embedded cluster of Rackplane does not implement {what}; use a real Kubernetes cluster for this"
+    )
+    return ApiError(501, "NotImplemented", message)

@@ -1,0 +1,184 @@
+"""The garbage collector: owner references, namespaces and the objects of a deleted CRD."""
+
+from __future__ import annotations
+
+from .crds import CLEANUP_FINALIZER
+from .objects import Obj, clone, meta, name_of, namespace_of
+from .resources import CRDS, NAMESPACES
+from .service import Service
+from .store import DELETED, Change, GroupResource
+
+Address = tuple[GroupResource, str, str]
+
+
+class GarbageCollector:
+    """Deletes what nobody owns any more. Synchronous: `observe` notes, `run` acts."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._store = service.store
+        self._dependents: dict[str, dict[Address, None]] = {}
+        self._owners: dict[str, None] = {}
+        self._check: dict[Address, None] = {}
+        self._spaces: dict[str, None] = {}
+        self._crds: dict[str, None] = {}
+
+    def observe(self, change: Change) -> None:
+        """Note owners that go, objects that name owners, namespaces and CRDs under deletion."""
+        address = (change.resource, change.namespace, change.name)
+        new = _owner_uids(change.object) if change.type != DELETED else frozenset()
+        old = _owner_uids(change.previous) if change.previous is not None else frozenset()
+        for uid in old - new:
+            self._dependents.get(uid, {}).pop(address, None)
+            if not self._dependents.get(uid):
+                self._dependents.pop(uid, None)
+            self._owners[uid] = None
+        for uid in new:
+            self._dependents.setdefault(uid, {})[address] = None
+        if new - old:
+            self._check[address] = None
+        if change.type == DELETED or meta(change.object).get("deletionTimestamp"):
+            self._owners[meta(change.object)["uid"]] = None
+        if change.namespace:
+            self._spaces[change.namespace] = None
+        if change.resource == NAMESPACES and meta(change.object).get("deletionTimestamp"):
+            self._spaces[change.name] = None
+        if change.resource == CRDS and meta(change.object).get("deletionTimestamp"):
+            self._crds[change.name] = None
+        elif change.type == DELETED and "." in change.resource[0]:
+            self._crds[f"{change.resource[1]}.{change.resource[0]}"] = None
+
+    def run(self) -> bool:
+        """Act on what was noted; returns whether there was anything."""
+        work = bool(self._owners or self._check or self._spaces or self._crds)
+        owners, self._owners = list(self._owners), {}
+        checks, self._check = list(self._check), {}
+        spaces, self._spaces = list(self._spaces), {}
+        names, self._crds = list(self._crds), {}
+        for uid in owners:
+            self._owner(uid)
+        for address in checks:
+            self._collect(address)
+        for space in spaces:
+            self._namespace(space)
+        for name in names:
+            self._crd(name)
+        return work
+
+    def _owner(self, uid: str) -> None:
+        found = self._store.by_uid(uid)
+        dependents = list(self._dependents.get(uid, {}))
+        if found is None:
+            for address in dependents:
+                self._collect(address)
+            return
+        owner = found[1]
+        if not meta(owner).get("deletionTimestamp"):
+            return
+        finalizers = meta(owner).get("finalizers") or []
+        if "orphan" in finalizers:
+            for address in dependents:
+                self._orphan(address, uid)
+            self._finish(*found, "orphan")
+        elif "foregroundDeletion" in finalizers:
+            blocking = False
+            for address in dependents:
+                obj = self._store.get(*address)
+                if obj is None:
+                    continue
+                reference = next(ref for ref in meta(obj)["ownerReferences"] if ref.get("uid") == uid)
+                blocking = blocking or bool(reference.get("blockOwnerDeletion"))
+                if not meta(obj).get("deletionTimestamp"):
+                    self._delete(address, "Foreground" if self._dependents.get(meta(obj)["uid"]) else None)
+                    blocking = blocking and self._store.get(*address) is not None
+            if not blocking or not self._dependents.get(uid):
+                self._finish(*found, "foregroundDeletion")
+
+    def _collect(self, address: Address) -> None:
+        """Delete an object all of whose owners are gone; drop references to gone ones from others."""
+        obj = self._store.get(*address)
+        if obj is None or meta(obj).get("deletionTimestamp"):
+            return
+        references = meta(obj).get("ownerReferences") or []
+        alive = [ref for ref in references if self._present(ref)]
+        if not references or len(alive) == len(references):
+            return
+        if not alive:
+            self._delete(address, "Background")
+            return
+        kept = clone(obj)
+        kept["metadata"]["ownerReferences"] = alive
+        self._store.update(address[0], kept)
+
+    def _present(self, reference: Obj) -> bool:
+        """Whether an owner exists. One of a kind nobody serves counts as present, as upstream: it cannot be looked up."""
+        if self._store.by_uid(str(reference.get("uid"))) is not None:
+            return True
+        return (
+            self._service.registry.of_kind(str(reference.get("apiVersion")), str(reference.get("kind")))
+            is None
+        )
+
+    def _orphan(self, address: Address, uid: str) -> None:
+        obj = self._store.get(*address)
+        if obj is not None:
+            freed = clone(obj)
+            freed["metadata"]["ownerReferences"] = [
+                r for r in meta(obj)["ownerReferences"] if r.get("uid") != uid
+            ]
+            self._store.update(address[0], freed)
+
+    def _finish(self, resource: GroupResource, owner: Obj, finalizer: str) -> None:
+        current = self._store.get(resource, namespace_of(owner), name_of(owner))
+        if current is not None:
+            freed = clone(current)
+            freed["metadata"]["finalizers"] = [
+                f for f in meta(current).get("finalizers") or () if f != finalizer
+            ]
+            self._store.update(resource, freed)
+
+    def _delete(self, address: Address, propagation: str | None) -> None:
+        resource = self._service.registry.stored_as(address[0])
+        if resource is not None and self._store.get(*address) is not None:
+            self._service.delete(resource, address[1], address[2], propagation=propagation or "Background")
+
+    def _namespace(self, name: str) -> None:
+        space = self._store.get(NAMESPACES, "", name)
+        if space is None or not meta(space).get("deletionTimestamp"):
+            return
+        left = False
+        for key in list(self._store.resources()):
+            resource = self._service.registry.stored_as(key)
+            if resource is None or not resource.namespaced:
+                continue
+            for obj in self._store.items(key, name):
+                if not meta(obj).get("deletionTimestamp"):
+                    self._service.delete(resource, name, name_of(obj), propagation="Background")
+                left = left or self._store.get(key, name, name_of(obj)) is not None
+        if not left and not meta(space).get("finalizers"):
+            self._store.remove(NAMESPACES, "", name)
+
+    def _crd(self, name: str) -> None:
+        crd = self._store.get(CRDS, "", name)
+        if crd is None or not meta(crd).get("deletionTimestamp"):
+            return
+        plural, _, group = name.partition(".")
+        resource = self._service.registry.stored_as((group, plural))
+        left = False
+        for obj in self._store.items((group, plural)):
+            if resource is not None and not meta(obj).get("deletionTimestamp"):
+                self._service.delete(resource, namespace_of(obj), name_of(obj), propagation="Background")
+            left = left or self._store.get((group, plural), namespace_of(obj), name_of(obj)) is not None
+        if left:
+            return
+        freed = clone(crd)
+        freed["metadata"]["finalizers"] = [
+            f for f in meta(crd).get("finalizers") or () if f != CLEANUP_FINALIZER
+        ]
+        self._store.update(CRDS, freed)
+        if self._store.get(CRDS, "", name) is None:
+            self._service.definitions.unload(name)
+
+
+def _owner_uids(obj: Obj) -> frozenset[str]:
+    return frozenset(str(reference.get("uid")) for reference in meta(obj).get("ownerReferences") or ())

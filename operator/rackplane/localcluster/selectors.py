@@ -1,0 +1,179 @@
+"""Label and field selectors, as query parameters and as `metav1.LabelSelector`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import bad_request
+from .objects import Obj, dig, meta
+
+Predicate = Callable[[Obj], bool]
+
+_SET = re.compile(r"^\s*(?P<key>[^\s!=(),]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)\s*$")
+_EQUAL = re.compile(r"^\s*(?P<key>[^\s!=(),]+)\s*(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s,()]*)\s*$")
+_EXISTS = re.compile(r"^\s*(?P<no>!?)\s*(?P<key>[^\s!=(),]+)\s*$")
+
+
+def _split(text: str) -> list[str]:
+    """Split at commas outside parentheses."""
+    parts, depth, current = [], 0, ""
+    for char in text:
+        if char == "," and depth == 0:
+            parts.append(current)
+            current = ""
+            continue
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        current += char
+    parts.append(current)
+    return parts
+
+
+def _requirement(key: str, operator: str, values: list[str]) -> Callable[[Mapping[str, Any]], bool]:
+    wanted = frozenset(values)
+    match operator:
+        case "In":
+            return lambda labels: key in labels and labels[key] in wanted
+        case "NotIn":
+            return lambda labels: labels.get(key) not in wanted
+        case "Exists":
+            return lambda labels: key in labels
+        case "DoesNotExist":
+            return lambda labels: key not in labels
+        case "Gt":
+            return lambda labels: _number(labels.get(key)) is not None and _int(labels[key]) > int(values[0])
+        case "Lt":
+            return lambda labels: _number(labels.get(key)) is not None and _int(labels[key]) < int(values[0])
+    raise bad_request(f'"{operator}" is not a valid label selector operator')
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _int(value: Any) -> int:
+    return int(value)
+
+
+def parse_labels(text: str) -> Predicate | None:
+    """A predicate for a `labelSelector` parameter; None selects everything.
+
+    Raises:
+        ApiError: 400, the selector does not parse.
+    """
+    if not text.strip():
+        return None
+    checks = []
+    for part in _split(text):
+        if found := _SET.match(part):
+            values = [value.strip() for value in found["values"].split(",")]
+            checks.append(_requirement(found["key"], "In" if found["op"] == "in" else "NotIn", values))
+        elif found := _EQUAL.match(part):
+            name = {"=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt"}[found["op"]]
+            checks.append(_requirement(found["key"], name, [found["value"]]))
+        elif found := _EXISTS.match(part):
+            checks.append(_requirement(found["key"], "DoesNotExist" if found["no"] else "Exists", []))
+        else:
+            raise bad_request(f"unable to parse requirement: found '{part.strip()}'")
+    return lambda obj: all(check(meta(obj).get("labels") or {}) for check in checks)
+
+
+def match_requirements(expressions: list[Obj], labels: Mapping[str, Any]) -> bool:
+    """Whether `labels` satisfy a list of {key, operator, values}, as node affinity and selectors write them."""
+    return all(
+        _requirement(str(e.get("key")), str(e.get("operator")), [str(v) for v in e.get("values") or ()])(
+            labels
+        )
+        for e in expressions
+    )
+
+
+def match_selector(selector: Obj | None, labels: Mapping[str, Any]) -> bool:
+    """Whether `labels` satisfy a `metav1.LabelSelector`; None matches nothing, an empty one everything."""
+    if selector is None:
+        return False
+    exact = selector.get("matchLabels") or {}
+    if any(labels.get(key) != value for key, value in exact.items()):
+        return False
+    return match_requirements(selector.get("matchExpressions") or [], labels)
+
+
+#: Field selectors per group resource, beyond metadata.name and metadata.namespace.
+FIELDS: dict[tuple[str, str], dict[str, str]] = {
+    ("", "pods"): {
+        "spec.nodeName": "",
+        "spec.restartPolicy": "",
+        "spec.schedulerName": "",
+        "spec.serviceAccountName": "",
+        "spec.hostNetwork": "false",
+        "status.phase": "",
+        "status.podIP": "",
+        "status.nominatedNodeName": "",
+    },
+    ("", "nodes"): {"spec.unschedulable": "false"},
+    ("", "namespaces"): {"status.phase": ""},
+    ("", "secrets"): {"type": ""},
+    ("", "events"): {
+        "involvedObject.kind": "",
+        "involvedObject.namespace": "",
+        "involvedObject.name": "",
+        "involvedObject.uid": "",
+        "involvedObject.apiVersion": "",
+        "involvedObject.resourceVersion": "",
+        "involvedObject.fieldPath": "",
+        "reason": "",
+        "reportingComponent": "",
+        "source": "",
+        "type": "",
+    },
+    ("batch", "jobs"): {"status.successful": "0"},
+}
+
+
+def _field_text(obj: Obj, path: str, default: str) -> str:
+    if path == "status.successful":
+        return str(dig(obj, "status", "succeeded") or 0)
+    if path == "source":
+        return str(dig(obj, "source", "component") or obj.get("reportingComponent") or "")
+    value = dig(obj, *path.split("."))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return default if value is None else str(value)
+
+
+def parse_fields(text: str, resource: tuple[str, str], selectable: tuple[str, ...] = ()) -> Predicate | None:
+    """A predicate for a `fieldSelector` parameter; None selects everything.
+
+    `selectable` are a CRD's own `selectableFields`, as dotted paths.
+
+    Raises:
+        ApiError: 400, the field is not selectable for this resource or the selector does not parse.
+    """
+    if not text.strip():
+        return None
+    known = {"metadata.name": "", "metadata.namespace": "", **FIELDS.get(resource, {})}
+    known |= {path: "" for path in selectable}
+    checks: list[tuple[str, str, str, bool]] = []
+    for part in text.split(","):
+        found = re.match(r"^\s*(?P<path>[^=!]+?)\s*(?P<op>==|=|!=)\s*(?P<value>.*?)\s*$", part)
+        if found is None:
+            raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
+        path = found["path"]
+        if path not in known:
+            raise bad_request(f"field label not supported: {path}")
+        checks.append((path, found["value"], known[path], found["op"] != "!="))
+    return lambda obj: all(
+        (_field_text(obj, path, default) == value) is equal for path, value, default, equal in checks
+    )
+
+
+def both(first: Predicate | None, second: Predicate | None) -> Predicate | None:
+    """The conjunction of two optional predicates."""
+    if first is None or second is None:
+        return first or second
+    left, right = first, second
+    return lambda obj: left(obj) and right(obj)

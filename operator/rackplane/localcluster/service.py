@@ -1,0 +1,378 @@
+"""Creating, updating and deleting objects by the rules of their kind. The API and the controllers both write here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from . import admission, crds, errors, jobrules, podrules
+from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
+from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, Registry, Resource
+from .store import Preconditions, Store
+
+_DNS_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
+_SUBDOMAIN_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
+    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_LABEL_TEXT = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+#: The namespaces every cluster has.
+SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+class Service:
+    """The rules between the wire and the store."""
+
+    def __init__(self, *, clock: Clock, seed: int = 0, history_limit: int = 50_000) -> None:
+        self.clock = clock
+        self.store = Store(clock=clock, seed=seed, history_limit=history_limit)
+        self.registry = Registry()
+        self.definitions = crds.Definitions(self.registry)
+        for name in SYSTEM_NAMESPACES:
+            self.create(self.need("", "v1", "namespaces"), {"metadata": {"name": name}})
+
+    def need(self, group: str, version: str, plural: str) -> Resource:
+        """A served resource.
+
+        Raises:
+            ApiError: 404, nothing is served there.
+        """
+        found = self.registry.find(group, version, plural)
+        if found is None:
+            raise errors.no_such_path()
+        return found
+
+    # -- create
+
+    def create(
+        self,
+        resource: Resource,
+        obj: Obj,
+        *,
+        dry_run: bool = False,
+        unknown: Callable[[list[str]], None] | None = None,
+    ) -> Obj:
+        """Create an object; `unknown` is told which fields a custom resource's schema dropped.
+
+        Raises:
+            ApiError: 400, 403, 404 (namespace), 409, 422, 501.
+        """
+        obj = clone(obj)
+        metadata = obj.setdefault("metadata", {})
+        if metadata.get("resourceVersion"):
+            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+        for field in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+                      "selfLink", "managedFields", "resourceVersion"):  # fmt: skip
+            metadata.pop(field, None)
+        if not metadata.get("name") and metadata.get("generateName"):
+            metadata["name"] = f"{metadata['generateName'][:58]}{self.store.suffix()}"
+        obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
+        self._check_namespace(resource, obj)
+        if self.store.get(resource.key, namespace_of(obj), name_of(obj)) is not None:
+            raise errors.already_exists(resource.group, resource.plural, name_of(obj))
+        metadata["uid"] = self.store.new_uid()
+        metadata["creationTimestamp"] = timestamp(self.clock())
+        if resource.generation:
+            metadata["generation"] = 1
+        admission.mutate(resource.key, obj)
+        causes = _metadata_causes(resource, obj)
+        causes += self._prepare_create(resource, obj, unknown)
+        if causes:
+            raise errors.invalid(resource.group, resource.kind, name_of(obj), causes)
+        if dry_run:
+            return obj
+        stored = self.store.create(resource.key, obj)
+        if resource.key == CRDS:
+            self.definitions.load(stored)
+        return stored
+
+    def _check_namespace(self, resource: Resource, obj: Obj) -> None:
+        metadata = obj["metadata"]
+        if not resource.namespaced:
+            metadata.pop("namespace", None)
+            return
+        namespace = namespace_of(obj)
+        if not namespace:
+            raise errors.bad_request("an empty namespace may not be set during creation")
+        found = self.store.need(NAMESPACES, "", namespace)
+        if meta(found).get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            problem = errors.forbidden(resource.group, resource.plural, name_of(obj), why)
+            problem.details["causes"] = [{
+                "reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }]  # fmt: skip
+            raise problem
+
+    def _prepare_create(
+        self, resource: Resource, obj: Obj, unknown: Callable[[list[str]], None] | None
+    ) -> list[errors.Cause]:
+        key = resource.key
+        if key == PODS:
+            podrules.prepare_create(obj, self.store)
+            return podrules.validate_spec(obj["spec"], "spec")
+        if key == JOBS:
+            jobrules.prepare_create(obj)
+            return jobrules.validate(obj)
+        if key == NODES:
+            obj.setdefault("spec", {})
+            obj.setdefault("status", {})
+        elif key == NAMESPACES:
+            obj["spec"] = {"finalizers": ["kubernetes"]}
+            obj["status"] = {"phase": "Active"}
+            labels = {**(meta(obj).get("labels") or {}), "kubernetes.io/metadata.name": name_of(obj)}
+            obj["metadata"]["labels"] = labels
+        elif key == CRDS:
+            obj.pop("status", None)
+            crds.prepare(obj)
+            crds.check(obj)
+            crds.establish(obj, self.clock())
+            obj["metadata"]["finalizers"] = [*(meta(obj).get("finalizers") or []), crds.CLEANUP_FINALIZER]
+        elif resource.plural == "priorityclasses":
+            obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+        elif resource.plural == "secrets":
+            obj.setdefault("type", "Opaque")
+            _merge_string_data(obj)
+        elif definition := self.definitions.find(resource):
+            if definition.status_subresource:
+                obj.pop("status", None)
+            dropped = definition.admit(obj, None)
+            if unknown is not None:
+                unknown(dropped)
+        elif "status" in resource.subresources:
+            obj.pop("status", None)
+        return []
+
+    # -- update
+
+    def update(
+        self, resource: Resource, obj: Obj, *, subresource: str = "", dry_run: bool = False,
+        unknown: Callable[[list[str]], None] | None = None,
+    ) -> Obj:  # fmt: skip
+        """Replace an object or, with `subresource="status"`, its status.
+
+        A resourceVersion or uid in the object is a precondition. Immutable and managed fields keep their values.
+
+        Raises:
+            ApiError: 400, 404, 409, 422.
+        """
+        name = name_of(obj)
+        stored = self.store.need(resource.key, namespace_of(obj), name)
+        preconditions = Preconditions(meta(obj).get("uid"), meta(obj).get("resourceVersion"))
+        self.store.check(resource.key, stored, preconditions)
+        obj = clone(obj)
+        obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
+        before: Obj = {**stored, "apiVersion": resource.api_version}
+        for field in ("uid", "creationTimestamp", "generation"):
+            if field in meta(stored):
+                obj["metadata"][field] = meta(stored)[field]
+        causes: list[errors.Cause] = []
+        definition = self.definitions.find(resource)
+        if subresource == "status":
+            obj = _with_status(resource, obj, before)
+            if resource.key == JOBS:
+                causes += jobrules.forbidden_status(obj, before)
+        elif "status" in resource.subresources:
+            if "status" in before:
+                obj["status"] = before["status"]
+            else:
+                obj.pop("status", None)
+        if subresource != "finalize":
+            causes += _metadata_causes(resource, obj, before)
+        if not subresource:
+            causes += self._prepare_update(resource, obj, before)
+        if definition is not None:
+            dropped = definition.admit(obj, before)
+            if unknown is not None:
+                unknown(dropped)
+        if causes:
+            raise errors.invalid(resource.group, resource.kind, name, causes)
+        bump = (
+            resource.generation
+            and subresource != "status"
+            and _desired(resource, obj) != _desired(resource, before)
+        )
+        if resource.crd:
+            obj["apiVersion"] = stored["apiVersion"]
+        if dry_run:
+            return {
+                **obj,
+                "metadata": {**obj["metadata"], "resourceVersion": meta(stored)["resourceVersion"]},
+            }
+        result = self.store.update(resource.key, obj, bump=bump)
+        if resource.key == CRDS and not subresource and self.store.get(CRDS, "", name) is not None:
+            self.definitions.load(result)
+        return result
+
+    def _prepare_update(self, resource: Resource, obj: Obj, before: Obj) -> list[errors.Cause]:
+        key = resource.key
+        if key == PODS:
+            podrules.default_template(obj.setdefault("spec", {}))
+            return podrules.validate_update(obj, before)
+        if key == JOBS:
+            podrules.default_template(
+                obj.setdefault("spec", {}).setdefault("template", {}).setdefault("spec", {})
+            )
+            return jobrules.validate_update(obj, before)
+        if key == CRDS:
+            crds.prepare(obj)
+            crds.check(obj)
+            crds.establish(obj, self.clock())
+        elif key == NAMESPACES:
+            obj["spec"] = before["spec"]
+        elif resource.plural == "secrets":
+            _merge_string_data(obj)
+        return []
+
+    # -- delete
+
+    def delete(
+        self, resource: Resource, namespace: str, name: str, *, propagation: str | None = None,
+        grace_seconds: int | None = None, preconditions: Preconditions = Preconditions(), dry_run: bool = False,
+    ) -> tuple[Obj, bool]:  # fmt: skip
+        """Delete an object; returns it and whether it is gone.
+
+        `propagation` is Background, Foreground or Orphan; None is the kind's default, which for batch/v1 Jobs is
+        Orphan. `grace_seconds` matters to pods only.
+
+        Raises:
+            ApiError: 404, 409, 403 (system namespaces).
+        """
+        stored = self.store.need(resource.key, namespace, name)
+        self.store.check(resource.key, stored, preconditions)
+        if resource.key == NAMESPACES and name in SYSTEM_NAMESPACES[:1] + SYSTEM_NAMESPACES[2:]:
+            raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
+        if dry_run:
+            return stored, True
+        finalizers: tuple[str, ...] | None = None
+        if propagation is None and resource.key == JOBS:
+            propagation = "Orphan"
+        if propagation is not None:
+            finalizers = {"Background": (), "Foreground": ("foregroundDeletion",), "Orphan": ("orphan",)}[
+                propagation
+            ]
+        if resource.key == NAMESPACES:
+            return self._delete_namespace(stored, preconditions)
+        grace = podrules.grace_seconds(stored, grace_seconds) if resource.key == PODS else 0
+        gone = self.store.delete(
+            resource.key,
+            namespace,
+            name,
+            preconditions=preconditions,
+            grace_seconds=grace,
+            finalizers=finalizers,
+        )
+        if gone[1] and resource.key == CRDS:
+            self.definitions.unload(name)
+        return gone
+
+    def _delete_namespace(self, stored: Obj, preconditions: Preconditions) -> tuple[Obj, bool]:
+        """A namespace goes when the collector has emptied it: `spec.finalizers` holds it until then."""
+        if meta(stored).get("deletionTimestamp"):
+            return stored, False
+        obj = clone(stored)
+        obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+        return self.store.mark_deleted(NAMESPACES, obj), False
+
+    # -- for controllers
+
+    def change(
+        self, resource: Resource, obj: Obj, change: Callable[[Obj], None], *, subresource: str = ""
+    ) -> Obj | None:
+        """Change the stored state of an object by a function on a copy; None when it is gone (or another by uid)."""
+        stored = self.store.get(resource.key, namespace_of(obj), name_of(obj))
+        if stored is None or meta(stored).get("uid") != meta(obj).get("uid"):
+            return None
+        fresh = clone(stored)
+        change(fresh)
+        if fresh == stored:
+            return stored
+        return self.update(resource, fresh, subresource=subresource)
+
+
+def _with_status(resource: Resource, obj: Obj, before: Obj) -> Obj:
+    """What a write to /status changes: the status and, for some built-in kinds, labels and annotations too."""
+    result: Obj = clone(before)
+    if "status" in obj:
+        result["status"] = obj["status"]
+    else:
+        result.pop("status", None)
+    if not resource.crd:
+        metadata = result["metadata"]
+        for field in ("labels", "annotations", "finalizers"):
+            if field in meta(obj):
+                metadata[field] = meta(obj)[field]
+            else:
+                metadata.pop(field, None)
+    return result
+
+
+def _desired(resource: Resource, obj: Obj) -> Obj:
+    ignored = {"metadata", "apiVersion", "kind"}
+    if "status" in resource.subresources:
+        ignored.add("status")
+    return {key: value for key, value in obj.items() if key not in ignored}
+
+
+def _merge_string_data(obj: Obj) -> None:
+    import base64
+
+    plain = obj.pop("stringData", None)
+    if plain:
+        encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in plain.items()}
+        obj["data"] = {**(obj.get("data") or {}), **encoded}
+
+
+def _metadata_causes(resource: Resource, obj: Obj, before: Obj | None = None) -> list[errors.Cause]:
+    causes: list[errors.Cause] = []
+    metadata = meta(obj)
+    name = name_of(obj)
+    loose = resource.group == "rbac.authorization.k8s.io"
+    if before is None:
+        if not name:
+            causes.append(errors.required("metadata.name", "name or generateName is required"))
+        elif loose:
+            if "/" in name or "%" in name or name in (".", ".."):
+                causes.append(errors.invalid_value("metadata.name", name, "may not contain '/'"))
+        elif resource.plural in ("namespaces", "services"):
+            if not _DNS_LABEL.match(name) or len(name) > 63:
+                causes.append(
+                    errors.invalid_value("metadata.name", name, "must be a lowercase RFC 1123 label")
+                )
+        elif not _DNS_SUBDOMAIN.match(name) or len(name) > 253:
+            causes.append(errors.invalid_value("metadata.name", name, _SUBDOMAIN_TEXT))
+    for key, value in (metadata.get("labels") or {}).items():
+        text = str(value)
+        if not isinstance(value, str):
+            raise errors.bad_request(
+                f"cannot convert metadata.labels[{key}] to string: got {type(value).__name__}"
+            )
+        if not _LABEL_VALUE.match(text) or len(text) > 63:
+            causes.append(errors.invalid_value("metadata.labels", text, _LABEL_TEXT))
+    for key, value in (metadata.get("annotations") or {}).items():
+        if not isinstance(value, str):
+            raise errors.bad_request(
+                f"cannot convert metadata.annotations[{key}] to string: got {type(value).__name__}"
+            )
+    for index, reference in enumerate(metadata.get("ownerReferences") or ()):
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not reference.get(field):
+                where = f"metadata.ownerReferences[{index}].{field}"
+                causes.append(
+                    errors.invalid_value(where, reference.get(field) or "", f"{field} must not be empty")
+                )
+    if before is not None and meta(before).get("deletionTimestamp"):
+        added = sorted(set(metadata.get("finalizers") or ()) - set(meta(before).get("finalizers") or ()))
+        if added:
+            detail = (
+                f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+            )
+            causes.append(errors.forbidden_value("metadata.finalizers", detail))
+    return causes

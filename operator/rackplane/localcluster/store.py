@@ -1,0 +1,315 @@
+"""Objects in memory with revisions, watch history and the life cycle every Kubernetes object has.
+
+The store knows metadata (uid, resourceVersion, generation, finalizers, deletionTimestamp) and nothing of kinds;
+what a kind demands is in `rules`. One integer counts every write of the whole store, as etcd's revision does.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from . import errors
+from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
+
+#: (group, plural): what is stored once however many versions serve it.
+GroupResource = tuple[str, str]
+Key = tuple[str, str]
+
+ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed write. `previous` is None for ADDED; for DELETED `object` is the last state."""
+
+    revision: int
+    type: str
+    resource: GroupResource
+    namespace: str
+    name: str
+    object: Obj
+    previous: Obj | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """What must hold of the stored object for a write to happen; None asks nothing."""
+
+    uid: str | None = None
+    resource_version: str | None = None
+
+
+Listener = Callable[[Change], None]
+
+
+class Store:
+    """Synchronous object store.
+
+    `history_limit` is how many changes (of all resources together) a watch may look back; older ones are
+    compacted and a watch from before them gets 410. Objects handed out are shared: clone before changing.
+    """
+
+    def __init__(self, *, clock: Clock, seed: int = 0, history_limit: int = 50_000) -> None:
+        self.clock = clock
+        self.random = random.Random(seed)
+        self.revision = 1
+        self.compacted = 0
+        self.history_limit = history_limit
+        self._objects: dict[GroupResource, dict[Key, Obj]] = {}
+        self._history: dict[GroupResource, deque[Change]] = {}
+        self._history_order: deque[GroupResource] = deque()
+        self._by_uid: dict[str, tuple[GroupResource, Key]] = {}
+        self._listeners: list[Listener] = []
+
+    # -- reading
+
+    def get(self, resource: GroupResource, namespace: str, name: str) -> Obj | None:
+        """The stored object or None."""
+        return self._objects.get(resource, {}).get((namespace, name))
+
+    def need(self, resource: GroupResource, namespace: str, name: str) -> Obj:
+        """The stored object.
+
+        Raises:
+            ApiError: 404.
+        """
+        found = self.get(resource, namespace, name)
+        if found is None:
+            raise errors.not_found(*resource, name)
+        return found
+
+    def by_uid(self, uid: str) -> tuple[GroupResource, Obj] | None:
+        """The object with this uid and its resource, or None when there is none (any more)."""
+        found = self._by_uid.get(uid)
+        if found is None:
+            return None
+        resource, key = found
+        return resource, self._objects[resource][key]
+
+    def items(self, resource: GroupResource, namespace: str = "") -> list[Obj]:
+        """Objects in key order (namespace, name); an empty namespace means all."""
+        items = self._objects.get(resource, {})
+        return [items[key] for key in sorted(items) if not namespace or key[0] == namespace]
+
+    def items_at(self, resource: GroupResource, revision: int, namespace: str = "") -> list[Obj]:
+        """Objects as they were at an older revision, rebuilt by undoing the history.
+
+        Raises:
+            ApiError: 410, the revision is compacted.
+        """
+        items = dict(self._objects.get(resource, {}))
+        for change in reversed(self.since(resource, revision)):
+            key = (change.namespace, change.name)
+            if change.previous is None:
+                items.pop(key, None)
+            else:
+                items[key] = change.previous
+        return [items[key] for key in sorted(items) if not namespace or key[0] == namespace]
+
+    def since(self, resource: GroupResource, revision: int) -> list[Change]:
+        """Changes of a resource after a revision, oldest first.
+
+        Raises:
+            ApiError: 410, the revision is compacted.
+        """
+        if revision < self.compacted:
+            raise errors.too_old(revision, self.compacted)
+        found: list[Change] = []
+        for change in reversed(self._history.get(resource, ())):
+            if change.revision <= revision:
+                break
+            found.append(change)
+        found.reverse()
+        return found
+
+    def resources(self) -> Iterator[GroupResource]:
+        """Resources that have at least one object."""
+        return (resource for resource, items in list(self._objects.items()) if items)
+
+    # -- listening
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after every committed change; the answer unsubscribes."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def compact(self, revision: int | None = None) -> None:
+        """Forget the history up to and including a revision (default: all of it)."""
+        upto = self.revision if revision is None else revision
+        for changes in self._history.values():
+            while changes and changes[0].revision <= upto:
+                changes.popleft()
+        order: deque[GroupResource] = deque()
+        for resource, changes in self._history.items():
+            order.extend([resource] * len(changes))
+        # Order among resources is lost here; trimming then removes a resource's oldest first, which is all it needs.
+        self._history_order = order
+        self.compacted = max(self.compacted, upto)
+
+    # -- writing
+
+    def suffix(self, length: int = 5) -> str:
+        """A name suffix from the alphabet Kubernetes uses, from the seeded source."""
+        return "".join(self.random.choices("bcdfghjklmnpqrstvwxz2456789", k=length))
+
+    def new_uid(self) -> str:
+        """A uid from the seeded source, so that a run can be repeated exactly."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def create(self, resource: GroupResource, obj: Obj) -> Obj:
+        """Store a new object; fills in uid, creationTimestamp and resourceVersion where missing.
+
+        Raises:
+            ApiError: 409 AlreadyExists.
+        """
+        key = (namespace_of(obj), name_of(obj))
+        if key in self._objects.get(resource, {}):
+            raise errors.already_exists(*resource, key[1])
+        obj = clone(obj)
+        metadata = obj["metadata"]
+        metadata.setdefault("uid", self.new_uid())
+        metadata.setdefault("creationTimestamp", timestamp(self.clock()))
+        return self._commit(ADDED, resource, key, obj, None)
+
+    def update(
+        self,
+        resource: GroupResource,
+        obj: Obj,
+        *,
+        preconditions: Preconditions = Preconditions(),
+        bump: bool = False,
+    ) -> Obj:
+        """Replace an object. An identical one is no write: no revision, no event.
+
+        `bump` raises `metadata.generation`. Removing the last finalizer of an object under deletion deletes it.
+
+        Raises:
+            ApiError: 404; 409 when a precondition does not hold.
+        """
+        key = (namespace_of(obj), name_of(obj))
+        stored = self.need(resource, *key)
+        self.check(resource, stored, preconditions)
+        obj = clone(obj)
+        metadata, old = obj["metadata"], meta(stored)
+        for field in ("uid", "creationTimestamp", "resourceVersion", "generation", "deletionTimestamp"):
+            if field in old:
+                metadata[field] = old[field]
+            else:
+                metadata.pop(field, None)
+        if "deletionTimestamp" not in old:
+            metadata.pop("deletionGracePeriodSeconds", None)
+        elif "deletionGracePeriodSeconds" in old:
+            metadata["deletionGracePeriodSeconds"] = old["deletionGracePeriodSeconds"]
+        for field in ("finalizers", "labels", "annotations", "ownerReferences", "managedFields"):
+            if field in metadata and not metadata[field]:
+                del metadata[field]
+        if obj == stored:
+            return stored
+        if bump and "generation" in metadata:
+            metadata["generation"] += 1
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
+            held = (obj.get("spec") or {}).get("finalizers") if resource == ("", "namespaces") else None
+            if not metadata.get("deletionGracePeriodSeconds") and not held:
+                return self._commit(DELETED, resource, key, obj, stored)
+        return self._commit(MODIFIED, resource, key, obj, stored)
+
+    def delete(
+        self,
+        resource: GroupResource,
+        namespace: str,
+        name: str,
+        *,
+        preconditions: Preconditions = Preconditions(),
+        grace_seconds: int = 0,
+        finalizers: tuple[str, ...] | None = None,
+    ) -> tuple[Obj, bool]:
+        """Delete at once, or mark for deletion when finalizers or a grace period stand in the way.
+
+        `finalizers` replaces the garbage collector's own finalizers (`orphan`, `foregroundDeletion`); None keeps them.
+        Returns the object and whether it is gone. A shorter grace period shortens a running one, never lengthens it.
+
+        Raises:
+            ApiError: 404; 409 when a precondition does not hold.
+        """
+        stored = self.need(resource, namespace, name)
+        self.check(resource, stored, preconditions)
+        obj = clone(stored)
+        metadata = obj["metadata"]
+        kept = list(metadata.get("finalizers") or [])
+        if finalizers is not None:
+            kept = [entry for entry in kept if entry not in GC_FINALIZERS] + list(finalizers)
+        metadata["finalizers"] = kept
+        if not kept:
+            del metadata["finalizers"]
+        if not kept and grace_seconds == 0:
+            return self._commit(DELETED, resource, (namespace, name), obj, stored), True
+        already = "deletionTimestamp" in metadata
+        running = metadata.get("deletionGracePeriodSeconds", 0)
+        if already and grace_seconds >= running:
+            if obj == stored:
+                return stored, False
+            return self._commit(MODIFIED, resource, (namespace, name), obj, stored), False
+        metadata["deletionTimestamp"] = timestamp(self.clock() + grace_seconds)
+        metadata["deletionGracePeriodSeconds"] = grace_seconds
+        if not already and "generation" in metadata:
+            metadata["generation"] += 1
+        return self._commit(MODIFIED, resource, (namespace, name), obj, stored), False
+
+    def mark_deleted(self, resource: GroupResource, obj: Obj) -> Obj:
+        """Mark an object (given as it shall be) for deletion without deleting it, as namespaces are."""
+        key = (namespace_of(obj), name_of(obj))
+        stored = self.need(resource, *key)
+        marked = clone(obj)
+        marked["metadata"]["deletionTimestamp"] = timestamp(self.clock())
+        return self._commit(MODIFIED, resource, key, marked, stored)
+
+    def remove(self, resource: GroupResource, namespace: str, name: str) -> Obj:
+        """Delete at once, whatever finalizers say.
+
+        Raises:
+            ApiError: 404.
+        """
+        stored = self.need(resource, namespace, name)
+        return self._commit(DELETED, resource, (namespace, name), clone(stored), stored)
+
+    def check(self, resource: GroupResource, stored: Obj, preconditions: Preconditions) -> None:
+        """Raise 409 unless the preconditions hold of the stored object."""
+        metadata = meta(stored)
+        name = name_of(stored)
+        uid, version = preconditions.uid, preconditions.resource_version
+        if uid and uid != metadata.get("uid"):
+            why = (
+                f"Precondition failed: UID in precondition: {uid}, UID in object meta: {metadata.get('uid')}"
+            )
+            raise errors.conflict(*resource, name, why)
+        if version and version != metadata.get("resourceVersion"):
+            raise errors.conflict(*resource, name)
+
+    def _commit(self, kind: str, resource: GroupResource, key: Key, obj: Obj, previous: Obj | None) -> Obj:
+        self.revision += 1
+        obj["metadata"]["resourceVersion"] = str(self.revision)
+        items = self._objects.setdefault(resource, {})
+        uid = obj["metadata"]["uid"]
+        if kind == DELETED:
+            del items[key]
+            self._by_uid.pop(uid, None)
+        else:
+            items[key] = obj
+            self._by_uid[uid] = (resource, key)
+        change = Change(self.revision, kind, resource, key[0], key[1], obj, previous)
+        self._history.setdefault(resource, deque()).append(change)
+        self._history_order.append(resource)
+        while len(self._history_order) > self.history_limit:
+            oldest = self._history[self._history_order.popleft()].popleft()
+            self.compacted = max(self.compacted, oldest.revision)
+        for listener in tuple(self._listeners):
+            listener(change)
+        return obj
+
+
+#: Finalizers the garbage collector itself acts on.
+GC_FINALIZERS = frozenset({"orphan", "foregroundDeletion"})
