@@ -56,6 +56,9 @@ def template(
         str(CHART),
         "--namespace",
         NAMESPACE,
+        # Without a cluster each helm assumes another version, older ones one that the chart does not support.
+        "--kube-version",
+        "1.36.0",
         *given,
         *arguments,
         stdin=json.dumps(values) if values is not None else None,
