@@ -104,11 +104,13 @@ class ApiModel(BaseModel):
             assert isinstance(extra, Mapping)
             keys = _strings(extra.get("x-kubernetes-list-map-keys"))
             seen: set[object] = set()
-            for entry in getattr(self, name):
+            for index, entry in enumerate(getattr(self, name)):
                 key = tuple(getattr(entry, _field_of(entry, k)) for k in keys) if kind == "map" else entry
                 if key in seen:
                     shown = ", ".join(str(part) for part in key) if isinstance(key, tuple) else str(key)
-                    yield RuleBreach(info.alias or name, f"lists {shown} twice", "Keep one entry of it")
+                    yield RuleBreach(
+                        f"{info.alias or name}[{index}]", f"{shown} is listed twice", "Keep one entry of it"
+                    )
                 seen.add(key)
 
     @classmethod
@@ -120,7 +122,10 @@ class ApiModel(BaseModel):
         return schema
 
     def to_dict(self) -> dict[str, Any]:
-        """The object as the API server wants it: camelCase, JSON types, nothing that is None."""
+        """The object as the API server wants it: camelCase, JSON types, nothing that is None.
+
+        Empty lists are kept: as a merge patch it empties them.
+        """
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

@@ -76,14 +76,14 @@ def _parse(model: type[M], body: dict[str, Any]) -> M | list[FieldProblem]:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        return _unique(problem for detail in error.errors() for problem in _problems(model, detail, body))
+        return _unique(problem for detail in error.errors() for problem in _problems(model, detail))
 
 
 def _unique(problems: Iterator[FieldProblem]) -> list[FieldProblem]:
     return list(dict.fromkeys(problems))
 
 
-def _problems(model: type[Resource], detail: ErrorDetails, body: Mapping[str, Any]) -> Iterator[FieldProblem]:
+def _problems(model: type[Resource], detail: ErrorDetails) -> Iterator[FieldProblem]:
     where = _path(detail["loc"])
     if detail["type"] == RULE_ERROR:
         for breach in detail["ctx"]["breaches"]:

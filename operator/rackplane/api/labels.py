@@ -1,6 +1,7 @@
 """Names of labels and annotations that users, Rackplane and the nodes write; how a user's are read."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ MANAGED_TAINT: Final = f"{GROUP}/managed"
 SLOT_ANNOTATION: Final = f"{GROUP}/slot"
 #: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.
 SUSPENDED_BY: Final = f"{GROUP}/suspended-by"
-SUSPENDED_BY_US: Final = "rackplane"
+SUSPENDED_BY_VALUE: Final = "rackplane"
 
 # --- what the nodes carry --------------------------------------------------------------------------
 
@@ -262,9 +263,12 @@ class _Reader:
         for key in self._annotations:
             if not isinstance(key, str) or not key.startswith(f"{GROUP}/") or key in _KNOWN_KEYS:
                 continue
-            close = difflib.get_close_matches(key[:_LONGEST_TEXT], USER_ANNOTATIONS, n=1, cutoff=0.88)
+            # Without the prefix, which would make any two of our keys look alike.
+            name = key[len(GROUP) + 1 :][:_LONGEST_TEXT].lower()
+            close = difflib.get_close_matches(name, _USER_NAMES, n=1, cutoff=0.8)
             if close:
-                self._report(key, "is not an annotation that Rackplane knows", f"Did you mean {close[0]}?")
+                remedy = f"Did you mean {GROUP}/{close[0]}?"
+                self._report(key, "is not an annotation that Rackplane knows", remedy)
 
     def _texts(self, *keys: str) -> Iterator[tuple[str, str]]:
         for key in keys:
@@ -376,9 +380,10 @@ def _duration(text: str) -> int:
         raise _Unreadable(f"is {show(text)}, no time at all", remedy)
     if exact > _LONGEST_DURATION_SECONDS:
         raise _Unreadable(f"is {show(text)}, more than ten years", remedy)
-    return int(-(-exact // 1))
+    return math.ceil(exact)
 
 
+_USER_NAMES: Final = [key.removeprefix(f"{GROUP}/") for key in USER_ANNOTATIONS]
 _KNOWN_KEYS: Final = frozenset(
     (*USER_ANNOTATIONS, QUEUE_LABEL, GANG_LABEL, SLOT_ANNOTATION, SUSPENDED_BY, PLACEMENT_GATE, MANAGED_TAINT)
 )

@@ -39,7 +39,10 @@ BASE: Final[dict[str, dict[str, Any]]] = {
     "PowerDomain": {
         "type": "UPS",
         "ratedWatts": 2_400_000,
-        "parents": [{"powerDomain": "utility", "weight": 1}, {"powerDomain": "spare", "weight": 1, "role": "Standby"}],
+        "parents": [
+            {"powerDomain": "utility", "weight": 1},
+            {"powerDomain": "spare", "weight": 1, "role": "Standby"},
+        ],
         "redundancy": {"installed": 4, "needed": 3, "moduleWatts": 800_000},
         "emergency": {"percent": 133, "seconds": 10},
     },
@@ -143,7 +146,9 @@ GOOD: Final[tuple[Case, ...]] = (
         "NVLinkDomain",
         {"spec.fabricPath": [{"level": "leaf", "name": "l1"}, {"level": "spine", "name": "s1"}]},
     ),
-    Case("source", "PowerDomain", {"spec.parents": REMOVE, "spec.redundancy": REMOVE, "spec.emergency": REMOVE}),
+    Case(
+        "source", "PowerDomain", {"spec.parents": REMOVE, "spec.redundancy": REMOVE, "spec.emergency": REMOVE}
+    ),
     Case("no parents", "PowerDomain", {"spec.parents": []}),
     Case("all needed", "PowerDomain", {"spec.redundancy.needed": 4}),
     Case("none online", "PowerDomain", {"spec.redundancy.online": 0}),
@@ -177,7 +182,11 @@ GOOD: Final[tuple[Case, ...]] = (
     Case("empty spec", "Queue", {"spec": {}}),
     Case("no quota at all", "Queue", {"spec.quota": {"gpus": 0, "watts": 0}}),
     Case("elastic", "Gang", {"spec.minSlots": 16}),
-    Case("segments", "Gang", {"spec.topology": {"required": "spine", "preferred": "nvlink", "segmentSlots": 16}}),
+    Case(
+        "segments",
+        "Gang",
+        {"spec.topology": {"required": "spine", "preferred": "nvlink", "segmentSlots": 16}},
+    ),
     Case("no gpus", "Gang", {"spec.gpusPerSlot": 0}),
     Case("bare pods", "Gang", {"spec.workload.uid": ""}),
     Case("everything", "Gang", {"spec.power": {"profile": "MaxQ", "strict": True}, "spec.flexTier": 3}),
@@ -187,9 +196,13 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("HardwareProfile", "idle above max", "spec.idleWatts")(
         {"spec.idleWatts": 6601, "spec.powerProfiles": REMOVE}
     ),
-    _bad("HardwareProfile", "profile above max", "spec.powerProfiles")({"spec.powerProfiles[1].nodeWatts": 6601}),
-    _bad("HardwareProfile", "profile below idle", "spec.powerProfiles")({"spec.powerProfiles[1].nodeWatts": 999}),
-    _bad("HardwareProfile", "profile twice", "spec.powerProfiles")({"spec.powerProfiles[1].name": "MaxP"}),
+    _bad("HardwareProfile", "profile above max", "spec.powerProfiles")(
+        {"spec.powerProfiles[1].nodeWatts": 6601}
+    ),
+    _bad("HardwareProfile", "profile below idle", "spec.powerProfiles")(
+        {"spec.powerProfiles[1].nodeWatts": 999}
+    ),
+    _bad("HardwareProfile", "profile twice", "spec.powerProfiles[1]")({"spec.powerProfiles[1].name": "MaxP"}),
     _bad("HardwareProfile", "profile without watts", "spec.powerProfiles[0].nodeWatts")(REMOVE),
     _bad("HardwareProfile", "no max", "spec.maxWatts")(REMOVE),
     _bad("HardwareProfile", "no idle", "spec.idleWatts")(REMOVE),
@@ -216,7 +229,7 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("Rack", "feed of negative weight", "spec.feeds[1].weight")(-1),
     _bad("Rack", "feed from nowhere", "spec.feeds[0].powerDomain")(REMOVE),
     _bad("Rack", "feed limit of 0", "spec.feeds[0].limitWatts")(0),
-    _bad("Rack", "feed twice", "spec.feeds")({"spec.feeds[1].powerDomain": "busway-a"}),
+    _bad("Rack", "feed twice", "spec.feeds[1]")({"spec.feeds[1].powerDomain": "busway-a"}),
     _bad("Rack", "standby only", "spec.feeds")({"spec.feeds": [{**_FEED, "role": "Standby"}]}),
     _bad("Rack", "unknown role", "spec.feeds[0].role")("Passive"),
     _bad("Rack", "selector of nothing", "spec.nodeSelector")({"spec.nodeSelector": {}}),
@@ -229,7 +242,7 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("NVLinkDomain", "empty racks", "spec")({"spec.racks": []}),
     _bad("NVLinkDomain", "two selectors", "spec")({"spec.clique": "a.1"}),
     _bad("NVLinkDomain", "three selectors", "spec")({"spec.clique": "a.1", "spec.nodeSelector": {"a": "b"}}),
-    _bad("NVLinkDomain", "rack twice", "spec.racks")(["r1", "r1"]),
+    _bad("NVLinkDomain", "rack twice", "spec.racks[1]")({"spec.racks": ["r1", "r1"]}),
     _bad("NVLinkDomain", "nvlink in the path", "spec.fabricPath")([{"level": "nvlink", "name": "n"}]),
     _bad("NVLinkDomain", "level twice", "spec.fabricPath")(
         [{"level": "leaf", "name": "a"}, {"level": "leaf", "name": "b"}]
@@ -245,7 +258,7 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("PowerDomain", "efficiency above 1", "spec.efficiencyBasisPoints")(10_001),
     _bad("PowerDomain", "base above rating", "spec.baseLoadWatts")(2_400_001),
     _bad("PowerDomain", "parent without weight", "spec.parents[0].weight")(REMOVE),
-    _bad("PowerDomain", "parent twice", "spec.parents")({"spec.parents[1].powerDomain": "utility"}),
+    _bad("PowerDomain", "parent twice", "spec.parents[1]")({"spec.parents[1].powerDomain": "utility"}),
     _bad("PowerDomain", "standby only", "spec.parents")({"spec.parents[0].role": "Standby"}),
     _bad("PowerDomain", "its own parent", "spec.parents")({"spec.parents[0].powerDomain": "it"}),
     _bad("PowerDomain", "more needed than installed", "spec.redundancy.needed")(5),
@@ -257,7 +270,9 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("PowerBudget", "no targets", "spec.targets")({"spec.targets": {}}),
     _bad("PowerBudget", "empty targets", "spec.targets")({"spec.targets": {"queues": [], "feedTags": []}}),
     _bad("PowerBudget", "targets missing", "spec.targets")(REMOVE),
-    _bad("PowerBudget", "target twice", "spec.targets.powerDomains")(["a", "a"]),
+    _bad("PowerBudget", "target twice", "spec.targets.powerDomains[1]")(
+        {"spec.targets.powerDomains": ["a", "a"]}
+    ),
     _bad("PowerBudget", "negative limit", "spec.limitWatts")(-1),
     _bad("PowerBudget", "no limit", "spec.limitWatts")(REMOVE),
     _bad("PowerBudget", "backwards", "spec.interval.end")(
@@ -267,13 +282,21 @@ BAD: Final[tuple[Case, ...]] = (
         {"spec.interval": {"start": _INTERVAL["end"], "end": _INTERVAL["end"]}}
     ),
     _bad("PowerBudget", "no end", "spec.interval.end")({"spec.interval": {"start": _INTERVAL["start"]}}),
-    _bad("PowerBudget", "not a time", "spec.interval.end")({"spec.interval": {**_INTERVAL, "end": "tomorrow"}}),
-    _bad("PowerBudget", "time as a number", "spec.interval.end")({"spec.interval": {**_INTERVAL, "end": 9e9}}),
-    _bad("PowerBudget", "both times", "spec.schedule")({"spec.interval": _INTERVAL, "spec.schedule": [_WINDOW]}),
+    _bad("PowerBudget", "not a time", "spec.interval.end")(
+        {"spec.interval": {**_INTERVAL, "end": "tomorrow"}}
+    ),
+    _bad("PowerBudget", "time as a number", "spec.interval.end")(
+        {"spec.interval": {**_INTERVAL, "end": 9e9}}
+    ),
+    _bad("PowerBudget", "both times", "spec.schedule")(
+        {"spec.interval": _INTERVAL, "spec.schedule": [_WINDOW]}
+    ),
     _bad("PowerBudget", "window of no length", "spec.schedule[0].to")(
         {"spec.schedule": [{"from": "10:00", "to": "10:00"}]}
     ),
-    _bad("PowerBudget", "hour 25", "spec.schedule[0].from")({"spec.schedule": [{"from": "25:00", "to": "10:00"}]}),
+    _bad("PowerBudget", "hour 25", "spec.schedule[0].from")(
+        {"spec.schedule": [{"from": "25:00", "to": "10:00"}]}
+    ),
     _bad("PowerBudget", "unknown day", "spec.schedule[0].days[0]")(
         {"spec.schedule": [{**_WINDOW, "days": ["Monday"]}]}
     ),
@@ -283,11 +306,13 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("CoolingZone", "needed missing", "spec.neededUnits")(REMOVE),
     _bad("CoolingZone", "capacity of 0", "spec.units[1].capacityWatts")(0),
     _bad("CoolingZone", "no capacity", "spec.units[1].capacityWatts")(REMOVE),
-    _bad("CoolingZone", "unit twice", "spec.units")({"spec.units[1].name": "cdu-1"}),
+    _bad("CoolingZone", "unit twice", "spec.units[1]")({"spec.units[1].name": "cdu-1"}),
     _bad("CoolingZone", "draw from nowhere", "spec.units[1].drawWatts")(5000),
     _bad("CoolingZone", "standby only", "spec.units[0].feeds")([{**_FEED, "role": "Standby"}]),
     _bad("CoolingZone", "feed without weight", "spec.units[0].feeds[0].weight")(REMOVE),
-    _bad("CoolingZone", "curve without temperature", "spec.deratingCurve")([{"supplyCelsius": 45, "percent": 90}]),
+    _bad("CoolingZone", "curve without temperature", "spec.deratingCurve")(
+        [{"supplyCelsius": 45, "percent": 90}]
+    ),
     _bad("CoolingZone", "capacity above 100", "spec.deratingCurve[0].percent")(
         {"spec.supplyCelsius": 40, "spec.deratingCurve": [{"supplyCelsius": 45, "percent": 101}]}
     ),

@@ -39,7 +39,11 @@ def judge(obj: dict[str, Any], old: dict[str, Any] | None = None) -> list[Refusa
     if refusals:
         return refusals
     old = None if old is None else with_defaults(schema, old)
-    return [Refusal(path, rule["message"], rule["rule"]) for path, rule, held in run_rules(schema, obj, old) if not held]
+    return [
+        Refusal(path, rule["message"], rule["rule"])
+        for path, rule, held in run_rules(schema, obj, old)
+        if not held
+    ]
 
 
 def with_defaults(schema: dict[str, Any], value: Any) -> Any:

@@ -50,7 +50,9 @@ def test_files_are_up_to_date() -> None:
     assert generator.check(CRDS) == []
 
 
-def test_check_finds_what_is_missing_changed_and_strange(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_finds_what_is_missing_changed_and_strange(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert generator.main([str(tmp_path)]) == 0
     assert generator.main(["--check", str(tmp_path)]) == 0
     (tmp_path / "rackplane.dev_racks.yaml").unlink()
@@ -71,7 +73,9 @@ def test_there_are_eight_kinds_with_names_of_their_own() -> None:
         *("HardwareProfile", "Rack", "NVLinkDomain", "PowerDomain"),
         *("PowerBudget", "CoolingZone", "Queue", "Gang"),
     }
-    taken = [name for model in KINDS for name in (model.info.plural, model.info.singular, *model.info.short_names)]
+    taken = [
+        name for model in KINDS for name in (model.info.plural, model.info.singular, *model.info.short_names)
+    ]
     assert len(taken) == len(set(taken))
 
 

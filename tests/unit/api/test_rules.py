@@ -87,7 +87,9 @@ def test_the_workload_of_a_gang_cannot_change() -> None:
     assert judge(other) == [], "creating it is fine"
 
 
-@pytest.mark.parametrize("case", [case for case in GOOD if case.name != "unknown field"], ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case", [case for case in GOOD if case.name != "unknown field"], ids=lambda case: case.id
+)
 def test_what_is_decoded_and_written_again_means_the_same(case: Case) -> None:
     model = BY_KIND[case.kind]
     first = decode(model, case.build())
