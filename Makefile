@@ -54,7 +54,7 @@ crds: $(STAMPS)/runtime ## Generate crds/ from the models, and the chart's copie
 
 .PHONY: bench
 bench: $(STAMPS)/test ## Benchmarks: value, limit and ratio of each
-	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 tests/benchmarks $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' tests/benchmarks $(PYTEST_ARGS)
 
 .PHONY: lock
 lock: ## Renew the locked requirements (needs uv)
