@@ -120,7 +120,7 @@ class CoolingZoneSpec(ApiModel):
         json_schema_extra=unique(),
         description="Cooling zones that take this zone's heat in turn: the facility water behind a row's "
         "CDUs. "
-        "With several, the heat is split evenly.",
+        "All of the heat counts in each of them.",
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (

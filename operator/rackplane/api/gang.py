@@ -50,6 +50,7 @@ class GangPhase(StrEnum):
     PENDING = "Pending"
     ADMITTED = "Admitted"
     RUNNING = "Running"
+    STOPPING = "Stopping"
     FINISHED = "Finished"
     FAILED = "Failed"
     HELD = "Held"

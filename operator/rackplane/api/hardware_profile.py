@@ -107,7 +107,8 @@ class HardwareProfileSpec(ApiModel):
         description="Short peaks in percent of the cap, as the feed sees them: peak = cap x peakPercent.",
     )
     liquid_heat_percent: Percent = Field(
-        default=0, description="Part of the heat that goes into the liquid loop; the rest goes into the air."
+        default=0,
+        description="Part of the heat, of the rack's overhead too, that goes into the liquid loop; the rest is air.",
     )
     power_profiles: tuple[PowerProfile, ...] = Field(
         default=(),
