@@ -7,6 +7,7 @@ part of a bin in one rack; a *subtree* is one domain of the level that must hold
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,17 @@ from rackplane.engine.state import TOLERANCE_WATTS, State
 Ints = NDArray[np.int64]
 UNLIMITED = 2**40
 """Slots: more than any facility has, and safe to sum in int64."""
+
+
+class Bar(IntEnum):
+    """Why a node is not a candidate, apart from GPUs in use."""
+
+    NONE = 0
+    RACK = 1
+    UNHEALTHY = 2
+    PROFILE = 3
+    CONSTRAINTS = 4
+    HELD = 5
 
 
 class Candidates:
@@ -59,6 +71,8 @@ class Candidates:
             if Watts(self.slot_watts[r].nominal * per_node, self.slot_watts[r].peak * per_node) != whole:
                 self.exact = False
             fits[r] = facility.usable(r)
+        self.bars = np.zeros(len(inventory.names), dtype=np.int64)
+        """Per node, a :class:`Bar`."""
         self.node_slots = self._node_slots(fits, caps)
         self.slack = (facility.limits - state.loads).ravel() + TOLERANCE_WATTS / 2
         self.use = self._use_per_slot()
@@ -74,19 +88,22 @@ class Candidates:
         free = state.free
         slots = free // request.gpus_per_slot if request.gpus_per_slot else np.full(len(free), UNLIMITED)
         slots = np.where(ok, slots, 0).astype(np.int64)
+        self.bars[~ok] = Bar.RACK
         for i in np.flatnonzero(slots > 0):
             name = inventory.names[i]
             spec = state.node(name)
             if spec is None or not spec.healthy:
-                slots[i] = 0
+                slots[i], self.bars[i] = 0, Bar.UNHEALTHY
                 continue
             if request.gpus_per_slot:
                 cap = state.cap_watts(name)
                 if cap is not None and cap != caps[inventory.rack[i]]:
-                    slots[i] = 0
+                    slots[i], self.bars[i] = 0, Bar.PROFILE
                     continue
             if request.capacity is not None:
                 slots[i] = min(int(slots[i]), max(0, request.capacity.get(name, 0)))
+                if not slots[i]:
+                    self.bars[i] = Bar.CONSTRAINTS
         self._hold_back(slots)
         return np.minimum(slots, request.slots)
 
@@ -106,6 +123,7 @@ class Candidates:
             policy = policies[domain]
             if not policy.schedulable or policy.spare_nodes < 0:
                 slots[nodes] = 0
+                self.bars[nodes] = Bar.HELD
                 continue
             left = policy.spare_nodes
             for i in reversed(nodes):
@@ -114,7 +132,7 @@ class Candidates:
                 spec = state.node(inventory.names[i])
                 node_type = state.node_type(inventory.names[i])
                 if spec and spec.healthy and node_type and state.free[i] == node_type.gpus_per_node:
-                    slots[i] = 0
+                    slots[i], self.bars[i] = 0, Bar.HELD
                     left -= 1
 
     def _use_per_slot(self) -> NDArray[np.float64]:
@@ -183,6 +201,8 @@ class Bin:
     pristine: bool
     whole: int
     """Slots if every known node of it were idle: what could ever fit."""
+    members: Ints
+    """All its nodes, candidates or not."""
 
     def least_racks(self, slots: int) -> int:
         """A lower bound on the racks that so many slots need."""
@@ -304,4 +324,5 @@ def _bin(candidates: Candidates, members: Ints, *, order: int, name: str, whole:
         cap=sum(c.cap for c in cells),
         pristine=pristine,
         whole=whole,
+        members=members,
     )

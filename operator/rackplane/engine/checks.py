@@ -214,7 +214,8 @@ def _check_powers(found: Findings, powers: Mapping[str, PowerSpec]) -> None:
         for where, message, remedy in errors:
             found.bad_powers.add(p.name)
             found.add("PowerDomain", p.name, where, message, remedy)
-    for name in sorted(_on_cycle(cyclic, {n: [f.power for f in powers[n].parents] for n in cyclic})):
+    looping = _on_cycle(cyclic, {n: [f.power for f in powers[n].parents] for n in cyclic})
+    for name in sorted(looping):
         found.add(
             "PowerDomain",
             name,
@@ -222,6 +223,9 @@ def _check_powers(found: Findings, powers: Mapping[str, PowerSpec]) -> None:
             f"{name} feeds itself through its parents (a cycle)",
             "remove one of the parents on the cycle",
         )
+    for name in sorted(cyclic - looping - found.bad_powers):
+        broken = next(f.power for f in powers[name].parents if f.power in cyclic)
+        _depends(found, "PowerDomain", name, "spec.parents", f"power domain {broken}")
     found.bad_powers |= cyclic
     for name in order:
         broken = [f.power for f in powers[name].parents if f.power in found.bad_powers]

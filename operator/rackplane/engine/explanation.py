@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rackplane.engine.candidates import Attempt, Bin, Candidates, Subtree
+import numpy as np
+
+from rackplane.engine.candidates import Attempt, Bar, Bin, Candidates, Subtree
 from rackplane.engine.draw import find_cap
 from rackplane.engine.facility import NORMAL
 from rackplane.engine.model import (
@@ -80,7 +82,7 @@ def refuse(candidates: Candidates, tries: list[Attempt], kind: RefusalKind) -> R
     if not domains:
         cause, message, relief = writer.nothing()
     else:
-        causes = {id(d): _cause(candidates, d, tries[-1].single) for d in domains}
+        causes = {id(d): _cause(candidates, d, single=tries[-1].single) for d in domains}
         # Nearest: those with nodes enough first, then the one that could take most.
         nearest = max(
             domains,
@@ -109,7 +111,7 @@ def _count(candidates: Candidates, attempt: Attempt) -> LevelCount:
     domains = _domains(attempt)
     failing: dict[Cause, int] = {}
     for domain in domains:
-        cause = _cause(candidates, domain, attempt.single)
+        cause = _cause(candidates, domain, single=attempt.single)
         failing[cause] = failing.get(cause, 0) + 1
     return LevelCount(
         level_words(attempt.level), len(domains), {c: failing[c] for c in Cause if c in failing}
@@ -126,25 +128,25 @@ def _runs(bins: tuple[Bin, ...], search: Search, *, by_nodes: bool) -> bool:
     return whole > search.units or (whole == search.units and (not search.short or bool(spare)))
 
 
-def _cause(candidates: Candidates, domain: Subtree, single: bool) -> Cause:
+def _cause(candidates: Candidates, domain: Subtree, *, single: bool) -> Cause:
     search = Search(candidates, domain, single=single)
     if not _runs(domain.bins, search, by_nodes=True):
-        racks = _all_racks(candidates, domain)
+        racks = _all_racks(domain)
         return Cause.PROFILE if racks and not any(candidates.has_profile[r] for r in racks) else Cause.NODES
-    shortage = search.shared_shortage()
+    shortage = search.shared_shortage(by_nodes=True)
     if shortage is not None:
         return candidates.state.facility.describe(shortage.cell)[1].cause
-    rack = _tightest_rack(candidates, domain)
+    rack = _tightest_rack(domain)
     if rack is None:
         return Cause.POWER
     return candidates.state.facility.describe(_binding(candidates, rack))[1].cause
 
 
-def _all_racks(candidates: Candidates, domain: Subtree) -> list[int]:
+def _all_racks(domain: Subtree) -> list[int]:
     return list(dict.fromkeys(c.rack for b in domain.bins for c in b.cells))
 
 
-def _tightest_rack(candidates: Candidates, domain: Subtree) -> int | None:
+def _tightest_rack(domain: Subtree) -> int | None:
     """The rack whose watts cost the domain most slots."""
     lost: dict[int, int] = {}
     for b in domain.bins:
@@ -186,7 +188,7 @@ class _Writer:
         noun = self.noun[:-1] if self.request.slots == 1 else self.noun
         place = f" in one {level_words(self.attempt.level)}" if self.attempt.level else ""
         run = self.request.segment_slots
-        runs = f" in segments of {run}, each in one NVLink domain," if run and run > 1 else ""
+        runs = f" in segments of {run}" if run and run > 1 else ""
         return f"{self.request.slots:,} {noun}{self.each}{runs}{place}"
 
     def nothing(self) -> tuple[Cause, str, str]:
@@ -208,13 +210,13 @@ class _Writer:
             )
         if cause is Cause.NODES:
             return (cause, *self._nodes(domain, domains))
-        shortage = Search(self.candidates, domain, single=self.attempt.single).shared_shortage()
+        shortage = Search(self.candidates, domain, single=self.attempt.single).shared_shortage(by_nodes=True)
         if shortage is not None:
             cell = shortage.cell
             message = f"needs {kilowatts(shortage.needed_watts)} more on {self._limit(shortage.cell)}"
             short = shortage.short_watts
         else:
-            rack = _tightest_rack(self.candidates, domain)
+            rack = _tightest_rack(domain)
             if rack is None or _cap(domain) >= self.request.slots:
                 return (
                     cause,
@@ -244,21 +246,35 @@ class _Writer:
 
     def _nodes(self, domain: Subtree, domains: list[Subtree]) -> tuple[str, str]:
         largest = max(domains, key=lambda d: d.whole)
-        free = f"{domain.name} has {_size(domain):,} free"
+        free = f"{domain.name} has {_size(domain):,} free{self._barred(domain)}"
         wider = self._wider()
         if largest.whole < self.request.slots:
+            subject = f"the largest, {largest.name}," if self.attempt.level else largest.name
             return (
-                f"needs {self.need()}; the largest, {largest.name}, has {largest.whole:,} in all",
+                f"needs {self.need()}; {subject} has {largest.whole:,} in all",
                 f"ask for at most {largest.whole:,} {self.noun}" + wider,
             )
         if _size(domain) >= self.request.slots:
             return (
-                f"needs {self.need()}; {free}, but not in whole segments",
+                f"needs {self.need()}; {free}, but not in whole segments of one NVLink domain",
                 "ask for smaller segments" + wider,
             )
         missing = self.request.slots - _size(domain)
         noun = self.noun[:-1] if missing == 1 else self.noun
         return f"needs {self.need()}; {free}", f"free {missing:,} more {noun} in {domain.name}" + wider
+
+    def _barred(self, domain: Subtree) -> str:
+        """ " (2 more not healthy)": nodes that would be free but for something other than GPUs in use."""
+        bars = np.concatenate([self.candidates.bars[b.members] for b in domain.bins])
+        words = {
+            Bar.RACK: "in racks that are not usable",
+            Bar.UNHEALTHY: "not healthy",
+            Bar.PROFILE: "under another power profile",
+            Bar.CONSTRAINTS: "barred by the gang's own constraints",
+            Bar.HELD: "held back as spares or drained",
+        }
+        found = [f"{n:,} {text}" for bar, text in words.items() if (n := int((bars == bar).sum()))]
+        return f" (besides, {', '.join(found)})" if found else ""
 
     def _wider(self) -> str:
         if not self.attempt.level:

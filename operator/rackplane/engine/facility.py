@@ -142,7 +142,7 @@ class _Builder:
         self.found = found
         self.powers = {p.name: p for p in spec.powers}
         self.zones = {z.name: z for z in spec.coolings}
-        self.racks = tuple(dict((r.name, r) for r in spec.racks).values())
+        self.racks = tuple({r.name: r for r in spec.racks}.values())
         types = {t.name: t for t in spec.node_types if t.name not in found.bad_types}
         self.types = tuple(types.get(r.node_type) for r in self.racks)
         self.order = found.power_order
@@ -256,7 +256,7 @@ class _Builder:
     def _coefficients(
         self, rack: RackSpec, node_type: NodeType | None, flow: power.PowerFlow
     ) -> Mapping[LimitRow, float]:
-        output, split = flow.above([f for f in rack.feeds if f.weight >= 1])
+        output, split = flow.above(rack.feeds)
         result = self._power_rows(output)
         result[LimitRow(RowKind.RACK_NOMINAL, rack.name)] = 1.0
         result[LimitRow(RowKind.RACK_PEAK, rack.name)] = 1.0

@@ -39,10 +39,12 @@ def topological_order(powers: Mapping[str, PowerSpec]) -> tuple[list[str], set[s
 
 
 def shares(feeds: Sequence[Feed], live: Collection[str]) -> dict[str, float]:
-    """Element -> share of the input (summing to 1), or nothing if no feed is live."""
-    active = [f for f in feeds if f.role == Role.ACTIVE and f.power in live]
-    if not active:
-        active = [f for f in feeds if f.role == Role.STANDBY and f.power in live][:1]
+    """Element -> share of the input (summing to 1), or nothing if no feed is live.
+
+    A feed without a positive weight is an error, reported elsewhere, and carries nothing.
+    """
+    usable = [f for f in feeds if f.power in live and f.weight > 0]
+    active = [f for f in usable if f.role == Role.ACTIVE] or [f for f in usable if f.role == Role.STANDBY][:1]
     total = sum(f.weight for f in active)
     result: dict[str, float] = {}
     for f in active:

@@ -215,6 +215,12 @@ class Search:
         units = [caps[i] // run for i in chosen]
         ascending = sorted(range(count), key=lambda p: (units[p], self.bins[chosen[p]].order))
         least = [max(1, min(floor_units, u)) for u in units]
+        if self.short and sum(least) > self.units:  # one bin takes nothing but the short last run
+            last = [p for p in range(count) if caps[chosen[p]] >= self.short]
+            if not last:
+                return None
+            spare = min(last, key=lambda p: (units[p], -self.bins[chosen[p]].order))
+            units[spare] = least[spare] = 0
         left, after = self.units, sum(least)
         parts = [0] * count
         for p in ascending:
@@ -380,10 +386,11 @@ class Search:
             return Outcome(self._solution(parts), True)
         return Outcome(None, answer is False and self.candidates.exact)
 
-    def shared_shortage(self) -> Shortage | None:
+    def shared_shortage(self, *, by_nodes: bool = False) -> Shortage | None:
         """The limit that the gang exceeds by most however it is spread over these bins, if there is one.
 
-        A relaxation: one limit at a time, each rack filled in the order of what a slot costs on that limit.
+        A relaxation: one limit at a time, each rack filled in the order of what a slot costs on that limit, up
+        to its own watts, or (``by_nodes``, the weaker proof but the plainer explanation) to its free nodes.
         """
         candidates = self.candidates
         f = candidates.state.facility
@@ -391,7 +398,8 @@ class Search:
         for b in self.bins:
             for c in b.cells:
                 room[c.rack] = room.get(c.rack, 0) + c.free
-        room = {r: min(n, int(candidates.rack_slots[r])) for r, n in room.items()}
+        if not by_nodes:
+            room = {r: min(n, int(candidates.rack_slots[r])) for r, n in room.items()}
         costs: dict[int, dict[int, float]] = {}
         for rack in room:
             entries = f.entries(rack)
