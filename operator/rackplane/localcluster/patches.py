@@ -149,7 +149,9 @@ def _merge_lists(target: Any, patch: list[Any], path: tuple[str, ...]) -> list[A
 def _reorder(items: list[Any], order: list[Any], key: str | None) -> list[Any]:
     """Put the elements named in `order` into that order; others keep their place relative to their predecessor."""
     if key is None:
-        wanted = {value: position for position, value in enumerate(order) if isinstance(value, (str, int))}
+        wanted: dict[Any, int] = {}
+        for position, value in enumerate(order):
+            wanted[value if isinstance(value, (str, int)) else repr(value)] = position
         identify = [wanted.get(item) if isinstance(item, (str, int)) else None for item in items]
     else:
         wanted = {entry.get(key): position for position, entry in enumerate(order) if isinstance(entry, dict)}

@@ -44,7 +44,10 @@ def default_template(spec: Obj) -> None:
             tag = image.rpartition(":")[2] if ":" in image.rpartition("/")[2] else "latest"
             latest = tag == "latest" and "@" not in image
             container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
-            container.setdefault("resources", {})
+            resources = container.setdefault("resources", {})
+            for kind in ("limits", "requests"):
+                if resources.get(kind):  # a quantity may be written as a number and is always read as text
+                    resources[kind] = {name: str(amount) for name, amount in resources[kind].items()}
             container.setdefault("terminationMessagePath", "/dev/termination-log")
             container.setdefault("terminationMessagePolicy", "File")
             for port in container.get("ports") or ():

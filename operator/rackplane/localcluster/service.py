@@ -123,7 +123,10 @@ class Service:
             return jobrules.validate(obj)
         if key == NODES:
             obj.setdefault("spec", {})
-            obj.setdefault("status", {})
+            status = obj.setdefault("status", {})
+            for kind in ("capacity", "allocatable"):
+                if status.get(kind):
+                    status[kind] = {name: str(amount) for name, amount in status[kind].items()}
         elif key == NAMESPACES:
             obj["spec"] = {"finalizers": ["kubernetes"]}
             obj["status"] = {"phase": "Active"}
