@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping
 from rackplane.core.objects import Node, NodeSelectorTerm, Pod, PodSpec, SelectorTerm, Taint, Toleration
 from rackplane.core.quantity import milli
 
-__all__ = ["HOSTNAME_LABEL", "fits_selectors", "gpus", "is_ready", "is_terminal", "requests", "slots_on", "tolerates"]
+__all__ = [
+    "HOSTNAME_LABEL",
+    "fits_selectors",
+    "gpus",
+    "is_ready",
+    "is_terminal",
+    "requests",
+    "slots_on",
+    "tolerates",
+]
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rackplane.api.labels import PLACEMENT_GATE, SLOT_ANNOTATION, SUSPENDED_BY, SUSPENDED_BY_VALUE
+from rackplane.api.labels import (
+    COMPLETION_INDEX,
+    PLACEMENT_GATE,
+    SLOT_ANNOTATION,
+    SUSPENDED_BY,
+    SUSPENDED_BY_VALUE,
+)
+from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Gang, Job, Pod, PodSpec
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
-from rackplane.engine import Placement
+from rackplane.engine.model import Placement
 
-__all__ = ["Decision", "GangRecord", "Key"]
+__all__ = ["Decision", "GangRecord", "Key", "completion_index", "is_gated"]
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -39,18 +46,25 @@ class GangRecord:
     decision: Decision | None = None
     #: pods that hold a slot or are about to: pod uid -> slot
     slots: dict[str, int] = field(default_factory=dict)
-    #: writes under way, so that none is asked for twice: (what, uid or resourceVersion)
-    in_flight: set[tuple[str, str]] = field(default_factory=set)
+    #: pods whose gate is being removed
+    ungating: set[str] = field(default_factory=set)
+    #: resourceVersion of the Gang, or the Job, that a write of ours is based on: no second one on the same
+    gang_write: str | None = None
+    job_write: str | None = None
+    creating: bool = False
+    #: the commit has been asked for and its answer is not in
+    committing: bool = False
     #: no write before this time (seconds since the epoch), after one that failed
     not_before: float = 0.0
     failures: int = 0
+    #: what could not be read of the annotations
+    problems: tuple[FieldProblem, ...] = ()
     #: why it waits, in words, and its place in the queue; written to its status when they change
     message: str = ""
+    reason: str = "Waiting"
     position: int | None = None
-    #: version of the engine's state at which it was last refused: nothing changed since means the same answer
+    #: version of the machine's state at which it was last refused: nothing changed since means the same answer
     refused_at: int = -1
-    #: resourceVersion that our last successful write of the Gang produced is not yet seen
-    awaiting: bool = False
 
     @property
     def phase(self) -> str:
@@ -121,7 +135,9 @@ class GangRecord:
             and self.job.spec.completions == self.slot_count()
         )
         free = set(range(self.slot_count())) - self.released - set(self.slots.values())
-        waiting = [p for p in live if p.metadata.uid not in self.slots and p.metadata.deletion_timestamp is None]
+        waiting = [
+            p for p in live if p.metadata.uid not in self.slots and p.metadata.deletion_timestamp is None
+        ]
         for pod in sorted(waiting, key=_rank):
             index = completion_index(pod)
             slot = index if keyed else min(free, default=None)
@@ -152,7 +168,7 @@ def is_gated(pod: Pod) -> bool:
 
 
 def completion_index(pod: Pod) -> int | None:
-    text = pod.metadata.annotations.get("batch.kubernetes.io/job-completion-index")
+    text = pod.metadata.annotations.get(COMPLETION_INDEX)
     return int(text) if text is not None and text.isdecimal() else None
 
 

@@ -1,0 +1,425 @@
+"""One gang's way from a Job to placed pods and back: what is to be written next, judged from what is.
+
+Nothing here remembers a step: each look compares the objects with where they should be, so that a process that died
+between any two writes goes on where the objects are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from rackplane.api.labels import QUEUE_LABEL
+from rackplane.core.instructions import (
+    CreateGang,
+    Instruction,
+    ResumeJob,
+    SuspendJob,
+    UngatePod,
+    UpdateGangSpec,
+    WriteGangStatus,
+)
+from rackplane.core.objects import Pod
+from rackplane.core.pods import HOSTNAME_LABEL, is_ready, is_terminal
+from rackplane.core.queueing import commit, conditions_of, gang_event
+from rackplane.core.record import GangRecord, is_gated
+from rackplane.core.slots import format_slots
+from rackplane.core.statuses import UNPLACED, condition, timestamp
+from rackplane.core.workload import desired_gang, job_outcome
+from rackplane.core.world import World, booking_key
+
+__all__ = ["reconcile"]
+
+
+def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
+    """The writes that bring this gang forward now; none while an earlier one is unanswered or has to be waited for."""
+    if world.now < record.not_before:
+        return
+    if record.gang is None:
+        yield from _create(world, record)
+        return
+    if _of_another(record):
+        # The Job was made anew under its old name: its Gang follows when the old one is collected.
+        return
+    match record.phase:
+        case "Pending" | "Held":
+            yield from _waiting(world, record)
+        case "Admitted" | "Running":
+            yield from _placed(world, record)
+        case "Stopping":
+            yield from _stopping(world, record)
+
+
+def _of_another(record: GangRecord) -> bool:
+    assert record.gang is not None
+    return record.job is not None and record.gang.spec.workload.uid != record.job.metadata.uid
+
+
+def _create(world: World, record: GangRecord) -> Iterator[Instruction]:
+    body = _desired(world, record)
+    if body is not None and not record.creating:
+        record.creating = True
+        yield CreateGang(record.key[0], record.key[1], body)
+
+
+def _desired(world: World, record: GangRecord) -> dict[str, Any] | None:
+    job = record.job
+    bare = [p for p in record.live_pods() if p.metadata.deletion_timestamp is None] if job is None else []
+    if job is None and (not bare or not record.key[1].startswith("pod-")):
+        return None
+    if job is not None and (
+        QUEUE_LABEL not in job.metadata.labels or job.metadata.deletion_timestamp or job_outcome(job)
+    ):
+        return None
+    body, problems = desired_gang(
+        namespace=record.key[0],
+        name=record.key[1],
+        job=job,
+        pods=bare,
+        resources=world.catalog.resources(),
+    )
+    record.problems = tuple(problems)
+    return body
+
+
+def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
+    gang, job = record.gang, record.job
+    assert gang is not None
+    if record.decision is not None:
+        if not record.committing and record.gang_write != gang.metadata.resource_version:
+            # The answer to the commit never came and the Gang is as it was: ask again.
+            record.committing, record.gang_write = True, gang.metadata.resource_version
+            yield commit(world, record)
+        return
+    body = _desired(world, record)
+    if body is None:
+        if job is not None and job_outcome(job) and not record.live_pods():
+            yield from _write(world, record, _finished(world, record))
+        return
+    current = msgspec.to_builtins(gang.spec)
+    if _differs(body["spec"], current):
+        if _may_write(record):
+            record.gang_write = gang.metadata.resource_version
+            yield UpdateGangSpec(record.key[0], record.key[1], gang.metadata.resource_version, body["spec"])
+        return
+    if record.problems:
+        text = "; ".join(f"{p.where}: {p.what} {p.remedy}" for p in record.problems)
+        yield from _say(world, record, phase="Pending", ready=False, reason="InvalidRequest", message=text)
+        return
+    if job is not None and not job.spec.suspend:
+        yield from _suspend(record)
+    if job is not None and job.spec.suspend and not record.suspended_by_us():
+        yield from _say(
+            world,
+            record,
+            phase="Held",
+            ready=True,
+            reason="SuspendedByUser",
+            message="the Job is suspended by its user: set spec.suspend to false to queue it",
+        )
+        return
+    if job is None and len(record.live_pods()) < gang.spec.slots:
+        record.message = f"{len(record.live_pods())} of the gang's {gang.spec.slots} pods exist"
+    yield from _say(
+        world,
+        record,
+        phase="Pending",
+        ready=True,
+        reason=record.reason,
+        message=record.message or "waits for its turn",
+    )
+
+
+def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
+    decision, job = record.decision, record.job
+    if decision is None or not decision.committed or record.committing:
+        return
+    record.assign_slots()
+    live = record.live_pods()
+    if (job is None and not live) or (job is not None and job_outcome(job) is not None and not live):
+        yield from _write(world, record, _finished(world, record))
+        return
+    if job is not None and job.metadata.deletion_timestamp is not None:
+        return
+    if job is not None and job.spec.suspend and not record.suspended_by_us():
+        if not live:
+            yield from _unplace(world, record, phase="Held", why="the Job was suspended by its user")
+        return
+    broken = _broken_promise(world, record)
+    if broken is not None:
+        yield from _write(
+            world,
+            record,
+            {
+                "phase": "Stopping",
+                "message": broken,
+                "conditions": conditions_of(
+                    record,
+                    condition("Admitted", true=False, reason="PromiseBroken", message=broken, now=world.now),
+                ),
+            },
+        )
+        yield from gang_event(record, warning=True, reason="PromiseBroken", message=broken)
+        return
+    if record.suspended_by_us():
+        assert job is not None
+        if record.job_write != job.metadata.resource_version:
+            record.job_write = job.metadata.resource_version
+            yield ResumeJob(
+                job.metadata.namespace, job.metadata.name, job.metadata.uid, job.metadata.resource_version
+            )
+        return
+    yield from _ungate(world, record)
+    if record.phase == "Admitted" and _all_running(record):
+        text = f"all {record.slot_count()} slots run"
+        yield from _write(
+            world,
+            record,
+            {
+                "phase": "Running",
+                "message": text,
+                "startedAt": timestamp(world.now),
+                "conditions": conditions_of(
+                    record, condition("PodsReady", true=True, reason="Running", message=text, now=world.now)
+                ),
+            },
+        )
+    elif record.phase == "Running" and (job is None or job_outcome(job) is None):
+        ended = record.ended_slots()
+        if ended:
+            yield from _write(world, record, {"releasedSlots": format_slots(record.released | ended)})
+
+
+def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
+    assert record.gang is not None
+    why = record.gang.status.message
+    if record.job is None:
+        if any(not is_gated(pod) for pod in record.live_pods()):
+            text = f"{why}; its pods are already let go and cannot be placed anew: delete them and create them again"
+            yield from _write(world, record, {**_finished(world, record), "phase": "Failed", "message": text})
+            yield from gang_event(record, warning=True, reason="Failed", message=text)
+            return
+        yield from _unplace(world, record, phase="Pending", why=why)
+    elif job_outcome(record.job) is not None:
+        if not record.live_pods():
+            yield from _write(world, record, _finished(world, record))
+    elif not record.job.spec.suspend:
+        yield from _suspend(record)
+    elif not record.live_pods():
+        yield from _unplace(world, record, phase="Pending", why=why)
+
+
+def _suspend(record: GangRecord) -> Iterator[Instruction]:
+    job = record.job
+    assert job is not None
+    if job.metadata.deletion_timestamp is None and record.job_write != job.metadata.resource_version:
+        record.job_write = job.metadata.resource_version
+        yield SuspendJob(job.metadata.namespace, job.metadata.name, job.metadata.uid)
+
+
+def _ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
+    decision = record.decision
+    assert decision is not None
+    if not record.started() and len(record.slots) < min(
+        record.needed(), record.slot_count() - len(record.released)
+    ):
+        # A gang starts whole: the first pod is let go when every slot has one.
+        return
+    for pod in sorted(record.live_pods(), key=lambda p: record.slots.get(p.metadata.uid, -1)):
+        uid = pod.metadata.uid
+        if not is_gated(pod) or uid not in record.slots or uid in record.ungating:
+            continue
+        slot = record.slots[uid]
+        node = world.nodes[decision.placement.slots[slot]]
+        record.ungating.add(uid)
+        yield UngatePod(
+            namespace=pod.metadata.namespace,
+            name=pod.metadata.name,
+            uid=uid,
+            hostname=node.metadata.labels.get(HOSTNAME_LABEL, node.metadata.name),
+            slot=slot,
+            gang=record.key[1],
+            power_profile=decision.placement.power_profile,
+            tolerations=tuple(msgspec.to_builtins(t) for t in pod.spec.tolerations),
+        )
+
+
+def _broken_promise(world: World, record: GangRecord) -> str | None:
+    """Why a slot whose pod is not bound yet can no longer have its node; None if all can."""
+    assert record.decision is not None and world.state is not None
+    by_slot: dict[int, Pod] = {}
+    for pod in record.live_pods():
+        if pod.metadata.uid in record.slots:
+            by_slot[record.slots[pod.metadata.uid]] = pod
+    overbooked = set(world.state.overbooked())
+    starting = record.phase == "Admitted"
+    for slot, name in sorted(world.state.held(booking_key(record.key)).items()):
+        pod = by_slot.get(slot)
+        if pod is not None and pod.spec.node_name:
+            continue
+        if pod is None and not starting:
+            continue
+        node = world.nodes.get(name)
+        if node is None:
+            return f"node {name}, promised to slot {slot}, is gone"
+        if not is_ready(node) or node.spec.unschedulable:
+            state = "cordoned" if node.spec.unschedulable else "not ready"
+            return f"node {name}, promised to slot {slot}, is {state}"
+        if name in overbooked:
+            return f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang"
+        if pod is not None and _unschedulable_for(pod, world.now) > world.settings.unschedulable_seconds:
+            return (
+                f"kube-scheduler cannot bind pod {pod.metadata.name} to node {name}, promised to slot {slot}"
+            )
+    if (
+        starting
+        and world.now - record.decision.time > world.settings.start_seconds
+        and not _all_running(record)
+    ):
+        bound = sum(1 for pod in record.live_pods() if pod.spec.node_name)
+        return f"{bound} of {record.needed()} pods were bound {world.settings.start_seconds:.0f} s after the decision"
+    return None
+
+
+def _unschedulable_for(pod: Pod, now: float) -> float:
+    if is_gated(pod):
+        return 0.0
+    for c in pod.status.conditions:
+        if c.type == "PodScheduled" and c.status == "False" and c.reason == "Unschedulable":
+            return now - seconds(c.last_transition_time) if c.last_transition_time else 0.0
+    return 0.0
+
+
+def seconds(text: str) -> float:
+    """Seconds since the epoch of an API timestamp."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def _all_running(record: GangRecord) -> bool:
+    running = sum(1 for pod in record.pods.values() if pod.status.phase == "Running" or is_terminal(pod))
+    return running >= record.slot_count() - len(record.released)
+
+
+def _finished(world: World, record: GangRecord) -> dict[str, Any]:
+    if record.job is not None:
+        failed = job_outcome(record.job) == "Failed"
+    else:
+        failed = any(pod.status.phase == "Failed" for pod in record.pods.values())
+    text = "the job failed" if failed else "the job is complete"
+    return {
+        "phase": "Failed" if failed else "Finished",
+        "message": text,
+        "position": None,
+        "finishedAt": timestamp(world.now),
+        "conditions": conditions_of(
+            record,
+            condition(
+                "Finished", true=True, reason="Failed" if failed else "Complete", message=text, now=world.now
+            ),
+        ),
+    }
+
+
+def _unplace(world: World, record: GangRecord, *, phase: str, why: str) -> Iterator[Instruction]:
+    yield from _write(
+        world,
+        record,
+        {
+            **UNPLACED,
+            "phase": phase,
+            "message": why,
+            "conditions": conditions_of(
+                record,
+                condition("Admitted", true=False, reason="Requeued", message=why, now=world.now),
+                condition("PodsReady", true=False, reason="Requeued", message=why, now=world.now),
+            ),
+        },
+    )
+
+
+def _say(
+    world: World, record: GangRecord, *, phase: str, ready: bool, reason: str, message: str
+) -> Iterator[Instruction]:
+    """Write where a waiting gang stands, if that is news."""
+    assert record.gang is not None
+    status = record.gang.status
+    position = record.position if phase == "Pending" and ready else None
+    known = next((c for c in status.conditions if c.type == "Ready"), None)
+    if (
+        status.phase == phase
+        and status.message == message
+        and status.position == position
+        and known is not None
+        and known.status == ("True" if ready else "False")
+    ):
+        return
+    told = status.message == message
+    wrote = False
+    for instruction in _write(
+        world,
+        record,
+        {
+            "phase": phase,
+            "message": message,
+            "position": position,
+            "submittedAt": status.submitted_at or timestamp(world.now),
+            "observedGeneration": record.gang.metadata.generation,
+            "conditions": conditions_of(
+                record,
+                condition(
+                    "Ready",
+                    true=ready,
+                    reason="Accepted" if ready else reason,
+                    message="" if ready else message,
+                    now=world.now,
+                ),
+                condition("Admitted", true=False, reason=reason, message=message, now=world.now),
+            ),
+        },
+    ):
+        wrote = True
+        yield instruction
+    if wrote and not told:
+        yield from gang_event(record, warning=not ready, reason=reason, message=message)
+
+
+def _write(world: World, record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
+    assert record.gang is not None
+    if _may_write(record):
+        record.gang_write = record.gang.metadata.resource_version
+        yield WriteGangStatus(record.key[0], record.key[1], record.gang.metadata.resource_version, status)
+
+
+def _may_write(record: GangRecord) -> bool:
+    assert record.gang is not None
+    return (
+        record.gang_write != record.gang.metadata.resource_version
+        and record.gang.metadata.deletion_timestamp is None
+    )
+
+
+def _differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Whether a field that we set has another value; defaults that the API server filled in do not count."""
+    defaults: Mapping[str, Any] = {
+        "slots": 1,
+        "gpusPerSlot": 0,
+        "priority": 0,
+        "flexTier": 0,
+        "strict": False,
+    }
+    for key, value in wanted.items():
+        have = current.get(key, defaults.get(key))
+        if key == "workload":
+            continue
+        if isinstance(value, Mapping):
+            have = have or {}
+            if any(_differs({k: v}, have) for k, v in value.items()):
+                return True
+            if key == "topology" and set(have) - set(value):
+                return True
+        elif have != value and not (have is None and value in ("nvidia.com/gpu", "Checkpointable", "MaxP")):
+            return True
+    return False

@@ -1,0 +1,328 @@
+"""The machine: a synchronous object whose only mutator takes events and returns instructions."""
+
+from __future__ import annotations
+
+from rackplane.core import events as e
+from rackplane.core.instructions import (
+    CommitGang,
+    CreateGang,
+    Instruction,
+    PublishEvent,
+    ResumeJob,
+    SuspendJob,
+    UngatePod,
+    UpdateGangSpec,
+    WriteFacilityStatus,
+    WriteGangStatus,
+)
+from rackplane.core.lifecycle import reconcile
+from rackplane.core.objects import Gang
+from rackplane.core.publishing import Publisher
+from rackplane.core.queueing import conditions_of, pending, schedule
+from rackplane.core.record import Decision, GangRecord, Key, is_gated
+from rackplane.core.settings import MachineSettings
+from rackplane.core.statuses import UNPLACED, condition
+from rackplane.core.workload import gang_name_of_job
+from rackplane.core.world import ACTIVE, World, booking_key, placement_of
+from rackplane.engine.model import InvariantViolation
+from rackplane.engine.state import State
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """Decides for one cluster. No I/O, no clock: time comes with each batch of events.
+
+    A standby's machine is fed the same events and keeps the same state; it returns no instructions.
+    """
+
+    def __init__(self, *, settings: MachineSettings | None = None) -> None:
+        self.settings = settings or MachineSettings()
+        self.world = World(settings=self.settings)
+        self.leading = False
+        self.synced = False
+        self._publisher = Publisher()
+        self._published_at = float("-inf")
+        self._next_change: float | None = None
+
+    @property
+    def state(self) -> State | None:
+        """The engine's state; None before everything has been listed."""
+        return self.world.state
+
+    @property
+    def gangs(self) -> dict[Key, GangRecord]:
+        return self.world.gangs
+
+    def pending_count(self) -> int:
+        return len(pending(self.world))
+
+    def handle(self, now: float, *events: e.Event) -> list[Instruction]:
+        """Take in what happened and say what is to be written.
+
+        Args:
+            now: seconds since the epoch.
+            events: in the order in which they were seen.
+        """
+        world = self.world
+        world.now = now
+        for event in events:
+            self._apply(event)
+        if not self.synced:
+            return []
+        if self._next_change is not None and now >= self._next_change:
+            world.facility_changed()
+        world.refresh()
+        self._next_change = world.next_change()
+        result: list[Instruction] = []
+        if self.leading:
+            result.extend(schedule(world))
+            result.extend(self._reconcile_dirty())
+            world.refresh()
+            if now - self._published_at >= self.settings.status_seconds:
+                self._published_at = now
+                result.extend(self._publisher.run(world))
+        if self.settings.validate:
+            self.validate()
+        return result
+
+    def validate(self) -> None:
+        """Recompute everything and compare.
+
+        Raises:
+            InvariantViolation: something that must always be true is not.
+        """
+        state = self.world.state
+        if state is None:
+            return
+        state.validate()
+        booked = set(state.keys())
+        for record in self.world.gangs.values():
+            held = booking_key(record.key) in booked
+            if record.decision is None and held:
+                raise InvariantViolation(f"{record.key} has a booking and no decision")
+            slots = [s for s in record.slots.values()]
+            if len(slots) != len(set(slots)):
+                raise InvariantViolation(f"{record.key}: two pods hold one slot: {record.slots}")
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def _apply(self, event: e.Event) -> None:
+        world = self.world
+        match event:
+            case e.FacilityChanged(kind, name, body):
+                if world.catalog.put(kind, name, body):
+                    world.facility_changed()
+            case e.FacilityDeleted(kind, name):
+                self._publisher.forget(kind, name)
+                if world.catalog.drop(kind, name):
+                    world.facility_changed()
+            case e.NodeChanged(node):
+                world.put_node(node)
+            case e.NodeDeleted(name):
+                world.drop_node(name)
+            case e.PodChanged(pod):
+                world.put_pod(pod)
+                self._pod_seen(event)
+            case e.PodDeleted(namespace, name):
+                world.drop_pod((namespace, name))
+            case e.JobChanged(job):
+                world.put_job(job)
+            case e.JobDeleted(namespace, name):
+                world.drop_job((namespace, name))
+            case e.GangChanged(gang):
+                self._gang_changed(gang)
+            case e.GangDeleted(namespace, name):
+                self._gang_deleted((namespace, name))
+            case e.ClaimChanged(claim):
+                world.put_claim(claim)
+            case e.ClaimDeleted(namespace, name):
+                world.drop_claim((namespace, name))
+            case e.Synced():
+                self.synced = True
+            case e.LeadershipGained(term):
+                self.leading, world.term = True, term
+                world.dirty.update(dict.fromkeys(world.gangs))
+            case e.LeadershipLost():
+                self._leadership_lost()
+            case e.WriteSucceeded(instruction):
+                self._succeeded(instruction)
+            case e.WriteFailed(instruction, reason, _):
+                self._failed(instruction, reason)
+            case e.TimePassed():
+                # Deadlines are few and gangs in these phases fewer: looking at them all is cheaper than a timer each.
+                for record in world.gangs.values():
+                    if record.phase in ("Admitted", "Stopping") or record.failures:
+                        world.dirty[record.key] = None
+
+    def _pod_seen(self, event: e.PodChanged) -> None:
+        for record in self.world.gangs.values() if not is_gated(event.pod) else ():
+            record.ungating.discard(event.pod.metadata.uid)
+
+    def _gang_changed(self, gang: Gang) -> None:
+        key = (gang.metadata.namespace, gang.metadata.name)
+        record = self.world.record(key)
+        before, record.gang = record.gang, gang
+        record.creating = False
+        self.world.version += before is None
+        decision, status = record.decision, gang.status
+        if status.phase in ACTIVE and status.decision is not None and status.assignment:
+            if decision is not None and decision.id == status.decision.id:
+                if not decision.committed:
+                    record.decision = Decision(
+                        decision.id, decision.term, decision.time, decision.placement, committed=True
+                    )
+            elif self.leading and before is not None and status.decision.term < self.world.term:
+                # A former leader's commit that came after our first list: it does not count, and it is taken back.
+                self._revert(record)
+                return
+            else:
+                self.world.decide(
+                    record,
+                    Decision(
+                        status.decision.id,
+                        status.decision.term,
+                        _seconds(status.decision.time),
+                        placement_of(gang),
+                        committed=True,
+                    ),
+                )
+            if before is not None and before.status.released_slots != status.released_slots:
+                self.world.release(record, record.released)
+            return
+        if decision is None:
+            return
+        if decision.committed:
+            if status.phase != "Failed" or not record.live_pods():
+                self.world.forget(record)
+        elif not record.committing and record.gang_write != gang.metadata.resource_version:
+            # Our commit did not take effect, and the Gang has moved on without it.
+            self.world.forget(record)
+
+    def _revert(self, record: GangRecord) -> None:
+        self.world.forget(record)
+        record.reason, record.message = "Reverted", "a former leader's decision was taken back"
+
+    def _gang_deleted(self, key: Key) -> None:
+        record = self.world.gangs.get(key)
+        if record is None:
+            return
+        self.world.forget(record)
+        record.gang, record.creating, record.committing = None, False, False
+        record.gang_write = None
+        if record.job is None and not record.pods:
+            del self.world.gangs[key]
+            self.world.dirty.pop(key, None)
+        else:
+            self.world.dirty[key] = None
+
+    def _leadership_lost(self) -> None:
+        self.leading = False
+        for record in self.world.gangs.values():
+            record.creating = record.committing = False
+            record.gang_write = record.job_write = None
+            if record.decision is not None and not record.decision.committed:
+                self.world.forget(record)
+
+    # -- answers to writes -------------------------------------------------------------------------
+
+    def _record_of(self, instruction: Instruction) -> GangRecord | None:
+        match instruction:
+            case SuspendJob() | ResumeJob():
+                return self.world.gangs.get((instruction.namespace, gang_name_of_job(instruction.name)))
+            case UngatePod():
+                return self.world.gangs.get((instruction.namespace, instruction.gang))
+            case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
+                return self.world.gangs.get((instruction.namespace, instruction.name))
+        return None
+
+    def _succeeded(self, instruction: Instruction) -> None:
+        record = self._record_of(instruction)
+        if record is None:
+            return
+        record.failures, record.not_before = 0, 0.0
+        if isinstance(instruction, CommitGang):
+            record.committing = False
+        self.world.dirty[record.key] = None
+
+    def _failed(self, instruction: Instruction, reason: e.FailureReason) -> None:
+        if isinstance(instruction, WriteFacilityStatus):
+            self._publisher.forget(instruction.kind, instruction.name)
+            return
+        if isinstance(instruction, PublishEvent):
+            return
+        record = self._record_of(instruction)
+        if record is None:
+            return
+        record.failures += 1
+        if reason is not e.FailureReason.GONE:
+            pause = self.settings.retry_seconds * 2 ** min(record.failures - 1, 10)
+            record.not_before = self.world.now + min(pause, self.settings.longest_retry_seconds)
+        self.world.dirty[record.key] = None
+        match instruction:
+            case CreateGang():
+                record.creating = False
+            case SuspendJob() | ResumeJob():
+                record.job_write = None
+            case UngatePod(uid=uid):
+                record.ungating.discard(uid)
+            case CommitGang(resource_version=version):
+                record.committing = False
+                moved_on = record.gang is None or record.gang.metadata.resource_version != version
+                if record.decision is not None and not record.decision.committed:
+                    if reason is e.FailureReason.UNAVAILABLE:
+                        # It may have happened: keep the booking and ask the same again.
+                        record.gang_write = None
+                    elif moved_on or reason is not e.FailureReason.CONFLICT:
+                        self.world.forget(record)
+                        record.gang_write = None
+            case UpdateGangSpec() | WriteGangStatus():
+                record.gang_write = None
+
+    # -- acting ------------------------------------------------------------------------------------
+
+    def _reconcile_dirty(self) -> list[Instruction]:
+        result: list[Instruction] = []
+        keys, self.world.dirty = list(self.world.dirty), {}
+        for key in keys:
+            record = self.world.gangs.get(key)
+            if record is None:
+                continue
+            if record.reason == "Reverted" and record.gang is not None and record.phase in ACTIVE:
+                result.extend(self._take_back(record))
+                continue
+            result.extend(reconcile(self.world, record))
+            if self.world.now < record.not_before:
+                self.world.dirty[key] = None
+            if record.gang is None and record.job is None and not record.pods:
+                self.world.forget(record)
+                del self.world.gangs[key]
+        return result
+
+    def _take_back(self, record: GangRecord) -> list[Instruction]:
+        assert record.gang is not None
+        version = record.gang.metadata.resource_version
+        if record.gang_write == version:
+            return []
+        record.gang_write, record.reason = version, "Waiting"
+        status = {
+            **UNPLACED,
+            "phase": "Pending",
+            "message": record.message,
+            "conditions": conditions_of(
+                record,
+                condition(
+                    "Admitted", true=False, reason="Reverted", message=record.message, now=self.world.now
+                ),
+            ),
+        }
+        return [WriteGangStatus(record.key[0], record.key[1], version, status)]
+
+
+def _seconds(text: str) -> float:
+    from rackplane.core.lifecycle import seconds
+
+    try:
+        return seconds(text)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,135 @@
+"""The facility's status as its people read it: what is carried, what is left, and what is wrong with an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
+from rackplane.core.queueing import pending
+from rackplane.core.statuses import condition, kilowatts, merged_conditions
+from rackplane.core.workload import API_VERSION
+from rackplane.core.world import World
+from rackplane.engine.model import Problem
+
+__all__ = ["facility_status"]
+
+
+class Publisher:
+    """Writes a status when it differs from what was last written or seen."""
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._conditions: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._told: dict[tuple[str, str], str] = {}
+
+    def forget(self, kind: str, name: str) -> None:
+        """The write failed or the object went: say it again when there is something to say it of."""
+        self._written.pop((kind, name), None)
+
+    def run(self, world: World) -> Iterator[Instruction]:
+        assert world.state is not None
+        problems = world.catalog.problems(world.state.facility)
+        for kind, name in world.catalog.keys():
+            found = problems.get((kind, name), [])
+            numbers = facility_status(world, kind, name)
+            ready = _ready(found, world.now)
+            old = self._conditions.get((kind, name)) or world.catalog.conditions(kind, name)
+            conditions = merged_conditions(old, [ready])
+            status = {
+                **numbers,
+                "observedGeneration": world.catalog.generation(kind, name),
+                "conditions": conditions,
+            }
+            if self._written.get((kind, name)) == status:
+                continue
+            self._written[kind, name] = status
+            self._conditions[kind, name] = conditions
+            yield WriteFacilityStatus(kind, name, status)
+            text = str(ready["message"])
+            if found and self._told.get((kind, name)) != text:
+                uid = world.catalog.uid(kind, name)
+                yield PublishEvent(API_VERSION, kind, "", name, uid, True, str(ready["reason"]), text)
+            self._told[kind, name] = text
+
+
+def _ready(problems: list[Problem], now: float) -> dict[str, Any]:
+    if not problems:
+        return condition("Ready", true=True, reason="Valid", message="", now=now)
+    text = "; ".join(f"{p.kind} {p.name}, {p.field}: {p.message} {p.remedy}" for p in problems)
+    return condition("Ready", true=False, reason="Invalid", message=text, now=now)
+
+
+def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
+    """The numbers of one object; empty for what the engine does not know, because it is not valid."""
+    state = world.state
+    assert state is not None
+    match kind:
+        case "Rack":
+            rack = state.rack_report(name)
+            return (
+                {}
+                if rack is None
+                else {
+                    "nodes": rack.nodes,
+                    "gpus": rack.gpus,
+                    "freeGpus": rack.free_gpus,
+                    "reservedNominalWatts": rack.nominal_watts,
+                    "reservedPeakWatts": rack.peak_watts,
+                    "headroomWatts": rack.headroom_watts,
+                    "limitKilowatts": kilowatts(rack.limit_watts),
+                    "reservedKilowatts": kilowatts(rack.nominal_watts),
+                }
+            )
+        case "PowerDomain":
+            power = state.power_report(name)
+            return (
+                {}
+                if power is None
+                else {
+                    "usableWatts": power.usable_watts,
+                    "reservedNominalWatts": power.nominal_watts,
+                    "reservedPeakWatts": power.peak_watts,
+                    "headroomWatts": power.headroom_watts,
+                    "usableKilowatts": kilowatts(power.usable_watts),
+                    "reservedKilowatts": kilowatts(power.nominal_watts),
+                    "headroomKilowatts": kilowatts(power.headroom_watts),
+                }
+            )
+        case "CoolingZone":
+            zone = state.cooling_report(name)
+            return (
+                {}
+                if zone is None
+                else {
+                    "usableWatts": zone.usable_watts,
+                    "heatWatts": zone.heat_watts,
+                    "headroomWatts": zone.headroom_watts,
+                    "usableKilowatts": kilowatts(zone.usable_watts),
+                    "heatKilowatts": kilowatts(zone.heat_watts),
+                    "headroomKilowatts": kilowatts(zone.headroom_watts),
+                }
+            )
+        case "NVLinkDomain":
+            domain = state.domain_report(name)
+            return {"nodes": domain.nodes, "freeNodes": domain.free_nodes, "gpus": domain.gpus}
+        case "PowerBudget":
+            budget = state.budget_report(name)
+            return (
+                {"active": False}
+                if budget is None
+                else {
+                    "active": True,
+                    "reservedNominalWatts": budget.nominal_watts,
+                    "headroomWatts": budget.headroom_watts,
+                }
+            )
+        case "Queue":
+            mine = [u for u in world.usages() if u.queue == name]
+            return {
+                "pending": sum(r.gang is not None and r.gang.spec.queue == name for r in pending(world)),
+                "admitted": len(mine),
+                "usedGpus": sum(u.gpus for u in mine),
+                "usedWatts": sum(u.nominal_watts for u in mine),
+            }
+    return {}

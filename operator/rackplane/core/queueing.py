@@ -1,0 +1,186 @@
+"""Who is asked next, and what the engine and the quotas answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rackplane.api.labels import MANAGED_TAINT
+from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
+from rackplane.core.pods import requests, slots_on
+from rackplane.core.quota import Usage, queue_path, quota_refusal
+from rackplane.core.record import Decision, GangRecord
+from rackplane.core.statuses import admitted, condition, merged_conditions, timestamp
+from rackplane.core.workload import API_VERSION
+from rackplane.core.world import World, add_pod
+from rackplane.engine.model import Placement, Refusal, Request
+from rackplane.engine.placement import place
+
+__all__ = ["conditions_of", "gang_event", "pending", "schedule"]
+
+_OURS = frozenset({MANAGED_TAINT})
+
+
+def pending(world: World) -> list[GangRecord]:
+    """Gangs that wait for a place, in order: priority, then the queue's, then age, then name."""
+    waiting = [
+        record
+        for record in world.gangs.values()
+        if record.gang is not None
+        and record.decision is None
+        and record.phase == "Pending"
+        and not record.problems
+        and record.gang.metadata.deletion_timestamp is None
+        and record.template is not None
+        and _can_start(record)
+    ]
+
+    def order(record: GangRecord) -> tuple[int, int, str, tuple[str, str]]:
+        assert record.gang is not None
+        queue = world.catalog.queue(record.gang.spec.queue)
+        own = queue.spec.priority if queue is not None else 0
+        created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
+        return (-record.gang.spec.priority, -own, created, record.key)
+
+    return sorted(waiting, key=order)
+
+
+def schedule(world: World) -> Iterator[Instruction]:
+    """One pass over the queue. What fits is booked at once and committed by the instruction that is returned."""
+    assert world.state is not None
+    used: dict[str, dict[str, int]] | None = None
+    for position, record in enumerate(pending(world), start=1):
+        if record.position != position:
+            record.position = position
+            world.dirty[record.key] = None
+        if record.refused_at == world.version or world.now < record.not_before:
+            continue
+        if used is None:
+            used = world.used()
+        answer = _decide(world, record, used)
+        if isinstance(answer, str):
+            if answer != record.message:
+                record.message, record.reason = answer, "Waiting"
+                world.dirty[record.key] = None
+            record.refused_at = world.version
+            continue
+        yield from _commit(world, record, answer)
+        assert record.template is not None
+        for node in answer.slots:
+            add_pod(used, node, requests(record.template))
+
+
+def _can_start(record: GangRecord) -> bool:
+    if record.job is not None:
+        return record.suspended_by_us() and not record.live_pods()
+    assert record.gang is not None
+    return len(record.live_pods()) >= record.gang.spec.slots
+
+
+def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -> Placement | str:
+    assert world.state is not None and record.gang is not None and record.template is not None
+    spec = record.gang.spec
+    queue = world.catalog.queue(spec.queue)
+    if queue is None:
+        return f"queue {spec.queue!r} does not exist: create it, or change the label rackplane.dev/queue"
+    for level in queue_path(spec.queue, world.catalog.queue):
+        if level.spec.hold:
+            return f"queue {level.metadata.name} is on hold: set spec.hold to false to let it go on"
+    if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
+        allowed = ", ".join(queue.spec.namespaces)
+        return f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}"
+    capacity = {
+        name: slots
+        for name, node in world.nodes.items()
+        if (slots := slots_on(node, record.template, used=used.get(name, {}), ignored_taints=_OURS)) > 0
+    }
+    answer = place(
+        world.state,
+        Request(
+            slots=spec.slots,
+            gpus_per_slot=spec.gpus_per_slot,
+            resource=spec.resource_name,
+            required=spec.topology.required,
+            preferred=spec.topology.preferred,
+            segment_slots=spec.topology.segment_slots,
+            power_profile=spec.power.profile,
+            strict=spec.power.strict,
+            capacity=capacity,
+        ),
+    )
+    if isinstance(answer, Refusal):
+        return f"{answer.message} {answer.relief}".strip()
+    refusal = quota_refusal(
+        Usage(
+            queue=spec.queue,
+            namespace=record.key[0],
+            gpus=spec.slots * spec.gpus_per_slot,
+            nominal_watts=answer.nominal_watts,
+        ),
+        admitted=world.usages(),
+        queue=world.catalog.queue,
+        budgets=world.catalog.group_budgets(world.now),
+    )
+    return refusal or answer
+
+
+def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[Instruction]:
+    assert record.gang is not None
+    version = record.gang.metadata.resource_version
+    # Term and resourceVersion together name one attempt: no two decisions of a gang share them.
+    decision = Decision(
+        id=f"{world.term}-{version}", term=world.term, time=world.now, placement=placement, committed=False
+    )
+    world.decide(record, decision)
+    record.committing, record.gang_write = True, version
+    yield commit(world, record)
+
+
+def commit(world: World, record: GangRecord) -> CommitGang:
+    """The write that makes a booked decision the gang's."""
+    assert record.gang is not None and record.decision is not None
+    decision = record.decision
+    where = ", ".join(dict.fromkeys(group.rack for group in decision.placement.groups))
+    status = {
+        **admitted(decision.placement),
+        "phase": "Admitted",
+        "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
+        "message": f"placed on {where}",
+        "observedGeneration": record.gang.metadata.generation,
+        "conditions": conditions_of(
+            record,
+            condition("Admitted", true=True, reason="Placed", message=f"placed on {where}", now=world.now),
+        ),
+    }
+    return CommitGang(
+        namespace=record.key[0],
+        name=record.key[1],
+        resource_version=record.gang.metadata.resource_version,
+        decision_id=decision.id,
+        status=status,
+    )
+
+
+def conditions_of(record: GangRecord, *new: dict[str, object]) -> list[dict[str, object]]:
+    """The gang's conditions with these changed."""
+    old: list[dict[str, object]] = []
+    for c in record.gang.status.conditions if record.gang else []:
+        old.append(
+            {
+                "type": c.type,
+                "status": c.status,
+                "reason": c.reason,
+                "message": c.message,
+                "lastTransitionTime": c.last_transition_time,
+            }
+        )
+    return merged_conditions(old, new)
+
+
+def gang_event(record: GangRecord, *, warning: bool, reason: str, message: str) -> Iterator[PublishEvent]:
+    """The same words on the Gang and on the Job, where its user looks."""
+    if record.gang is not None:
+        meta = record.gang.metadata
+        yield PublishEvent(API_VERSION, "Gang", meta.namespace, meta.name, meta.uid, warning, reason, message)
+    if record.job is not None:
+        meta = record.job.metadata
+        yield PublishEvent("batch/v1", "Job", meta.namespace, meta.name, meta.uid, warning, reason, message)

@@ -1,0 +1,77 @@
+"""What is written into `status`: of a Gang as merge patches (None removes a field), of the facility's objects whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rackplane.engine.model import Placement
+
+__all__ = ["UNPLACED", "admitted", "condition", "kilowatts", "merged_conditions", "timestamp"]
+
+#: What a gang without a place has removed from its status.
+UNPLACED: Mapping[str, Any] = {
+    "decision": None,
+    "assignment": None,
+    "releasedSlots": None,
+    "powerProfile": None,
+    "reservedNominalWatts": None,
+    "reservedPeakWatts": None,
+    "heat": None,
+    "domains": None,
+    "reservedKilowatts": None,
+    "startedAt": None,
+}
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as the API writes times: UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def kilowatts(watts: int) -> str:
+    """Watts as kW with one decimal, for tables."""
+    return f"{watts / 1000:.1f}"
+
+
+def condition(kind: str, *, true: bool, reason: str, message: str, now: float) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": "True" if true else "False",
+        "reason": reason,
+        "message": message[:32_000],
+        "lastTransitionTime": timestamp(now),
+    }
+
+
+def merged_conditions(
+    old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """`new` over `old` by type; the time of a transition stays where the status has not changed."""
+    result = {c["type"]: dict(c) for c in old}
+    for wanted in new:
+        before = result.get(wanted["type"])
+        result[wanted["type"]] = dict(wanted)
+        if before is not None and before["status"] == wanted["status"]:
+            result[wanted["type"]]["lastTransitionTime"] = before["lastTransitionTime"]
+    return list(result.values())
+
+
+def admitted(placement: Placement) -> dict[str, Any]:
+    """The decision's part of a Gang's status."""
+    domains = list(dict.fromkeys(group.domain or group.rack for group in placement.groups))
+    shown = ",".join(domains[:4]) + (f" and {len(domains) - 4} more" if len(domains) > 4 else "")
+    return {
+        "assignment": [
+            {"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in placement.groups
+        ],
+        "releasedSlots": None,
+        "powerProfile": placement.power_profile,
+        "reservedNominalWatts": placement.nominal_watts,
+        "reservedPeakWatts": placement.peak_watts,
+        "heat": {"liquidWatts": placement.liquid_watts, "airWatts": placement.air_watts},
+        "domains": shown,
+        "reservedKilowatts": kilowatts(placement.nominal_watts),
+        "position": None,
+    }

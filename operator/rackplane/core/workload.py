@@ -1,0 +1,107 @@
+"""From a labelled Job, or labelled bare pods, to the Gang that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rackplane.api.labels import GANG_LABEL, GROUP, QUEUE_LABEL, parse_request
+from rackplane.api.problems import FieldProblem
+from rackplane.core.objects import Job, Metadata, Pod
+from rackplane.core.pods import gpus
+
+__all__ = ["API_VERSION", "desired_gang", "gang_name_of_job", "gang_name_of_pod", "job_outcome"]
+
+API_VERSION = f"{GROUP}/v1alpha1"
+
+
+def gang_name_of_job(name: str) -> str:
+    return f"job-{name}"
+
+
+def gang_name_of_pod(pod: Pod) -> str | None:
+    """The Gang that a pod belongs to, or None if it is none of ours: no queue label on it."""
+    if QUEUE_LABEL not in pod.metadata.labels:
+        return None
+    for owner in pod.metadata.owner_references:
+        if owner.controller and owner.kind == "Job":
+            return gang_name_of_job(owner.name)
+    return f"pod-{pod.metadata.labels.get(GANG_LABEL) or pod.metadata.name}"
+
+
+def job_outcome(job: Job) -> str | None:
+    """ "Complete" or "Failed" once the Job has ended, else None."""
+    for condition in job.status.conditions:
+        if condition.status == "True" and condition.type in ("Complete", "Failed"):
+            return condition.type
+    return None
+
+
+def desired_gang(
+    *,
+    namespace: str,
+    name: str,
+    job: Job | None,
+    pods: Sequence[Pod],
+    resources: Sequence[str],
+) -> tuple[dict[str, Any], list[FieldProblem]]:
+    """The Gang object for a Job, or for bare pods, and what could not be read of its annotations.
+
+    Args:
+        job: the Job, or None for bare pods.
+        pods: the bare pods, at least one if there is no Job.
+        resources: accelerators that HardwareProfiles name; the first that the pods ask for is the gang's.
+    """
+    if job is not None:
+        # Kueue puts its annotations on the pod template; ours are read from either place, the Job's own first.
+        annotations = {**job.spec.template.metadata.annotations, **job.metadata.annotations}
+        metadata, spec = job.metadata, job.spec.template.spec
+        completions = job.spec.completions
+        slots = job.spec.parallelism if completions is None else min(job.spec.parallelism, completions)
+        owners = [_owner("batch/v1", "Job", metadata)]
+        kind, api_version = "Job", "batch/v1"
+    else:
+        first = min(pods, key=lambda pod: pod.metadata.name)
+        annotations, metadata, spec = dict(first.metadata.annotations), first.metadata, first.spec
+        slots = 1
+        owners = [_owner("v1", "Pod", pod.metadata) for pod in sorted(pods, key=lambda p: p.metadata.name)]
+        kind, api_version = "Pod", "v1"
+    request, problems = parse_request(annotations)
+    if job is None and request.gang_size:
+        slots = request.gang_size
+    resource = next((r for r in resources if gpus(spec, r)), resources[0] if resources else "nvidia.com/gpu")
+    topology: dict[str, Any] = {
+        "required": request.required_topology,
+        "preferred": request.preferred_topology,
+        "segmentSlots": request.segment_slots,
+    }
+    body_spec: dict[str, Any] = {
+        "queue": metadata.labels.get(QUEUE_LABEL, ""),
+        "workload": {"apiVersion": api_version, "kind": kind, "name": metadata.name, "uid": metadata.uid},
+        "slots": max(slots, 1),
+        "gpusPerSlot": gpus(spec, resource),
+        "resourceName": resource,
+        "priority": spec.priority,
+        "topology": {key: value for key, value in topology.items() if value is not None},
+        "power": {"profile": request.power_profile, "strict": request.power_strict},
+        "disruption": str(request.disruption),
+        "flexTier": request.flex_tier,
+    }
+    if request.expected_duration_seconds is not None:
+        body_spec["expectedDurationSeconds"] = request.expected_duration_seconds
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "Gang",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {QUEUE_LABEL: body_spec["queue"]},
+            "ownerReferences": owners,
+        },
+        "spec": body_spec,
+    }
+    return body, problems
+
+
+def _owner(api_version: str, kind: str, metadata: Metadata) -> Mapping[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "name": metadata.name, "uid": metadata.uid}

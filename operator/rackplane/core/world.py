@@ -1,0 +1,278 @@
+"""What the machine knows: objects as last seen, gangs, and the engine's state kept in step with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rackplane.core.facility import Catalog
+from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
+from rackplane.core.pods import is_terminal, requests
+from rackplane.core.quota import Usage
+from rackplane.core.record import Decision, GangRecord, Key
+from rackplane.core.settings import MachineSettings
+from rackplane.core.usage import unmanaged_gpus
+from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
+from rackplane.engine.facility import compile_facility
+from rackplane.engine.model import Group, Placement
+from rackplane.engine.state import State
+
+__all__ = ["ACTIVE", "World", "booking_key", "placement_of"]
+
+#: phases in which a gang holds its place
+ACTIVE = frozenset({"Admitted", "Running", "Stopping"})
+
+
+@dataclass(slots=True)
+class World:
+    settings: MachineSettings
+    catalog: Catalog = field(default_factory=Catalog)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    pods: dict[Key, Pod] = field(default_factory=dict)
+    jobs: dict[Key, Job] = field(default_factory=dict)
+    claims: dict[Key, ResourceClaim] = field(default_factory=dict)
+    gangs: dict[Key, GangRecord] = field(default_factory=dict)
+    state: State | None = None
+    now: float = 0.0
+    term: int = 0
+    #: counts changes that could let a refused gang start
+    version: int = 0
+    #: gangs to look at again
+    dirty: dict[Key, None] = field(default_factory=dict)
+    pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
+    _gang_of: dict[Key, Key] = field(default_factory=dict)
+    _stale_nodes: dict[str, None] = field(default_factory=dict)
+    _facility_stale: bool = True
+
+    # -- upkeep ------------------------------------------------------------------------------------
+
+    def record(self, key: Key) -> GangRecord:
+        self.dirty[key] = None
+        return self.gangs.setdefault(key, GangRecord(key=key))
+
+    def facility_changed(self) -> None:
+        self._facility_stale = True
+        self.version += 1
+
+    def put_node(self, node: Node) -> None:
+        self.nodes[node.metadata.name] = node
+        self._node_touched(node.metadata.name)
+
+    def drop_node(self, name: str) -> None:
+        self.nodes.pop(name, None)
+        self._node_touched(name)
+
+    def put_pod(self, pod: Pod) -> None:
+        key = (pod.metadata.namespace, pod.metadata.name)
+        before = self.pods.get(key)
+        if before is not None and before.metadata.uid != pod.metadata.uid:
+            self.drop_pod(key)
+            before = None
+        self.pods[key] = pod
+        name = gang_name_of_pod(pod)
+        if name is not None:
+            gang = (pod.metadata.namespace, name)
+            self._gang_of[key] = gang
+            self.record(gang).pods[pod.metadata.name] = pod
+        if pod.spec.node_name:
+            self.pods_on.setdefault(pod.spec.node_name, {})[key] = None
+            if before is None or not before.spec.node_name or is_terminal(before) != is_terminal(pod):
+                self._node_touched(pod.spec.node_name)
+
+    def drop_pod(self, key: Key) -> None:
+        pod = self.pods.pop(key, None)
+        if pod is None:
+            return
+        gang = self._gang_of.pop(key, None)
+        if gang is not None and gang in self.gangs:
+            self.record(gang).pods.pop(pod.metadata.name, None)
+        if pod.spec.node_name:
+            self.pods_on.get(pod.spec.node_name, {}).pop(key, None)
+            self._node_touched(pod.spec.node_name)
+
+    def put_job(self, job: Job) -> None:
+        key = (job.metadata.namespace, job.metadata.name)
+        self.jobs[key] = job
+        self.record((job.metadata.namespace, gang_name_of_job(job.metadata.name))).job = job
+
+    def drop_job(self, key: Key) -> None:
+        self.jobs.pop(key, None)
+        gang = (key[0], gang_name_of_job(key[1]))
+        if gang in self.gangs:
+            self.record(gang).job = None
+
+    def put_claim(self, claim: ResourceClaim) -> None:
+        self.claims[claim.metadata.namespace, claim.metadata.name] = claim
+        self._claims_touched(claim.metadata.namespace)
+
+    def drop_claim(self, key: Key) -> None:
+        self.claims.pop(key, None)
+        self._claims_touched(key[0])
+
+    def refresh(self) -> None:
+        """Bring the engine's state up to what has been seen."""
+        if self._facility_stale or self.state is None:
+            self._facility_stale = False
+            self.state = State(compile_facility(self.catalog.spec(self.now)))
+            for node in self.nodes.values():
+                spec = self.catalog.node_spec(node)
+                if spec is not None:
+                    self.state.set_node(spec)
+            for record in self.gangs.values():
+                if record.decision is not None:
+                    self._book(record)
+            self._stale_nodes.update(dict.fromkeys(self.nodes))
+            self.dirty.update(dict.fromkeys(self.gangs))
+        for name in self._stale_nodes:
+            self._refresh_node(name)
+        self._stale_nodes.clear()
+
+    def next_change(self) -> float | None:
+        return self.catalog.next_change(self.now)
+
+    # -- bookings ----------------------------------------------------------------------------------
+
+    def decide(self, record: GangRecord, decision: Decision) -> None:
+        """Book a decision from this moment; one that is committed is booked whatever the state says."""
+        self.forget(record)
+        record.decision = decision
+        self._book(record)
+        self._decision_changed(record, decision)
+
+    def forget(self, record: GangRecord) -> None:
+        """Give up what is booked for the gang."""
+        decision, record.decision = record.decision, None
+        record.slots, record.ungating = {}, set()
+        if decision is None:
+            return
+        if self.state is not None:
+            self.state.release(booking_key(record.key))
+        self._decision_changed(record, decision)
+
+    def release(self, record: GangRecord, slots: frozenset[int]) -> None:
+        """Free slots that are over."""
+        if self.state is not None and record.decision is not None:
+            self.state.release(booking_key(record.key), slots)
+            self._decision_changed(record, record.decision)
+
+    def _book(self, record: GangRecord) -> None:
+        if self.state is None or record.decision is None:
+            return
+        key = booking_key(record.key)
+        self.state.book(key, record.decision.placement, force=record.decision.committed)
+        if record.released:
+            self.state.release(key, record.released)
+
+    def _decision_changed(self, record: GangRecord, decision: Decision) -> None:
+        self.version += 1
+        self.dirty[record.key] = None
+        self._stale_nodes.update(dict.fromkeys(decision.placement.slots))
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def usages(self) -> Iterator[Usage]:
+        """What every gang with a place counts against quotas."""
+        if self.state is None:
+            return
+        for record in self.gangs.values():
+            if record.decision is None or record.gang is None:
+                continue
+            key = booking_key(record.key)
+            yield Usage(
+                queue=record.gang.spec.queue,
+                namespace=record.key[0],
+                gpus=len(self.state.held(key)) * record.decision.placement.gpus_per_slot,
+                nominal_watts=self.state.reserved(key).nominal,
+            )
+
+    def used(self) -> dict[str, dict[str, int]]:
+        """Thousandths of every resource by node: of bound pods, and of slots whose pods are not bound yet."""
+        result: dict[str, dict[str, int]] = {}
+        for name, keys in self.pods_on.items():
+            for key in keys:
+                if not is_terminal(self.pods[key]):
+                    add_pod(result, name, requests(self.pods[key].spec))
+        for record in self.gangs.values():
+            template = record.template
+            if record.decision is None or template is None or self.state is None:
+                continue
+            bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
+            wanted = requests(template)
+            for slot, node in self.state.held(booking_key(record.key)).items():
+                if slot not in bound:
+                    add_pod(result, node, wanted)
+        return result
+
+    def _refresh_node(self, name: str) -> None:
+        assert self.state is not None
+        node = self.nodes.get(name)
+        spec = self.catalog.node_spec(node) if node is not None else None
+        if spec is None:
+            if self.state.node(name) is not None:
+                self.state.remove_node(name)
+            return
+        if self.state.node(name) != spec:
+            self.state.set_node(spec)
+        node_type = self.state.node_type(name)
+        if node_type is None:
+            return
+        others = [self.pods[key] for key in self.pods_on.get(name, ()) if not self._holds_slot(key, name)]
+        count = unmanaged_gpus(
+            others,
+            resource=node_type.resource,
+            gpus_per_node=node_type.gpus_per_node,
+            drivers=self.settings.dra_drivers,
+            claim=lambda namespace, claim: self.claims.get((namespace, claim)),
+        )
+        if count != self.state.unmanaged_gpus(name):
+            self.state.set_unmanaged(name, count)
+            for record in self.gangs.values():
+                if record.decision is not None and name in record.decision.placement.slots:
+                    self.dirty[record.key] = None
+
+    def _holds_slot(self, key: Key, node: str) -> bool:
+        """Whether the pod is one that a gang's booking on this node already counts."""
+        gang = self._gang_of.get(key)
+        record = self.gangs.get(gang) if gang is not None else None
+        if record is None or record.decision is None or self.state is None:
+            return False
+        return node in self.state.held(booking_key(record.key)).values()
+
+    def _node_touched(self, name: str) -> None:
+        self.version += 1
+        self._stale_nodes[name] = None
+        for record in self.gangs.values():
+            if record.decision is not None and name in record.decision.placement.slots:
+                self.dirty[record.key] = None
+
+    def _claims_touched(self, namespace: str) -> None:
+        for key, pod in self.pods.items():
+            if key[0] == namespace and pod.spec.node_name and pod.spec.resource_claims:
+                self._node_touched(pod.spec.node_name)
+
+
+def booking_key(key: Key) -> str:
+    return f"{key[0]}/{key[1]}"
+
+
+def add_pod(used: dict[str, dict[str, int]], node: str, wanted: dict[str, int]) -> None:
+    held = used.setdefault(node, {})
+    held["pods"] = held.get("pods", 0) + 1000
+    for name, amount in wanted.items():
+        held[name] = held.get(name, 0) + amount
+
+
+def placement_of(gang: Gang) -> Placement:
+    """The placement that a Gang's status records."""
+    status = gang.status
+    groups = tuple(Group(a.nvlink_domain, a.rack, tuple(a.nodes)) for a in status.assignment)
+    return Placement(
+        slots=tuple(node for group in groups for node in group.nodes),
+        groups=groups,
+        gpus_per_slot=gang.spec.gpus_per_slot,
+        power_profile=status.power_profile,
+        nominal_watts=status.reserved_nominal_watts,
+        peak_watts=status.reserved_peak_watts,
+        liquid_watts=status.heat.liquid_watts,
+        air_watts=status.heat.air_watts,
+    )
