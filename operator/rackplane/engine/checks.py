@@ -224,8 +224,8 @@ def _check_powers(found: Findings, powers: Mapping[str, PowerSpec]) -> None:
             "remove one of the parents on the cycle",
         )
     for name in sorted(cyclic - looping - found.bad_powers):
-        broken = next(f.power for f in powers[name].parents if f.power in cyclic)
-        _depends(found, "PowerDomain", name, "spec.parents", f"power domain {broken}")
+        above = next(f.power for f in powers[name].parents if f.power in cyclic)
+        _depends(found, "PowerDomain", name, "spec.parents", f"power domain {above}")
     found.bad_powers |= cyclic
     for name in order:
         broken = [f.power for f in powers[name].parents if f.power in found.bad_powers]

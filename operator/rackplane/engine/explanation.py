@@ -75,7 +75,7 @@ def _refusal(cause: Cause, message: str, relief: str) -> Refusal:
 
 
 def refuse(candidates: Candidates, tries: list[Attempt], kind: RefusalKind) -> Refusal:
-    """Explain a request that is valid but does not fit: by the domain of the widest level tried that is nearest to it."""
+    """Explain a valid request that does not fit, by that domain of the widest level tried that is nearest to it."""
     counts = tuple(_count(candidates, attempt) for attempt in tries)
     domains = _domains(tries[-1])
     writer = _Writer(candidates, tries[-1])

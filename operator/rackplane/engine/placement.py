@@ -8,7 +8,6 @@ from rackplane.engine import explanation
 from rackplane.engine.candidates import Attempt, Bin, Candidates, attempts
 from rackplane.engine.draw import find_cap
 from rackplane.engine.model import (
-    NVLINK,
     Group,
     NvlinkScope,
     Placement,
@@ -148,6 +147,3 @@ def _nodes(candidates: Candidates, bin_: Bin, rack: int, slots: int) -> Mapping[
         result[best] = room[best]
         left -= room[best]
     return result
-
-
-__all__ = ["NVLINK", "Placement", "Refusal", "Request", "place"]

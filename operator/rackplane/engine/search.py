@@ -208,7 +208,7 @@ class Search:
         return tuple(sorted(chosen)) if len(chosen) == count else None
 
     def _distribute(self, chosen: Sequence[int], caps: Sequence[int]) -> tuple[int, ...] | None:
-        """Slots per bin: small bins full, the rest in the largest, no part below half an even share if that is possible."""
+        """Slots per bin: small bins full, the rest in the largest; no part below half an even share if possible."""
         count, run = len(chosen), self.run
         half = -(-self.slots // (2 * count))
         floor_units = -(-half // run)

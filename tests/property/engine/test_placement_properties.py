@@ -99,7 +99,7 @@ def snapshot(state: State) -> tuple[object, ...]:
         state.nominal.tobytes(),
         state.peak.tobytes(),
         state.free.tolist(),
-        {key: (dict(state.held(key)), state.booking(key)) for key in state.keys()},
+        {key: (dict(state.held(key)), state.booking(key)) for key in list(state.keys())},
         list(state.nodes()),
         [state.unmanaged_gpus(n.name) for n in state.nodes()],
     )
@@ -203,7 +203,7 @@ def _change(state: State, action: str, node: NodeSpec, gpus: int) -> None:
         state.set_unmanaged(node.name, gpus)
 
 
-def brute_force(state: State, slots: int, required: str | None) -> tuple[int, int] | None:
+def brute_force(state: State, slots: int, required: str | None, run: int) -> tuple[int, int] | None:
     """The fewest (domains, racks) of any feasible choice of whole nodes, by trying all counts per domain and rack."""
     facility = state.facility
     cells: dict[tuple[str, str, str], int] = {}
@@ -225,6 +225,12 @@ def brute_force(state: State, slots: int, required: str | None) -> tuple[int, in
         mine = [key for key in cells if key[0] == tree]
         for counts in product(*(range(cells[key] + 1) for key in mine)):
             if sum(counts) != slots:
+                continue
+            sums: dict[str, int] = {}
+            for key, n in zip(mine, counts, strict=True):
+                sums[key[1]] = sums.get(key[1], 0) + n
+            broken = [n % run for n in sums.values() if n % run]
+            if required != "nvlink" and broken not in ([], [slots % run]):
                 continue
             chosen = [key for key, n in zip(mine, counts, strict=True) if n]
             score = (len({k[1] for k in chosen}), len({k[2] for k in chosen}))
@@ -250,14 +256,17 @@ def _holds(state: State, counts: dict[tuple[str, str, str], int]) -> bool:
     )
 
 
-@given(worlds(scopes=False), st.integers(1, 9), LEVELS)
+@given(worlds(scopes=False), st.integers(1, 9), LEVELS, st.sampled_from([1, 1, 2, 3]))
 @settings(max_examples=200, deadline=None)
 def test_whole_node_gangs_are_placed_exactly_when_brute_force_can(
-    state: State, slots: int, required: str | None
+    state: State, slots: int, required: str | None, run: int
 ) -> None:
-    best = brute_force(state, slots, required)
+    best = brute_force(state, slots, required, run)
     answer = place(
-        state, Request(slots=slots, gpus_per_slot=4, resource="gpu", required=required, strict=True)
+        state,
+        Request(
+            slots=slots, gpus_per_slot=4, resource="gpu", required=required, segment_slots=run, strict=True
+        ),
     )
     if best is None:
         assert isinstance(answer, Refusal)
