@@ -147,7 +147,7 @@ class Api:
             if subresource in CORE_SUBRESOURCES_ELSEWHERE:
                 raise errors.not_implemented(f"{plural}/{subresource}")
             raise errors.no_such_path()
-        if resource.namespaced and name and not namespace or namespace and not resource.namespaced:
+        if (resource.namespaced and name and not namespace) or (namespace and not resource.namespaced):
             raise errors.no_such_path()
         return _Call(request, resource, namespace, name, subresource)
 
@@ -184,9 +184,13 @@ class Api:
     def _respond(self, call: _Call, stored: Obj, code: int = 200) -> Response:
         obj = from_core(call.resource, stored)
         rendered = tables.represent(
-            call.request.accept, call.resource, obj, self.service.definitions.find(call.resource),
-            self.service.clock(), call.request.query.get("includeObject", "Metadata"),
-        )  # fmt: skip
+            call.request.accept,
+            call.resource,
+            obj,
+            self.service.definitions.find(call.resource),
+            self.service.clock(),
+            call.request.query.get("includeObject", "Metadata"),
+        )
         return Response(code, rendered, warnings=call.warnings)
 
     # -- reading collections
@@ -254,9 +258,14 @@ class Api:
             metadata["remainingItemCount"] = len(items) - limit
             items = items[:limit]
         payload = tables.represent_list(
-            call.request.accept, resource, [from_core(resource, item) for item in items], metadata, definition,
-            self.service.clock(), query.get("includeObject", "Metadata"),
-        )  # fmt: skip
+            call.request.accept,
+            resource,
+            [from_core(resource, item) for item in items],
+            metadata,
+            definition,
+            self.service.clock(),
+            query.get("includeObject", "Metadata"),
+        )
         return Response(200, payload)
 
     # -- writing
@@ -327,9 +336,12 @@ class Api:
         if resource.stored != ("", ""):
             resource = self.service.need("", "v1", resource.stored[1])
         stored = self.service.update(
-            resource, to_core(call.resource, obj), subresource=call.subresource, dry_run=call.dry_run,
+            resource,
+            to_core(call.resource, obj),
+            subresource=call.subresource,
+            dry_run=call.dry_run,
             unknown=self._unknown(call),
-        )  # fmt: skip
+        )
         return self._respond(call, stored)
 
     def _put(self, call: _Call) -> Response:
@@ -374,9 +386,15 @@ class Api:
         live = from_core(resource, stored) if stored is not None else None
         definition = self.service.definitions.find(resource)
         merged = apply.server_side(
-            resource, live, body, manager=manager, force=query.get("force") in ("true", "1"),
-            schema=definition.schema if definition else None, now=self.service.clock(), subresource=call.subresource,
-        )  # fmt: skip
+            resource,
+            live,
+            body,
+            manager=manager,
+            force=query.get("force") in ("true", "1"),
+            schema=definition.schema if definition else None,
+            now=self.service.clock(),
+            subresource=call.subresource,
+        )
         if live is not None:
             return self._update(call, merged)
         if call.subresource:
@@ -418,9 +436,14 @@ class Api:
         propagation, grace, preconditions, dry = self._delete_options(call)
         resource = call.resource
         stored, gone = self.service.delete(
-            resource, call.namespace, call.name, propagation=propagation, grace_seconds=grace,
-            preconditions=preconditions, dry_run=dry,
-        )  # fmt: skip
+            resource,
+            call.namespace,
+            call.name,
+            propagation=propagation,
+            grace_seconds=grace,
+            preconditions=preconditions,
+            dry_run=dry,
+        )
         if propagation is None and resource.group == "batch" and resource.plural == "jobs":
             call.warnings.append(
                 "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
@@ -453,12 +476,20 @@ class Api:
             if predicate is None or predicate(i)
         ]
         deleted = [
-            from_core(resource, self.service.delete(
-                resource, namespace_of(item), name_of(item), propagation=propagation, grace_seconds=grace,
-                preconditions=preconditions, dry_run=dry,
-            )[0])
+            from_core(
+                resource,
+                self.service.delete(
+                    resource,
+                    namespace_of(item),
+                    name_of(item),
+                    propagation=propagation,
+                    grace_seconds=grace,
+                    preconditions=preconditions,
+                    dry_run=dry,
+                )[0],
+            )
             for item in items
-        ]  # fmt: skip
+        ]
         payload = tables.represent_list(
             JSON_TYPE,
             resource,
@@ -496,10 +527,13 @@ class Api:
         wanted = options.get("preconditions") or {}
         if not call.dry_run and not options.get("dryRun"):
             self.service.delete(
-                call.resource, call.namespace, name_of(pod), propagation="Background",
+                call.resource,
+                call.namespace,
+                name_of(pod),
+                propagation="Background",
                 grace_seconds=options.get("gracePeriodSeconds"),
                 preconditions=Preconditions(wanted.get("uid"), wanted.get("resourceVersion")),
-            )  # fmt: skip
+            )
         return Response(
             201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
         )

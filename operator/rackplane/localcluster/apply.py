@@ -15,9 +15,17 @@ from .patches import MERGED_SETS, merge_key
 from .resources import Resource
 
 Path = tuple[str, ...]
-_SKIPPED = {("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"), ("metadata", "uid"),
-            ("metadata", "resourceVersion"), ("metadata", "managedFields"), ("metadata", "creationTimestamp"),
-            ("metadata", "generation")}  # fmt: skip
+_SKIPPED = {
+    ("apiVersion",),
+    ("kind",),
+    ("metadata", "name"),
+    ("metadata", "namespace"),
+    ("metadata", "uid"),
+    ("metadata", "resourceVersion"),
+    ("metadata", "managedFields"),
+    ("metadata", "creationTimestamp"),
+    ("metadata", "generation"),
+}
 
 
 def _child(schema: Any, name: str) -> Any:
@@ -128,9 +136,16 @@ def _remove(node: Any, path: Path, schema: Any, names: Path) -> None:
 
 
 def server_side(
-    resource: Resource, live: Obj | None, applied: Obj, *, manager: str, force: bool, schema: Any, now: float,
+    resource: Resource,
+    live: Obj | None,
+    applied: Obj,
+    *,
+    manager: str,
+    force: bool,
+    schema: Any,
+    now: float,
     subresource: str = "",
-) -> Obj:  # fmt: skip
+) -> Obj:
     """The object after an apply by `manager`, with managedFields brought up to date.
 
     Raises:
@@ -183,9 +198,13 @@ def server_side(
                 continue
             _remove(result, path, schema, ())
     fresh: Obj = {
-        "manager": manager, "operation": "Apply", "apiVersion": resource.api_version, "time": timestamp(now),
-        "fieldsType": "FieldsV1", "fieldsV1": _tree(set(wanted)),
-    }  # fmt: skip
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": resource.api_version,
+        "time": timestamp(now),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": _tree(set(wanted)),
+    }
     if subresource:
         fresh["subresource"] = subresource
     if mine is not None and mine.get("fieldsV1") == fresh["fieldsV1"]:

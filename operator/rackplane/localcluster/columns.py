@@ -49,70 +49,114 @@ def _since(text: Any, now: float) -> str:
 def _columns(*entries: tuple[str, str, int]) -> list[Obj]:
     return [
         {
-            "name": name, "type": kind, "format": "name" if index == 0 and name == "Name" else "",
-            "description": name, "priority": priority,
+            "name": name,
+            "type": kind,
+            "format": "name" if index == 0 and name == "Name" else "",
+            "description": name,
+            "priority": priority,
         }
         for index, (name, kind, priority) in enumerate(entries)
-    ]  # fmt: skip
+    ]
 
 
 def builtin_columns(resource: Resource, now: float) -> tuple[list[Obj], Cells]:
     """Column definitions and the row function of a built-in kind; name and age where it has no own ones."""
     if resource.key == PODS:
         return _columns(
-            ("Name", "string", 0), ("Ready", "string", 0), ("Status", "string", 0), ("Restarts", "string", 0),
-            ("Age", "string", 0), ("IP", "string", 1), ("Node", "string", 1), ("Nominated Node", "string", 1),
+            ("Name", "string", 0),
+            ("Ready", "string", 0),
+            ("Status", "string", 0),
+            ("Restarts", "string", 0),
+            ("Age", "string", 0),
+            ("IP", "string", 1),
+            ("Node", "string", 1),
+            ("Nominated Node", "string", 1),
             ("Readiness Gates", "string", 1),
-        ), lambda pod: _pod(pod, now)  # fmt: skip
+        ), lambda pod: _pod(pod, now)
     if resource.key == NODES:
         return _columns(
-            ("Name", "string", 0), ("Status", "string", 0), ("Roles", "string", 0), ("Age", "string", 0),
-            ("Version", "string", 0), ("Internal-IP", "string", 1), ("External-IP", "string", 1),
-            ("OS-Image", "string", 1), ("Kernel-Version", "string", 1), ("Container-Runtime", "string", 1),
-        ), lambda node: _node(node, now)  # fmt: skip
+            ("Name", "string", 0),
+            ("Status", "string", 0),
+            ("Roles", "string", 0),
+            ("Age", "string", 0),
+            ("Version", "string", 0),
+            ("Internal-IP", "string", 1),
+            ("External-IP", "string", 1),
+            ("OS-Image", "string", 1),
+            ("Kernel-Version", "string", 1),
+            ("Container-Runtime", "string", 1),
+        ), lambda node: _node(node, now)
     if resource.key == JOBS:
         return _columns(
-            ("Name", "string", 0), ("Status", "string", 0), ("Completions", "string", 0), ("Duration", "string", 0),
-            ("Age", "string", 0), ("Containers", "string", 1), ("Images", "string", 1), ("Selector", "string", 1),
-        ), lambda job: _job(job, now)  # fmt: skip
+            ("Name", "string", 0),
+            ("Status", "string", 0),
+            ("Completions", "string", 0),
+            ("Duration", "string", 0),
+            ("Age", "string", 0),
+            ("Containers", "string", 1),
+            ("Images", "string", 1),
+            ("Selector", "string", 1),
+        ), lambda job: _job(job, now)
     if resource.key == EVENTS:
         return _columns(
-            ("Last Seen", "string", 0), ("Type", "string", 0), ("Reason", "string", 0), ("Object", "string", 0),
-            ("Subobject", "string", 1), ("Source", "string", 1), ("Message", "string", 0), ("First Seen", "string", 1),
-            ("Count", "string", 1), ("Name", "string", 1),
-        ), lambda event: _event(event, now)  # fmt: skip
+            ("Last Seen", "string", 0),
+            ("Type", "string", 0),
+            ("Reason", "string", 0),
+            ("Object", "string", 0),
+            ("Subobject", "string", 1),
+            ("Source", "string", 1),
+            ("Message", "string", 0),
+            ("First Seen", "string", 1),
+            ("Count", "string", 1),
+            ("Name", "string", 1),
+        ), lambda event: _event(event, now)
     if resource.key == LEASES:
         return _columns(("Name", "string", 0), ("Holder", "string", 0), ("Age", "string", 0)), lambda lease: [
-            name_of(lease), str(dig(lease, "spec", "holderIdentity") or ""), _created(lease, now),
-        ]  # fmt: skip
+            name_of(lease),
+            str(dig(lease, "spec", "holderIdentity") or ""),
+            _created(lease, now),
+        ]
     if resource.key == NAMESPACES:
         return _columns(("Name", "string", 0), ("Status", "string", 0), ("Age", "string", 0)), lambda obj: [
-            name_of(obj), str(dig(obj, "status", "phase") or ""), _created(obj, now),
-        ]  # fmt: skip
+            name_of(obj),
+            str(dig(obj, "status", "phase") or ""),
+            _created(obj, now),
+        ]
     if resource.plural == "configmaps":
         return _columns(("Name", "string", 0), ("Data", "string", 0), ("Age", "string", 0)), lambda obj: [
-            name_of(obj), len(obj.get("data") or {}) + len(obj.get("binaryData") or {}), _created(obj, now),
-        ]  # fmt: skip
+            name_of(obj),
+            len(obj.get("data") or {}) + len(obj.get("binaryData") or {}),
+            _created(obj, now),
+        ]
     if resource.plural == "secrets":
         return _columns(
             ("Name", "string", 0), ("Type", "string", 0), ("Data", "string", 0), ("Age", "string", 0)
         ), lambda obj: [name_of(obj), str(obj.get("type")), len(obj.get("data") or {}), _created(obj, now)]
     if resource.plural == "priorityclasses":
         return _columns(
-            ("Name", "string", 0), ("Value", "integer", 0), ("Global-Default", "boolean", 0), ("Age", "string", 0),
+            ("Name", "string", 0),
+            ("Value", "integer", 0),
+            ("Global-Default", "boolean", 0),
+            ("Age", "string", 0),
             ("PreemptionPolicy", "string", 0),
         ), lambda obj: [
-            name_of(obj), int(obj.get("value") or 0), bool(obj.get("globalDefault")), _created(obj, now),
+            name_of(obj),
+            int(obj.get("value") or 0),
+            bool(obj.get("globalDefault")),
+            _created(obj, now),
             str(obj.get("preemptionPolicy") or ""),
-        ]  # fmt: skip
+        ]
     if resource.plural == "resourceclaims":
         return _columns(("Name", "string", 0), ("State", "string", 0), ("Age", "string", 0)), lambda obj: [
-            name_of(obj), _claim_state(obj), _created(obj, now),
-        ]  # fmt: skip
+            name_of(obj),
+            _claim_state(obj),
+            _created(obj, now),
+        ]
     if resource.plural == "customresourcedefinitions":
         return _columns(("Name", "string", 0), ("Created At", "date", 0)), lambda obj: [
-            name_of(obj), str(meta(obj).get("creationTimestamp")),
-        ]  # fmt: skip
+            name_of(obj),
+            str(meta(obj).get("creationTimestamp")),
+        ]
     return _columns(("Name", "string", 0), ("Age", "string", 0)), lambda obj: [
         name_of(obj),
         _created(obj, now),
@@ -144,9 +188,11 @@ def pod_status(pod: Obj) -> str:
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
-        reason = waiting.get("reason") or ended.get("reason") or (
-            f"ExitCode:{ended['exitCode']}" if ended.get("exitCode") else reason
-        )  # fmt: skip
+        reason = (
+            waiting.get("reason")
+            or ended.get("reason")
+            or (f"ExitCode:{ended['exitCode']}" if ended.get("exitCode") else reason)
+        )
     if meta(pod).get("deletionTimestamp") and status.get("reason") == "NodeLost":
         return "Unknown"
     if meta(pod).get("deletionTimestamp") and status.get("phase") not in ("Succeeded", "Failed"):
@@ -162,10 +208,16 @@ def _pod(pod: Obj, now: float) -> list[Cell]:
     gates = [gate.get("conditionType") for gate in spec.get("readinessGates") or ()]
     met = sum((condition(pod, str(gate)) or {}).get("status") == "True" for gate in gates)
     return [
-        name_of(pod), f"{ready}/{len(spec.get('containers') or ())}", pod_status(pod), str(restarts),
-        _created(pod, now), status.get("podIP") or NONE, spec.get("nodeName") or NONE,
-        status.get("nominatedNodeName") or NONE, f"{met}/{len(gates)}" if gates else NONE,
-    ]  # fmt: skip
+        name_of(pod),
+        f"{ready}/{len(spec.get('containers') or ())}",
+        pod_status(pod),
+        str(restarts),
+        _created(pod, now),
+        status.get("podIP") or NONE,
+        spec.get("nodeName") or NONE,
+        status.get("nominatedNodeName") or NONE,
+        f"{met}/{len(gates)}" if gates else NONE,
+    ]
 
 
 def _node(node: Obj, now: float) -> list[Cell]:
@@ -180,11 +232,17 @@ def _node(node: Obj, now: float) -> list[Cell]:
     info = dig(node, "status", "nodeInfo") or {}
     addresses = {entry.get("type"): entry.get("address") for entry in dig(node, "status", "addresses") or ()}
     return [
-        name_of(node), status, ",".join(roles) or NONE, _created(node, now), str(info.get("kubeletVersion") or ""),
-        addresses.get("InternalIP") or NONE, addresses.get("ExternalIP") or NONE,
-        info.get("osImage") or "<unknown>", info.get("kernelVersion") or "<unknown>",
+        name_of(node),
+        status,
+        ",".join(roles) or NONE,
+        _created(node, now),
+        str(info.get("kubeletVersion") or ""),
+        addresses.get("InternalIP") or NONE,
+        addresses.get("ExternalIP") or NONE,
+        info.get("osImage") or "<unknown>",
+        info.get("kernelVersion") or "<unknown>",
         info.get("containerRuntimeVersion") or "<unknown>",
-    ]  # fmt: skip
+    ]
 
 
 def _job(job: Obj, now: float) -> list[Cell]:
@@ -216,10 +274,15 @@ def _job(job: Obj, now: float) -> list[Cell]:
     containers = dig(spec, "template", "spec", "containers") or ()
     selector = dig(spec, "selector", "matchLabels") or {}
     return [
-        name_of(job), state, completions, duration, _created(job, now),
-        ",".join(str(c.get("name")) for c in containers), ",".join(str(c.get("image")) for c in containers),
+        name_of(job),
+        state,
+        completions,
+        duration,
+        _created(job, now),
+        ",".join(str(c.get("name")) for c in containers),
+        ",".join(str(c.get("image")) for c in containers),
         ",".join(f"{key}={value}" for key, value in sorted(selector.items())),
-    ]  # fmt: skip
+    ]
 
 
 def _true(obj: Obj, kind: str) -> bool:
@@ -243,7 +306,14 @@ def _event(event: Obj, now: float) -> list[Cell]:
     )
     message = str(event.get("message") or event.get("note") or "").strip()
     return [
-        _since(last or first, now), str(event.get("type") or ""), str(event.get("reason") or ""),
-        f"{str(about.get('kind') or '').lower()}/{about.get('name')}", str(about.get("fieldPath") or ""), str(source),
-        message, _since(first or last, now), count, name_of(event),
-    ]  # fmt: skip
+        _since(last or first, now),
+        str(event.get("type") or ""),
+        str(event.get("reason") or ""),
+        f"{str(about.get('kind') or '').lower()}/{about.get('name')}",
+        str(about.get("fieldPath") or ""),
+        str(source),
+        message,
+        _since(first or last, now),
+        count,
+        name_of(event),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,20 +48,21 @@ class Definition:
     status_subresource: bool
     selectable: tuple[str, ...]
 
-    def admit(self, obj: Obj, old: Obj | None) -> list[str]:
-        """Prune, default and validate an object in place; returns the paths of pruned fields.
+    def admit(self, obj: Obj, old: Obj | None, unknown: Callable[[list[str]], None] | None = None) -> None:
+        """Prune, default and validate an object in place; `unknown` is told the pruned fields before validation.
 
         Raises:
             ApiError: 422 with one cause a broken field.
         """
-        unknown = prune(self.schema, obj)
+        dropped = prune(self.schema, obj)
+        if unknown is not None:
+            unknown(dropped)
         default(self.schema, obj)
         causes = validate(self.schema, obj)
         if not causes:
             causes = self.rules.check(obj, old)
         if causes:
             raise invalid(self.resource.group, self.resource.kind, name_of(obj), causes)
-        return unknown
 
 
 class Definitions:
@@ -105,7 +107,7 @@ class Definitions:
                     int(entry.get("priority") or 0),
                     entry.get("description") or "",
                     entry.get("format") or "",
-                )  # fmt: skip
+                )
                 for entry in version.get("additionalPrinterColumns") or ()
             )
             selectable = tuple(str(e["jsonPath"]).lstrip(".") for e in version.get("selectableFields") or ())
@@ -138,14 +140,20 @@ def establish(crd: Obj, now: float) -> None:
     stored = list(status.get("storedVersions") or [])
     conditions = status.get("conditions") or [
         {
-            "type": "NamesAccepted", "status": "True", "lastTransitionTime": timestamp(now),
-            "reason": "NoConflicts", "message": "no conflicts found",
+            "type": "NamesAccepted",
+            "status": "True",
+            "lastTransitionTime": timestamp(now),
+            "reason": "NoConflicts",
+            "message": "no conflicts found",
         },
         {
-            "type": "Established", "status": "True", "lastTransitionTime": timestamp(now),
-            "reason": "InitialNamesAccepted", "message": "the initial names have been accepted",
+            "type": "Established",
+            "status": "True",
+            "lastTransitionTime": timestamp(now),
+            "reason": "InitialNamesAccepted",
+            "message": "the initial names have been accepted",
         },
-    ]  # fmt: skip
+    ]
     crd["status"] = {
         "conditions": conditions,
         "acceptedNames": crd["spec"]["names"],
@@ -271,9 +279,10 @@ def _structural(schema: Schema, path: str, *, root: bool = True) -> list[Cause]:
                 )
             )
     children: list[tuple[str, Any]] = [
-        (f"{path}.properties[{key}]", child) for key, child in (schema.get("properties") or {}).items()
+        (f"{path}.properties[{key}]", child)
+        for key, child in (schema.get("properties") or {}).items()
         if not (root and key == "metadata")
-    ]  # fmt: skip
+    ]
     children += [
         (f"{path}.{key}", schema[key])
         for key in ("items", "additionalProperties")

@@ -60,11 +60,20 @@ def answer(service: Service, path: str, accept: str) -> Answer | None:
 def _version() -> dict[str, str]:
     major, minor, _ = VERSION.removeprefix("v").split(".")
     return {
-        "major": major, "minor": minor, "gitVersion": f"{VERSION}-rackplane", "gitCommit": "", "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "", "platform": "linux/amd64",
-        "emulationMajor": major, "emulationMinor": minor, "minCompatibilityMajor": major,
+        "major": major,
+        "minor": minor,
+        "gitVersion": f"{VERSION}-rackplane",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "",
+        "platform": "linux/amd64",
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
         "minCompatibilityMinor": minor,
-    }  # fmt: skip
+    }
 
 
 def _group(name: str, versions: list[str]) -> dict[str, Any]:
@@ -89,9 +98,12 @@ def _resources(registry: Registry, group: str, version: str) -> dict[str, Any]:
         if (resource.group, resource.version) != (group, version):
             continue
         entry: dict[str, Any] = {
-            "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-            "kind": resource.kind, "verbs": list(ALL_VERBS),
-        }  # fmt: skip
+            "name": resource.plural,
+            "singularName": resource.singular,
+            "namespaced": resource.namespaced,
+            "kind": resource.kind,
+            "verbs": list(ALL_VERBS),
+        }
         if resource.short_names:
             entry["shortNames"] = list(resource.short_names)
         if resource.categories:
@@ -100,9 +112,12 @@ def _resources(registry: Registry, group: str, version: str) -> dict[str, Any]:
         for name in resource.subresources:
             sub_group, sub_version, kind, verbs = _subresource_kind(resource, name)
             part: dict[str, Any] = {
-                "name": f"{resource.plural}/{name}", "singularName": "", "namespaced": resource.namespaced,
-                "kind": kind, "verbs": list(verbs),
-            }  # fmt: skip
+                "name": f"{resource.plural}/{name}",
+                "singularName": "",
+                "namespaced": resource.namespaced,
+                "kind": kind,
+                "verbs": list(verbs),
+            }
             if sub_group != group:
                 part |= {"group": sub_group, "version": sub_version}
             listed.append(part)
@@ -132,9 +147,12 @@ def _aggregated(registry: Registry, *, core: bool) -> dict[str, Any]:
 def _aggregated_resource(resource: Resource) -> dict[str, Any]:
     kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     entry: dict[str, Any] = {
-        "resource": resource.plural, "responseKind": kind, "scope": "Namespaced" if resource.namespaced else "Cluster",
-        "singularResource": resource.singular, "verbs": list(ALL_VERBS),
-    }  # fmt: skip
+        "resource": resource.plural,
+        "responseKind": kind,
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular,
+        "verbs": list(ALL_VERBS),
+    }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
@@ -187,17 +205,21 @@ def _paths(resource: Resource) -> dict[str, Any]:
 
     def operation(action: str) -> dict[str, Any]:
         return {
-            "parameters": parameters, "responses": {"200": {"description": "OK"}},
-            "x-kubernetes-action": action, "x-kubernetes-group-version-kind": kind,
-        }  # fmt: skip
+            "parameters": parameters,
+            "responses": {"200": {"description": "OK"}},
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": kind,
+        }
 
     return {
         f"{root}/{resource.plural}": {"get": operation("list"), "post": operation("post")},
         f"{root}/{resource.plural}/{{name}}": {
-            "get": operation("get"), "put": operation("put"), "patch": operation("patch"),
+            "get": operation("get"),
+            "put": operation("put"),
+            "patch": operation("patch"),
             "delete": operation("delete"),
         },
-    }  # fmt: skip
+    }
 
 
 def _openapi(service: Service, group: str, version: str) -> dict[str, Any]:

@@ -65,23 +65,29 @@ class Recorder:
             return
         name = f"{name_of(about)}.{self._store.random.getrandbits(56):014x}"
         self._seen[identity] = name
-        self._store.create(EVENTS, {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": name, "namespace": namespace},
-            "involvedObject": {
-                "apiVersion": about.get("apiVersion"), "kind": about.get("kind"), "name": name_of(about),
-                **({"namespace": namespace_of(about)} if namespace_of(about) else {}),
-                "uid": meta(about).get("uid"), "resourceVersion": meta(about).get("resourceVersion"),
+        self._store.create(
+            EVENTS,
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": name, "namespace": namespace},
+                "involvedObject": {
+                    "apiVersion": about.get("apiVersion"),
+                    "kind": about.get("kind"),
+                    "name": name_of(about),
+                    **({"namespace": namespace_of(about)} if namespace_of(about) else {}),
+                    "uid": meta(about).get("uid"),
+                    "resourceVersion": meta(about).get("resourceVersion"),
+                },
+                "reason": reason,
+                "message": message,
+                "source": {"component": self._component},
+                "reportingComponent": self._component,
+                "reportingInstance": "",
+                "firstTimestamp": now,
+                "lastTimestamp": now,
+                "eventTime": None,
+                "count": 1,
+                "type": "Warning" if warning else "Normal",
             },
-            "reason": reason,
-            "message": message,
-            "source": {"component": self._component},
-            "reportingComponent": self._component,
-            "reportingInstance": "",
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "eventTime": None,
-            "count": 1,
-            "type": "Warning" if warning else "Normal",
-        })  # fmt: skip
+        )

@@ -21,8 +21,9 @@ from .objects import (
     meta,
     name_of,
     namespace_of,
+    parse_timestamp,
+    timestamp,
 )
-from .objects import parse_timestamp, timestamp
 from .resources import JOBS, PODS
 from .service import Service
 from .store import DELETED, Change
@@ -364,13 +365,19 @@ class _Sync:
                 "generateName": prefix,
                 "namespace": namespace_of(job),
                 "finalizers": [*(metadata.get("finalizers") or []), TRACKING_FINALIZER],
-                "ownerReferences": [{
-                    "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": meta(job)["uid"],
-                    "controller": True, "blockOwnerDeletion": True,
-                }],
+                "ownerReferences": [
+                    {
+                        "apiVersion": "batch/v1",
+                        "kind": "Job",
+                        "name": name,
+                        "uid": meta(job)["uid"],
+                        "controller": True,
+                        "blockOwnerDeletion": True,
+                    }
+                ],
             },
             "spec": spec,
-        }  # fmt: skip
+        }
         created = self.c._service.create(self.c._pods, pod)
         self.c._events.record(job, "SuccessfulCreate", f"Created pod: {name_of(created)}")
 
@@ -391,9 +398,13 @@ class _Sync:
             return
         when = timestamp(self.now)
         fresh = {
-            "type": kind, "status": value, "lastProbeTime": when, "lastTransitionTime": when,
-            "reason": reason, "message": message,
-        }  # fmt: skip
+            "type": kind,
+            "status": value,
+            "lastProbeTime": when,
+            "lastTransitionTime": when,
+            "reason": reason,
+            "message": message,
+        }
         if known is None:
             entries.append(fresh)
         else:

@@ -31,9 +31,12 @@ def prepare_create(job: Obj) -> None:
     if spec.get("parallelism") is None:
         spec["parallelism"] = 1
     for field, value in (
-        ("backoffLimit", 6), ("completionMode", "NonIndexed"), ("suspend", False),
-        ("podReplacementPolicy", "TerminatingOrFailed"), ("manualSelector", False),
-    ):  # fmt: skip
+        ("backoffLimit", 6),
+        ("completionMode", "NonIndexed"),
+        ("suspend", False),
+        ("podReplacementPolicy", "TerminatingOrFailed"),
+        ("manualSelector", False),
+    ):
         if spec.get(field) is None:
             spec[field] = value
     template = spec.setdefault("template", {})
@@ -76,8 +79,11 @@ def validate(job: Obj) -> list[Cause]:
     if template.get("restartPolicy") == "Always":
         known = ["OnFailure", "Never"]
         causes = [c for c in causes if c.field != "spec.template.spec.restartPolicy"]
-        causes.append(unsupported_value("spec.template.spec.restartPolicy", "Always", known)
-                      if "restartPolicy" in template else required("spec.template.spec.restartPolicy"))  # fmt: skip
+        causes.append(
+            unsupported_value("spec.template.spec.restartPolicy", "Always", known)
+            if "restartPolicy" in template
+            else required("spec.template.spec.restartPolicy")
+        )
     return causes
 
 

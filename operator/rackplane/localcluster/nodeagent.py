@@ -26,8 +26,8 @@ from .objects import (
     name_of,
     namespace_of,
     parse_timestamp,
+    timestamp,
 )
-from .objects import timestamp
 
 #: Seconds a pod runs, such as "2.5"; without it a pod runs until it is deleted.
 RUN_SECONDS = "localcluster.rackplane.dev/run-seconds"
@@ -59,9 +59,14 @@ def running_status(pod: Obj, now: float, *, address: str = "10.0.0.1") -> Obj:
         {"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": when} for kind in ready
     ]
     return {
-        "phase": "Running", "startTime": when, "hostIP": address, "podIP": address, "podIPs": [{"ip": address}],
-        "conditions": conditions, "containerStatuses": containers,
-    }  # fmt: skip
+        "phase": "Running",
+        "startTime": when,
+        "hostIP": address,
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "conditions": conditions,
+        "containerStatuses": containers,
+    }
 
 
 def ended_status(pod: Obj, now: float, *, exit_code: int) -> Obj:
@@ -87,9 +92,15 @@ def ended_status(pod: Obj, now: float, *, exit_code: int) -> Obj:
 def _container(container: Obj, state: Obj, *, ready: bool) -> Obj:
     image = str(container.get("image"))
     return {
-        "name": container.get("name"), "image": image, "imageID": image, "ready": ready, "started": ready,
-        "restartCount": 0, "state": state, "containerID": f"rackplane://{container.get('name')}",
-    }  # fmt: skip
+        "name": container.get("name"),
+        "image": image,
+        "imageID": image,
+        "ready": ready,
+        "started": ready,
+        "restartCount": 0,
+        "state": state,
+        "containerID": f"rackplane://{container.get('name')}",
+    }
 
 
 def started_at(pod: Obj) -> float | None:
@@ -175,9 +186,12 @@ class NodeAgents:
         try:
             when = timestamp(self._clock())
             ready = {
-                "type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": when,
+                "type": "Ready",
+                "status": "True",
+                "reason": "KubeletReady",
+                "lastHeartbeatTime": when,
                 "message": "kubelet is posting ready status",
-            }  # fmt: skip
+            }
             found = await self._call("GET", f"/api/v1/nodes/{node}")
             before = {c["type"]: c for c in dig(found, "status", "conditions") or ()}.get("Ready", {})
             moved = before.get("status") != "True"
@@ -225,9 +239,12 @@ class NodeAgents:
     async def _stream(self, version: str) -> None:
         while True:
             query = {
-                "watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": "300",
+                "watch": "true",
+                "resourceVersion": version,
+                "allowWatchBookmarks": "true",
+                "timeoutSeconds": "300",
                 "fieldSelector": "spec.nodeName!=",
-            }  # fmt: skip
+            }
             async for event in self._events("/api/v1/pods", query):
                 pod = event["object"]
                 if event["type"] == "ERROR":
@@ -319,16 +336,25 @@ class NodeAgents:
         limit: float | None,
     ) -> Any:
         prepared = await self._client.param_serialize(
-            method=method, resource_path=path, query_params=list(query.items()), body=body,
-            header_params={"Accept": "application/json", "Content-Type": content_type}, auth_settings=["BearerToken"],
-        )  # fmt: skip
+            method=method,
+            resource_path=path,
+            query_params=list(query.items()),
+            body=body,
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            auth_settings=["BearerToken"],
+        )
         answer = await self._client.call_api(*prepared, _request_timeout=limit, _preload_content=False)
         return answer
 
     async def _call(
-        self, method: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None,
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         async with self._slots:
             answer = await self._request(method, path, body, query or {}, content_type, 30.0)
             raw = await answer.read()

@@ -83,10 +83,16 @@ def prepare_create(pod: Obj, store: Store) -> None:
     spec["tolerations"] = tolerations
     status: Obj = {"phase": "Pending", "qosClass": _qos(spec)}
     if spec.get("schedulingGates"):
-        status["conditions"] = [{
-            "type": "PodScheduled", "status": "False", "lastProbeTime": None,
-            "lastTransitionTime": None, "reason": "SchedulingGated", "message": GATED_MESSAGE,
-        }]  # fmt: skip
+        status["conditions"] = [
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "lastProbeTime": None,
+                "lastTransitionTime": None,
+                "reason": "SchedulingGated",
+                "message": GATED_MESSAGE,
+            }
+        ]
     pod["status"] = status
 
 

@@ -86,9 +86,19 @@ def _other(
     stored: GroupResource = ("", ""),
 ) -> Resource:
     return Resource(
-        group, version, plural, kind, namespaced, tuple(short.split()), categories, subresources, generation,
-        kind.lower(), "", stored,
-    )  # fmt: skip
+        group,
+        version,
+        plural,
+        kind,
+        namespaced,
+        tuple(short.split()),
+        categories,
+        subresources,
+        generation,
+        kind.lower(),
+        "",
+        stored,
+    )
 
 
 RBAC = "rbac.authorization.k8s.io"
@@ -99,17 +109,46 @@ BUILTIN: tuple[Resource, ...] = (
     _core("events", "Event", short="ev"),
     _core("namespaces", "Namespace", namespaced=False, short="ns", subresources=("status", "finalize")),
     _core("nodes", "Node", namespaced=False, short="no", subresources=("status",)),
-    _core("pods", "Pod", short="po", subresources=("status", "binding", "eviction"), generation=True, categories=("all",)),
+    _core(
+        "pods",
+        "Pod",
+        short="po",
+        subresources=("status", "binding", "eviction"),
+        generation=True,
+        categories=("all",),
+    ),
     _core("secrets", "Secret"),
     _core("serviceaccounts", "ServiceAccount", short="sa"),
     _core("services", "Service", short="svc", subresources=("status",), categories=("all",)),
-    _other("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition", short="crd crds",
-           subresources=("status",), generation=True, categories=("api-extensions",)),
-    _other("batch", "jobs", "Job", namespaced=True, subresources=("status",), generation=True, categories=("all",)),
+    _other(
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        short="crd crds",
+        subresources=("status",),
+        generation=True,
+        categories=("api-extensions",),
+    ),
+    _other(
+        "batch",
+        "jobs",
+        "Job",
+        namespaced=True,
+        subresources=("status",),
+        generation=True,
+        categories=("all",),
+    ),
     _other("coordination.k8s.io", "leases", "Lease", namespaced=True),
     _other("events.k8s.io", "events", "Event", namespaced=True, short="ev", stored=("", "events")),
-    _other("policy", "poddisruptionbudgets", "PodDisruptionBudget", namespaced=True, short="pdb",
-           subresources=("status",), generation=True),
+    _other(
+        "policy",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        namespaced=True,
+        short="pdb",
+        subresources=("status",),
+        generation=True,
+    ),
     _other(RBAC, "clusterrolebindings", "ClusterRoleBinding"),
     _other(RBAC, "clusterroles", "ClusterRole"),
     _other(RBAC, "rolebindings", "RoleBinding", namespaced=True),
@@ -119,19 +158,50 @@ BUILTIN: tuple[Resource, ...] = (
     _other("resource.k8s.io", "resourceclaims", "ResourceClaim", namespaced=True, subresources=("status",)),
     _other("resource.k8s.io", "resourceclaimtemplates", "ResourceClaimTemplate", namespaced=True),
     _other("resource.k8s.io", "resourceslices", "ResourceSlice", generation=True),
-    _other(ADMISSION, "mutatingadmissionpolicies", "MutatingAdmissionPolicy", generation=True,
-           categories=("api-extensions",)),
-    _other(ADMISSION, "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", generation=True,
-           categories=("api-extensions",)),
-    _other(ADMISSION, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", generation=True,
-           categories=("api-extensions",)),
-    _other(ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy", generation=True,
-           subresources=("status",), categories=("api-extensions",)),
-    _other(ADMISSION, "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", generation=True,
-           categories=("api-extensions",)),
-    _other(ADMISSION, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", generation=True,
-           categories=("api-extensions",)),
-)  # fmt: skip
+    _other(
+        ADMISSION,
+        "mutatingadmissionpolicies",
+        "MutatingAdmissionPolicy",
+        generation=True,
+        categories=("api-extensions",),
+    ),
+    _other(
+        ADMISSION,
+        "mutatingadmissionpolicybindings",
+        "MutatingAdmissionPolicyBinding",
+        generation=True,
+        categories=("api-extensions",),
+    ),
+    _other(
+        ADMISSION,
+        "mutatingwebhookconfigurations",
+        "MutatingWebhookConfiguration",
+        generation=True,
+        categories=("api-extensions",),
+    ),
+    _other(
+        ADMISSION,
+        "validatingadmissionpolicies",
+        "ValidatingAdmissionPolicy",
+        generation=True,
+        subresources=("status",),
+        categories=("api-extensions",),
+    ),
+    _other(
+        ADMISSION,
+        "validatingadmissionpolicybindings",
+        "ValidatingAdmissionPolicyBinding",
+        generation=True,
+        categories=("api-extensions",),
+    ),
+    _other(
+        ADMISSION,
+        "validatingwebhookconfigurations",
+        "ValidatingWebhookConfiguration",
+        generation=True,
+        categories=("api-extensions",),
+    ),
+)
 
 PODS: GroupResource = ("", "pods")
 NODES: GroupResource = ("", "nodes")
@@ -144,18 +214,49 @@ CLAIMS: GroupResource = ("resource.k8s.io", "resourceclaims")
 PRIORITY_CLASSES: GroupResource = ("scheduling.k8s.io", "priorityclasses")
 
 #: Groups a real cluster serves and this one does not: asked for, they answer 501 rather than 404.
-KNOWN_ELSEWHERE = frozenset({
-    "apps", "autoscaling", "authentication.k8s.io", "certificates.k8s.io", "networking.k8s.io", "node.k8s.io",
-    "storage.k8s.io", "discovery.k8s.io", "flowcontrol.apiserver.k8s.io", "apiregistration.k8s.io", "metrics.k8s.io",
-})  # fmt: skip
+KNOWN_ELSEWHERE = frozenset(
+    {
+        "apps",
+        "autoscaling",
+        "authentication.k8s.io",
+        "certificates.k8s.io",
+        "networking.k8s.io",
+        "node.k8s.io",
+        "storage.k8s.io",
+        "discovery.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "apiregistration.k8s.io",
+        "metrics.k8s.io",
+    }
+)
 #: Core resources likewise.
-CORE_ELSEWHERE = frozenset({
-    "endpoints", "limitranges", "persistentvolumeclaims", "persistentvolumes", "podtemplates",
-    "replicationcontrollers", "resourcequotas", "componentstatuses", "bindings",
-})  # fmt: skip
-CORE_SUBRESOURCES_ELSEWHERE = frozenset({
-    "log", "exec", "attach", "portforward", "proxy", "ephemeralcontainers", "resize", "scale", "token", "approval",
-})  # fmt: skip
+CORE_ELSEWHERE = frozenset(
+    {
+        "endpoints",
+        "limitranges",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "podtemplates",
+        "replicationcontrollers",
+        "resourcequotas",
+        "componentstatuses",
+        "bindings",
+    }
+)
+CORE_SUBRESOURCES_ELSEWHERE = frozenset(
+    {
+        "log",
+        "exec",
+        "attach",
+        "portforward",
+        "proxy",
+        "ephemeralcontainers",
+        "resize",
+        "scale",
+        "token",
+        "approval",
+    }
+)
 
 
 class Registry:

@@ -40,7 +40,7 @@ class Scheduler:
         if change.resource == PODS:
             self._observe_pod(change)
         elif change.resource == NODES:
-            self._due = self._due or change.type != DELETED and _node_changed(change)
+            self._due = self._due or (change.type != DELETED and _node_changed(change))
         elif change.resource == CLAIMS:
             self._due = True
 
@@ -82,9 +82,14 @@ class Scheduler:
         self._due = False
         found = [self._store.get(PODS, *key) for key in self._pending]
         pods = [pod for pod in found if pod is not None]
-        pods.sort(key=lambda pod: (
-            -int(dig(pod, "spec", "priority") or 0), str(meta(pod).get("creationTimestamp")), namespace_of(pod), name_of(pod),
-        ))  # fmt: skip
+        pods.sort(
+            key=lambda pod: (
+                -int(dig(pod, "spec", "priority") or 0),
+                str(meta(pod).get("creationTimestamp")),
+                namespace_of(pod),
+                name_of(pod),
+            )
+        )
         nodes = self._store.items(NODES)
         for pod in pods:
             self._attempt(pod, nodes)

@@ -20,8 +20,7 @@ from .objects import Obj, clone
 Schema = dict[str, Any]
 
 _RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var "
-    "void while".split()
+    ["true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"]
 )
 _META = ("apiVersion", "kind", "metadata")
 
@@ -284,16 +283,18 @@ class Rules:
                 )
                 self.problems.append(invalid_value(where, entry, detail))
                 continue
-            rules.append(Rule(
-                text=text,
-                program=program,
-                message=str(entry.get("message") or f"failed rule: {text}"),
-                message_program=message,
-                reason=str(entry.get("reason") or "FieldValueInvalid"),
-                field_path=str(entry.get("fieldPath") or ""),
-                transition=re.search(r"\boldSelf\b", text) is not None,
-                optional_old=bool(entry.get("optionalOldSelf")),
-            ))  # fmt: skip
+            rules.append(
+                Rule(
+                    text=text,
+                    program=program,
+                    message=str(entry.get("message") or f"failed rule: {text}"),
+                    message_program=message,
+                    reason=str(entry.get("reason") or "FieldValueInvalid"),
+                    field_path=str(entry.get("fieldPath") or ""),
+                    transition=re.search(r"\boldSelf\b", text) is not None,
+                    optional_old=bool(entry.get("optionalOldSelf")),
+                )
+            )
         self._rules[id(schema)] = tuple(rules)
         below = bool(rules)
         for key, child in (schema.get("properties") or {}).items():

@@ -156,7 +156,7 @@ def parse_fields(text: str, resource: tuple[str, str], selectable: tuple[str, ..
     if not text.strip():
         return None
     known = {"metadata.name": "", "metadata.namespace": "", **FIELDS.get(resource, {})}
-    known |= {path: "" for path in selectable}
+    known |= dict.fromkeys(selectable, "")
     checks: list[tuple[str, str, str, bool]] = []
     for part in text.split(","):
         found = re.match(r"^\s*(?P<path>[^=!]+?)\s*(?P<op>==|=|!=)\s*(?P<value>.*?)\s*$", part)

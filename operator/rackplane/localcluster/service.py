@@ -68,8 +68,16 @@ class Service:
         metadata = obj.setdefault("metadata", {})
         if metadata.get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
-        for field in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
-                      "selfLink", "managedFields", "resourceVersion"):  # fmt: skip
+        for field in (
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "selfLink",
+            "managedFields",
+            "resourceVersion",
+        ):
             metadata.pop(field, None)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName'][:58]}{self.store.suffix()}"
@@ -105,10 +113,13 @@ class Service:
         if meta(found).get("deletionTimestamp"):
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             problem = errors.forbidden(resource.group, resource.plural, name_of(obj), why)
-            problem.details["causes"] = [{
-                "reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated",
-                "field": "metadata.namespace",
-            }]  # fmt: skip
+            problem.details["causes"] = [
+                {
+                    "reason": "NamespaceTerminating",
+                    "message": f"namespace {namespace} is being terminated",
+                    "field": "metadata.namespace",
+                }
+            ]
             raise problem
 
     def _prepare_create(
@@ -146,9 +157,7 @@ class Service:
         elif definition := self.definitions.find(resource):
             if definition.status_subresource:
                 obj.pop("status", None)
-            dropped = definition.admit(obj, None)
-            if unknown is not None:
-                unknown(dropped)
+            definition.admit(obj, None, unknown)
         elif "status" in resource.subresources:
             obj.pop("status", None)
         return []
@@ -156,9 +165,14 @@ class Service:
     # -- update
 
     def update(
-        self, resource: Resource, obj: Obj, *, subresource: str = "", dry_run: bool = False,
+        self,
+        resource: Resource,
+        obj: Obj,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
         unknown: Callable[[list[str]], None] | None = None,
-    ) -> Obj:  # fmt: skip
+    ) -> Obj:
         """Replace an object or, with `subresource="status"`, its status.
 
         A resourceVersion or uid in the object is a precondition. Immutable and managed fields keep their values.
@@ -192,9 +206,7 @@ class Service:
         if not subresource:
             causes += self._prepare_update(resource, obj, before)
         if definition is not None:
-            dropped = definition.admit(obj, before)
-            if unknown is not None:
-                unknown(dropped)
+            definition.admit(obj, before, unknown)
         if causes:
             raise errors.invalid(resource.group, resource.kind, name, causes)
         bump = (
@@ -237,9 +249,16 @@ class Service:
     # -- delete
 
     def delete(
-        self, resource: Resource, namespace: str, name: str, *, propagation: str | None = None,
-        grace_seconds: int | None = None, preconditions: Preconditions = Preconditions(), dry_run: bool = False,
-    ) -> tuple[Obj, bool]:  # fmt: skip
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        propagation: str | None = None,
+        grace_seconds: int | None = None,
+        preconditions: Preconditions = Preconditions(),
+        dry_run: bool = False,
+    ) -> tuple[Obj, bool]:
         """Delete an object; returns it and whether it is gone.
 
         `propagation` is Background, Foreground or Orphan; None is the kind's default, which for batch/v1 Jobs is

@@ -43,9 +43,14 @@ def represent(
 
 
 def represent_list(
-    accept: str, resource: Resource, items: list[Obj], metadata: Obj, definition: Definition | None, now: float,
+    accept: str,
+    resource: Resource,
+    items: list[Obj],
+    metadata: Obj,
+    definition: Definition | None,
+    now: float,
     include: str = "Metadata",
-) -> Obj:  # fmt: skip
+) -> Obj:
     """A collection as the Accept header asks."""
     wanted = _wanted(accept)
     if wanted == "Table":
@@ -91,9 +96,12 @@ def _table(
             row["object"] = _partial(item)
         rows.append(row)
     return {
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-        "columnDefinitions": columns, "rows": rows,
-    }  # fmt: skip
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+        "columnDefinitions": columns,
+        "rows": rows,
+    }
 
 
 def column(
@@ -198,7 +206,10 @@ def json_path(obj: Any, path: str) -> list[Any]:
         else:
             keys = step[4].split(".")
             found = [
-                child for item in found if isinstance(item, list)
-                for child in item if str(dig(child, *keys)) == step[5]
-            ]  # fmt: skip
+                child
+                for item in found
+                if isinstance(item, list)
+                for child in item
+                if str(dig(child, *keys)) == step[5]
+            ]
     return found

@@ -18,9 +18,16 @@ class Watch:
     """Polled for events; never waits itself. `timeout` is the client's timeoutSeconds, None when it gave none."""
 
     def __init__(
-        self, store: Store, resource: Resource, namespace: str, predicate: Predicate | None,
-        render: Callable[[Obj, bool], Any], revision: int, bookmarks: bool, timeout: float | None,
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        resource: Resource,
+        namespace: str,
+        predicate: Predicate | None,
+        render: Callable[[Obj, bool], Any],
+        revision: int,
+        bookmarks: bool,
+        timeout: float | None,
+    ) -> None:
         self.resource = resource
         self.bookmarks = bookmarks
         self.timeout = timeout
@@ -35,9 +42,14 @@ class Watch:
 
     @classmethod
     def open(
-        cls, store: Store, resource: Resource, namespace: str, predicate: Predicate | None,
-        query: Mapping[str, str], render: Callable[[Obj, bool], Any],
-    ) -> Watch:  # fmt: skip
+        cls,
+        store: Store,
+        resource: Resource,
+        namespace: str,
+        predicate: Predicate | None,
+        query: Mapping[str, str],
+        render: Callable[[Obj, bool], Any],
+    ) -> Watch:
         """Start a watch as the query parameters ask.
 
         Raises:
