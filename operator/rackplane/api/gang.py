@@ -205,7 +205,8 @@ class GangStatus(Status):
 
     phase: GangPhase | None = Field(
         default=None,
-        description="Pending waits; Admitted has its nodes and starts; Running has all its pods; Stopping gives its place up; Finished "
+        description="Pending waits; Admitted has its nodes and starts; Running has all its pods; Stopping gives its "
+        "place up; Finished "
         "and Failed "
         "are over; Held may not start.",
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from rackplane.api.labels import QUEUE_LABEL
+from rackplane.api.labels import PLACEMENT_GATE, QUEUE_LABEL
 from rackplane.core.instructions import (
     CreateGang,
     Instruction,
@@ -68,7 +68,7 @@ def _create(world: World, record: GangRecord) -> Iterator[Instruction]:
 def _desired(world: World, record: GangRecord) -> dict[str, Any] | None:
     job = record.job
     bare = [p for p in record.live_pods() if p.metadata.deletion_timestamp is None] if job is None else []
-    if job is None and (not bare or not record.key[1].startswith("pod-")):
+    if job is None and (not bare or record.of_job()):
         return None
     if job is not None and (
         QUEUE_LABEL not in job.metadata.labels or job.metadata.deletion_timestamp or job_outcome(job)
@@ -121,6 +121,13 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
             message="the Job is suspended by its user: set spec.suspend to false to queue it",
         )
         return
+    if job is not None and not record.template_is_gated():
+        text = (
+            f"Job {job.metadata.name}, spec.template.spec.schedulingGates: {PLACEMENT_GATE} is missing, so its pods "
+            "would start anywhere. Install the chart's admission policies and create the Job again."
+        )
+        yield from _say(world, record, phase="Pending", ready=False, reason="NotGated", message=text)
+        return
     if job is None and len(record.live_pods()) < gang.spec.slots:
         record.message = f"{len(record.live_pods())} of the gang's {gang.spec.slots} pods exist"
     yield from _say(
@@ -139,6 +146,11 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         return
     record.assign_slots()
     live = record.live_pods()
+    if job is None and record.of_job():
+        # The Job is deleted: what it held is free when its pods are gone, and its Gang is collected after it.
+        if not live:
+            world.forget(record)
+        return
     if (job is None and not live) or (job is not None and job_outcome(job) is not None and not live):
         yield from _write(world, record, _finished(world, record))
         return

@@ -101,7 +101,7 @@ class Machine:
             held = booking_key(record.key) in booked
             if record.decision is None and held:
                 raise InvariantViolation(f"{record.key} has a booking and no decision")
-            slots = [s for s in record.slots.values()]
+            slots = list(record.slots.values())
             if len(slots) != len(set(slots)):
                 raise InvariantViolation(f"{record.key}: two pods hold one slot: {record.slots}")
 

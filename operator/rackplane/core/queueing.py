@@ -71,7 +71,7 @@ def schedule(world: World) -> Iterator[Instruction]:
 
 def _can_start(record: GangRecord) -> bool:
     if record.job is not None:
-        return record.suspended_by_us() and not record.live_pods()
+        return record.suspended_by_us() and record.template_is_gated() and not record.live_pods()
     assert record.gang is not None
     return len(record.live_pods()) >= record.gang.spec.slots
 

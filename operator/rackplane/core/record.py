@@ -87,6 +87,16 @@ class GangRecord:
             return self.job.spec.template.spec
         return self.pods[min(self.pods)].spec if self.pods else None
 
+    def of_job(self) -> bool:
+        """Whether it is a Job's gang, also when the Job is gone."""
+        return self.key[1].startswith("job-")
+
+    def template_is_gated(self) -> bool:
+        """Whether pods will wait for their slot. The admission policies see to it; without them they would not."""
+        return self.template is not None and any(
+            g.name == PLACEMENT_GATE for g in self.template.scheduling_gates
+        )
+
     def suspended_by_us(self) -> bool:
         return (
             self.job is not None
