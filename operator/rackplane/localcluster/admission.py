@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..api import labels
+from rackplane.api import labels
+
 from .objects import Obj, meta
 from .resources import JOBS, PODS
 from .store import GroupResource

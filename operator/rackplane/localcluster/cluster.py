@@ -153,7 +153,10 @@ class LocalCluster:
         raise NotSettled(f"the controllers are still busy after {rounds} rounds")
 
     def _round(self) -> bool:
-        return any([reactor.run() for reactor in self.reactors])
+        worked = False
+        for reactor in self.reactors:
+            worked = reactor.run() or worked
+        return worked
 
     # -- with sockets
 
@@ -207,7 +210,7 @@ class LocalCluster:
         target.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         return target
 
-    async def until(self, predicate: Callable[[], Any], *, timeout: float = 10.0) -> Any:
+    async def until(self, predicate: Callable[[], Any], *, timeout: float = 10.0) -> Any:  # noqa: ASYNC109
         """Wait until `predicate()` is true, tried again after every change; returns what it returned.
 
         Raises:

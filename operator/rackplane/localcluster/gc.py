@@ -111,7 +111,7 @@ class GarbageCollector:
         self._store.update(address[0], kept)
 
     def _present(self, reference: Obj) -> bool:
-        """Whether an owner exists. One of a kind nobody serves counts as present, as upstream: it cannot be looked up."""
+        """Whether an owner exists. One of a kind nobody serves counts as present: it cannot be looked up."""
         if self._store.by_uid(str(reference.get("uid"))) is not None:
             return True
         return (

@@ -34,7 +34,7 @@ _DEADLINE = ("DeadlineExceeded", "Job was active longer than specified deadline"
 
 
 class JobController:
-    """Reconciles Jobs. `backoff_seconds` is the first delay before a failed pod is replaced; it doubles up to 10 min."""
+    """Reconciles Jobs. `backoff_seconds` delays the first replacement of a failed pod; it doubles up to 10 min."""
 
     def __init__(self, service: Service, *, backoff_seconds: float = 10.0) -> None:
         self._service = service
@@ -91,7 +91,7 @@ class JobController:
     def _sync(self, namespace: str, name: str) -> None:
         job = self._store.get(JOBS, namespace, name)
         if job is None:
-            self._release_orphans(namespace)
+            self._release_orphans()
             return
         managed_by = dig(job, "spec", "managedBy")
         if managed_by not in (None, "kubernetes.io/job-controller"):
@@ -113,7 +113,7 @@ class JobController:
             if pod is not None and (controller_of(pod) or {}).get("uid") == meta(job)["uid"]
         ]
 
-    def _release_orphans(self, namespace: str) -> None:
+    def _release_orphans(self) -> None:
         """Pods whose Job is gone keep no tracking finalizer: nobody would ever take it away."""
         for uid in [uid for uid in self._pods_of if self._store.by_uid(uid) is None]:
             for key in list(self._pods_of[uid]):

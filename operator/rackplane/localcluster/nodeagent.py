@@ -343,8 +343,7 @@ class NodeAgents:
             header_params={"Accept": "application/json", "Content-Type": content_type},
             auth_settings=["BearerToken"],
         )
-        answer = await self._client.call_api(*prepared, _request_timeout=limit, _preload_content=False)
-        return answer
+        return await self._client.call_api(*prepared, _request_timeout=limit, _preload_content=False)
 
     async def _call(
         self,

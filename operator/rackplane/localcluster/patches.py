@@ -147,15 +147,13 @@ def _merge_lists(target: Any, patch: list[Any], path: tuple[str, ...]) -> list[A
 
 
 def _reorder(items: list[Any], order: list[Any], key: str | None) -> list[Any]:
-    """Put the elements named in `order` into that order; others keep their place relative to their predecessor."""
-    if key is None:
-        wanted: dict[Any, int] = {}
-        for position, value in enumerate(order):
-            wanted[value if isinstance(value, (str, int)) else repr(value)] = position
-        identify = [wanted.get(item) if isinstance(item, (str, int)) else None for item in items]
-    else:
-        wanted = {entry.get(key): position for position, entry in enumerate(order) if isinstance(entry, dict)}
-        identify = [wanted.get(item.get(key)) for item in items]
+    """Put the elements named in `order` into that order; others stay behind their predecessor."""
+
+    def identity(item: Any) -> str:
+        return repr(item.get(key) if key is not None and isinstance(item, dict) else item)
+
+    wanted = {identity(entry): position for position, entry in enumerate(order)}
+    identify = [wanted.get(identity(item)) for item in items]
     ranked, last = [], -1.0
     for offset, (item, position) in enumerate(zip(items, identify, strict=True)):
         last = float(position) if position is not None else last

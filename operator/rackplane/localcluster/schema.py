@@ -19,8 +19,12 @@ from .objects import Obj, clone
 
 Schema = dict[str, Any]
 
+#: Words a property name must not be in CEL; such a property is reached as `__word__`.
 _RESERVED = frozenset(
-    ["true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"]
+    {
+        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
+        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
+    }
 )
 _META = ("apiVersion", "kind", "metadata")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from . import admission, crds, errors, jobrules, podrules
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
 from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, Registry, Resource
-from .store import Preconditions, Store
+from .store import ANY, Preconditions, Store
 
 _DNS_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -256,7 +256,7 @@ class Service:
         *,
         propagation: str | None = None,
         grace_seconds: int | None = None,
-        preconditions: Preconditions = Preconditions(),
+        preconditions: Preconditions = ANY,
         dry_run: bool = False,
     ) -> tuple[Obj, bool]:
         """Delete an object; returns it and whether it is gone.
@@ -281,7 +281,7 @@ class Service:
                 propagation
             ]
         if resource.key == NAMESPACES:
-            return self._delete_namespace(stored, preconditions)
+            return self._delete_namespace(stored)
         grace = podrules.grace_seconds(stored, grace_seconds) if resource.key == PODS else 0
         gone = self.store.delete(
             resource.key,
@@ -295,7 +295,7 @@ class Service:
             self.definitions.unload(name)
         return gone
 
-    def _delete_namespace(self, stored: Obj, preconditions: Preconditions) -> tuple[Obj, bool]:
+    def _delete_namespace(self, stored: Obj) -> tuple[Obj, bool]:
         """A namespace goes when the collector has emptied it: `spec.finalizers` holds it until then."""
         if meta(stored).get("deletionTimestamp"):
             return stored, False

@@ -43,6 +43,9 @@ class Preconditions:
     resource_version: str | None = None
 
 
+#: No preconditions at all.
+ANY = Preconditions()
+
 Listener = Callable[[Change], None]
 
 
@@ -180,7 +183,7 @@ class Store:
         resource: GroupResource,
         obj: Obj,
         *,
-        preconditions: Preconditions = Preconditions(),
+        preconditions: Preconditions = ANY,
         bump: bool = False,
     ) -> Obj:
         """Replace an object. An identical one is no write: no revision, no event.
@@ -223,7 +226,7 @@ class Store:
         namespace: str,
         name: str,
         *,
-        preconditions: Preconditions = Preconditions(),
+        preconditions: Preconditions = ANY,
         grace_seconds: int = 0,
         finalizers: tuple[str, ...] | None = None,
     ) -> tuple[Obj, bool]:

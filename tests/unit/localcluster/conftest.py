@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from rackplane.localcluster import LocalCluster
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -33,7 +34,9 @@ class Driver:
         self.time = Time()
         self.cluster = LocalCluster(clock=self.time, seed=7)
 
-    def do(self, method: str, path: str, body: Any = None, kind: str = "application/json", **query: str) -> Any:
+    def do(
+        self, method: str, path: str, body: Any = None, kind: str = "application/json", **query: str
+    ) -> Any:
         answer = self.cluster.request(method, path, body, content_type=kind, query=query)
         self.cluster.settle()
         return answer
@@ -48,7 +51,12 @@ class Driver:
         resources = {"limits": {"nvidia.com/gpu": gpus}} if gpus else {}
         containers = [{"name": "main", "image": "train:1", "resources": resources}]
         metadata = {"name": name, "labels": labels or {}}
-        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers, **spec}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": {"containers": containers, **spec},
+        }
         return self.do("POST", PODS, body)
 
     def job(self, name: str, *, labels: dict[str, str] | None = None, gpus: int = 0, **spec: Any) -> Any:
@@ -56,7 +64,12 @@ class Driver:
         container = {"name": "main", "image": "train:1", "resources": resources}
         template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
         metadata = {"name": name, "labels": labels or {}}
-        body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template, **spec}}
+        body = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": metadata,
+            "spec": {"template": template, **spec},
+        }
         return self.do("POST", JOBS, body)
 
     def pods(self) -> list[Any]:

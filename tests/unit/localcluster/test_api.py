@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from rackplane.localcluster import ApiError, Request
 
 MERGE = "application/merge-patch+json"
@@ -49,7 +50,9 @@ def test_a_wrong_uid_in_a_patch_conflicts(driver: Any) -> None:
         pytest.param("/api/v1/namespaces/default/pods/none", 404, "NotFound", id="no-object"),
         pytest.param("/apis/nobody.dev/v1/things", 404, "NotFound", id="no-group"),
         pytest.param("/apis/apps/v1/deployments", 501, "NotImplemented", id="known-elsewhere"),
-        pytest.param("/api/v1/namespaces/default/pods/p/log", 501, "NotImplemented", id="subresource-elsewhere"),
+        pytest.param(
+            "/api/v1/namespaces/default/pods/p/log", 501, "NotImplemented", id="subresource-elsewhere"
+        ),
     ],
 )
 def test_what_is_not_there_says_so(driver: Any, path: str, code: int, reason: str) -> None:
@@ -82,7 +85,11 @@ def test_an_old_continue_token_expires(driver: Any) -> None:
 
 
 def test_a_watch_sees_objects_enter_and_leave_its_selector(driver: Any) -> None:
-    query = {"watch": "true", "labelSelector": "team=a", "resourceVersion": str(driver.cluster.store.revision)}
+    query = {
+        "watch": "true",
+        "labelSelector": "team=a",
+        "resourceVersion": str(driver.cluster.store.revision),
+    }
     watch = driver.cluster.handle(Request("GET", MAPS, query=query)).watch
     driver.do("POST", MAPS, config("m"))
     for value in ("a", "b"):
@@ -132,7 +139,10 @@ def test_label_selectors(driver: Any, selector: str, names: list[str]) -> None:
 
 
 def test_an_unknown_field_selector_is_refused(driver: Any) -> None:
-    assert refused(driver, "GET", PODS, fieldSelector="spec.foo=1").message == "field label not supported: spec.foo"
+    assert (
+        refused(driver, "GET", PODS, fieldSelector="spec.foo=1").message
+        == "field label not supported: spec.foo"
+    )
 
 
 def test_finalizers_hold_an_object_until_they_are_gone(driver: Any) -> None:
@@ -145,7 +155,9 @@ def test_finalizers_hold_an_object_until_they_are_gone(driver: Any) -> None:
 
 
 def test_deleting_a_namespace_empties_it(driver: Any) -> None:
-    driver.do("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "t"}})
+    driver.do(
+        "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "t"}}
+    )
     driver.do("POST", "/api/v1/namespaces/t/configmaps", config("m"))
     driver.do("DELETE", "/api/v1/namespaces/t")
     assert refused(driver, "GET", "/api/v1/namespaces/t").code == 404
@@ -165,7 +177,12 @@ def test_server_side_apply_owns_conflicts_and_removes(driver: Any) -> None:
     driver.do("PATCH", f"{MAPS}/m", config("m", a="1", b="1"), kind, fieldManager="one")
     problem = refused(driver, "PATCH", f"{MAPS}/m", config("m", a="2"), kind, fieldManager="two")
     assert (problem.code, problem.reason) == (409, "Conflict")
-    assert driver.do("PATCH", f"{MAPS}/m", config("m", a="2"), kind, fieldManager="two", force="true")["data"]["a"] == "2"
+    assert (
+        driver.do("PATCH", f"{MAPS}/m", config("m", a="2"), kind, fieldManager="two", force="true")["data"][
+            "a"
+        ]
+        == "2"
+    )
     assert driver.do("PATCH", f"{MAPS}/m", config("m"), kind, fieldManager="one")["data"] == {"a": "2"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from rackplane.localcluster import ApiError, Request
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -77,7 +78,10 @@ def test_defaults_pruning_and_generation(things: Any) -> None:
         pytest.param({"watts": 1, "mode": "C"}, "spec.mode", 'supported values: "A", "B"', id="enum"),
         pytest.param({"watts": 1, "racks": ["a", "a"]}, "spec.racks[1]", "Duplicate value", id="set"),
         pytest.param(
-            {"watts": 1, "feeds": [{"name": "a"}, {"name": "a"}]}, "spec.feeds[1]", "Duplicate value", id="map"
+            {"watts": 1, "feeds": [{"name": "a"}, {"name": "a"}]},
+            "spec.feeds[1]",
+            "Duplicate value",
+            id="map",
         ),
         pytest.param({"watts": 1, "clique": "c", "racks": []}, "spec", "clique or racks", id="cel"),
     ],

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from kubernetes.aio import client, config, watch
+
 from rackplane.localcluster import LocalCluster
 from rackplane.localcluster.nodeagent import EXIT_CODE, RUN_SECONDS, NodeAgents
 
@@ -24,7 +25,9 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[LocalCluster, Any]]:
     cluster = LocalCluster(seed=3)
     room = {"cpu": "8", "memory": "8Gi", "pods": "110"}
     for name in NODES:
-        cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"allocatable": room}})
+        cluster.apply(
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"allocatable": room}}
+        )
     await cluster.start()
     api = await config.new_client_from_config(str(cluster.kubeconfig(tmp_path / "kubeconfig")))
     agents = asyncio.create_task(NodeAgents(api, NODES).run())
@@ -98,7 +101,11 @@ def test_kubectl(tmp_path: Path) -> None:
     async def kubectl(*words: str) -> str:
         environment = {**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig"), "HOME": str(tmp_path)}
         process = await asyncio.create_subprocess_exec(
-            "kubectl", *words, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            "kubectl",
+            *words,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
         return (await process.communicate())[0].decode()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from rackplane.localcluster import ApiError
 from rackplane.localcluster.jobcontroller import parse_ranges, write_ranges
 
@@ -118,8 +119,8 @@ def test_what_the_controller_cannot_do_is_refused(driver: Any) -> None:
 
 def test_the_template_is_immutable(driver: Any) -> None:
     driver.job("j")
+    body = {"spec": {"template": {"spec": {"priority": 3}}}}
     with pytest.raises(ApiError) as caught:
-        body = {"spec": {"template": {"spec": {"priority": 3}}}}
         driver.do("PATCH", f"{JOBS}/j", body, MERGE)
     assert caught.value.details["causes"][0]["field"] == "spec.template"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from rackplane.localcluster import ApiError
 
 PODS = "/api/v1/namespaces/default/pods"
