@@ -22,6 +22,7 @@ from rackplane.engine.model import (
     Medium,
     NodeSpec,
     NodeType,
+    NvlinkScope,
     Placement,
     PowerSpec,
     RackSpec,
@@ -43,6 +44,7 @@ def half_full(nodes: int) -> State:
         idle_watts=1_000,
         max_watts=6_600,
         liquid_heat_percent=87,
+        nvlink_scope=NvlinkScope.OBJECT,
     )
     rows = range((racks + 7) // 8)
     spec = FacilitySpec(
@@ -76,11 +78,11 @@ def half_full(nodes: int) -> State:
         for n in range(RACK_NODES)
     ]
     state = State(compile_facility(spec), members)
-    one = Request(slots=9, gpus_per_slot=4, resource="nvidia.com/gpu", required="nvlink")
     for r in range(0, racks, 2):
         only = {f"r{r}-n{n}": 1 for n in range(9)}
         answer = place(
-            state, Request(slots=9, gpus_per_slot=4, resource=one.resource, required="nvlink", capacity=only)
+            state,
+            Request(slots=9, gpus_per_slot=4, resource=node_type.resource, required="nvlink", capacity=only),
         )
         assert isinstance(answer, Placement)
         state.book(f"filler-{r}", answer)
@@ -88,7 +90,7 @@ def half_full(nodes: int) -> State:
 
 
 @pytest.mark.parametrize(("nodes", "limit_ms"), [(640, 0.6), (2_500, 3.7), (10_000, 13.0)])
-def bench_one_gang_of_16_nodes(nodes: int, limit_ms: float) -> None:
+def test_one_gang_of_16_nodes(nodes: int, limit_ms: float) -> None:
     state = half_full(nodes)
     request = Request(slots=16, gpus_per_slot=4, resource="nvidia.com/gpu", required="nvlink")
     times = []

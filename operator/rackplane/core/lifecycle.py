@@ -97,7 +97,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     body = _desired(world, record)
     if body is None:
         if job is not None and job_outcome(job) and not record.live_pods():
-            yield from _write(world, record, _finished(world, record))
+            yield from _write(record, _finished(world, record))
         return
     current = msgspec.to_builtins(gang.spec)
     if _differs(body["spec"], current):
@@ -152,7 +152,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
             world.forget(record)
         return
     if (job is None and not live) or (job is not None and job_outcome(job) is not None and not live):
-        yield from _write(world, record, _finished(world, record))
+        yield from _write(record, _finished(world, record))
         return
     if job is not None and job.metadata.deletion_timestamp is not None:
         return
@@ -163,7 +163,6 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     broken = _broken_promise(world, record)
     if broken is not None:
         yield from _write(
-            world,
             record,
             {
                 "phase": "Stopping",
@@ -188,7 +187,6 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.phase == "Admitted" and _all_running(record):
         text = f"all {record.slot_count()} slots run"
         yield from _write(
-            world,
             record,
             {
                 "phase": "Running",
@@ -202,7 +200,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     elif record.phase == "Running" and (job is None or job_outcome(job) is None):
         ended = record.ended_slots()
         if ended:
-            yield from _write(world, record, {"releasedSlots": format_slots(record.released | ended)})
+            yield from _write(record, {"releasedSlots": format_slots(record.released | ended)})
 
 
 def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -211,13 +209,13 @@ def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.job is None:
         if any(not is_gated(pod) for pod in record.live_pods()):
             text = f"{why}; its pods are already let go and cannot be placed anew: delete them and create them again"
-            yield from _write(world, record, {**_finished(world, record), "phase": "Failed", "message": text})
+            yield from _write(record, {**_finished(world, record), "phase": "Failed", "message": text})
             yield from gang_event(record, warning=True, reason="Failed", message=text)
             return
         yield from _unplace(world, record, phase="Pending", why=why)
     elif job_outcome(record.job) is not None:
         if not record.live_pods():
-            yield from _write(world, record, _finished(world, record))
+            yield from _write(record, _finished(world, record))
     elif not record.job.spec.suspend:
         yield from _suspend(record)
     elif not record.live_pods():
@@ -337,7 +335,6 @@ def _finished(world: World, record: GangRecord) -> dict[str, Any]:
 
 def _unplace(world: World, record: GangRecord, *, phase: str, why: str) -> Iterator[Instruction]:
     yield from _write(
-        world,
         record,
         {
             **UNPLACED,
@@ -371,7 +368,6 @@ def _say(
     told = status.message == message
     wrote = False
     for instruction in _write(
-        world,
         record,
         {
             "phase": phase,
@@ -398,7 +394,7 @@ def _say(
         yield from gang_event(record, warning=not ready, reason=reason, message=message)
 
 
-def _write(world: World, record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
+def _write(record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
     assert record.gang is not None
     if _may_write(record):
         record.gang_write = record.gang.metadata.resource_version

@@ -30,7 +30,7 @@ class Publisher:
     def run(self, world: World) -> Iterator[Instruction]:
         assert world.state is not None
         problems = world.catalog.problems(world.state.facility)
-        for kind, name in world.catalog.keys():
+        for kind, name in world.catalog.objects():
             found = problems.get((kind, name), [])
             numbers = facility_status(world, kind, name)
             ready = _ready(found, world.now)
