@@ -1,0 +1,569 @@
+"""The facility as configured: custom resources in, the engine's description and the problems out.
+
+An object that does not decode is kept with what is wrong with it and has no capacity. Where something refers to it
+the engine sees a reference to nothing, which is unusable; where it would have been a bound (a PowerBudget, the
+policy of an NVLinkDomain) the bound is 0. Never does an error read as "no limit".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from rackplane.api.base import Resource
+from rackplane.api.common import PowerFeed, ServiceState
+from rackplane.api.cooling_zone import CoolingZone, CoolingZoneSpec, UnitState
+from rackplane.api.decode import decode
+from rackplane.api.gang import Gang
+from rackplane.api.hardware_profile import HardwareProfile
+from rackplane.api.kinds import BY_KIND
+from rackplane.api.nvlink_domain import NVLinkDomain
+from rackplane.api.power_budget import PowerBudget, PowerBudgetSpec, ScheduleWindow, Weekday
+from rackplane.api.power_domain import PowerDomain, PowerState
+from rackplane.api.problems import FieldProblem
+from rackplane.api.queue import Queue
+from rackplane.api.rack import Rack, RackFeed
+from rackplane.core.membership import LEVELS, Claim, Membership, membership_problems
+from rackplane.core.objects import Node
+from rackplane.engine.facility import Facility
+from rackplane.engine.model import (
+    BudgetSpec,
+    CoolingSpec,
+    CoolingUnit,
+    DomainSpec,
+    FacilitySpec,
+    Feed,
+    Medium,
+    Modules,
+    NodeSpec,
+    NodeType,
+    NvlinkScope,
+    PowerCap,
+    PowerSpec,
+    Problem,
+    RackSpec,
+    Role,
+)
+
+__all__ = ["FACILITY_KINDS", "LEVELS", "Catalog", "GroupBudget", "ObjectKey", "derating_percent"]
+
+M = TypeVar("M", bound=Resource)
+#: (kind, name) of a cluster-scoped object.
+ObjectKey = tuple[str, str]
+#: name of the budget, queues, namespaces, limit in nominal watts
+GroupBudget = tuple[str, tuple[str, ...], tuple[str, ...], int]
+
+#: The kinds a Catalog takes: all but Gang.
+FACILITY_KINDS: Final = frozenset(BY_KIND) - {Gang.info.kind}
+_SHAPES_MEMBERSHIP: Final = frozenset({"HardwareProfile", "Rack", "NVLinkDomain"})
+_WEEKDAYS: Final = tuple(Weekday)
+#: A window starts on one of seven days and lasts two days at most; all others of the week look the same.
+_DAYS_BEFORE, _DAYS_AFTER = 3, 9
+_DANGLING: Final = re.compile(r"(power domain|cooling zone|hardware profile) (\S+) does not exist$")
+_KIND_BY_NOUN: Final = {
+    "power domain": "PowerDomain",
+    "cooling zone": "CoolingZone",
+    "hardware profile": "HardwareProfile",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    generation: int
+    model: Resource | None
+    problems: tuple[FieldProblem, ...] = ()
+    #: the spec as written, of an object that does not decode
+    raw: object = None
+    uid: str = ""
+    conditions: tuple[Mapping[str, Any], ...] = ()
+
+
+class Catalog:
+    """Every facility object and Queue as last seen, and which rack each node belongs to.
+
+    After a `put` or `drop` that returned True, `spec` is to be compiled anew and `node_spec` asked again for every
+    node: which nodes are claimed twice or by nobody is known for the nodes asked for since.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in FACILITY_KINDS}
+        self._membership: Membership | None = None
+        self._claims: dict[str, Claim] = {}
+
+    # --- what happened ------------------------------------------------------------------------------
+
+    def put(self, kind: str, name: str, body: Mapping[str, Any]) -> bool:
+        """Take an object as the API server has it. Never raises on its content.
+
+        Returns:
+            whether its spec or its validity changed; False for a change of status or metadata only.
+
+        Raises:
+            KeyError: if `kind` is not one of FACILITY_KINDS.
+        """
+        entries = self._entries[kind]
+        entry = _entry(kind, name, body)
+        old = entries.get(name)
+        entries[name] = entry
+        if old is not None and _same(old, entry):
+            return False
+        self._reshape(kind)
+        return True
+
+    def drop(self, kind: str, name: str) -> bool:
+        """Forget an object; returns whether it was known."""
+        if self._entries[kind].pop(name, None) is None:
+            return False
+        self._reshape(kind)
+        return True
+
+    def forget_node(self, name: str) -> None:
+        """Forget a node that is gone; unknown names are ignored."""
+        self._claims.pop(name, None)
+
+    def _reshape(self, kind: str) -> None:
+        if kind in _SHAPES_MEMBERSHIP:
+            self._membership = None
+            self._claims.clear()
+
+    # --- queues and objects -------------------------------------------------------------------------
+
+    def queue(self, name: str) -> Queue | None:
+        """The queue, None if there is none or it does not decode."""
+        return self.queues().get(name)
+
+    def queues(self) -> dict[str, Queue]:
+        """The valid queues by name, in order of name."""
+        return self._valid(Queue)
+
+    def get(self, model: type[M], name: str) -> M | None:
+        """The object of that kind, None if there is none or it does not decode."""
+        entry = self._entries[model.info.kind].get(name)
+        return entry.model if entry is not None and isinstance(entry.model, model) else None
+
+    def generation(self, kind: str, name: str) -> int:
+        """metadata.generation as last seen, for observedGeneration; 0 if the object is not known."""
+        entry = self._entries[kind].get(name)
+        return 0 if entry is None else entry.generation
+
+    def uid(self, kind: str, name: str) -> str:
+        """metadata.uid as last seen; empty if the object is not known."""
+        entry = self._entries[kind].get(name)
+        return "" if entry is None else entry.uid
+
+    def conditions(self, kind: str, name: str) -> tuple[Mapping[str, Any], ...]:
+        """status.conditions as last seen, for the times of their transitions."""
+        entry = self._entries[kind].get(name)
+        return () if entry is None else entry.conditions
+
+    def resources(self) -> tuple[str, ...]:
+        """Accelerators that valid HardwareProfiles name, in order of name."""
+        return tuple(sorted({p.spec.resource_name for p in self._valid(HardwareProfile).values()}))
+
+    def objects(self) -> list[ObjectKey]:
+        """Every object, the invalid ones too, sorted."""
+        return sorted((kind, name) for kind, entries in self._entries.items() for name in entries)
+
+    def _valid(self, model: type[M]) -> dict[str, M]:
+        entries = sorted(self._entries[model.info.kind].items())
+        return {name: entry.model for name, entry in entries if isinstance(entry.model, model)}
+
+    def _invalid(self, kind: str) -> dict[str, object]:
+        return {name: e.raw for name, e in sorted(self._entries[kind].items()) if e.model is None}
+
+    # --- the engine's description -------------------------------------------------------------------
+
+    def spec(self, now: float) -> FacilitySpec:
+        """The facility at `now` (seconds since the epoch), with the budgets that are in force then."""
+        return FacilitySpec(
+            node_types=tuple(_node_type(p) for p in self._valid(HardwareProfile).values()),
+            racks=tuple(_rack(r) for r in self._valid(Rack).values()),
+            powers=tuple(_power(p) for p in self._valid(PowerDomain).values()),
+            coolings=tuple(_cooling(z) for z in self._valid(CoolingZone).values()),
+            budgets=tuple(self._budgets(now)),
+            domains=self.domains,
+            levels=LEVELS,
+        )
+
+    @property
+    def domains(self) -> tuple[DomainSpec, ...]:
+        """Policy of every NVLinkDomain, in order of name; one that does not decode takes no gangs."""
+        valid = [
+            DomainSpec(name, d.spec.state is ServiceState.ACTIVE, d.spec.spare_nodes)
+            for name, d in self._valid(NVLinkDomain).items()
+        ]
+        invalid = [DomainSpec(name, schedulable=False) for name in self._invalid("NVLinkDomain")]
+        return tuple(sorted((*valid, *invalid), key=lambda domain: domain.name))
+
+    def group_budgets(self, now: float) -> list[GroupBudget]:
+        """Budgets in force at `now` that bound queues or namespaces: what their gangs draw above idle, together."""
+        found: list[GroupBudget] = []
+        for name, budget in self._valid(PowerBudget).items():
+            targets = budget.spec.targets
+            if (targets.queues or targets.namespaces) and _in_force(budget.spec, now):
+                found.append((name, targets.queues, targets.namespaces, _limit(budget.spec)))
+        for name, raw in self._invalid("PowerBudget").items():
+            queues, namespaces = _written(raw, "queues"), _written(raw, "namespaces")
+            if queues or namespaces:
+                found.append((name, queues, namespaces, 0))
+        return sorted(found)
+
+    def next_change(self, now: float) -> float | None:
+        """When the next budget starts or ends, in seconds since the epoch and after `now`.
+
+        None if no budget has a time, or none will change within a week.
+        """
+        times = [_next_change(budget.spec, now) for budget in self._valid(PowerBudget).values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def in_force(self, name: str, now: float) -> bool:
+        """Whether the PowerBudget bounds anything at `now`; one that does not decode always does."""
+        budget = self.get(PowerBudget, name)
+        return name in self._entries["PowerBudget"] and (budget is None or _in_force(budget.spec, now))
+
+    def _budgets(self, now: float) -> Iterator[BudgetSpec]:
+        valid = self._valid(PowerBudget)
+        for name, entry in sorted(self._entries["PowerBudget"].items()):
+            if (budget := valid.get(name)) is None:
+                powers, tags = _written(entry.raw, "powerDomains"), _written(entry.raw, "feedTags")
+                if not (powers or tags or _written(entry.raw, "queues") or _written(entry.raw, "namespaces")):
+                    powers = tuple(self._valid(PowerDomain))  # it may have meant any of them
+                if powers or tags:
+                    yield BudgetSpec(name, powers, tags, 0)
+                continue
+            targets = budget.spec.targets
+            if (targets.power_domains or targets.feed_tags) and _in_force(budget.spec, now):
+                yield BudgetSpec(name, targets.power_domains, targets.feed_tags, _limit(budget.spec))
+
+    # --- nodes --------------------------------------------------------------------------------------
+
+    def node_spec(self, node: Node) -> NodeSpec | None:
+        """The node as the engine takes it; None if no valid rack, or more than one rack, claims it."""
+        if self._membership is None:
+            self._membership = Membership(
+                racks=self._valid(Rack),
+                domains=self._valid(NVLinkDomain),
+                profiles=self._valid(HardwareProfile),
+                invalid_racks=self._invalid("Rack"),
+                invalid_domains=self._invalid("NVLinkDomain"),
+            )
+        claim = self._membership.claim(node)
+        self._claims[node.metadata.name] = claim
+        return self._membership.node_spec(node, claim)
+
+    @property
+    def unclaimed(self) -> frozenset[str]:
+        """Nodes with GPUs of a profile's resource that no rack claims: to be warned about."""
+        return frozenset(name for name, claim in self._claims.items() if claim.unclaimed)
+
+    # --- problems -----------------------------------------------------------------------------------
+
+    def problems(self, facility: Facility) -> dict[ObjectKey, list[Problem]]:
+        """Everything that is wrong, by object: with its fields, with its references, with the nodes it claims.
+
+        Args:
+            facility: compiled from this catalog's `spec`.
+        """
+        found: dict[ObjectKey, list[Problem]] = {}
+        for problem in (
+            *self._decode_problems(),
+            *(self._of_engine(problem) for problem in facility.problems),
+            *membership_problems(
+                self._claims,
+                domains=self._valid(NVLinkDomain),
+                racks=self._entries["Rack"].keys(),
+            ),
+            *self._budget_problems(),
+            *self._queue_problems(),
+        ):
+            found.setdefault((problem.kind, problem.name), []).append(problem)
+        return found
+
+    def _decode_problems(self) -> Iterator[Problem]:
+        for kind, name in self.objects():
+            for p in self._entries[kind][name].problems:
+                yield Problem(kind, name, p.where, f"{p.where} {p.what}", p.remedy)
+
+    def _of_engine(self, problem: Problem) -> Problem:
+        """The engine cannot tell what does not exist from what does not decode; a reader must."""
+        matched = _DANGLING.search(problem.message)
+        if matched is None:
+            return problem
+        kind, name = _KIND_BY_NOUN[matched[1]], matched[2]
+        if name not in self._entries[kind]:
+            return problem
+        message = f"{problem.message[: matched.start()]}{matched[1]} {name} is not usable"
+        return replace(problem, message=message, remedy=f"correct {kind} {name}")
+
+    def _budget_problems(self) -> Iterator[Problem]:
+        queues = self._entries["Queue"]
+        for name, budget in self._valid(PowerBudget).items():
+            for index, window in enumerate(budget.spec.schedule):
+                if not window.time_zone_known:
+                    yield Problem(
+                        "PowerBudget",
+                        name,
+                        f"spec.schedule[{index}].timeZone",
+                        f"time zone {window.time_zone} is not known, so the budget is in force at all times",
+                        "write an IANA time zone such as America/Chicago",
+                    )
+            if _is_mixed(budget.spec):
+                yield Problem(
+                    "PowerBudget",
+                    name,
+                    "spec.targets",
+                    "the budget has both power domains or feed tags and queues or namespaces, which are not counted "
+                    "together; it counts as 0 W",
+                    "write one PowerBudget for the power domains and one for the queues",
+                )
+            for queue in budget.spec.targets.queues:
+                if queue not in queues:
+                    yield Problem(
+                        "PowerBudget",
+                        name,
+                        "spec.targets.queues",
+                        f"queue {queue} does not exist",
+                        f"create Queue {queue} or correct the name",
+                    )
+
+    def _queue_problems(self) -> Iterator[Problem]:
+        """A queue whose ancestors are not all known: what bounds it is not known either."""
+        queues = self.queues()
+        for name, queue in queues.items():
+            parent = queue.spec.parent
+            if parent is None:
+                continue
+            if parent not in self._entries["Queue"]:
+                yield Problem(
+                    "Queue",
+                    name,
+                    "spec.parent",
+                    f"queue {parent} does not exist",
+                    f"create Queue {parent} or correct the name",
+                )
+            elif parent not in queues:
+                yield Problem(
+                    "Queue", name, "spec.parent", f"queue {parent} is not usable", f"correct Queue {parent}"
+                )
+            elif _on_cycle(name, queues):
+                yield Problem(
+                    "Queue",
+                    name,
+                    "spec.parent",
+                    f"{name} is its own ancestor (a cycle)",
+                    "remove one of the parents on the cycle",
+                )
+
+
+# --- decoding ---------------------------------------------------------------------------------------
+
+
+def _entry(kind: str, name: str, body: Mapping[str, Any]) -> _Entry:
+    metadata = body.get("metadata")
+    generation = metadata.get("generation") if isinstance(metadata, Mapping) else None
+    if not isinstance(generation, int) or isinstance(generation, bool):
+        generation = 0
+    uid = str(metadata.get("uid") or "") if isinstance(metadata, Mapping) else ""
+    conditions = _conditions(body.get("status"))
+    # Status and the rest of the metadata say nothing about the facility, so they can spoil nothing either.
+    kept = {key: body[key] for key in ("apiVersion", "kind", "spec") if key in body}
+    decoded = decode(BY_KIND[kind], {**kept, "metadata": {"name": name}})
+    if isinstance(decoded, list):
+        return _Entry(generation, None, tuple(decoded), body.get("spec"), uid, conditions)
+    return _Entry(generation, decoded, uid=uid, conditions=conditions)
+
+
+def _conditions(status: object) -> tuple[Mapping[str, Any], ...]:
+    found = status.get("conditions") if isinstance(status, Mapping) else None
+    if not isinstance(found, list):
+        return ()
+    named = ("type", "status", "lastTransitionTime")
+    return tuple(c for c in found if isinstance(c, Mapping) and all(isinstance(c.get(k), str) for k in named))
+
+
+def _same(old: _Entry, new: _Entry) -> bool:
+    if old.model is None or new.model is None:
+        return (old.model, old.problems, old.raw) == (new.model, new.problems, new.raw)
+    return old.model == new.model
+
+
+def _written(raw: object, target: str) -> tuple[str, ...]:
+    """A list of targets as written in a budget that does not decode, as far as it can be read."""
+    targets = raw.get("targets") if isinstance(raw, Mapping) else None
+    names = targets.get(target) if isinstance(targets, Mapping) else None
+    return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list | tuple) else ()
+
+
+def _on_cycle(name: str, queues: Mapping[str, Queue]) -> bool:
+    seen: set[str] = set()
+    queue = queues.get(name)
+    while queue is not None and queue.spec.parent is not None and queue.spec.parent not in seen:
+        if queue.spec.parent == name:
+            return True
+        seen.add(queue.spec.parent)
+        queue = queues.get(queue.spec.parent)
+    return False
+
+
+# --- translation ------------------------------------------------------------------------------------
+
+
+def _node_type(profile: HardwareProfile) -> NodeType:
+    spec = profile.spec
+    return NodeType(
+        name=profile.name,
+        resource=spec.resource_name,
+        gpus_per_node=spec.gpus_per_node,
+        idle_watts=spec.idle_watts,
+        max_watts=spec.max_watts,
+        typical_utilization_percent=spec.typical_utilization_percent,
+        peak_percent=spec.peak_percent,
+        liquid_heat_percent=spec.liquid_heat_percent,
+        nvlink_scope=NvlinkScope(spec.nvlink_scope.value),
+        caps=tuple(
+            PowerCap(p.name, p.node_watts, p.relative_performance_percent)
+            for p in spec.effective_power_profiles()
+        ),
+    )
+
+
+def _feed(feed: PowerFeed) -> Feed:
+    limit = feed.limit_watts if isinstance(feed, RackFeed) else None
+    return Feed(feed.power_domain, feed.weight, Role(feed.role.value), limit)
+
+
+def _rack(rack: Rack) -> RackSpec:
+    spec = rack.spec
+    return RackSpec(
+        name=rack.name,
+        node_type=spec.profile,
+        overhead_watts=spec.overhead_watts,
+        limit_watts=spec.limit_watts,
+        feeds=tuple(_feed(f) for f in spec.feeds),
+        liquid=spec.cooling.liquid if spec.cooling else None,
+        air=spec.cooling.air if spec.cooling else None,
+        schedulable=spec.state is ServiceState.ACTIVE,
+    )
+
+
+def _power(domain: PowerDomain) -> PowerSpec:
+    spec = domain.spec
+    modules = spec.redundancy
+    return PowerSpec(
+        name=domain.name,
+        rated_watts=spec.rated_watts,
+        continuous_percent=spec.continuous_percent,
+        peak_limit_watts=spec.peak_limit_watts,
+        base_load_watts=spec.base_load_watts,
+        efficiency_basis_points=spec.efficiency_basis_points,
+        parents=tuple(_feed(f) for f in spec.parents),
+        feed_tag=spec.feed_tag,
+        survivable=spec.survivable,
+        modules=Modules(modules.installed, modules.needed, modules.module_watts, modules.online)
+        if modules
+        else None,
+        online=spec.state is PowerState.ONLINE,
+    )
+
+
+def _cooling(zone: CoolingZone) -> CoolingSpec:
+    spec = zone.spec
+    return CoolingSpec(
+        name=zone.name,
+        medium=Medium(spec.medium.value),
+        units=tuple(
+            CoolingUnit(
+                u.name,
+                u.capacity_watts,
+                u.draw_watts,
+                tuple(_feed(f) for f in u.feeds),
+                u.state is UnitState.ONLINE,
+            )
+            for u in spec.units
+        ),
+        needed_units=spec.needed_units,
+        derating_percent=derating_percent(spec),
+        parents=spec.parents,
+    )
+
+
+def derating_percent(spec: CoolingZoneSpec) -> int:
+    """What the supply temperature leaves of each unit's capacity, in percent.
+
+    A straight line between the points of the curve, the first value below them, 0 above; 100 without a curve. With a
+    curve and no temperature, which the API server refuses, the worst value of the curve.
+    """
+    if spec.derating_curve and spec.supply_celsius is None:
+        return min(point.percent for point in spec.derating_curve)
+    return spec.derating_percent()
+
+
+# --- budgets in time --------------------------------------------------------------------------------
+
+
+def _is_mixed(spec: PowerBudgetSpec) -> bool:
+    targets = spec.targets
+    return bool(targets.power_domains or targets.feed_tags) and bool(targets.queues or targets.namespaces)
+
+
+def _limit(spec: PowerBudgetSpec) -> int:
+    return 0 if _is_mixed(spec) else spec.limit_watts
+
+
+def _in_force(spec: PowerBudgetSpec, now: float) -> bool:
+    stretches = _stretches(spec, now)
+    return stretches is None or any(start <= now < end for start, end in stretches)
+
+
+def _next_change(spec: PowerBudgetSpec, now: float) -> float | None:
+    stretches = _stretches(spec, now) or []
+    edges = [edge for stretch in stretches for edge in stretch if edge > now]
+    if spec.interval is None and stretches and stretches[-1][0] <= now < stretches[-1][1]:
+        return None  # one window runs into the next, all week long
+    return min(edges, default=None)
+
+
+def _stretches(spec: PowerBudgetSpec, now: float) -> list[tuple[float, float]] | None:
+    """When it is in force, around `now`, as disjoint [start, end) in order; None: at all times."""
+    if spec.interval is not None:
+        return [(spec.interval.start.timestamp(), spec.interval.end.timestamp())]
+    # A window that nobody can place in time holds at all times: longer than meant, never shorter.
+    if not spec.schedule or not all(window.time_zone_known for window in spec.schedule):
+        return None
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(stretch for window in spec.schedule for stretch in _occurrences(window, now)):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _occurrences(window: ScheduleWindow, now: float) -> Iterator[tuple[float, float]]:
+    zone = ZoneInfo(window.time_zone)
+    today = datetime.fromtimestamp(now, UTC).astimezone(zone).date()
+    opens, closes = _minutes(window.from_), _minutes(window.to)
+    while closes <= opens:
+        closes += 24 * 60
+    for offset in range(-_DAYS_BEFORE, _DAYS_AFTER):
+        day = today + timedelta(days=offset)
+        if not window.days or _WEEKDAYS[day.weekday()] in window.days:
+            # A local time that the clock change skips or repeats counts for the window, not against it.
+            yield min(_instants(day, opens, zone)), max(_instants(day, closes, zone))
+
+
+def _minutes(time_of_day: str) -> int:
+    hours, minutes = time_of_day.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _instants(day: date, minutes: int, zone: ZoneInfo) -> tuple[float, float]:
+    """Both readings of a local time; they differ only around a clock change."""
+    days, rest = divmod(minutes, 24 * 60)
+    day += timedelta(days=days)
+    local = datetime(day.year, day.month, day.day, rest // 60, rest % 60, tzinfo=zone)
+    return local.timestamp(), local.replace(fold=1).timestamp()
