@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
+from itertools import accumulate, combinations, product
+from math import comb, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +133,9 @@ class Search:
             parts = self._distribute(chosen, self.caps)
             if parts is not None:
                 ideal.append((self._ideal_key(chosen, parts), chosen, parts))
+                ideal.extend(
+                    (self._ideal_key(chosen, other), chosen, other) for other in self._by_racks(chosen)
+                )
         ideal.sort(key=lambda item: item[0])
         return self._first(ideal)
 
@@ -238,6 +241,26 @@ class Search:
                 return None
             slots[(empty or fitting)[0]] += self.short
         return tuple(slots) if all(slots) else None
+
+    def _by_racks(self, chosen: Sequence[int]) -> Iterable[tuple[int, ...]]:
+        """Other parts, for bins of several racks: whole racks in all bins but one, which takes the rest.
+
+        Some choice of fewest racks has this form.  Left out for segments and where there are too many.
+        """
+        if self.run > 1 or all(len(self.bins[i].cells) == 1 for i in chosen):
+            return
+        steps = [
+            list(accumulate(sorted((c.cap for c in self.bins[i].cells if c.cap), reverse=True)))
+            for i in chosen
+        ]
+        for rest in range(len(chosen)):
+            others = [s for p, s in enumerate(steps) if p != rest]
+            if prod(len(s) for s in others) > SETS_EXAMINED:
+                continue
+            for sizes in product(*others):
+                left = self.slots - sum(sizes)
+                if 0 < left <= self.caps[chosen[rest]]:
+                    yield (*sizes[:rest], left, *sizes[rest:])
 
     # -- shared limits -----------------------------------------------------------------------------
 
