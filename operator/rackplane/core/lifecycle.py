@@ -267,10 +267,10 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
     overbooked = set(world.state.overbooked())
     starting = record.phase == "Admitted"
     for slot, name in sorted(world.state.held(booking_key(record.key)).items()):
-        pod = by_slot.get(slot)
-        if pod is not None and pod.spec.node_name:
+        holder = by_slot.get(slot)
+        if holder is not None and holder.spec.node_name:
             continue
-        if pod is None and not starting:
+        if holder is None and not starting:
             continue
         node = world.nodes.get(name)
         if node is None:
@@ -280,10 +280,11 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
             return f"node {name}, promised to slot {slot}, is {state}"
         if name in overbooked:
             return f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang"
-        if pod is not None and _unschedulable_for(pod, world.now) > world.settings.unschedulable_seconds:
-            return (
-                f"kube-scheduler cannot bind pod {pod.metadata.name} to node {name}, promised to slot {slot}"
-            )
+        if (
+            holder is not None
+            and _unschedulable_for(holder, world.now) > world.settings.unschedulable_seconds
+        ):
+            return f"kube-scheduler cannot bind pod {holder.metadata.name} to node {name}, promised to slot {slot}"
     if (
         starting
         and world.now - record.decision.time > world.settings.start_seconds

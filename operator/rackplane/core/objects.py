@@ -35,7 +35,7 @@ class _Object(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     pass
 
 
-class OwnerReference(_Object):
+class OwnerReference(_Object, frozen=True):
     kind: str = ""
     name: str = ""
     uid: str = ""
@@ -43,7 +43,7 @@ class OwnerReference(_Object):
     controller: bool = False
 
 
-class Metadata(_Object):
+class Metadata(_Object, frozen=True):
     name: str
     namespace: str = ""
     uid: str = ""
@@ -56,7 +56,7 @@ class Metadata(_Object):
     owner_references: list[OwnerReference] = []
 
 
-class Condition(_Object):
+class Condition(_Object, frozen=True):
     type: str = ""
     status: str = ""
     reason: str = ""
@@ -65,29 +65,29 @@ class Condition(_Object):
     observed_generation: int | None = None
 
 
-class Taint(_Object):
+class Taint(_Object, frozen=True):
     key: str = ""
     value: str = ""
     effect: str = ""
 
 
-class NodeSpec(_Object):
+class NodeSpec(_Object, frozen=True):
     unschedulable: bool = False
     taints: list[Taint] = []
 
 
-class NodeStatus(_Object):
+class NodeStatus(_Object, frozen=True):
     allocatable: dict[str, str] = {}
     conditions: list[Condition] = []
 
 
-class Node(_Object):
+class Node(_Object, frozen=True):
     metadata: Metadata
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 
-class Toleration(_Object):
+class Toleration(_Object, frozen=True):
     key: str | None = None
     operator: str | None = None
     value: str | None = None
@@ -95,50 +95,50 @@ class Toleration(_Object):
     toleration_seconds: int | None = None
 
 
-class Resources(_Object):
+class Resources(_Object, frozen=True):
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
 
 
-class Container(_Object):
+class Container(_Object, frozen=True):
     resources: Resources = Resources()
     restart_policy: str | None = None
 
 
-class SelectorTerm(_Object):
+class SelectorTerm(_Object, frozen=True):
     key: str = ""
     operator: str = "In"
     values: list[str] = []
 
 
-class NodeSelectorTerm(_Object):
+class NodeSelectorTerm(_Object, frozen=True):
     match_expressions: list[SelectorTerm] = []
     match_fields: list[SelectorTerm] = []
 
 
-class RequiredNodeAffinity(_Object):
+class RequiredNodeAffinity(_Object, frozen=True):
     node_selector_terms: list[NodeSelectorTerm] = []
 
 
-class NodeAffinity(_Object):
+class NodeAffinity(_Object, frozen=True):
     required_during_scheduling_ignored_during_execution: RequiredNodeAffinity | None = None
 
 
-class Affinity(_Object):
+class Affinity(_Object, frozen=True):
     node_affinity: NodeAffinity | None = None
 
 
-class Gate(_Object):
+class Gate(_Object, frozen=True):
     name: str = ""
 
 
-class ClaimReference(_Object):
+class ClaimReference(_Object, frozen=True):
     name: str = ""
     resource_claim_name: str | None = None
     resource_claim_template_name: str | None = None
 
 
-class PodSpec(_Object):
+class PodSpec(_Object, frozen=True):
     node_name: str = ""
     node_selector: dict[str, str] = {}
     affinity: Affinity | None = None
@@ -151,34 +151,34 @@ class PodSpec(_Object):
     priority: int = 0
 
 
-class ClaimStatus(_Object):
+class ClaimStatus(_Object, frozen=True):
     name: str = ""
     resource_claim_name: str | None = None
 
 
-class PodStatus(_Object):
+class PodStatus(_Object, frozen=True):
     phase: str = "Pending"
     conditions: list[Condition] = []
     resource_claim_statuses: list[ClaimStatus] = []
 
 
-class Pod(_Object):
+class Pod(_Object, frozen=True):
     metadata: Metadata
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
 
-class PodTemplateMetadata(_Object):
+class PodTemplateMetadata(_Object, frozen=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
 
-class PodTemplate(_Object):
+class PodTemplate(_Object, frozen=True):
     metadata: PodTemplateMetadata = PodTemplateMetadata()
     spec: PodSpec = PodSpec()
 
 
-class JobSpec(_Object):
+class JobSpec(_Object, frozen=True):
     parallelism: int = 1
     completions: int | None = None
     completion_mode: str = "NonIndexed"
@@ -187,7 +187,7 @@ class JobSpec(_Object):
     template: PodTemplate = PodTemplate()
 
 
-class JobStatus(_Object):
+class JobStatus(_Object, frozen=True):
     active: int = 0
     succeeded: int = 0
     failed: int = 0
@@ -195,54 +195,54 @@ class JobStatus(_Object):
     conditions: list[Condition] = []
 
 
-class Job(_Object):
+class Job(_Object, frozen=True):
     metadata: Metadata
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
 
 
-class ClaimDevice(_Object):
+class ClaimDevice(_Object, frozen=True):
     driver: str = ""
     pool: str = ""
     device: str = ""
 
 
-class ClaimDevices(_Object):
+class ClaimDevices(_Object, frozen=True):
     results: list[ClaimDevice] = []
 
 
-class ClaimAllocation(_Object):
+class ClaimAllocation(_Object, frozen=True):
     devices: ClaimDevices = ClaimDevices()
 
 
-class ResourceClaimStatus(_Object):
+class ResourceClaimStatus(_Object, frozen=True):
     allocation: ClaimAllocation | None = None
 
 
-class ResourceClaim(_Object):
+class ResourceClaim(_Object, frozen=True):
     metadata: Metadata
     status: ResourceClaimStatus = ResourceClaimStatus()
 
 
-class GangWorkload(_Object):
+class GangWorkload(_Object, frozen=True):
     api_version: str = ""
     kind: str = ""
     name: str = ""
     uid: str = ""
 
 
-class GangTopology(_Object):
+class GangTopology(_Object, frozen=True):
     required: str | None = None
     preferred: str | None = None
     segment_slots: int | None = None
 
 
-class GangPower(_Object):
+class GangPower(_Object, frozen=True):
     profile: str = "MaxP"
     strict: bool = False
 
 
-class GangSpec(_Object):
+class GangSpec(_Object, frozen=True):
     queue: str = ""
     workload: GangWorkload = GangWorkload()
     slots: int = 1
@@ -257,24 +257,24 @@ class GangSpec(_Object):
     flex_tier: int = 0
 
 
-class GangDecision(_Object):
+class GangDecision(_Object, frozen=True):
     id: str = ""
     term: int = 0
     time: str = ""
 
 
-class GangAssignment(_Object):
+class GangAssignment(_Object, frozen=True):
     nvlink_domain: str = ""
     rack: str = ""
     nodes: list[str] = []
 
 
-class GangHeat(_Object):
+class GangHeat(_Object, frozen=True):
     liquid_watts: int = 0
     air_watts: int = 0
 
 
-class GangStatus(_Object):
+class GangStatus(_Object, frozen=True):
     phase: str = ""
     decision: GangDecision | None = None
     assignment: list[GangAssignment] = []
@@ -294,7 +294,7 @@ class GangStatus(_Object):
     conditions: list[Condition] = []
 
 
-class Gang(_Object):
+class Gang(_Object, frozen=True):
     metadata: Metadata
     spec: GangSpec = GangSpec()
     status: GangStatus = GangStatus()

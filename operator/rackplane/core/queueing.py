@@ -85,6 +85,12 @@ def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -
     for level in queue_path(spec.queue, world.catalog.queue):
         if level.spec.hold:
             return f"queue {level.metadata.name} is on hold: set spec.hold to false to let it go on"
+    for level in queue_path(spec.queue, world.catalog.queue):
+        if level.spec.parent is not None and world.catalog.queue(level.spec.parent) is None:
+            # Not knowing a parent's quota is not the same as its having none.
+            return (
+                f"queue {level.spec.parent}, parent of {level.metadata.name}, does not exist or is not valid"
+            )
     if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
         allowed = ", ".join(queue.spec.namespaces)
         return f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}"

@@ -182,7 +182,7 @@ class World:
                 queue=record.gang.spec.queue,
                 namespace=record.key[0],
                 gpus=len(self.state.held(key)) * record.decision.placement.gpus_per_slot,
-                nominal_watts=self.state.reserved(key).nominal,
+                nominal_watts=self.state.reserved(key).nominal_watts,
             )
 
     def used(self) -> dict[str, dict[str, int]]:
