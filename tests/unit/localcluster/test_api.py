@@ -189,9 +189,16 @@ def test_server_side_apply_owns_conflicts_and_removes(driver: Any) -> None:
 def test_an_event_has_two_faces(driver: Any) -> None:
     about = {"kind": "Pod", "name": "p", "namespace": "default"}
     body = {
-        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "regarding": about, "note": "hello",
-        "eventTime": "2026-01-01T00:00:00.000000Z", "reason": "R", "action": "A", "type": "Normal",
-    }  # fmt: skip
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": "e"},
+        "regarding": about,
+        "note": "hello",
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reason": "R",
+        "action": "A",
+        "type": "Normal",
+    }
     driver.do("POST", "/apis/events.k8s.io/v1/namespaces/default/events", body)
     core = driver.do("GET", "/api/v1/namespaces/default/events/e")
     assert (core["message"], core["involvedObject"]["name"], core["apiVersion"]) == ("hello", "p", "v1")
