@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from . import apply, discovery, errors, patches, podrules, tables
+from . import apply, discovery, errors, patches, podrules, protobuf, tables
 from .events import from_core, to_core
 from .objects import Obj, clone, dig, meta, name_of, namespace_of
 from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE, PODS, Resource
@@ -548,6 +548,13 @@ def decode_body(raw: bytes, content_type: str) -> Any:
     if not raw:
         return None
     kind = content_type.partition(";")[0].strip()
+    if kind == protobuf.TYPE:
+        try:
+            decoded = protobuf.decode(raw)
+        except (ValueError, KeyError) as problem:
+            raise errors.bad_request(f"the protobuf body is malformed: {problem}") from problem
+        if decoded is not None:
+            return decoded
     if "protobuf" in kind or "cbor" in kind:
         raise errors.unsupported_media_type(kind, [JSON_TYPE, "application/yaml"])
     try:

@@ -120,6 +120,9 @@ def test_kubectl(tmp_path: Path) -> None:
             assert "pod/p patched" in await kubectl("patch", "pod", "p", "-p", change)
             assert "condition met" in await kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=5s")
             assert "Successfully assigned default/p" in await kubectl("describe", "pod", "p")
+            assert "namespace/t created" in await kubectl("create", "namespace", "t")
+            assert "configmap/m created" in await kubectl("create", "configmap", "m", "--from-literal=a=b")
+            assert await kubectl("get", "configmap", "m", "-o", "jsonpath={.data.a}") == "b"
             assert "leases" in await kubectl("api-resources")
             assert 'pod "p" deleted' in await kubectl("delete", "pod", "p")
 
