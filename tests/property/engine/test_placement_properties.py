@@ -157,8 +157,8 @@ def test_random_histories_keep_every_promise(state: State, data: st.DataObject) 
             state.book(f"g{gangs}", answer)
             gangs += 1
             for violation in state.violations():
-                key = (violation.contingency, violation.row)
-                assert violation.load_watts <= already.get(key, 0.0) + TOLERANCE_WATTS, violation
+                cell = (violation.contingency, violation.row)
+                assert violation.load_watts <= already.get(cell, 0.0) + TOLERANCE_WATTS, violation
             reserved = state.reserved(f"g{gangs - 1}")
             assert (reserved.nominal_watts, reserved.peak_watts) == (answer.nominal_watts, answer.peak_watts)
             assert (reserved.liquid_watts, reserved.air_watts) == (answer.liquid_watts, answer.air_watts)

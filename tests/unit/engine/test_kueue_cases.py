@@ -49,8 +49,11 @@ def facility_of(blocks: dict[str, list[int]], *, used: dict[str, int] | None = N
     return state
 
 
-def parts(state: State, slots: int, **levels: str) -> dict[str, int]:
-    answer = place(state, Request(slots=slots, gpus_per_slot=4, resource=GPU, **levels))
+def parts(
+    state: State, slots: int, *, required: str | None = None, preferred: str | None = None
+) -> dict[str, int]:
+    request = Request(slots=slots, gpus_per_slot=4, resource=GPU, required=required, preferred=preferred)
+    answer = place(state, request)
     assert isinstance(answer, Placement), answer
     result: dict[str, int] = {}
     for group in answer.groups:

@@ -22,7 +22,7 @@ def refusal(driver: Any, spec: dict[str, Any]) -> str:
     with pytest.raises(ApiError) as caught:
         patch(driver, spec)
     assert caught.value.code == 422
-    return caught.value.details["causes"][0]["field"]
+    return str(caught.value.details["causes"][0]["field"])
 
 
 def test_gate_selector_and_toleration_change_in_one_patch(driver: Any) -> None:
