@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeVar
-from zoneinfo import ZoneInfo
 
 from rackplane.api.base import Resource
 from rackplane.api.common import PowerFeed, ServiceState
@@ -22,11 +20,12 @@ from rackplane.api.gang import Gang
 from rackplane.api.hardware_profile import HardwareProfile
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.nvlink_domain import NVLinkDomain
-from rackplane.api.power_budget import PowerBudget, PowerBudgetSpec, ScheduleWindow, Weekday
+from rackplane.api.power_budget import PowerBudget, PowerBudgetSpec
 from rackplane.api.power_domain import PowerDomain, PowerState
 from rackplane.api.problems import FieldProblem
 from rackplane.api.queue import Queue
 from rackplane.api.rack import Rack, RackFeed
+from rackplane.core.budgettimes import in_force, next_change
 from rackplane.core.membership import LEVELS, Claim, Membership, membership_problems
 from rackplane.core.objects import Node
 from rackplane.engine.facility import Facility
@@ -60,9 +59,6 @@ GroupBudget = tuple[str, tuple[str, ...], tuple[str, ...], int]
 #: The kinds a Catalog takes: all but Gang.
 FACILITY_KINDS: Final = frozenset(BY_KIND) - {Gang.info.kind}
 _SHAPES_MEMBERSHIP: Final = frozenset({"HardwareProfile", "Rack", "NVLinkDomain"})
-_WEEKDAYS: Final = tuple(Weekday)
-#: A window starts on one of seven days and lasts two days at most; all others of the week look the same.
-_DAYS_BEFORE, _DAYS_AFTER = 3, 9
 _DANGLING: Final = re.compile(r"(power domain|cooling zone|hardware profile) (\S+) does not exist$")
 _KIND_BY_NOUN: Final = {
     "power domain": "PowerDomain",
@@ -204,7 +200,7 @@ class Catalog:
         found: list[GroupBudget] = []
         for name, budget in self._valid(PowerBudget).items():
             targets = budget.spec.targets
-            if (targets.queues or targets.namespaces) and _in_force(budget.spec, now):
+            if (targets.queues or targets.namespaces) and in_force(budget.spec, now):
                 found.append((name, targets.queues, targets.namespaces, _limit(budget.spec)))
         for name, raw in self._invalid("PowerBudget").items():
             queues, namespaces = _written(raw, "queues"), _written(raw, "namespaces")
@@ -217,13 +213,13 @@ class Catalog:
 
         None if no budget has a time, or none will change within a week.
         """
-        times = [_next_change(budget.spec, now) for budget in self._valid(PowerBudget).values()]
+        times = [next_change(budget.spec, now) for budget in self._valid(PowerBudget).values()]
         return min((time for time in times if time is not None), default=None)
 
     def in_force(self, name: str, now: float) -> bool:
         """Whether the PowerBudget bounds anything at `now`; one that does not decode always does."""
         budget = self.get(PowerBudget, name)
-        return name in self._entries["PowerBudget"] and (budget is None or _in_force(budget.spec, now))
+        return name in self._entries["PowerBudget"] and (budget is None or in_force(budget.spec, now))
 
     def _budgets(self, now: float) -> Iterator[BudgetSpec]:
         valid = self._valid(PowerBudget)
@@ -236,7 +232,7 @@ class Catalog:
                     yield BudgetSpec(name, powers, tags, 0)
                 continue
             targets = budget.spec.targets
-            if (targets.power_domains or targets.feed_tags) and _in_force(budget.spec, now):
+            if (targets.power_domains or targets.feed_tags) and in_force(budget.spec, now):
                 yield BudgetSpec(name, targets.power_domains, targets.feed_tags, _limit(budget.spec))
 
     # --- nodes --------------------------------------------------------------------------------------
@@ -502,9 +498,6 @@ def derating_percent(spec: CoolingZoneSpec) -> int:
     return spec.derating_percent()
 
 
-# --- budgets in time --------------------------------------------------------------------------------
-
-
 def _is_mixed(spec: PowerBudgetSpec) -> bool:
     targets = spec.targets
     return bool(targets.power_domains or targets.feed_tags) and bool(targets.queues or targets.namespaces)
@@ -512,58 +505,3 @@ def _is_mixed(spec: PowerBudgetSpec) -> bool:
 
 def _limit(spec: PowerBudgetSpec) -> int:
     return 0 if _is_mixed(spec) else spec.limit_watts
-
-
-def _in_force(spec: PowerBudgetSpec, now: float) -> bool:
-    stretches = _stretches(spec, now)
-    return stretches is None or any(start <= now < end for start, end in stretches)
-
-
-def _next_change(spec: PowerBudgetSpec, now: float) -> float | None:
-    stretches = _stretches(spec, now) or []
-    edges = [edge for stretch in stretches for edge in stretch if edge > now]
-    if spec.interval is None and stretches and stretches[-1][0] <= now < stretches[-1][1]:
-        return None  # one window runs into the next, all week long
-    return min(edges, default=None)
-
-
-def _stretches(spec: PowerBudgetSpec, now: float) -> list[tuple[float, float]] | None:
-    """When it is in force, around `now`, as disjoint [start, end) in order; None: at all times."""
-    if spec.interval is not None:
-        return [(spec.interval.start.timestamp(), spec.interval.end.timestamp())]
-    # A window that nobody can place in time holds at all times: longer than meant, never shorter.
-    if not spec.schedule or not all(window.time_zone_known for window in spec.schedule):
-        return None
-    merged: list[tuple[float, float]] = []
-    for start, end in sorted(stretch for window in spec.schedule for stretch in _occurrences(window, now)):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def _occurrences(window: ScheduleWindow, now: float) -> Iterator[tuple[float, float]]:
-    zone = ZoneInfo(window.time_zone)
-    today = datetime.fromtimestamp(now, UTC).astimezone(zone).date()
-    opens, closes = _minutes(window.from_), _minutes(window.to)
-    while closes <= opens:
-        closes += 24 * 60
-    for offset in range(-_DAYS_BEFORE, _DAYS_AFTER):
-        day = today + timedelta(days=offset)
-        if not window.days or _WEEKDAYS[day.weekday()] in window.days:
-            # A local time that the clock change skips or repeats counts for the window, not against it.
-            yield min(_instants(day, opens, zone)), max(_instants(day, closes, zone))
-
-
-def _minutes(time_of_day: str) -> int:
-    hours, minutes = time_of_day.split(":")
-    return int(hours) * 60 + int(minutes)
-
-
-def _instants(day: date, minutes: int, zone: ZoneInfo) -> tuple[float, float]:
-    """Both readings of a local time; they differ only around a clock change."""
-    days, rest = divmod(minutes, 24 * 60)
-    day += timedelta(days=days)
-    local = datetime(day.year, day.month, day.day, rest // 60, rest % 60, tzinfo=zone)
-    return local.timestamp(), local.replace(fold=1).timestamp()
