@@ -13,42 +13,32 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from rackplane.api.base import Resource
-from rackplane.api.common import PowerFeed, ServiceState
-from rackplane.api.cooling_zone import CoolingZone, CoolingZoneSpec, UnitState
+from rackplane.api.common import ServiceState
+from rackplane.api.cooling_zone import CoolingZone
 from rackplane.api.decode import decode
 from rackplane.api.gang import Gang
 from rackplane.api.hardware_profile import HardwareProfile
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.power_budget import PowerBudget, PowerBudgetSpec
-from rackplane.api.power_domain import PowerDomain, PowerState
+from rackplane.api.power_domain import PowerDomain
 from rackplane.api.problems import FieldProblem
 from rackplane.api.queue import Queue
-from rackplane.api.rack import Rack, RackFeed
+from rackplane.api.rack import Rack
 from rackplane.core.budgettimes import in_force, next_change
 from rackplane.core.membership import LEVELS, Claim, Membership, membership_problems
 from rackplane.core.objects import Node
+from rackplane.core.translation import cooling_spec, node_type, power_spec, rack_spec
 from rackplane.engine.facility import Facility
 from rackplane.engine.model import (
     BudgetSpec,
-    CoolingSpec,
-    CoolingUnit,
     DomainSpec,
     FacilitySpec,
-    Feed,
-    Medium,
-    Modules,
     NodeSpec,
-    NodeType,
-    NvlinkScope,
-    PowerCap,
-    PowerSpec,
     Problem,
-    RackSpec,
-    Role,
 )
 
-__all__ = ["FACILITY_KINDS", "LEVELS", "Catalog", "GroupBudget", "ObjectKey", "derating_percent"]
+__all__ = ["FACILITY_KINDS", "LEVELS", "Catalog", "GroupBudget", "ObjectKey"]
 
 M = TypeVar("M", bound=Resource)
 #: (kind, name) of a cluster-scoped object.
@@ -130,7 +120,7 @@ class Catalog:
 
     def queue(self, name: str) -> Queue | None:
         """The queue, None if there is none or it does not decode."""
-        return self.queues().get(name)
+        return self.get(Queue, name)
 
     def queues(self) -> dict[str, Queue]:
         """The valid queues by name, in order of name."""
@@ -176,10 +166,10 @@ class Catalog:
     def spec(self, now: float) -> FacilitySpec:
         """The facility at `now` (seconds since the epoch), with the budgets that are in force then."""
         return FacilitySpec(
-            node_types=tuple(_node_type(p) for p in self._valid(HardwareProfile).values()),
-            racks=tuple(_rack(r) for r in self._valid(Rack).values()),
-            powers=tuple(_power(p) for p in self._valid(PowerDomain).values()),
-            coolings=tuple(_cooling(z) for z in self._valid(CoolingZone).values()),
+            node_types=tuple(node_type(p) for p in self._valid(HardwareProfile).values()),
+            racks=tuple(rack_spec(r) for r in self._valid(Rack).values()),
+            powers=tuple(power_spec(p) for p in self._valid(PowerDomain).values()),
+            coolings=tuple(cooling_spec(z) for z in self._valid(CoolingZone).values()),
             budgets=tuple(self._budgets(now)),
             domains=self.domains,
             levels=LEVELS,
@@ -403,99 +393,6 @@ def _on_cycle(name: str, queues: Mapping[str, Queue]) -> bool:
         seen.add(queue.spec.parent)
         queue = queues.get(queue.spec.parent)
     return False
-
-
-# --- translation ------------------------------------------------------------------------------------
-
-
-def _node_type(profile: HardwareProfile) -> NodeType:
-    spec = profile.spec
-    return NodeType(
-        name=profile.name,
-        resource=spec.resource_name,
-        gpus_per_node=spec.gpus_per_node,
-        idle_watts=spec.idle_watts,
-        max_watts=spec.max_watts,
-        typical_utilization_percent=spec.typical_utilization_percent,
-        peak_percent=spec.peak_percent,
-        liquid_heat_percent=spec.liquid_heat_percent,
-        nvlink_scope=NvlinkScope(spec.nvlink_scope.value),
-        caps=tuple(
-            PowerCap(p.name, p.node_watts, p.relative_performance_percent)
-            for p in spec.effective_power_profiles()
-        ),
-    )
-
-
-def _feed(feed: PowerFeed) -> Feed:
-    limit = feed.limit_watts if isinstance(feed, RackFeed) else None
-    return Feed(feed.power_domain, feed.weight, Role(feed.role.value), limit)
-
-
-def _rack(rack: Rack) -> RackSpec:
-    spec = rack.spec
-    return RackSpec(
-        name=rack.name,
-        node_type=spec.profile,
-        overhead_watts=spec.overhead_watts,
-        limit_watts=spec.limit_watts,
-        feeds=tuple(_feed(f) for f in spec.feeds),
-        liquid=spec.cooling.liquid if spec.cooling else None,
-        air=spec.cooling.air if spec.cooling else None,
-        schedulable=spec.state is ServiceState.ACTIVE,
-    )
-
-
-def _power(domain: PowerDomain) -> PowerSpec:
-    spec = domain.spec
-    modules = spec.redundancy
-    return PowerSpec(
-        name=domain.name,
-        rated_watts=spec.rated_watts,
-        continuous_percent=spec.continuous_percent,
-        peak_limit_watts=spec.peak_limit_watts,
-        base_load_watts=spec.base_load_watts,
-        efficiency_basis_points=spec.efficiency_basis_points,
-        parents=tuple(_feed(f) for f in spec.parents),
-        feed_tag=spec.feed_tag,
-        survivable=spec.survivable,
-        modules=Modules(modules.installed, modules.needed, modules.module_watts, modules.online)
-        if modules
-        else None,
-        online=spec.state is PowerState.ONLINE,
-    )
-
-
-def _cooling(zone: CoolingZone) -> CoolingSpec:
-    spec = zone.spec
-    return CoolingSpec(
-        name=zone.name,
-        medium=Medium(spec.medium.value),
-        units=tuple(
-            CoolingUnit(
-                u.name,
-                u.capacity_watts,
-                u.draw_watts,
-                tuple(_feed(f) for f in u.feeds),
-                u.state is UnitState.ONLINE,
-            )
-            for u in spec.units
-        ),
-        needed_units=spec.needed_units,
-        derating_percent=derating_percent(spec),
-        parents=spec.parents,
-    )
-
-
-def derating_percent(spec: CoolingZoneSpec) -> int:
-    """What the supply temperature leaves of each unit's capacity, in percent.
-
-    A straight line between the points of the curve, the first value below them, 0 above; 100 without a curve. With a
-    curve and no temperature, which the API server refuses, the worst value of the curve.
-    """
-    if spec.derating_curve and spec.supply_celsius is None:
-        return min(point.percent for point in spec.derating_curve)
-    return spec.derating_percent()
 
 
 def _is_mixed(spec: PowerBudgetSpec) -> bool:

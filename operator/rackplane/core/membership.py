@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from rackplane.api.hardware_profile import HardwareProfile, NVLinkScope
@@ -196,7 +197,8 @@ def membership_problems(
     """
     shared: dict[tuple[str, str, str], list[str]] = {}
     ignored: dict[tuple[str, NVLinkScope], list[str]] = {}
-    for node, claim in sorted(claims.items()):
+    disputed = {n: c for n, c in claims.items() if len(c.racks) > 1 or len(c.domains) > 1 or c.ignored_by}
+    for node, claim in sorted(disputed.items(), key=itemgetter(0)):
         for kind, names in (("NVLinkDomain", claim.domains), ("Rack", claim.racks)):
             for name in names:
                 for other in names:
