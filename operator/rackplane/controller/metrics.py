@@ -1,0 +1,163 @@
+"""Prometheus metrics: what happens is counted as it happens, what is is read from the machine at scrape time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from rackplane import __version__
+from rackplane.core.record import GangRecord, Key
+from rackplane.engine.state import State
+
+__all__ = ["MachineCollector", "Metrics"]
+
+#: kube-scheduler's buckets for its algorithm, so that the two can be laid side by side: 1 ms to 16 s.
+_SECONDS: Final = tuple(0.001 * 2**i for i in range(15))
+
+
+class Metrics:
+    """The counters and histograms of one operator, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.admission_attempts = Counter(
+            "rackplane_admission_attempts",
+            "Decisions written to a Gang, by result: admitted, or why the write did not count.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.api_requests = Counter(
+            "rackplane_api_requests",
+            "Writes sent to the API server, by verb and HTTP status (0: no answer).",
+            ["verb", "code"],
+            registry=self.registry,
+        )
+        self.decision_seconds = Histogram(
+            "rackplane_decision_duration_seconds",
+            "Time the state machine took for one batch of events.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def count_request(self, verb: str, code: int) -> None:
+        self.api_requests.labels(verb=verb, code=str(code)).inc()
+
+
+class Observed(Protocol):
+    """`rackplane.core.machine.Machine`, as far as reading it goes."""
+
+    @property
+    def leading(self) -> bool: ...
+    @property
+    def synced(self) -> bool: ...
+    @property
+    def state(self) -> State | None: ...
+    @property
+    def gangs(self) -> Mapping[Key, GangRecord]: ...
+    def pending_count(self) -> int: ...
+
+
+class Watched(Protocol):
+    """Something that hears from the API server."""
+
+    @property
+    def last_activity(self) -> float: ...
+
+
+class MachineCollector(Collector):
+    """Reads a machine when it is scraped: nothing is kept twice, so nothing can drift.
+
+    Scrapes run on the event loop that owns the machine, so the state is never read in the middle of a change.
+
+    Args:
+        machine: what is read.
+        informers: by the name of their resource; `last_activity` is monotonic.
+    """
+
+    def __init__(self, machine: Observed, informers: Mapping[str, Watched]) -> None:
+        self._machine = machine
+        self._informers = informers
+
+    def describe(self) -> Iterable[Metric]:
+        # Without this the registry would call `collect` to learn the names, before the machine has a state.
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        machine = self._machine
+        yield InfoMetricFamily("rackplane_build", "Version of the operator.", value={"version": __version__})
+        yield _gauge("rackplane_leader", "1 if this process decides, 0 if it stands by.", machine.leading)
+        yield _gauge("rackplane_synced", "1 once every watched kind has been listed.", machine.synced)
+        ages = GaugeMetricFamily(
+            "rackplane_informer_age_seconds", "Time since the last sign of life.", labels=["resource"]
+        )
+        now = time.monotonic()
+        for name, informer in self._informers.items():
+            ages.add_metric([name], max(0.0, now - informer.last_activity))
+        yield ages
+        yield _gauge("rackplane_pending_gangs", "Gangs that wait for a decision.", machine.pending_count())
+        admitted = sum(record.decision is not None for record in machine.gangs.values())
+        yield _gauge("rackplane_admitted_gangs", "Gangs that hold a decision.", admitted)
+        state = machine.state
+        if state is not None:
+            yield from _facility(state)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _facility(state: State) -> Iterator[Metric]:
+    total, free = 0, GaugeMetricFamily("rackplane_free_gpus", "GPUs that nobody holds.", labels=["rack"])
+    racks = GaugeMetricFamily(
+        "rackplane_rack_reserved_watts", "Draw of a rack by reservations.", labels=["rack", "basis"]
+    )
+    rack_limits = GaugeMetricFamily("rackplane_rack_limit_watts", "What a rack may draw.", labels=["rack"])
+    for rack in state.facility.rack_index:
+        report = state.rack_report(rack)
+        if report is None:
+            continue
+        total += report.gpus
+        free.add_metric([rack], report.free_gpus)
+        racks.add_metric([rack, "nominal"], report.nominal_watts)
+        racks.add_metric([rack, "peak"], report.peak_watts)
+        rack_limits.add_metric([rack], report.limit_watts)
+    yield free
+    yield _gauge("rackplane_gpus", "GPUs of all racks.", total)
+    yield racks
+    yield rack_limits
+    reserved = GaugeMetricFamily(
+        "rackplane_power_reserved_watts",
+        "Load of a power domain by reservations.",
+        labels=["power_domain", "basis"],
+    )
+    limits = GaugeMetricFamily(
+        "rackplane_power_limit_watts", "What a power domain may carry.", labels=["power_domain", "basis"]
+    )
+    for domain in state.facility.powers:
+        power = state.power_report(domain)
+        if power is None:
+            continue
+        reserved.add_metric([domain, "nominal"], power.nominal_watts)
+        reserved.add_metric([domain, "peak"], power.peak_watts)
+        limits.add_metric([domain, "nominal"], power.usable_watts)
+        limits.add_metric([domain, "peak"], power.peak_limit_watts)
+    yield reserved
+    yield limits
+    heat = GaugeMetricFamily(
+        "rackplane_cooling_heat_watts", "Heat that reservations send to a zone.", labels=["cooling_zone"]
+    )
+    usable = GaugeMetricFamily(
+        "rackplane_cooling_limit_watts", "Heat that a zone can carry off.", labels=["cooling_zone"]
+    )
+    for zone in state.facility.coolings:
+        cooling = state.cooling_report(zone)
+        if cooling is not None:
+            heat.add_metric([zone], cooling.heat_watts)
+            usable.add_metric([zone], cooling.usable_watts)
+    yield heat
+    yield usable

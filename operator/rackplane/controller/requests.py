@@ -1,0 +1,189 @@
+"""Every instruction as the one HTTP request that carries it out, and every refusal as its reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rackplane.api.kinds import BY_KIND
+from rackplane.api.labels import (
+    GANG_LABEL,
+    HOSTNAME_LABEL,
+    MANAGED_TAINT,
+    PLACEMENT_GATE,
+    POWER_PROFILE,
+    SLOT_ANNOTATION,
+    SUSPENDED_BY,
+    SUSPENDED_BY_VALUE,
+)
+from rackplane.core.events import FailureReason
+from rackplane.core.instructions import (
+    CommitGang,
+    CreateGang,
+    Instruction,
+    PublishEvent,
+    ResumeJob,
+    SuspendJob,
+    UngatePod,
+    UpdateGangSpec,
+    WriteFacilityStatus,
+    WriteGangStatus,
+)
+from rackplane.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
+from rackplane.kube.resources import EVENTS, GANGS, JOBS, PODS, facility
+
+__all__ = ["Write", "failure", "requests_for", "subject"]
+
+JSON: Final = "application/json"
+#: The API server's bound on names (a DNS subdomain), less the dot and the id of an Event's name.
+_EVENT_NAME_STEM: Final = 253 - 17
+#: Who Events are from.
+_REPORTER: Final = "rackplane"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One request to the API server; `body` is JSON to be."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any]
+    content_type: str = JSON
+
+
+def requests_for(instruction: Instruction, *, now: float) -> Write:
+    """The request that carries out an instruction.
+
+    The same arguments give the same request, the id in an Event's name included: a repeated one is recognised.
+
+    Args:
+        now: seconds since the epoch; only an Event shows it.
+    """
+    match instruction:
+        case CreateGang():
+            return Write("POST", GANGS.path(instruction.namespace), instruction.body)
+        case UpdateGangSpec():
+            path = GANGS.path(instruction.namespace, instruction.name)
+            version = {"resourceVersion": instruction.resource_version}
+            return Write("PATCH", path, {"metadata": version, "spec": instruction.spec}, MERGE_PATCH)
+        case CommitGang() | WriteGangStatus():
+            path = GANGS.path(instruction.namespace, instruction.name, "status")
+            version = {"resourceVersion": instruction.resource_version}
+            return Write("PATCH", path, {"metadata": version, "status": instruction.status}, MERGE_PATCH)
+        case SuspendJob() | ResumeJob():
+            path = JOBS.path(instruction.namespace, instruction.name)
+            return Write("PATCH", path, _job_patch(instruction), MERGE_PATCH)
+        case UngatePod():
+            path = PODS.path(instruction.namespace, instruction.name)
+            return Write("PATCH", path, _pod_patch(instruction), STRATEGIC_MERGE_PATCH)
+        case PublishEvent():
+            body = _event(instruction, now)
+            return Write("POST", EVENTS.path(body["metadata"]["namespace"]), body)
+        case WriteFacilityStatus():
+            resource = facility(BY_KIND[instruction.kind].info.plural)
+            path = resource.path(None, instruction.name, "status")
+            return Write("PATCH", path, {"status": instruction.status}, MERGE_PATCH)
+
+
+def subject(instruction: Instruction) -> tuple[str, ...]:
+    """What an instruction writes to: instructions with the same subject are carried out in order."""
+    match instruction:
+        case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
+            return ("Gang", instruction.namespace, instruction.name)
+        case SuspendJob() | ResumeJob():
+            return ("Job", instruction.namespace, instruction.name)
+        case UngatePod():
+            return ("Pod", instruction.namespace, instruction.name)
+        case PublishEvent():
+            return ("Event", instruction.kind, instruction.namespace, instruction.name)
+        case WriteFacilityStatus():
+            return (instruction.kind, instruction.name)
+
+
+def failure(error: ApiError) -> FailureReason:
+    """What a refusal means for the decision behind the write."""
+    # 408 and 429 ask to come again; 401 is a token that expired, and the next request carries a new one.
+    if error.status in (0, 401, 408, 429) or error.status >= 500:
+        return FailureReason.UNAVAILABLE
+    if error.status == 409:
+        return FailureReason.CONFLICT
+    if error.status == 404:
+        return FailureReason.GONE
+    return FailureReason.REJECTED
+
+
+def _job_patch(instruction: SuspendJob | ResumeJob) -> dict[str, Any]:
+    # The uid makes the API server refuse a patch meant for an earlier Job of the same name.
+    if isinstance(instruction, SuspendJob):
+        annotations = {SUSPENDED_BY: SUSPENDED_BY_VALUE}
+        return {
+            "metadata": {"uid": instruction.uid, "annotations": annotations},
+            "spec": {"suspend": True},
+        }
+    # The resourceVersion as well: a user who suspends the Job meanwhile must win.
+    return {
+        "metadata": {
+            "uid": instruction.uid,
+            "resourceVersion": instruction.resource_version,
+            "annotations": {SUSPENDED_BY: None},
+        },
+        "spec": {"suspend": False},
+    }
+
+
+def _pod_patch(instruction: UngatePod) -> dict[str, Any]:
+    ours = {"key": MANAGED_TAINT, "operator": "Exists", "effect": "NoSchedule"}
+    # The list has no merge key: a patch replaces it, so it repeats what the pod has (none may be taken away).
+    tolerations = [dict(toleration) for toleration in instruction.tolerations]
+    if ours not in tolerations:
+        tolerations.append(ours)
+    return {
+        "metadata": {
+            "uid": instruction.uid,
+            "annotations": {
+                SLOT_ANNOTATION: str(instruction.slot),
+                POWER_PROFILE: instruction.power_profile,
+                GANG_LABEL: instruction.gang,
+            },
+        },
+        "spec": {
+            "nodeSelector": {HOSTNAME_LABEL: instruction.hostname},
+            "tolerations": tolerations,
+            "schedulingGates": [{"$patch": "delete", "name": PLACEMENT_GATE}],
+        },
+    }
+
+
+def _event(instruction: PublishEvent, now: float) -> dict[str, Any]:
+    content = "\0".join(
+        (repr(now), instruction.kind, instruction.uid, instruction.reason, instruction.message)
+    )
+    identity = hashlib.sha256(content.encode()).hexdigest()[:16]
+    time = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    about = {
+        "apiVersion": instruction.api_version,
+        "kind": instruction.kind,
+        "name": instruction.name,
+        "uid": instruction.uid,
+    }
+    if instruction.namespace:
+        about["namespace"] = instruction.namespace
+    stem = instruction.name[:_EVENT_NAME_STEM].rstrip(".-")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        # Events about cluster-scoped objects live in `default`, by convention.
+        "metadata": {"name": f"{stem}.{identity}", "namespace": instruction.namespace or "default"},
+        "involvedObject": about,
+        "type": "Warning" if instruction.warning else "Normal",
+        "reason": instruction.reason,
+        "message": instruction.message,
+        "count": 1,
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "source": {"component": _REPORTER},
+        "reportingComponent": _REPORTER,
+    }

@@ -1,0 +1,103 @@
+"""The one owner of the `Machine`: events come in here and nowhere else, instructions go out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from rackplane.controller.metrics import Metrics
+from rackplane.core.events import Event, TimePassed
+from rackplane.core.instructions import Instruction
+
+__all__ = ["Runtime"]
+
+#: The most events in one call of the machine. The first list of a large cluster comes in several, so that probes
+#: are answered in between.
+_LARGEST_BATCH: Final = 5_000
+
+
+class Decider(Protocol):
+    """`rackplane.core.machine.Machine`, as far as running it goes."""
+
+    def handle(self, now: float, *events: Event) -> list[Instruction]: ...
+
+
+class Runtime:
+    """Feeds a machine everything that happens, in batches, and submits what it asks for.
+
+    The machine is synchronous and is only ever called from `run`, so it needs no lock.
+
+    Args:
+        machine: the state machine.
+        submit: carries out an instruction; must not block.
+        metrics: where decision times go.
+        tick: seconds between `TimePassed` events.
+        clock: seconds since the epoch.
+        record: called with every batch before it is handled, e.g. to keep a log that can be replayed.
+    """
+
+    def __init__(
+        self,
+        *,
+        machine: Decider,
+        submit: Callable[[Instruction], None],
+        metrics: Metrics,
+        tick: float = 1.0,
+        clock: Callable[[], float] = time.time,
+        record: Callable[[float, Sequence[Event]], None] | None = None,
+    ) -> None:
+        self._machine = machine
+        self._submit = submit
+        self._metrics = metrics
+        self._tick = tick
+        self._clock = clock
+        self._record = record
+        self._events: deque[Event] = deque()
+        self._wake = asyncio.Event()
+        #: Monotonic seconds at which the machine last answered; stays behind if it hangs.
+        self.last_turn = time.monotonic()
+
+    def feed(self, *events: Event) -> None:
+        """Queue events, in this order; only from the event loop's own thread."""
+        self._events.extend(events)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Handle events until cancelled.
+
+        Whatever the machine raises ends this, and with it the process: its state can no longer be trusted, and a
+        new process builds a new one from the API server.
+        """
+        due = time.monotonic() + self._tick
+        while True:
+            if not self._events:
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout(max(0.0, due - time.monotonic())):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+            if time.monotonic() >= due:
+                due = time.monotonic() + self._tick
+                self._events.append(TimePassed())
+            self.turn()
+            # A flood of events must not keep the probes and the watches from running.
+            await asyncio.sleep(0)
+
+    def turn(self) -> None:
+        """Let the machine handle what is queued now, up to one batch."""
+        batch = [self._events.popleft() for _ in range(min(len(self._events), _LARGEST_BATCH))]
+        if not batch:
+            return
+        now = self._clock()
+        if self._record is not None:
+            self._record(now, batch)
+        started = time.perf_counter()
+        instructions = self._machine.handle(now, *batch)
+        self._metrics.decision_seconds.observe(time.perf_counter() - started)
+        self.last_turn = time.monotonic()
+        for instruction in instructions:
+            self._submit(instruction)

@@ -1,0 +1,64 @@
+"""How one operator process runs: from the command line and the environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass, field
+
+__all__ = ["OperatorSettings"]
+
+
+def _identity() -> str:
+    # Unique to the process: a container that was restarted in its pod is another candidate.
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorSettings:
+    """Every field is a flag of `rackplane operator` and a variable `RACKPLANE_<NAME>`; the flag wins."""
+
+    kubeconfig: str | None = None
+    """Path of a kubeconfig. None: the pod's service account, else $KUBECONFIG, else ~/.kube/config."""
+
+    namespace: str = "rackplane-system"
+    """Namespace of the Lease. In a pod, $POD_NAMESPACE."""
+
+    lease_name: str = "rackplane"
+    """Name of the Lease. Operators with different names would both lead."""
+
+    identity: str = field(default_factory=_identity)
+    """Holder of the Lease: unique to this process."""
+
+    host: str = "0.0.0.0"
+    """Address that metrics and probes listen on."""
+
+    metrics_port: int = 8080
+    """Port of /metrics. 0: any free one."""
+
+    health_port: int = 8081
+    """Port of /healthz and /readyz; may be the same."""
+
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+
+    log_format: str = "json"
+    """json, or text for a terminal."""
+
+    concurrency: int = 32
+    """The most writes to the API server at a time."""
+
+    facility_resync_seconds: float = 300.0
+    """How often the facility's kinds are listed besides being watched, in seconds. Bounds how long an event that
+    kopf lost can go unnoticed."""
+
+    silence_seconds: float = 600.0
+    """A watch that shows no sign of life for so long fails the liveness probe. Longer than any watch lasts, in
+    seconds."""
+
+    shutdown_seconds: float = 10.0
+    """How long writes under way may take at shutdown, in seconds. Less than the pod's grace period."""
+
+    validate: bool = False
+    """Check every invariant of the state after every batch of events. Costs a recomputation: for tests."""
