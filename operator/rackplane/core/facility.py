@@ -8,7 +8,7 @@ policy of an NVLinkDomain) the bound is 0. Never does an error read as "no limit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -191,7 +191,7 @@ class Catalog:
         for name, budget in self._valid(PowerBudget).items():
             targets = budget.spec.targets
             if (targets.queues or targets.namespaces) and in_force(budget.spec, now):
-                found.append((name, targets.queues, targets.namespaces, _limit(budget.spec)))
+                found.append((name, targets.queues, targets.namespaces, self._limit(budget.spec)))
         for name, raw in self._invalid("PowerBudget").items():
             queues, namespaces = _written(raw, "queues"), _written(raw, "namespaces")
             if queues or namespaces:
@@ -216,14 +216,48 @@ class Catalog:
         for name, entry in sorted(self._entries["PowerBudget"].items()):
             if (budget := valid.get(name)) is None:
                 powers, tags = _written(entry.raw, "powerDomains"), _written(entry.raw, "feedTags")
-                if not (powers or tags or _written(entry.raw, "queues") or _written(entry.raw, "namespaces")):
+                elsewhere = _written(entry.raw, "queues") or _written(entry.raw, "namespaces")
+                if not elsewhere and not self._any_known(powers, tags):
                     powers = tuple(self._valid(PowerDomain))  # it may have meant any of them
                 if powers or tags:
                     yield BudgetSpec(name, powers, tags, 0)
                 continue
             targets = budget.spec.targets
             if (targets.power_domains or targets.feed_tags) and in_force(budget.spec, now):
-                yield BudgetSpec(name, targets.power_domains, targets.feed_tags, _limit(budget.spec))
+                powers, tags = targets.power_domains, targets.feed_tags
+                if not _is_mixed(budget.spec) and not self._any_known(powers, tags):
+                    powers = (*powers, *self._valid(PowerDomain))
+                yield BudgetSpec(name, powers, tags, self._limit(budget.spec))
+
+    def _limit(self, spec: PowerBudgetSpec) -> int:
+        """Its limit in watts; 0 if it bounds things that are not added up, or not all of them are known."""
+        return 0 if _is_mixed(spec) or any(True for _ in self._dangling(spec)) else spec.limit_watts
+
+    def _any_known(self, powers: Collection[str], tags: Collection[str]) -> bool:
+        return any(name in self._entries["PowerDomain"] for name in powers) or any(
+            domain.spec.feed_tag in tags for domain in self._valid(PowerDomain).values()
+        )
+
+    def _dangling(self, spec: PowerBudgetSpec) -> Iterator[tuple[str, str, str]]:
+        """Targets that do not exist: the field, what is wrong and the remedy, in words."""
+        targets = spec.targets
+        for name in targets.power_domains:
+            if name not in self._entries["PowerDomain"]:
+                remedy = f"create PowerDomain {name} or correct the name"
+                yield "spec.targets.powerDomains", f"power domain {name} does not exist", remedy
+        tags = (
+            {domain.spec.feed_tag for domain in self._valid(PowerDomain).values()}
+            if targets.feed_tags
+            else ()
+        )
+        for tag in targets.feed_tags:
+            if tag not in tags:
+                remedy = "set feedTag on a PowerDomain or correct the tag"
+                yield "spec.targets.feedTags", f"no power domain has the feed tag {tag}", remedy
+        for name in targets.queues:
+            if name not in self._entries["Queue"]:
+                remedy = f"create Queue {name} or correct the name"
+                yield "spec.targets.queues", f"queue {name} does not exist", remedy
 
     # --- nodes --------------------------------------------------------------------------------------
 
@@ -257,7 +291,8 @@ class Catalog:
         found: dict[ObjectKey, list[Problem]] = {}
         for problem in (
             *self._decode_problems(),
-            *(self._of_engine(problem) for problem in facility.problems),
+            # The engine knows the budgets in force only, and not what a broken one counts as.
+            *(self._of_engine(problem) for problem in facility.problems if problem.kind != "PowerBudget"),
             *membership_problems(
                 self._claims,
                 domains=self._valid(NVLinkDomain),
@@ -286,7 +321,6 @@ class Catalog:
         return replace(problem, message=message, remedy=f"correct {kind} {name}")
 
     def _budget_problems(self) -> Iterator[Problem]:
-        queues = self._entries["Queue"]
         for name, budget in self._valid(PowerBudget).items():
             for index, window in enumerate(budget.spec.schedule):
                 if not window.time_zone_known:
@@ -306,15 +340,8 @@ class Catalog:
                     "together; it counts as 0 W",
                     "write one PowerBudget for the power domains and one for the queues",
                 )
-            for queue in budget.spec.targets.queues:
-                if queue not in queues:
-                    yield Problem(
-                        "PowerBudget",
-                        name,
-                        "spec.targets.queues",
-                        f"queue {queue} does not exist",
-                        f"create Queue {queue} or correct the name",
-                    )
+            for field, message, remedy in self._dangling(budget.spec):
+                yield Problem("PowerBudget", name, field, f"{message}; the budget counts as 0 W", remedy)
 
     def _queue_problems(self) -> Iterator[Problem]:
         """A queue whose ancestors are not all known: what bounds it is not known either."""
@@ -398,7 +425,3 @@ def _on_cycle(name: str, queues: Mapping[str, Queue]) -> bool:
 def _is_mixed(spec: PowerBudgetSpec) -> bool:
     targets = spec.targets
     return bool(targets.power_domains or targets.feed_tags) and bool(targets.queues or targets.namespaces)
-
-
-def _limit(spec: PowerBudgetSpec) -> int:
-    return 0 if _is_mixed(spec) else spec.limit_watts
