@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rackplane.engine.reports import RackReport
-
 from tests.support.harness import started
 
 

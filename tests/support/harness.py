@@ -1,4 +1,4 @@
-"""The whole operator but its sockets: embedded cluster, machine, writes and node agents, one synchronous step at a time.
+"""The whole operator but its sockets: cluster, machine, writes and node agents, one synchronous step at a time.
 
 Time is the test's. Between any two writes the test may look, or kill the machine and start a new one.
 """
@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+
 from rackplane.api.crd import crd
 from rackplane.api.kinds import BY_KIND, KINDS
 from rackplane.controller.requests import failure, requests_for
@@ -296,12 +297,16 @@ class Harness:
         self.patch(f"/apis/batch/v1/namespaces/default/jobs/{job}", {"spec": {"suspend": value}})
 
     def node_ready(self, name: str, ready: bool) -> None:
-        """A node that is not ready has a dead agent too."""
+        """A node that is not ready has a dead agent too, and the node controller's taint."""
         (self.down.discard if ready else self.down.add)(name)
         condition = {"type": "Ready", "status": "True" if ready else "Unknown", "reason": "Test"}
         self.request(
             "PATCH", f"/api/v1/nodes/{name}/status", {"status": {"conditions": [condition]}}, STRATEGIC
         )
+        taints = [{"key": "rackplane.dev/managed", "effect": "NoSchedule"}]
+        if not ready:
+            taints.append({"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"})
+        self.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": taints}})
 
     # -- looking -----------------------------------------------------------------------------------
 

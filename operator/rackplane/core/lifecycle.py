@@ -160,6 +160,11 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         if not live:
             yield from _unplace(world, record, phase="Held", why="the Job was suspended by its user")
         return
+    record.unschedulable = {
+        pod.metadata.uid: record.unschedulable.get(pod.metadata.uid, world.now)
+        for pod in live
+        if _is_unschedulable(pod)
+    }
     broken = _broken_promise(world, record)
     if broken is not None:
         yield from _write(
@@ -282,7 +287,8 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
             return f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang"
         if (
             holder is not None
-            and _unschedulable_for(holder, world.now) > world.settings.unschedulable_seconds
+            and world.now - record.unschedulable.get(holder.metadata.uid, world.now)
+            > world.settings.unschedulable_seconds
         ):
             return f"kube-scheduler cannot bind pod {holder.metadata.name} to node {name}, promised to slot {slot}"
     if (
@@ -295,13 +301,16 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
     return None
 
 
-def _unschedulable_for(pod: Pod, now: float) -> float:
-    if is_gated(pod):
-        return 0.0
-    for c in pod.status.conditions:
-        if c.type == "PodScheduled" and c.status == "False" and c.reason == "Unschedulable":
-            return now - seconds(c.last_transition_time) if c.last_transition_time else 0.0
-    return 0.0
+def _is_unschedulable(pod: Pod) -> bool:
+    # The condition's own time says nothing: it is False from the day the pod is gated, and keeps that day's time.
+    return (
+        not is_gated(pod)
+        and not pod.spec.node_name
+        and any(
+            c.type == "PodScheduled" and c.status == "False" and c.reason == "Unschedulable"
+            for c in pod.status.conditions
+        )
+    )
 
 
 def seconds(text: str) -> float:

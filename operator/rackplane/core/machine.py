@@ -152,7 +152,7 @@ class Machine:
             case e.TimePassed():
                 # Deadlines are few and gangs in these phases fewer: looking at them all is cheaper than a timer each.
                 for record in world.gangs.values():
-                    if record.phase in ("Admitted", "Stopping") or record.failures:
+                    if record.phase in ("Admitted", "Stopping") or record.failures or record.unschedulable:
                         world.dirty[record.key] = None
 
     def _pod_seen(self, event: e.PodChanged) -> None:

@@ -154,6 +154,7 @@ def commit(world: World, record: GangRecord) -> CommitGang:
         "observedGeneration": record.gang.metadata.generation,
         "conditions": conditions_of(
             record,
+            condition("Ready", true=True, reason="Accepted", message="", now=world.now),
             condition("Admitted", true=True, reason="Placed", message=f"placed on {where}", now=world.now),
         ),
     }

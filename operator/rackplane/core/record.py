@@ -48,6 +48,8 @@ class GangRecord:
     slots: dict[str, int] = field(default_factory=dict)
     #: pods whose gate is being removed
     ungating: set[str] = field(default_factory=set)
+    #: since when kube-scheduler has been seen to call a released pod unschedulable: pod uid -> seconds since the epoch
+    unschedulable: dict[str, float] = field(default_factory=dict)
     #: resourceVersion of the Gang, or the Job, that a write of ours is based on: no second one on the same
     gang_write: str | None = None
     job_write: str | None = None
