@@ -1,0 +1,310 @@
+"""`rackplane demo`: a row of GB300 NVL72 racks in an embedded cluster, loaded with real jobs by the real operator."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+
+from rackplane.cli import demo_load, demo_view
+from rackplane.cli.demo_load import BudgetedGang, Submission
+from rackplane.cli.demo_view import Snapshot
+from rackplane.controller.logging import configure_logging
+from rackplane.controller.operator import run
+from rackplane.controller.settings import OperatorSettings
+from rackplane.localcluster import LocalCluster
+from rackplane.localcluster.nodeagent import NodeAgents
+
+__all__ = ["main", "parser"]
+
+#: Seconds between two looks at the API server.
+LOOK_SECONDS = 0.2
+#: Where the operator keeps its Lease.
+OPERATOR_NAMESPACE = "rackplane-system"
+ENDED = ("Finished", "Failed")
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`seconds` bounds the jobs' part of the demo, not what `keep` adds."""
+
+    keep: bool = False
+    speed: float = 1.0
+    jobs: int = 24
+    seconds: float = 60.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Arguments of `rackplane demo`."""
+    result = argparse.ArgumentParser(prog="rackplane demo", description=__doc__)
+    result.add_argument("--keep", action="store_true", help="leave the cluster up for kubectl until Ctrl-C")
+    result.add_argument(
+        "--speed", type=_positive, default=1.0, metavar="N", help="arrivals and jobs go N times as fast"
+    )
+    result.add_argument("--jobs", type=int, default=24, metavar="N", help="submit only N jobs of the trace")
+    result.add_argument(
+        "--seconds", type=_positive, default=60.0, metavar="LIMIT", help="give up after so many seconds"
+    )
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 if every gang that can start has finished."""
+    arguments = parser().parse_args(argv)
+    options = Options(arguments.keep, arguments.speed, max(1, arguments.jobs), arguments.seconds)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    folder = Path(tempfile.mkdtemp(prefix="rackplane-demo-"))
+    try:
+        code = asyncio.run(_demo(options, console, folder))
+    except KeyboardInterrupt:
+        console.print("stopped")
+        code = 130
+    except (DemoFailed, FileNotFoundError) as problem:
+        console.print(f"The demo failed: {escape(str(problem))}")
+        code = 1
+    if code == 1 and (folder / "operator.log").exists():
+        console.print(f"The operator's log: {folder / 'operator.log'}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+async def _demo(options: Options, console: Console, folder: Path) -> int:
+    async with _cluster(console, folder) as (cluster, kubeconfig, operator):
+        evaluation = BudgetedGang()
+        for document in evaluation.documents():
+            cluster.apply(document)
+        snapshot = await _ready(cluster, operator, options)
+        total = sum(rack.gpus for rack in snapshot.racks)
+        todo = demo_load.plan(
+            demo_load.read_trace(), count=options.jobs, speed=options.speed, facility_gpus=total
+        )
+        todo.append(evaluation.submission(todo[len(todo) // 2].at))
+        stage = Stage(cluster, console, operator, todo, options)
+        finished = await stage.run()
+        _report(console, stage, options, kubeconfig)
+        if options.keep:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({operator})
+                _check(operator)
+    return 0 if finished else 1
+
+
+@contextlib.asynccontextmanager
+async def _cluster(
+    console: Console, folder: Path
+) -> AsyncIterator[tuple[LocalCluster, Path, asyncio.Task[Any]]]:
+    """The cluster with its facility, node agents and operator; all of it is gone on leaving."""
+    from kubernetes.aio import client, config
+
+    root = demo_load.checkout()
+    cluster = LocalCluster(history_limit=200_000)
+    for document in demo_load.definitions(root):
+        cluster.apply(document)
+    cluster.settle()
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
+    racks = []
+    for document in demo_load.facility(root):
+        cluster.apply(document)
+        if document["kind"] == "Rack":
+            racks.append(document["metadata"]["name"])
+    nodes = [cluster.apply(node)["metadata"]["name"] for node in demo_load.nodes(racks)]
+    async with cluster, contextlib.AsyncExitStack() as stack:
+        console.print(f"Embedded cluster at {cluster.url}: {len(racks)} racks, {len(nodes)} nodes.")
+        kubeconfig = cluster.kubeconfig(folder / "kubeconfig")
+        agents_config: Any = client.Configuration()
+        path = str(cluster.kubeconfig(folder / "agents", user="node-agents"))
+        await config.load_kube_config(path, client_configuration=agents_config)
+        api = await stack.enter_async_context(client.ApiClient(agents_config))
+        agents = asyncio.create_task(NodeAgents(api, nodes, heartbeat_seconds=30.0).run())
+        stack.push_async_callback(_cancelled, agents)
+        operator = asyncio.create_task(
+            _operator(cluster.kubeconfig(folder / "operator", user="operator"), folder)
+        )
+        stack.push_async_callback(_cancelled, operator)
+        yield cluster, kubeconfig, operator
+
+
+async def _operator(kubeconfig: Path, folder: Path) -> None:
+    settings = OperatorSettings(
+        kubeconfig=str(kubeconfig),
+        namespace=OPERATOR_NAMESPACE,
+        host="127.0.0.1",
+        metrics_port=0,
+        health_port=0,
+    )
+    with (folder / "operator.log").open("w", encoding="utf-8") as log:
+        configure_logging(level=settings.log_level, stream=log)
+        try:
+            await run(settings)
+        finally:
+            logging.getLogger().handlers[:] = [logging.NullHandler()]
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+def _check(operator: asyncio.Task[Any]) -> None:
+    if operator.done():
+        problem = None if operator.cancelled() else operator.exception()
+        raise DemoFailed(f"the operator ended{'' if problem is None else f': {problem!r}'}")
+
+
+async def _ready(cluster: LocalCluster, operator: asyncio.Task[Any], options: Options) -> Snapshot:
+    """Wait until the operator has counted every rack's GPUs."""
+    until = time.monotonic() + options.seconds
+    while True:
+        snapshot = _look(cluster)
+        if snapshot.racks and all(rack.gpus and not rack.used_gpus for rack in snapshot.racks):
+            return snapshot
+        _check(operator)
+        if time.monotonic() > until:
+            missing = ", ".join(rack.name for rack in snapshot.racks if not rack.gpus) or "all racks"
+            raise DemoFailed(f"after {options.seconds:.0f} s the operator has not counted {missing}")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _look(cluster: LocalCluster) -> Snapshot:
+    return demo_view.read(lambda path: cluster.request("GET", path))
+
+
+class Stage:
+    """Submits what is due, and shows what comes of it."""
+
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        console: Console,
+        operator: asyncio.Task[Any],
+        todo: Sequence[Submission],
+        options: Options,
+    ) -> None:
+        self._cluster = cluster
+        self._console = console
+        self._operator = operator
+        self._options = options
+        self._waiting = sorted(todo, key=lambda entry: entry.at)
+        self._started = time.monotonic()
+        self.todo = tuple(self._waiting)
+        self.snapshot = Snapshot()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the first submission."""
+        return time.monotonic() - self._started
+
+    async def run(self) -> bool:
+        """Go on until every startable gang has finished (True) or the time is up (False)."""
+        self._started = time.monotonic()
+        if not self._console.is_terminal:
+            return await self._loop(None)
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            return await self._loop(live)
+
+    async def _loop(self, live: Live | None) -> bool:
+        while True:
+            _check(self._operator)
+            while self._waiting and self._waiting[0].at <= self.elapsed:
+                self._cluster.apply(self._waiting.pop(0).manifest)
+            before, self.snapshot = self.snapshot, _look(self._cluster)
+            if live is None:
+                for line in demo_view.changes(before, self.snapshot):
+                    self._console.print(f"{self.elapsed:5.1f} s  {line}", markup=False)
+            else:
+                live.update(self._screen(), refresh=True)
+            if self._complete():
+                return not self.unfinished()
+            if self.elapsed > self._options.seconds:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _screen(self) -> Any:
+        title = f"one row of GB300 NVL72, {self.elapsed:.0f} s"
+        rows = max(4, min(self._console.height - 6, 16))
+        return demo_view.screen(self.snapshot, title=title, width=self._console.width, rows=rows)
+
+    def _complete(self) -> bool:
+        if self._waiting:
+            return False
+        for entry in self.todo:
+            gang = self.snapshot.gangs.get((entry.namespace, entry.name))
+            if gang is None or (gang.phase not in ENDED if entry.startable else not gang.message):
+                return False
+        # The books are empty again, so the last look shows the row as it is left.
+        return all(rack.used_gpus == 0 for rack in self.snapshot.racks)
+
+    def unfinished(self) -> list[str]:
+        """Every startable gang that has not finished, and why."""
+        result = []
+        for entry in self.todo:
+            gang = self.snapshot.gangs.get((entry.namespace, entry.name))
+            if entry.startable and (gang is None or gang.phase != "Finished"):
+                phase = "not submitted" if gang is None else gang.phase or "without a Gang"
+                why = "" if gang is None or not gang.message else f": {gang.message}"
+                result.append(f"{entry.name} is {phase}{why}")
+        return result
+
+
+def _report(console: Console, stage: Stage, options: Options, kubeconfig: Path) -> None:
+    console.print()
+    console.print(demo_view.results(stage.snapshot))
+    console.print()
+    for entry in stage.todo:
+        gang = stage.snapshot.gangs.get((entry.namespace, entry.name))
+        if not entry.startable and gang is not None:
+            console.print(f"{gang.name} ({gang.gpus:,} GPUs) is {gang.phase}:", markup=False)
+            console.print(f"  {gang.message}", markup=False)
+    unfinished = stage.unfinished()
+    if unfinished:
+        console.print(f"\nNot finished after {stage.elapsed:.0f} s:", markup=False)
+        for line in unfinished:
+            console.print(f"  {line}", markup=False)
+    else:
+        count = sum(entry.startable for entry in stage.todo)
+        console.print(f"\nAll {count} gangs that can start have finished, in {stage.elapsed:.0f} s.")
+    console.print("\nTo try next:")
+    evaluation = BudgetedGang()
+    if not options.keep:
+        console.print(
+            "  make demo ARGS=--keep    the same, and the cluster stays up for kubectl", markup=False
+        )
+        return
+    raised = f'{{"spec":{{"limitWatts":{evaluation.limit_watts * 2}}}}}'
+    largest = max(stage.todo, key=lambda entry: entry.manifest["spec"]["parallelism"])
+    for line in (
+        f"export KUBECONFIG={kubeconfig}",
+        "kubectl get racks,powerdomains,coolingzones",
+        "kubectl get gangs --all-namespaces",
+        f"kubectl describe gang {largest.gang}",
+        f"kubectl patch powerbudget {evaluation.budget} --type merge -p '{raised}'   # lets the waiting gang start",
+        "kubectl create -f examples/jobs",
+    ):
+        console.print(f"  {line}", markup=False)
+    console.print("The cluster stays up; Ctrl-C stops it.")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
