@@ -60,6 +60,7 @@ class World:
 
     def drop_node(self, name: str) -> None:
         self.nodes.pop(name, None)
+        self.catalog.forget_node(name)
         self._node_touched(name)
 
     def put_pod(self, pod: Pod) -> None:
