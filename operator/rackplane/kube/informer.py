@@ -161,7 +161,7 @@ class Informer(Generic[T]):
         self._floor = ""
         # What the watch told while a list was under way: the list may be older than that.
         self._touched: set[Key] = set()
-        self._buried: set[str] = set()
+        self._buried: dict[str, str] = {}
 
     async def run(self) -> None:
         """Lists and watches until cancelled. Errors of the API are logged and retried, for ever."""
@@ -247,7 +247,7 @@ class Informer(Generic[T]):
                 # Better an old state than none, as long as it is the same object.
                 if cached is not None and cached.metadata.uid == identity.uid:
                     kept.add(key)
-            elif item.metadata.uid not in self._buried:
+            elif not self._outlived(item):
                 listed[_key(item)] = item
         for key in list(self.cache):
             # Nothing the watch told meanwhile is undone: what it added after the list's version is not in the list.
@@ -262,6 +262,11 @@ class Informer(Generic[T]):
         self._floor = version
         if not self._watching or _older(self._position, version):
             self._position = version
+
+    def _outlived(self, item: T) -> bool:
+        """Whether the watch told of this object's end after the state that a list shows."""
+        end = self._buried.get(item.metadata.uid)
+        return end is not None and not _older(end, item.metadata.resource_version)
 
     async def _watch(self) -> bool:
         """One watch to its end; whether it told anything or at least lasted."""
@@ -303,9 +308,14 @@ class Informer(Generic[T]):
             key = (gone.namespace, gone.name)
             cached = self.cache.get(key)
             if self._listing.locked():
-                self._buried.add(gone.uid)
-            # A list may already have shown its successor.
-            if cached is not None and cached.metadata.uid == gone.uid:
+                self._buried[gone.uid] = gone.resource_version
+            # A list may already have shown its successor, or (with a selector, where leaving the selection is a
+            # deletion too) its return.
+            if (
+                cached is not None
+                and cached.metadata.uid == gone.uid
+                and not _older(gone.resource_version, cached.metadata.resource_version)
+            ):
                 self._delete(key)
             self._advance(gone.resource_version)
             return
