@@ -45,6 +45,8 @@ def configure_logging(*, level: str = "INFO", json: bool = True, stream: TextIO 
     root.setLevel(level.upper())
     # A line for every request would drown what they are for.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # kopf reports every event of every object as handled.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

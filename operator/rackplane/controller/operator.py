@@ -1,0 +1,228 @@
+"""`rackplane operator`: everything wired together, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from rackplane import __version__
+from rackplane.controller.executor import Executor
+from rackplane.controller.facility import FacilityWatch
+from rackplane.controller.http import Health, HttpServer
+from rackplane.controller.leadership import Leadership
+from rackplane.controller.metrics import MachineCollector, Metrics
+from rackplane.controller.runtime import Runtime
+from rackplane.controller.settings import OperatorSettings
+from rackplane.core import events as e
+from rackplane.core.machine import Machine
+from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
+from rackplane.core.settings import MachineSettings
+from rackplane.kube.client import KubeClient
+from rackplane.kube.informer import Informer
+from rackplane.kube.leader import Elector
+from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS
+
+__all__ = ["Operator", "run"]
+
+#: Seconds without a turn of the machine, which ticks every second, after which it counts as hung.
+_HUNG_SECONDS = 60.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Operator:
+    """One operator process on a connected client; `run` it, `stop` it.
+
+    Several can live in one event loop, as the tests and the demo have it.
+    """
+
+    def __init__(self, *, settings: OperatorSettings, client: KubeClient) -> None:
+        self.settings = settings
+        self.machine = Machine(settings=MachineSettings(validate=settings.validate))
+        self.metrics = Metrics()
+        #: The ports of metrics and health, once it listens.
+        self.ports = (0, 0)
+        #: Set once every watched kind has been listed.
+        self.ready = asyncio.Event()
+        self._client = client
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Make `run` hand over the Lease and return."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Watch, lead when it is our turn, until stopped.
+
+        Raises:
+            ExceptionGroup: something that cannot be carried on from; a new process starts afresh.
+        """
+        settings = self.settings
+        async with asyncio.TaskGroup() as tasks:
+            leadership: Leadership
+            executor = Executor(
+                client=self._client,
+                elector=(elector := self._elector()),
+                feed=lambda event: leadership.outcome(event),
+                metrics=self.metrics,
+                tasks=tasks,
+                concurrency=settings.concurrency,
+            )
+            runtime = Runtime(machine=self.machine, submit=executor.submit, metrics=self.metrics)
+            informers = self._informers(runtime.feed)
+            facility = FacilityWatch(
+                client=self._client,
+                kubeconfig=settings.kubeconfig,
+                feed=runtime.feed,
+                resync=settings.facility_resync_seconds,
+            )
+            leadership = Leadership(
+                relist=informers["gangs"].relist,
+                feed=runtime.feed,
+                abandon=executor.abandon,
+                ready=self.ready,
+            )
+            leadership.elector = elector
+            async with self._server(runtime, informers, facility) as server:
+                self.ports = server.ports
+                log.info("started", version=__version__, identity=settings.identity, ports=server.ports)
+                watching = [
+                    tasks.create_task(informer.run(), name=f"watch {name}")
+                    for name, informer in informers.items()
+                ]
+                watching.append(tasks.create_task(facility.run(), name="facility"))
+                deciding = tasks.create_task(runtime.run(), name="machine")
+                leading = tasks.create_task(elector.run(leadership.gained, leadership.lost), name="lease")
+                syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
+                await self._stop.wait()
+
+                # First stop deciding, then let the writes under way end, and only then let a successor begin: the
+                # Lease is released by `elector.run` as it ends, and `lost` has dropped what was not sent.
+                log.info("stopping")
+                syncing.cancel()
+                deciding.cancel()
+                executor.abandon()
+                await executor.drain(settings.shutdown_seconds)
+                elector.stop()
+                await leading
+                for task in watching:
+                    task.cancel()
+        log.info("stopped")
+
+    async def _sync(
+        self, runtime: Runtime, informers: dict[str, Informer[Any]], facility: FacilityWatch
+    ) -> None:
+        for informer in informers.values():
+            await informer.synced.wait()
+        await facility.synced.wait()
+        # After everything that the lists fed: the queue keeps the order.
+        runtime.feed(e.Synced())
+        self.ready.set()
+        log.info("synced", objects={name: len(informer.cache) for name, informer in informers.items()})
+
+    def _elector(self) -> Elector:
+        settings = self.settings
+        return Elector(
+            self._client,
+            namespace=settings.namespace,
+            name=settings.lease_name,
+            identity=settings.identity,
+            least_term=self._least_term,
+        )
+
+    def _least_term(self) -> int:
+        terms = [
+            r.gang.status.decision.term
+            for r in self.machine.gangs.values()
+            if r.gang and r.gang.status.decision
+        ]
+        return max(terms, default=0) + 1
+
+    def _informers(self, feed: Callable[[e.Event], None]) -> dict[str, Informer[Any]]:
+        client = self._client
+        return {
+            "nodes": Informer(
+                client,
+                NODES,
+                Node,
+                on_change=lambda node: feed(e.NodeChanged(node)),
+                on_delete=lambda _, name: feed(e.NodeDeleted(name)),
+            ),
+            "pods": Informer(
+                client,
+                PODS,
+                Pod,
+                on_change=lambda pod: feed(e.PodChanged(pod)),
+                on_delete=lambda namespace, name: feed(e.PodDeleted(namespace, name)),
+            ),
+            "jobs": Informer(
+                client,
+                JOBS,
+                Job,
+                on_change=lambda job: feed(e.JobChanged(job)),
+                on_delete=lambda namespace, name: feed(e.JobDeleted(namespace, name)),
+            ),
+            "gangs": Informer(
+                client,
+                GANGS,
+                Gang,
+                on_change=lambda gang: feed(e.GangChanged(gang)),
+                on_delete=lambda namespace, name: feed(e.GangDeleted(namespace, name)),
+            ),
+            "resourceclaims": Informer(
+                client,
+                RESOURCE_CLAIMS,
+                ResourceClaim,
+                on_change=lambda claim: feed(e.ClaimChanged(claim)),
+                on_delete=lambda namespace, name: feed(e.ClaimDeleted(namespace, name)),
+                optional=True,
+            ),
+        }
+
+    def _server(
+        self, runtime: Runtime, informers: dict[str, Informer[Any]], facility: FacilityWatch
+    ) -> HttpServer:
+        settings = self.settings
+        watched: dict[str, Any] = {**informers, "facility": facility}
+        self.metrics.registry.register(MachineCollector(self.machine, watched))
+        ages: dict[str, Callable[[], float]] = {
+            name: (lambda watch=watch: watch.last_activity)  # type: ignore[misc]
+            for name, watch in watched.items()
+        }
+        ages["machine"] = lambda: runtime.last_turn
+        limits = dict.fromkeys(watched, settings.silence_seconds)
+        # The facility's kinds are only sure to be heard of when they are listed.
+        limits["facility"] = settings.silence_seconds + settings.facility_resync_seconds
+        limits["machine"] = _HUNG_SECONDS
+        return HttpServer(
+            registry=self.metrics.registry,
+            health=Health(ages=ages, limits=limits, ready=lambda: self.machine.synced),
+            host=settings.host,
+            metrics_port=settings.metrics_port,
+            health_port=settings.health_port,
+        )
+
+
+async def run(settings: OperatorSettings) -> None:
+    """Connect and run until SIGTERM or SIGINT.
+
+    Raises:
+        ApiError: there is no usable configuration.
+        ExceptionGroup: as `Operator.run`.
+    """
+    client = await KubeClient.connect(settings.kubeconfig)
+    try:
+        operator = Operator(settings=settings, client=client)
+        loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as stack:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, operator.stop)
+                stack.callback(loop.remove_signal_handler, number)
+            await operator.run()
+    finally:
+        await client.close()
