@@ -114,7 +114,7 @@ def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -
         ),
     )
     if isinstance(answer, Refusal):
-        return f"{answer.message} {answer.relief}".strip()
+        return "; ".join(filter(None, (answer.message, answer.relief)))
     refusal = quota_refusal(
         Usage(
             queue=spec.queue,

@@ -247,7 +247,10 @@ class _Writer:
     def _nodes(self, domain: Subtree, domains: list[Subtree]) -> tuple[str, str]:
         largest = max(domains, key=lambda d: d.whole)
         free = f"{domain.name} has {_size(domain):,} free{self._barred(domain)}"
-        wider = self._wider()
+        # A wider level is advice only where what lies beside this domain would make up for what it lacks.
+        wider = (
+            self._wider() if sum(d.whole for d in domains) >= self.request.slots and len(domains) > 1 else ""
+        )
         if largest.whole < self.request.slots:
             subject = f"the largest, {largest.name}," if self.attempt.level else largest.name
             return (

@@ -178,7 +178,7 @@ def test_node_refusals_count_what_is_free() -> None:
             state.set_unmanaged(f"{r}-n{i:02}", 1)
     answer = refused(state, ask(32, required="leaf"))
     assert answer.message == "needs 32 nodes of 4 GPUs in one leaf; su-1 has 18 free"
-    assert answer.relief == "free 14 more nodes in su-1, or require no level"
+    assert answer.relief == "free 14 more nodes in su-1"
     assert answer.counts == (
         LevelCount("NVLink domain", 8, {Cause.NODES: 8}),
         LevelCount("leaf", 1, {Cause.NODES: 1}),
