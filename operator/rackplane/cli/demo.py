@@ -23,8 +23,9 @@ from rackplane.cli import demo_load, demo_view
 from rackplane.cli.demo_load import BudgetedGang, Submission
 from rackplane.cli.demo_view import Snapshot
 from rackplane.controller.logging import configure_logging
-from rackplane.controller.operator import run
+from rackplane.controller.operator import Operator
 from rackplane.controller.settings import OperatorSettings
+from rackplane.kube.client import KubeClient
 from rackplane.localcluster import LocalCluster
 from rackplane.localcluster.nodeagent import NodeAgents
 
@@ -69,7 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if every gang that can start has finished."""
     arguments = parser().parse_args(argv)
     options = Options(arguments.keep, arguments.speed, max(1, arguments.jobs), arguments.seconds)
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    # Without a terminal there is no width to fit: a pager or a log takes long lines.
+    console = (
+        Console(highlight=False)
+        if sys.stdout.isatty()
+        else Console(highlight=False, width=160, soft_wrap=True)
+    )
     folder = Path(tempfile.mkdtemp(prefix="rackplane-demo-"))
     try:
         code = asyncio.run(_demo(options, console, folder))
@@ -135,14 +141,14 @@ async def _cluster(
         api = await stack.enter_async_context(client.ApiClient(agents_config))
         agents = asyncio.create_task(NodeAgents(api, nodes, heartbeat_seconds=30.0).run())
         stack.push_async_callback(_cancelled, agents)
-        operator = asyncio.create_task(
-            _operator(cluster.kubeconfig(folder / "operator", user="operator"), folder)
-        )
-        stack.push_async_callback(_cancelled, operator)
+        own = cluster.kubeconfig(folder / "operator", user="operator")
+        operator = await stack.enter_async_context(_operator(own, folder))
         yield cluster, kubeconfig, operator
 
 
-async def _operator(kubeconfig: Path, folder: Path) -> None:
+@contextlib.asynccontextmanager
+async def _operator(kubeconfig: Path, folder: Path) -> AsyncIterator[asyncio.Task[None]]:
+    """The operator as `rackplane operator` runs it, but for its signals and its log, which goes to a file."""
     settings = OperatorSettings(
         kubeconfig=str(kubeconfig),
         namespace=OPERATOR_NAMESPACE,
@@ -152,9 +158,17 @@ async def _operator(kubeconfig: Path, folder: Path) -> None:
     )
     with (folder / "operator.log").open("w", encoding="utf-8") as log:
         configure_logging(level=settings.log_level, stream=log)
+        client = await KubeClient.connect(settings.kubeconfig)
+        operator = Operator(settings=settings, client=client)
+        task = asyncio.create_task(operator.run(), name="operator")
         try:
-            await run(settings)
+            yield task
         finally:
+            operator.stop()
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError, Exception):
+                async with asyncio.timeout(5.0):
+                    await task
+            await client.close()
             logging.getLogger().handlers[:] = [logging.NullHandler()]
 
 

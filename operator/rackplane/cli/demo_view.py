@@ -271,7 +271,7 @@ def results(snapshot: Snapshot) -> Table:
     """Every gang that had a place: where, how many nodes, its watts, how long it waited."""
     table = Table(title="Placed gangs", title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     for heading in ("gang", "NVLink domains", "racks"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=heading == "gang")
     for heading in ("nodes", "kW", "waited s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for gang in snapshot.gangs.values():
