@@ -1,0 +1,152 @@
+"""Order, concurrency, fencing and what is told of failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from prometheus_client import generate_latest
+
+from rackplane.controller.executor import Executor
+from rackplane.controller.metrics import Metrics
+from rackplane.core.events import Event, FailureReason, LeadershipLost, WriteFailed, WriteSucceeded
+from rackplane.core.instructions import CommitGang, CreateGang, PublishEvent, WriteGangStatus
+from rackplane.kube.client import ApiError
+
+
+class Server:
+    """Answers when told to; `refusals` by path."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self._more = asyncio.Condition()
+        self.refusals: dict[str, ApiError] = {}
+        self.open = asyncio.Event()
+        self.open.set()
+        self.holds = True
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        timeout: float = 30,  # noqa: ASYNC109
+    ) -> bytes:
+        self.started.append(f"{method} {path.rpartition('/gangs')[2] or '/'}")
+        async with self._more:
+            self._more.notify_all()
+        await self.open.wait()
+        if path in self.refusals:
+            raise self.refusals[path]
+        return b"{}"
+
+    async def reached(self, count: int) -> None:
+        async with self._more:
+            await self._more.wait_for(lambda: len(self.started) >= count)
+
+    async def lines(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout: float = 330,  # noqa: ASYNC109
+    ) -> AsyncGenerator[bytes, None]:
+        raise NotImplementedError
+        yield b""
+
+    async def verify(self) -> bool:
+        return self.holds
+
+
+def status(name: str, position: int) -> WriteGangStatus:
+    return WriteGangStatus("ml", name, "1", {"position": position})
+
+
+async def run(server: Server, *instructions: Any, **options: Any) -> tuple[list[Event], Metrics]:
+    told: list[Event] = []
+    metrics = Metrics()
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(
+            client=server, elector=server, feed=told.append, metrics=metrics, tasks=tasks, **options
+        )
+        for instruction in instructions:
+            executor.submit(instruction)
+    assert executor.backlog == 0
+    return told, metrics
+
+
+async def test_one_object_is_written_in_order_and_others_meanwhile() -> None:
+    server = Server()
+    server.open.clear()
+    told: list[Event] = []
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(client=server, elector=server, feed=told.append, metrics=Metrics(), tasks=tasks)
+        first, second, other = status("a", 1), status("a", 2), status("b", 1)
+        for instruction in (first, second, other):
+            executor.submit(instruction)
+        await server.reached(2)
+        assert server.started == ["PATCH /a/status", "PATCH /b/status"]
+        server.open.set()
+    assert server.started == ["PATCH /a/status", "PATCH /b/status", "PATCH /a/status"]
+    assert [t for t in told if t != WriteSucceeded(other)] == [WriteSucceeded(first), WriteSucceeded(second)]
+
+
+async def test_abandoned_writes_are_never_sent_and_are_told() -> None:
+    server = Server()
+    server.open.clear()
+    told: list[Event] = []
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(
+            client=server, elector=server, feed=told.append, metrics=Metrics(), tasks=tasks, concurrency=1
+        )
+        instructions = [status("a", 1), status("a", 2), status("b", 1)]
+        for instruction in instructions:
+            executor.submit(instruction)
+        await server.reached(1)
+        executor.abandon()
+        server.open.set()
+    assert server.started == ["PATCH /a/status"]
+    dropped = [WriteFailed(i, FailureReason.UNAVAILABLE, "not the leader any more") for i in instructions[1:]]
+    assert told == [*dropped, WriteSucceeded(instructions[0])]
+
+
+async def test_a_commit_counts_only_while_the_lease_is_ours() -> None:
+    commit = CommitGang("ml", "a", "1", "d1", {})
+    server = Server()
+    told, metrics = await run(server, commit)
+    assert told == [WriteSucceeded(commit)]
+    assert b'rackplane_admission_attempts_total{result="admitted"} 1.0' in generate_latest(metrics.registry)
+
+    server.holds = False
+    told, metrics = await run(server, commit)
+    assert told == [LeadershipLost()]
+    assert b'rackplane_admission_attempts_total{result="fenced"} 1.0' in generate_latest(metrics.registry)
+
+
+async def test_a_failure_is_told_with_its_reason_and_after_the_time_that_the_server_names() -> None:
+    create = CreateGang("ml", "a", {})
+    server = Server()
+    server.refusals["/apis/rackplane.dev/v1alpha1/namespaces/ml/gangs"] = ApiError(
+        429, "TooManyRequests", "slow down", retry_after=7
+    )
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    told, metrics = await run(server, create, sleep=sleep)
+    assert told == [WriteFailed(create, FailureReason.UNAVAILABLE, "slow down")]
+    assert pauses == [7]
+    assert b'rackplane_api_requests_total{code="429",verb="POST"} 1.0' in generate_latest(metrics.registry)
+
+
+async def test_a_lost_event_is_not_worth_a_second_request() -> None:
+    words = PublishEvent("v1", "Pod", "ml", "p", "u", False, "Placed", "On node n.")
+    server = Server()
+    server.refusals["/api/v1/namespaces/ml/events"] = ApiError(503, "ServiceUnavailable", "later")
+    told, _ = await run(server, words)
+    assert told == [WriteFailed(words, FailureReason.REJECTED, "later")]

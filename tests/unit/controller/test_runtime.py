@@ -1,0 +1,103 @@
+"""Batches, ticks, and what leadership means for the machine."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rackplane.controller.leadership import Leadership
+from rackplane.controller.metrics import Metrics
+from rackplane.controller.runtime import Runtime
+from rackplane.core.events import Event, LeadershipGained, LeadershipLost, Synced, TimePassed, WriteSucceeded
+from rackplane.core.instructions import Instruction, SuspendJob
+
+STOP = SuspendJob("ml", "train", "u1")
+
+
+class Decider:
+    def __init__(self) -> None:
+        self.batches: list[tuple[Event, ...]] = []
+        self.turned = asyncio.Event()
+        self.problem: Exception | None = None
+
+    def handle(self, now: float, *events: Event) -> list[Instruction]:
+        assert now == 7.0
+        self.batches.append(events)
+        self.turned.set()
+        if self.problem:
+            raise self.problem
+        return [STOP] if Synced() in events else []
+
+
+def make(decider: Decider, tick: float = 3600.0) -> tuple[Runtime, list[Instruction]]:
+    submitted: list[Instruction] = []
+    runtime = Runtime(
+        machine=decider, submit=submitted.append, metrics=Metrics(), tick=tick, clock=lambda: 7.0
+    )
+    return runtime, submitted
+
+
+def test_everything_queued_is_one_batch() -> None:
+    decider = Decider()
+    runtime, submitted = make(decider)
+    runtime.feed(LeadershipLost(), Synced())
+    runtime.feed(LeadershipGained(1))
+    runtime.turn()
+    runtime.turn()
+    assert decider.batches == [(LeadershipLost(), Synced(), LeadershipGained(1))]
+    assert submitted == [STOP]
+
+
+async def test_time_passes_when_nothing_happens() -> None:
+    decider = Decider()
+    runtime, _ = make(decider, tick=0.0)
+    running = asyncio.create_task(runtime.run())
+    await asyncio.wait_for(decider.turned.wait(), 5)
+    running.cancel()
+    assert decider.batches[0] == (TimePassed(),)
+
+
+async def test_what_the_machine_raises_ends_the_run() -> None:
+    decider = Decider()
+    decider.problem = ValueError("a defect")
+    runtime, _ = make(decider)
+    runtime.feed(Synced())
+    with pytest.raises(ValueError, match="a defect"):
+        await runtime.run()
+
+
+async def test_leadership_begins_with_a_list_and_is_taken_up_again_after_a_doubt() -> None:
+    steps: list[object] = []
+    ready, done, answers = asyncio.Event(), asyncio.Event(), [False, True]
+
+    class Lease:
+        async def verify(self) -> bool:
+            return answers.pop(0)
+
+    async def relist() -> None:
+        steps.append("list")
+
+    async def sleep(seconds: float) -> None:
+        steps.append("pause")
+
+    def feed(event: Event) -> None:
+        steps.append(event)
+        if steps.count(LeadershipGained(4)) == 2:
+            done.set()
+
+    leadership = Leadership(
+        relist=relist, feed=feed, abandon=lambda: steps.append("abandon"), ready=ready, sleep=sleep
+    )
+    leadership.elector = Lease()
+    leading = asyncio.create_task(leadership.gained(4))
+    ready.set()
+    while not leadership.leading:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    leadership.outcome(WriteSucceeded(STOP))
+    leadership.outcome(LeadershipLost())
+    await asyncio.wait_for(done.wait(), 5)
+    leading.cancel()
+    await leadership.lost()
+    first = ["list", LeadershipGained(4), WriteSucceeded(STOP), "abandon", LeadershipLost()]
+    assert steps == [*first, "pause", "list", LeadershipGained(4), "abandon", LeadershipLost()]
