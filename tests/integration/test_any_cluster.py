@@ -1,0 +1,263 @@
+"""The real operator over HTTP: on the embedded cluster or, unchanged, on the one RACKPLANE_TEST_KUBECONFIG names.
+
+Everything is made under names of its own and removed at the end, so that the cluster may serve others. A real
+cluster needs no kubelets: node agents stand in for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.aio import config
+
+from rackplane.controller.operator import Operator
+from rackplane.controller.settings import OperatorSettings
+from rackplane.kube.client import MERGE_PATCH, ApiError, KubeClient
+from rackplane.localcluster import LocalCluster
+from rackplane.localcluster.nodeagent import NodeAgents
+from tests.chart.helm import render
+
+KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
+CRDS = Path(__file__).parents[2] / "crds"
+GROUP = "/apis/rackplane.dev/v1alpha1"
+GPU = "nvidia.com/gpu"
+#: How long anything may take before the test fails; nothing waits for it.
+LIMIT_SECONDS = 60.0
+
+Body = dict[str, Any]
+
+
+class Site:
+    """A namespace, two racks of four nodes and a queue, all named after one random word."""
+
+    def __init__(self, client: KubeClient, word: str) -> None:
+        self.client = client
+        self.word = word
+        self.made: list[str] = []
+
+    async def create(self, path: str, body: Body) -> Body:
+        found: Body = json.loads(await self.client.request("POST", path, body=body))
+        self.made.append(f"{path}/{found['metadata']['name']}")
+        return found
+
+    async def get(self, path: str) -> Body:
+        found: Body = json.loads(await self.client.request("GET", path))
+        return found
+
+    async def until(self, path: str, holds: Callable[[Body], bool]) -> Body:
+        """The object as soon as it is there and `holds`."""
+        end = time.monotonic() + LIMIT_SECONDS
+        seen: Body = {}
+        while time.monotonic() < end:
+            with contextlib.suppress(ApiError):
+                seen = await self.get(path)
+                if holds(seen):
+                    return seen
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{path} is still {json.dumps(seen.get('status', seen), indent=1)}")
+
+    @property
+    def namespace(self) -> str:
+        return f"it-{self.word}"
+
+    @property
+    def jobs(self) -> str:
+        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
+
+    def gang(self, name: str) -> str:
+        return f"{GROUP}/namespaces/{self.namespace}/gangs/{name}"
+
+    async def pods(self) -> list[Body]:
+        items: list[Body] = (await self.get(f"/api/v1/namespaces/{self.namespace}/pods"))["items"]
+        return sorted(items, key=lambda pod: str(pod["metadata"]["name"]))
+
+    async def build(self) -> None:
+        await self.create("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
+        word = self.word
+        await self._facility(
+            "hardwareprofiles", word, gpuModel="test", gpusPerNode=4, resourceName=GPU, nvlinkScope="Object",
+            idleWatts=1_000, maxWatts=6_600,
+        )  # fmt: skip
+        await self._facility("powerdomains", word, type="Busway", ratedWatts=100_000)
+        await self._facility("queues", word, quota={"gpus": 32})
+        for rack in (f"{word}-a", f"{word}-b"):
+            await self._facility(
+                "racks", rack, profile=word, nodeSelector={"rackplane.dev/rack": rack}, limitWatts=50_000,
+                feeds=[{"powerDomain": word, "weight": 1}],
+            )  # fmt: skip
+            await self._facility("nvlinkdomains", rack, racks=[rack])
+            for index in range(4):
+                name = f"{rack}-{index}"
+                labels = {"kubernetes.io/hostname": name, "rackplane.dev/rack": rack}
+                await self.create("/api/v1/nodes", {"metadata": {"name": name, "labels": labels}})
+                room = {GPU: "4", "cpu": "64", "memory": "256Gi", "pods": "110"}
+                status = {"capacity": room, "allocatable": room}
+                await self.client.request(
+                    "PATCH", f"/api/v1/nodes/{name}/status", body={"status": status}, content_type=MERGE_PATCH
+                )
+
+    @property
+    def nodes(self) -> list[str]:
+        return [f"{self.word}-{rack}-{index}" for rack in "ab" for index in range(4)]
+
+    async def _facility(self, plural: str, name: str, **spec: Any) -> None:
+        kinds = {
+            "hardwareprofiles": "HardwareProfile", "powerdomains": "PowerDomain", "queues": "Queue", "racks": "Rack",
+            "nvlinkdomains": "NVLinkDomain",
+        }  # fmt: skip
+        body = {
+            "apiVersion": "rackplane.dev/v1alpha1",
+            "kind": kinds[plural],
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        await self.create(f"{GROUP}/{plural}", body)
+
+    def job(self, name: str, *, slots: int = 3, **spec: Any) -> Body:
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": name,
+                "labels": {"rackplane.dev/queue": self.word},
+                "annotations": {"rackplane.dev/required-topology": "nvlink"},
+            },
+            "spec": {
+                "completions": slots, "parallelism": slots, "completionMode": "Indexed", "backoffLimit": 0, **spec,
+                "template": {
+                    "metadata": {"annotations": {"localcluster.rackplane.dev/run-seconds": "0.5"}},
+                    "spec": {
+                        "restartPolicy": "Never",
+                        "terminationGracePeriodSeconds": 0,
+                        "containers": [
+                            {"name": "train", "image": "train:1", "resources": {"limits": {GPU: "4"}}}
+                        ],
+                    },
+                },
+            },
+        }  # fmt: skip
+
+    async def remove(self) -> None:
+        for path in reversed(self.made):
+            with contextlib.suppress(ApiError):
+                await self.client.request("DELETE", path, query={"propagationPolicy": "Background"})
+
+
+async def _prepare(client: KubeClient) -> None:
+    """CRDs on the embedded cluster; on a real one the chart's CRDs and admission policies, left in place."""
+    paths = {
+        "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
+        "MutatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
+    }
+    if KUBECONFIG:
+        bodies = [m for m in render({"admission": {"guard": {"enabled": False}}}) if m["kind"] in paths]
+    else:
+        bodies = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+    for body in bodies:
+        try:
+            await client.request("POST", paths[body["kind"]], body=body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with contextlib.AsyncExitStack() as stack:
+        kubeconfig = KUBECONFIG
+        if not kubeconfig:
+            embedded = await stack.enter_async_context(LocalCluster(seed=1))
+            kubeconfig = str(embedded.kubeconfig(tmp_path / "kubeconfig"))
+        client = await KubeClient.connect(kubeconfig)
+        stack.push_async_callback(client.close)
+        await _prepare(client)
+        site = Site(client, uuid.uuid4().hex[:6])
+        stack.push_async_callback(site.remove)
+        for plural in ("gangs", "racks", "powerbudgets"):
+            await site.until(f"{GROUP}/{plural}", lambda found: "items" in found)
+        await site.build()
+        await _admission_in_force(site)
+        api = await config.new_client_from_config(kubeconfig)
+        stack.push_async_callback(api.close)
+        settings = OperatorSettings(
+            kubeconfig=kubeconfig, namespace=site.namespace, host="127.0.0.1", metrics_port=0, health_port=0,
+            validate=True,
+        )  # fmt: skip
+        operator = Operator(settings=settings, client=client)
+        async with asyncio.TaskGroup() as tasks:
+            agents = tasks.create_task(NodeAgents(api, site.nodes).run())
+            running = tasks.create_task(operator.run())
+            yield site
+            operator.stop()
+            await running
+            agents.cancel()
+
+
+async def _admission_in_force(site: Site) -> None:
+    """A policy takes about a second from its creation until the API server applies it."""
+    end = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < end:
+        answer = await site.client.request("POST", site.jobs, query={"dryRun": "All"}, body=site.job("probe"))
+        if json.loads(answer)["spec"].get("suspend"):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the admission policy does not suspend labelled Jobs")
+
+
+async def test_a_labelled_job_is_placed_whole_in_one_domain_and_finishes(site: Site) -> None:
+    await site.create(site.jobs, site.job("train"))
+    gang = await site.until(site.gang("job-train"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    [group] = gang["status"]["assignment"]
+    assert group["rack"] == group["nvlinkDomain"] == f"{site.word}-a"
+    assert group["nodes"] == [f"{site.word}-a-{index}" for index in range(3)]
+    assert gang["status"]["reservedNominalWatts"] == 3 * 5_600
+    placed = {
+        pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]: pod["spec"]["nodeName"]
+        for pod in await site.pods()
+    }
+    assert placed == {str(index): f"{site.word}-a-{index}" for index in range(3)}
+    job = await site.get(f"{site.jobs}/train")
+    assert job["status"]["succeeded"] == 3
+    assert job["status"].get("failed", 0) == 0
+    rack = await site.until(
+        f"{GROUP}/racks/{site.word}-a", lambda r: r.get("status", {}).get("reservedNominalWatts") == 4_000
+    )
+    assert rack["status"]["freeGpus"] == 16
+
+
+async def test_a_job_that_its_user_suspended_is_held_until_the_user_resumes_it(site: Site) -> None:
+    await site.create(site.jobs, site.job("mine", suspend=True))
+    held = await site.until(site.gang("job-mine"), lambda g: g.get("status", {}).get("phase") == "Held")
+    assert "suspended by its user" in held["status"]["message"]
+    assert await site.pods() == []
+    await site.client.request(
+        "PATCH", f"{site.jobs}/mine", body={"spec": {"suspend": False}}, content_type=MERGE_PATCH
+    )
+    await site.until(site.gang("job-mine"), lambda g: g.get("status", {}).get("phase") == "Finished")
+
+
+async def test_a_gang_larger_than_every_domain_says_why_it_waits(site: Site) -> None:
+    await site.create(site.jobs, site.job("large", slots=5))
+    gang = await site.until(site.gang("job-large"), lambda g: bool(g.get("status", {}).get("message")))
+    gang = await site.until(site.gang("job-large"), lambda g: "5 nodes" in g["status"].get("message", ""))
+    assert gang["status"]["phase"] == "Pending"
+    assert await site.pods() == []
+
+
+async def test_completions_above_parallelism_use_the_slots_one_after_another(site: Site) -> None:
+    await site.create(site.jobs, site.job("waves", slots=2, completions=4))
+    gang = await site.until(site.gang("job-waves"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    assert gang["spec"]["slots"] == 2
+    nodes = [pod["spec"]["nodeName"] for pod in await site.pods()]
+    assert sorted(nodes) == sorted(2 * gang["status"]["assignment"][0]["nodes"])
