@@ -34,6 +34,17 @@ GPU = "nvidia.com/gpu"
 #: How long anything may take before the test fails; nothing waits for it.
 LIMIT_SECONDS = 60.0
 
+# Over TLS, aiohttp and kopf leave the last close-notify to the event loop, which pytest closes at once.
+pytestmark = (
+    [
+        pytest.mark.real_cluster,
+        pytest.mark.filterwarnings("ignore::ResourceWarning"),
+        pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    ]
+    if KUBECONFIG
+    else []
+)
+
 Body = dict[str, Any]
 
 
