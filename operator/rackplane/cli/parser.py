@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,10 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         asyncio.run(run(settings))
     except ApiError as error:
         print(f"rackplane: {error.message}", file=sys.stderr)
+        return 1
+    except Exception:
+        # In the format of every other record, for whoever reads why the container restarted.
+        logging.getLogger("rackplane").critical("the operator cannot go on", exc_info=True)
         return 1
     return 0
 

@@ -97,7 +97,7 @@ class Operator:
                 ]
                 watching.append(tasks.create_task(facility.run(), name="facility"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
-                leading = tasks.create_task(elector.run(leadership.gained, leadership.lost), name="lease")
+                leading = tasks.create_task(self._lead(elector, leadership), name="lease")
                 syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
                 await self._stop.wait()
 
@@ -109,10 +109,17 @@ class Operator:
                 executor.abandon()
                 await executor.drain(settings.shutdown_seconds)
                 elector.stop()
-                await leading
+                if self.ready.is_set():
+                    await leading
+                leading.cancel()
                 for task in watching:
                     task.cancel()
         log.info("stopped")
+
+    async def _lead(self, elector: Elector, leadership: Leadership) -> None:
+        # Who has not seen the cluster yet must not keep the Lease from one who has, nor guess at the lowest term.
+        await self.ready.wait()
+        await elector.run(leadership.gained, leadership.lost)
 
     async def _sync(
         self, runtime: Runtime, informers: dict[str, Informer[Any]], facility: FacilityWatch
