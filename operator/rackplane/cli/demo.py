@@ -254,7 +254,9 @@ class Stage:
 
     def _screen(self) -> Any:
         title = f"one row of GB300 NVL72, {self.elapsed:.0f} s"
-        rows = max(4, min(self._console.height - 6, 16))
+        # Beside the racks the queue may be as tall as they are; below them it gets what is left.
+        spare = 6 if demo_view.is_wide(self._console.width) else 8 + len(self.snapshot.racks) + 8
+        rows = max(2, min(self._console.height - spare, 16))
         return demo_view.screen(self.snapshot, title=title, width=self._console.width, rows=rows)
 
     def _complete(self) -> bool:

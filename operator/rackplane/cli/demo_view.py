@@ -20,6 +20,8 @@ Get = Callable[[str], Any]
 """Answers a GET of a path with the decoded body."""
 
 _API = f"/apis/{GROUP}/v1alpha1"
+#: Of the racks' panel: its bars, names and figures come to that.
+LEFT_WIDTH = 72
 _PLACED = ("Admitted", "Running", "Stopping")
 _ENDED = ("Finished", "Failed")
 
@@ -201,6 +203,11 @@ def _count(number: int, noun: str) -> str:
 # -- the live view
 
 
+def is_wide(width: int) -> bool:
+    """Whether the queue fits beside the racks."""
+    return width >= LEFT_WIDTH + 44
+
+
 def screen(snapshot: Snapshot, *, title: str, width: int = 120, rows: int = 16) -> RenderableType:
     """The row of racks, its power, and the queue beside it (below it on a narrow terminal).
 
@@ -208,10 +215,10 @@ def screen(snapshot: Snapshot, *, title: str, width: int = 120, rows: int = 16) 
         width: of the terminal, in characters.
         rows: most lines of the queue that are shown.
     """
-    wide = width >= 118
-    bar = 18 if wide else 14
+    wide = is_wide(width)
+    bar = 14
     racks = Table(box=None, padding=(0, 1), pad_edge=False)
-    for heading in ("rack", "GPUs in use", "", "kW reserved of limit", ""):
+    for heading in ("rack", "GPUs in use", "", "kW of limit", ""):
         racks.add_column(heading, no_wrap=True, justify="right" if not heading else "left")
     for rack in snapshot.racks:
         racks.add_row(
@@ -230,7 +237,9 @@ def screen(snapshot: Snapshot, *, title: str, width: int = 120, rows: int = 16) 
     left = Panel(racks, title=title, title_align="left", border_style="dim")
     if not wide:
         return Group(left, queue)
-    both = Table.grid(padding=(0, 1))
+    both = Table.grid(expand=True)
+    both.add_column(width=LEFT_WIDTH)
+    both.add_column(ratio=1)
     both.add_row(left, queue)
     return both
 
@@ -238,7 +247,7 @@ def screen(snapshot: Snapshot, *, title: str, width: int = 120, rows: int = 16) 
 def queue_view(snapshot: Snapshot, *, rows: int) -> RenderableType:
     """Running gangs, then those that wait with their reason; ended ones as a count."""
     table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=max((len(g.name) for g in snapshot.gangs.values()), default=1))
     table.add_column(no_wrap=True, overflow="ellipsis")
     gangs = list(snapshot.gangs.values())
     placed = [g for g in gangs if g.phase in _PLACED]
