@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.harness import EXIT, GPU, QUEUE, RUN, Harness, facility, started, thing
@@ -203,7 +205,7 @@ def test_an_annotation_that_does_not_parse() -> None:
     assert ready(h, "job-typo")["status"] == "True"
 
 
-def events(h: Harness) -> list[dict[str, dict[str, str]]]:
+def events(h: Harness) -> list[dict[str, Any]]:
     found = h.cluster.store.items(("", "events"))
     return [
         event

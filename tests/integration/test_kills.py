@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ def scenario(h: Harness) -> None:
     h.advance(2)
 
 
-def watched(**options: object) -> Harness:
+def watched(**options: Any) -> Harness:
     """A harness that looks after every write and every batch for what must never be."""
-    h = started(facility(racks=2), **options)  # type: ignore[arg-type]
+    h = started(facility(racks=2), **options)
 
     def check() -> None:
         assert h.machine.state is not None

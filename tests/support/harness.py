@@ -119,18 +119,21 @@ class Harness:
             kind = _FACILITY[resource]
             return e.FacilityDeleted(kind, name) if deleted else e.FacilityChanged(kind, name, obj)
         struct, changed, gone = _KINDS[resource]
+        event: e.Event
         if deleted:
-            return gone(name) if resource == ("", "nodes") else gone(namespace, name)
-        return changed(msgspec.json.decode(msgspec.json.encode(obj), type=struct))
+            event = gone(name) if resource == ("", "nodes") else gone(namespace, name)
+        else:
+            event = changed(msgspec.json.decode(msgspec.json.encode(obj), type=struct))
+        return event
 
     def _feed(self, *events: e.Event) -> None:
         self._todo.extend(self.machine.handle(self.time.now, *events))
         self.check()
 
-    def deliver(self) -> bool:
-        """Let the machine see what has changed."""
-        events = []
-        while self._changes:
+    def deliver(self, limit: int | None = None) -> bool:
+        """Let the machine see what has changed, or only the next few changes."""
+        events: list[e.Event] = []
+        while self._changes and (limit is None or len(events) < limit):
             change = self._changes.popleft()
             if change.resource in _KINDS or change.resource in _FACILITY:
                 events.append(self._event(change.resource, change.object, deleted=change.type == DELETED))
@@ -167,8 +170,9 @@ class Harness:
         if answer.code >= 400:
             status = answer.body
             error = ClientError(answer.code, status.get("reason", ""), status.get("message", ""))
-            outcome: e.Event = e.WriteFailed(instruction, failure(error), error.message)
-            self.failures.append(outcome)
+            failed = e.WriteFailed(instruction, failure(error), error.message)
+            self.failures.append(failed)
+            outcome: e.Event = failed
         else:
             outcome = e.WriteSucceeded(instruction)
         if not self.answers_first:
