@@ -7,12 +7,17 @@ from typing import Any
 
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
 from rackplane.core.queueing import pending
+from rackplane.core.quota import group_watts
 from rackplane.core.statuses import condition, kilowatts, merged_conditions
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
 from rackplane.engine.model import Problem
 
 __all__ = ["facility_status"]
+
+_BUDGET_FIGURES = (
+    "reservedNominalWatts", "headroomWatts", "limitKilowatts", "reservedKilowatts", "headroomKilowatts",
+)  # fmt: skip
 
 
 class Publisher:
@@ -114,16 +119,7 @@ def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
             domain = state.domain_report(name)
             return {"nodes": domain.nodes, "freeNodes": domain.free_nodes, "gpus": domain.gpus}
         case "PowerBudget":
-            budget = state.budget_report(name)
-            return (
-                {"active": False}
-                if budget is None
-                else {
-                    "active": True,
-                    "reservedNominalWatts": budget.nominal_watts,
-                    "headroomWatts": budget.headroom_watts,
-                }
-            )
+            return _budget_status(world, name)
         case "Queue":
             mine = [u for u in world.usages() if u.queue == name]
             return {
@@ -133,3 +129,27 @@ def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
                 "usedWatts": sum(u.nominal_watts for u in mine),
             }
     return {}
+
+
+def _budget_status(world: World, name: str) -> dict[str, Any]:
+    """Of a budget on power by the engine's sums, of one on queues or namespaces by what their gangs add over idle."""
+    assert world.state is not None
+    budget = world.state.budget_report(name)
+    if budget is not None:
+        used, left = budget.nominal_watts, budget.headroom_watts
+    else:
+        groups = {found[0]: found for found in world.catalog.group_budgets(world.now)}
+        if name not in groups:
+            # Figures of the time when it held would read as if they were of now: None removes them.
+            return {"active": world.catalog.in_force(name, world.now), **dict.fromkeys(_BUDGET_FIGURES)}
+        _, queues, namespaces, limit = groups[name]
+        used = group_watts(world.usages(), queues=queues, namespaces=namespaces, queue=world.catalog.queue)
+        left = limit - used
+    return {
+        "active": True,
+        "reservedNominalWatts": used,
+        "headroomWatts": left,
+        "limitKilowatts": kilowatts(used + left),
+        "reservedKilowatts": kilowatts(used),
+        "headroomKilowatts": kilowatts(left),
+    }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from rackplane.api.queue import Queue
 
-__all__ = ["Usage", "queue_path", "quota_refusal"]
+__all__ = ["Usage", "group_watts", "queue_path", "quota_refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,25 @@ def quota_refusal(
                 f"{quota.watts / 1000:,.1f} kW left, and the gang needs {asked.nominal_watts / 1000:,.1f} kW"
             )
     for name, queues, namespaces, limit in budgets:
-        members = [
-            u
-            for u in [*others, asked]
-            if u.namespace in namespaces or any(q in above[u.queue] for q in queues)
-        ]
-        if asked in members and sum(u.nominal_watts for u in members) > limit:
-            over = sum(u.nominal_watts for u in members) - limit
+        if not group_watts([asked], queues=queues, namespaces=namespaces, queue=queue):
+            continue
+        over = group_watts([*others, asked], queues=queues, namespaces=namespaces, queue=queue) - limit
+        if over > 0:
             return f"power budget {name} of {limit / 1000:,.1f} kW would be exceeded by {over / 1000:,.1f} kW"
     return None
+
+
+def group_watts(
+    usages: Iterable[Usage],
+    *,
+    queues: Collection[str],
+    namespaces: Collection[str],
+    queue: Callable[[str], Queue | None],
+) -> int:
+    """Nominal watts over idle of the gangs in these namespaces, or in these queues or queues below them."""
+    return sum(
+        u.nominal_watts
+        for u in usages
+        if u.namespace in namespaces
+        or any(level.metadata.name in queues for level in queue_path(u.queue, queue))
+    )
