@@ -327,3 +327,17 @@ def test_a_node_lost_under_a_running_gang_keeps_the_rest() -> None:
     assert h.phase("job-train") == "Running"
     h.node_ready("r1-n1", True)
     finishes(h, "job-train")
+
+
+def test_no_pod_is_let_go_before_the_operator_has_seen_them_all() -> None:
+    h = started()
+    h.job("train", slots=4, run=5)
+    while not h.pods_of("train"):
+        h.deliver()
+        h.write()
+        h.cluster.reactors[1].run()
+    record = h.machine.gangs["default", "job-train"]
+    while len(record.pods) < 4:
+        assert record.ungating == set()
+        assert h.deliver(1) or h.write()
+    finishes(h, "job-train")
