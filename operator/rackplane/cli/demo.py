@@ -54,7 +54,7 @@ class Options:
 
 def parser() -> argparse.ArgumentParser:
     """Arguments of `rackplane demo`."""
-    result = argparse.ArgumentParser(prog="rackplane demo", description=__doc__)
+    result = argparse.ArgumentParser(prog="rackplane demo", description=__doc__.replace("`", ""))
     result.add_argument("--keep", action="store_true", help="leave the cluster up for kubectl until Ctrl-C")
     result.add_argument(
         "--speed", type=_positive, default=1.0, metavar="N", help="arrivals and jobs go N times as fast"
@@ -246,7 +246,8 @@ class Stage:
                     self._console.print(f"{self.elapsed:5.1f} s  {line}", markup=False)
             else:
                 live.update(self._screen(), refresh=True)
-            if self._complete():
+            # Twice the same: nothing is on its way any more, and each reason is that of the row as it is now.
+            if self._complete() and before == self.snapshot:
                 return not self.unfinished()
             if self.elapsed > self._options.seconds:
                 return False
