@@ -183,7 +183,7 @@ def test_a_queue_that_does_not_exist() -> None:
     h.advance(2)
     assert h.phase("job-lost") == "Pending"
     assert h.gang("job-lost")["status"]["message"] == (
-        "queue 'nowhere' does not exist: create it, or change the label rackplane.dev/queue"
+        "Job lost, metadata.labels[rackplane.dev/queue]: queue 'nowhere' does not exist; create it, or change the label"
     )
     h.apply(thing("Queue", "nowhere"))
     finishes(h, "job-lost")
@@ -220,7 +220,13 @@ def test_a_gang_larger_than_every_domain_says_so() -> None:
     h.advance(2)
     assert h.phase("job-big") == "Pending"
     message = h.gang("job-big")["status"]["message"]
-    assert "5" in message and "4" in message and "nvl" in message.lower()
+    assert message.startswith("Job big, spec.parallelism: needs 5 nodes")
+    assert message.endswith("ask for at most 4 nodes, or require only leaf")
+    condition = ready(h, "job-big")
+    assert (condition["status"], condition["reason"]) == ("False", "DoesNotFit")
+    assert ("Job", "DoesNotFit", "Warning") in {
+        (event["involvedObject"]["kind"], event["reason"], event["type"]) for event in events(h)
+    }
     assert h.commits == [] and h.pods() == []
 
 
@@ -341,3 +347,24 @@ def test_no_pod_is_let_go_before_the_operator_has_seen_them_all() -> None:
         assert record.ungating == set()
         assert h.deliver(1) or h.write()
     finishes(h, "job-train")
+
+
+def test_a_gpu_node_that_no_rack_claims_is_told_of() -> None:
+    h = started()
+    stray = {"metadata": {"name": "stray"}, "status": {"allocatable": {GPU: "4", "pods": "110"}}}
+    h.cluster.apply({"apiVersion": "v1", "kind": "Node", **stray})
+    h.advance(2)
+    told = [e for e in h.cluster.store.items(("", "events")) if e["involvedObject"]["kind"] == "Node"]
+    assert [(e["reason"], e["type"], e["involvedObject"]["name"]) for e in told] == [
+        ("NoRack", "Warning", "stray")
+    ]
+    assert "metadata.labels" in told[0]["message"] and "nodeSelector" in told[0]["message"]
+
+
+def test_a_restart_does_not_write_again_what_is_stored() -> None:
+    h = started()
+    h.advance(3)
+    before = h.writes
+    h.restart_machine()
+    h.advance(3)
+    assert h.writes == before

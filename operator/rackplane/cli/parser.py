@@ -66,9 +66,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     cluster.add_argument(
         "--kubeconfig", default="rackplane-local.kubeconfig", help="file to write (default: %(default)s)"
     )
-    commands.add_parser(
-        "demo", help="a facility, its jobs and a power failure, in this terminal", add_help=False
-    )
+    commands.add_parser("demo", help="a row of GB300 racks and real jobs, in this terminal", add_help=False)
     commands.add_parser("version", help="print the version")
     return parser
 

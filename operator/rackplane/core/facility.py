@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from rackplane.api.base import Resource
@@ -66,6 +66,7 @@ class _Entry:
     raw: object = None
     uid: str = ""
     conditions: tuple[Mapping[str, Any], ...] = ()
+    status: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Catalog:
@@ -145,6 +146,11 @@ class Catalog:
         """status.conditions as last seen, for the times of their transitions."""
         entry = self._entries[kind].get(name)
         return () if entry is None else entry.conditions
+
+    def status(self, kind: str, name: str) -> Mapping[str, Any]:
+        """status as last seen; empty if the object is not known."""
+        entry = self._entries[kind].get(name)
+        return {} if entry is None else entry.status
 
     def resources(self) -> tuple[str, ...]:
         """Accelerators that valid HardwareProfiles name, in order of name."""
@@ -340,8 +346,8 @@ class Catalog:
                     "together; it counts as 0 W",
                     "write one PowerBudget for the power domains and one for the queues",
                 )
-            for field, message, remedy in self._dangling(budget.spec):
-                yield Problem("PowerBudget", name, field, f"{message}; the budget counts as 0 W", remedy)
+            for where, message, remedy in self._dangling(budget.spec):
+                yield Problem("PowerBudget", name, where, f"{message}; the budget counts as 0 W", remedy)
 
     def _queue_problems(self) -> Iterator[Problem]:
         """A queue whose ancestors are not all known: what bounds it is not known either."""
@@ -381,13 +387,15 @@ def _entry(kind: str, name: str, body: Mapping[str, Any]) -> _Entry:
     if not isinstance(generation, int) or isinstance(generation, bool):
         generation = 0
     uid = str(metadata.get("uid") or "") if isinstance(metadata, Mapping) else ""
-    conditions = _conditions(body.get("status"))
+    status = body.get("status")
+    conditions = _conditions(status)
+    status = status if isinstance(status, Mapping) else {}
     # Status and the rest of the metadata say nothing about the facility, so they can spoil nothing either.
     kept = {key: body[key] for key in ("apiVersion", "kind", "spec") if key in body}
     decoded = decode(BY_KIND[kind], {**kept, "metadata": {"name": name}})
     if isinstance(decoded, list):
-        return _Entry(generation, None, tuple(decoded), body.get("spec"), uid, conditions)
-    return _Entry(generation, decoded, uid=uid, conditions=conditions)
+        return _Entry(generation, None, tuple(decoded), body.get("spec"), uid, conditions, status)
+    return _Entry(generation, decoded, uid=uid, conditions=conditions, status=status)
 
 
 def _conditions(status: object) -> tuple[Mapping[str, Any], ...]:

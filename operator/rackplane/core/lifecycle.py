@@ -134,7 +134,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         world,
         record,
         phase="Pending",
-        ready=True,
+        ready=not record.misfit,
         reason=record.reason,
         message=record.message or "waits for its turn",
     )

@@ -11,6 +11,7 @@ from rackplane.core.quota import group_watts
 from rackplane.core.statuses import condition, kilowatts, merged_conditions
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
+from rackplane.engine.checks import node_without_rack
 from rackplane.engine.model import Problem
 
 __all__ = ["facility_status"]
@@ -48,7 +49,11 @@ class Publisher:
             }
             if self._written.get((kind, name)) == status:
                 continue
+            first = (kind, name) not in self._written
             self._written[kind, name] = status
+            if first and _stored(world.catalog.status(kind, name), status):
+                # A predecessor wrote it: a restart repeats nothing.
+                continue
             self._conditions[kind, name] = conditions
             yield WriteFacilityStatus(kind, name, status)
             text = str(ready["message"])
@@ -56,6 +61,35 @@ class Publisher:
                 uid = world.catalog.uid(kind, name)
                 yield PublishEvent(API_VERSION, kind, "", name, uid, True, str(ready["reason"]), text)
             self._told[kind, name] = text
+        yield from self._tell_unclaimed(world)
+
+    def _tell_unclaimed(self, world: World) -> Iterator[PublishEvent]:
+        """GPU nodes that no rack claims hold no gang and no limit: their owner hears of it once."""
+        for name in sorted(world.catalog.unclaimed):
+            node = world.nodes.get(name)
+            if node is None or self._told.get(("Node", name)):
+                continue
+            problem = node_without_rack(name)
+            self._told["Node", name] = text = (
+                f"Node {name}, {problem.field}: {problem.message}; {problem.remedy}"
+            )
+            yield PublishEvent("v1", "Node", "", name, node.metadata.uid, True, "NoRack", text)
+
+
+def _stored(seen: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the API server already has this status, but for when a condition last changed."""
+    for key, value in wanted.items():
+        have = seen.get(key)
+        if key != "conditions":
+            if have != value:
+                return False
+            continue
+        known = {c.get("type"): c for c in have or ()}
+        for c in value:
+            old = known.get(c["type"], {})
+            if any(old.get(part, "") != c[part] for part in ("status", "reason", "message")):
+                return False
+    return True
 
 
 def _ready(problems: list[Problem], now: float) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from rackplane.api.labels import MANAGED_TAINT
+from rackplane.api.labels import GANG_SIZE, MANAGED_TAINT, QUEUE_LABEL
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
 from rackplane.core.pods import requests, slots_on
 from rackplane.core.quota import Usage, queue_path, quota_refusal
@@ -18,6 +19,15 @@ from rackplane.engine.placement import place
 __all__ = ["conditions_of", "gang_event", "pending", "schedule"]
 
 _OURS = frozenset({MANAGED_TAINT})
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Why a gang is not placed now. `misfit`: waiting alone will not help, somebody has to change something."""
+
+    message: str
+    reason: str = "Waiting"
+    misfit: bool = False
 
 
 def pending(world: World) -> list[GangRecord]:
@@ -57,9 +67,9 @@ def schedule(world: World) -> Iterator[Instruction]:
         if used is None:
             used = world.used()
         answer = _decide(world, record, used)
-        if isinstance(answer, str):
-            if answer != record.message:
-                record.message, record.reason = answer, "Waiting"
+        if isinstance(answer, _Wait):
+            if (answer.message, answer.reason) != (record.message, record.reason):
+                record.message, record.reason, record.misfit = answer.message, answer.reason, answer.misfit
                 world.dirty[record.key] = None
             record.refused_at = world.version
             continue
@@ -76,24 +86,29 @@ def _can_start(record: GangRecord) -> bool:
     return len(record.live_pods()) >= record.gang.spec.slots
 
 
-def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -> Placement | str:
+def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -> Placement | _Wait:
     assert world.state is not None and record.gang is not None and record.template is not None
     spec = record.gang.spec
     queue = world.catalog.queue(spec.queue)
     if queue is None:
-        return f"queue {spec.queue!r} does not exist: create it, or change the label rackplane.dev/queue"
+        return _Wait(
+            f"{_workload(record)}, metadata.labels[{QUEUE_LABEL}]: queue {spec.queue!r} does not exist; create it, "
+            "or change the label",
+            reason="QueueNotFound",
+            misfit=True,
+        )
     for level in queue_path(spec.queue, world.catalog.queue):
         if level.spec.hold:
-            return f"queue {level.metadata.name} is on hold: set spec.hold to false to let it go on"
+            return _Wait(f"queue {level.metadata.name} is on hold: set spec.hold to false to let it go on")
     for level in queue_path(spec.queue, world.catalog.queue):
         if level.spec.parent is not None and world.catalog.queue(level.spec.parent) is None:
             # Not knowing a parent's quota is not the same as its having none.
-            return (
+            return _Wait(
                 f"queue {level.spec.parent}, parent of {level.metadata.name}, does not exist or is not valid"
             )
     if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
         allowed = ", ".join(queue.spec.namespaces)
-        return f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}"
+        return _Wait(f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}")
     capacity = {
         name: slots
         for name, node in world.nodes.items()
@@ -114,7 +129,12 @@ def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -
         ),
     )
     if isinstance(answer, Refusal):
-        return "; ".join(filter(None, (answer.message, answer.relief)))
+        text = "; ".join(filter(None, (answer.message, answer.relief)))
+        if answer.misfit:
+            return _Wait(
+                f"{_workload(record)}, {_size_field(record)}: {text}", reason="DoesNotFit", misfit=True
+            )
+        return _Wait(text)
     refusal = quota_refusal(
         Usage(
             queue=spec.queue,
@@ -126,7 +146,17 @@ def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -
         queue=world.catalog.queue,
         budgets=world.catalog.group_budgets(world.now),
     )
-    return refusal or answer
+    return _Wait(refusal) if refusal is not None else answer
+
+
+def _workload(record: GangRecord) -> str:
+    assert record.gang is not None
+    return f"{record.gang.spec.workload.kind} {record.gang.spec.workload.name}"
+
+
+def _size_field(record: GangRecord) -> str:
+    """Where the user wrote how large the gang is."""
+    return "spec.parallelism" if record.of_job() else f"metadata.annotations[{GANG_SIZE}]"
 
 
 def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[Instruction]:

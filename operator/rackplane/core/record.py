@@ -64,6 +64,8 @@ class GangRecord:
     #: why it waits, in words, and its place in the queue; written to its status when they change
     message: str = ""
     reason: str = "Waiting"
+    #: waiting alone will not help it: its Ready condition is False
+    misfit: bool = False
     position: int | None = None
     #: version of the machine's state at which it was last refused: nothing changed since means the same answer
     refused_at: int = -1

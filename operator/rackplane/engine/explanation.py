@@ -71,7 +71,9 @@ def invalid(state: State, request: Request) -> Refusal | None:
 
 
 def _refusal(cause: Cause, message: str, relief: str) -> Refusal:
-    return Refusal(kind=RefusalKind.UNPLACEABLE, cause=cause, counts=(), message=message, relief=relief)
+    return Refusal(
+        kind=RefusalKind.UNPLACEABLE, cause=cause, counts=(), message=message, relief=relief, misfit=True
+    )
 
 
 def refuse(candidates: Candidates, tries: list[Attempt], kind: RefusalKind) -> Refusal:
@@ -89,7 +91,8 @@ def refuse(candidates: Candidates, tries: list[Attempt], kind: RefusalKind) -> R
             key=lambda d: (causes[id(d)] not in (Cause.NODES, Cause.PROFILE), _cap(d), _size(d)),
         )
         cause, message, relief = writer.explain(nearest, causes[id(nearest)], domains)
-    return Refusal(kind=kind, cause=cause, counts=counts, message=message, relief=relief)
+    misfit = bool(domains) and max(d.whole for d in domains) < candidates.request.slots
+    return Refusal(kind=kind, cause=cause, counts=counts, message=message, relief=relief, misfit=misfit)
 
 
 def _domains(attempt: Attempt) -> list[Subtree]:

@@ -289,3 +289,5 @@ class Refusal:
     counts: tuple[LevelCount, ...]
     message: str
     relief: str
+    #: waiting will not help: not even an idle facility, as it stands, could take the request
+    misfit: bool = False
