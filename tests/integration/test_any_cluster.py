@@ -272,3 +272,74 @@ async def test_completions_above_parallelism_use_the_slots_one_after_another(sit
     assert gang["spec"]["slots"] == 2
     nodes = [pod["spec"]["nodeName"] for pod in await site.pods()]
     assert sorted(nodes) == sorted(2 * gang["status"]["assignment"][0]["nodes"])
+
+
+async def test_bare_pods_are_a_gang_once_all_of_them_exist(site: Site) -> None:
+    pods = f"/api/v1/namespaces/{site.namespace}/pods"
+
+    def pod(index: int) -> Body:
+        body = site.job("unused")["spec"]["template"]
+        return {
+            "metadata": {
+                "name": f"worker-{index}",
+                "labels": {"rackplane.dev/queue": site.word, "rackplane.dev/gang": "ring"},
+                "annotations": {**body["metadata"]["annotations"], "rackplane.dev/gang-size": "2"},
+            },
+            "spec": body["spec"],
+        }
+
+    await site.create(pods, pod(0))
+    waiting = await site.until(
+        site.gang("pod-ring"), lambda g: "1 of the" in g.get("status", {}).get("message", "")
+    )
+    assert waiting["status"]["phase"] == "Pending"
+    await site.create(pods, pod(1))
+    gang = await site.until(site.gang("pod-ring"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    assert [pod["spec"]["nodeName"] for pod in await site.pods()] == gang["status"]["assignment"][0]["nodes"]
+
+
+async def test_an_annotation_that_does_not_parse_is_named_and_a_corrected_one_starts(site: Site) -> None:
+    body = site.job("typo")
+    body["metadata"]["annotations"]["rackplane.dev/segment-size"] = "two"
+    await site.create(site.jobs, body)
+    gang = await site.until(site.gang("job-typo"), lambda g: bool(g.get("status", {}).get("conditions")))
+    [ready] = [c for c in gang["status"]["conditions"] if c["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", "InvalidRequest")
+    assert "rackplane.dev/segment-size" in ready["message"]
+    correction = {"metadata": {"annotations": {"rackplane.dev/segment-size": None}}}
+    await site.client.request("PATCH", f"{site.jobs}/typo", body=correction, content_type=MERGE_PATCH)
+    await site.until(site.gang("job-typo"), lambda g: g["status"].get("phase") == "Finished")
+
+
+async def test_a_pod_outside_every_gang_is_counted_and_its_node_is_not_used(site: Site) -> None:
+    stray = site.job("unused")["spec"]["template"]["spec"]
+    stray["nodeSelector"] = {"kubernetes.io/hostname": f"{site.word}-a-1"}
+    await site.create(
+        f"/api/v1/namespaces/{site.namespace}/pods", {"metadata": {"name": "stray"}, "spec": stray}
+    )
+    await site.until(f"{GROUP}/racks/{site.word}-a", lambda r: r.get("status", {}).get("freeGpus") == 12)
+    await site.create(site.jobs, site.job("four", slots=4))
+    gang = await site.until(site.gang("job-four"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    assert {group["rack"] for group in gang["status"]["assignment"]} == {f"{site.word}-b"}
+
+
+async def test_a_cycle_in_the_power_graph_takes_capacity_away_and_says_so(site: Site) -> None:
+    loop = {"spec": {"parents": [{"powerDomain": f"{site.word}-loop", "weight": 1}]}}
+    await site._facility(
+        "powerdomains", f"{site.word}-loop", type="UPS", ratedWatts=100_000,
+        parents=[{"powerDomain": site.word, "weight": 1}],
+    )  # fmt: skip
+    path = f"{GROUP}/powerdomains/{site.word}"
+    await site.client.request("PATCH", path, body=loop, content_type=MERGE_PATCH)
+
+    def not_ready(found: Body) -> bool:
+        conditions = found.get("status", {}).get("conditions", [])
+        return any(c["type"] == "Ready" and c["status"] == "False" for c in conditions)
+
+    found = await site.until(path, not_ready)
+    [ready] = [c for c in found["status"]["conditions"] if c["type"] == "Ready"]
+    assert "cycle" in ready["message"] and "parents" in ready["message"]
+    await site.create(site.jobs, site.job("stuck"))
+    gang = await site.until(site.gang("job-stuck"), lambda g: bool(g.get("status", {}).get("message")))
+    assert gang["status"]["phase"] == "Pending"
+    assert await site.pods() == []
