@@ -7,12 +7,11 @@ between any two writes goes on where the objects are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from rackplane.api.labels import PLACEMENT_GATE, QUEUE_LABEL
+from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, QUEUE_LABEL
 from rackplane.core.instructions import (
     CreateGang,
     Instruction,
@@ -23,7 +22,7 @@ from rackplane.core.instructions import (
     WriteGangStatus,
 )
 from rackplane.core.objects import Pod
-from rackplane.core.pods import HOSTNAME_LABEL, is_ready, is_terminal
+from rackplane.core.pods import is_ready, is_terminal
 from rackplane.core.queueing import commit, conditions_of, gang_event
 from rackplane.core.record import GangRecord, is_gated
 from rackplane.core.slots import format_slots
@@ -31,7 +30,7 @@ from rackplane.core.statuses import UNPLACED, condition, timestamp
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World, booking_key
 
-__all__ = ["reconcile"]
+__all__ = ["reconcile", "unplace"]
 
 
 def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -158,7 +157,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         return
     if job is not None and job.spec.suspend and not record.suspended_by_us():
         if not live:
-            yield from _unplace(world, record, phase="Held", why="the Job was suspended by its user")
+            yield from unplace(world, record, phase="Held", why="the Job was suspended by its user")
         return
     record.unschedulable = {
         pod.metadata.uid: record.unschedulable.get(pod.metadata.uid, world.now)
@@ -217,14 +216,14 @@ def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from _write(record, {**_finished(world, record), "phase": "Failed", "message": text})
             yield from gang_event(record, warning=True, reason="Failed", message=text)
             return
-        yield from _unplace(world, record, phase="Pending", why=why)
+        yield from unplace(world, record, phase="Pending", why=why)
     elif job_outcome(record.job) is not None:
         if not record.live_pods():
             yield from _write(record, _finished(world, record))
     elif not record.job.spec.suspend:
         yield from _suspend(record)
     elif not record.live_pods():
-        yield from _unplace(world, record, phase="Pending", why=why)
+        yield from unplace(world, record, phase="Pending", why=why)
 
 
 def _suspend(record: GangRecord) -> Iterator[Instruction]:
@@ -313,11 +312,6 @@ def _is_unschedulable(pod: Pod) -> bool:
     )
 
 
-def seconds(text: str) -> float:
-    """Seconds since the epoch of an API timestamp."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
 def _all_running(record: GangRecord) -> bool:
     running = sum(1 for pod in record.pods.values() if pod.status.phase == "Running" or is_terminal(pod))
     return running >= record.slot_count() - len(record.released)
@@ -343,7 +337,10 @@ def _finished(world: World, record: GangRecord) -> dict[str, Any]:
     }
 
 
-def _unplace(world: World, record: GangRecord, *, phase: str, why: str) -> Iterator[Instruction]:
+def unplace(
+    world: World, record: GangRecord, *, phase: str, why: str, reason: str = "Requeued"
+) -> Iterator[Instruction]:
+    """Take its place from a gang in the API server; what is booked goes when that is seen."""
     yield from _write(
         record,
         {
@@ -352,8 +349,8 @@ def _unplace(world: World, record: GangRecord, *, phase: str, why: str) -> Itera
             "message": why,
             "conditions": conditions_of(
                 record,
-                condition("Admitted", true=False, reason="Requeued", message=why, now=world.now),
-                condition("PodsReady", true=False, reason="Requeued", message=why, now=world.now),
+                condition("Admitted", true=False, reason=reason, message=why, now=world.now),
+                condition("PodsReady", true=False, reason=reason, message=why, now=world.now),
             ),
         },
     )

@@ -15,13 +15,13 @@ from rackplane.core.instructions import (
     WriteFacilityStatus,
     WriteGangStatus,
 )
-from rackplane.core.lifecycle import reconcile
+from rackplane.core.lifecycle import reconcile, unplace
 from rackplane.core.objects import Gang
 from rackplane.core.publishing import Publisher
-from rackplane.core.queueing import conditions_of, pending, schedule
+from rackplane.core.queueing import pending, schedule
 from rackplane.core.record import Decision, GangRecord, Key, is_gated
 from rackplane.core.settings import MachineSettings
-from rackplane.core.statuses import UNPLACED, condition
+from rackplane.core.statuses import seconds
 from rackplane.core.workload import gang_name_of_job
 from rackplane.core.world import ACTIVE, World, booking_key, placement_of
 from rackplane.engine.model import InvariantViolation
@@ -174,7 +174,7 @@ class Machine:
                     )
             elif self.leading and before is not None and status.decision.term < self.world.term:
                 # A former leader's commit that came after our first list: it does not count, and it is taken back.
-                self._revert(record)
+                self.world.forget(record)
                 return
             else:
                 self.world.decide(
@@ -198,10 +198,6 @@ class Machine:
         elif not record.committing and record.gang_write != gang.metadata.resource_version:
             # Our commit did not take effect, and the Gang has moved on without it.
             self.world.forget(record)
-
-    def _revert(self, record: GangRecord) -> None:
-        self.world.forget(record)
-        record.reason, record.message = "Reverted", "a former leader's decision was taken back"
 
     def _gang_deleted(self, key: Key) -> None:
         record = self.world.gangs.get(key)
@@ -288,8 +284,12 @@ class Machine:
             record = self.world.gangs.get(key)
             if record is None:
                 continue
-            if record.reason == "Reverted" and record.gang is not None and record.phase in ACTIVE:
-                result.extend(self._take_back(record))
+            if self._to_take_back(record):
+                if self.world.now >= record.not_before:
+                    why = "a former leader's decision was taken back"
+                    result.extend(unplace(self.world, record, phase="Pending", why=why, reason="Reverted"))
+                else:
+                    self.world.dirty[key] = None
                 continue
             result.extend(reconcile(self.world, record))
             if self.world.now < record.not_before:
@@ -299,29 +299,19 @@ class Machine:
                 del self.world.gangs[key]
         return result
 
-    def _take_back(self, record: GangRecord) -> list[Instruction]:
-        assert record.gang is not None
-        version = record.gang.metadata.resource_version
-        if record.gang_write == version:
-            return []
-        record.gang_write, record.reason = version, "Waiting"
-        status = {
-            **UNPLACED,
-            "phase": "Pending",
-            "message": record.message,
-            "conditions": conditions_of(
-                record,
-                condition(
-                    "Admitted", true=False, reason="Reverted", message=record.message, now=self.world.now
-                ),
-            ),
-        }
-        return [WriteGangStatus(record.key[0], record.key[1], version, status)]
+    def _to_take_back(self, record: GangRecord) -> bool:
+        """Whether the API server shows a former leader's decision that we did not take over."""
+        decision = record.gang.status.decision if record.gang is not None else None
+        return (
+            record.decision is None
+            and record.phase in ACTIVE
+            and decision is not None
+            and decision.term < self.world.term
+            and (record.job is not None or bool(record.pods))
+        )
 
 
 def _seconds(text: str) -> float:
-    from rackplane.core.lifecycle import seconds
-
     try:
         return seconds(text)
     except ValueError:

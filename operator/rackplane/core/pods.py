@@ -8,7 +8,6 @@ from rackplane.core.objects import Node, NodeSelectorTerm, Pod, PodSpec, Selecto
 from rackplane.core.quantity import milli
 
 __all__ = [
-    "HOSTNAME_LABEL",
     "fits_selectors",
     "gpus",
     "is_ready",
@@ -17,8 +16,6 @@ __all__ = [
     "slots_on",
     "tolerates",
 ]
-
-HOSTNAME_LABEL = "kubernetes.io/hostname"
 
 
 def is_terminal(pod: Pod) -> bool:

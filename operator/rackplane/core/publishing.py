@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rackplane.api.base import kilowatts
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
 from rackplane.core.queueing import pending
 from rackplane.core.quota import group_watts
-from rackplane.core.statuses import condition, kilowatts, merged_conditions
+from rackplane.core.statuses import condition, merged_conditions
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
 from rackplane.engine.checks import node_without_rack

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rackplane.api.base import kilowatts
 from rackplane.engine.model import Placement
 
-__all__ = ["UNPLACED", "admitted", "condition", "kilowatts", "merged_conditions", "timestamp"]
+__all__ = ["UNPLACED", "admitted", "condition", "merged_conditions", "seconds", "timestamp"]
 
 #: What a gang without a place has removed from its status.
 UNPLACED: Mapping[str, Any] = {
@@ -30,9 +31,13 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def kilowatts(watts: int) -> str:
-    """Watts as kW with one decimal, for tables."""
-    return f"{watts / 1000:.1f}"
+def seconds(text: str) -> float:
+    """Seconds since the epoch of an API timestamp.
+
+    Raises:
+        ValueError: if `text` is not one.
+    """
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def condition(kind: str, *, true: bool, reason: str, message: str, now: float) -> dict[str, Any]:

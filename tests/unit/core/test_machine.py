@@ -83,6 +83,13 @@ def test_a_former_leaders_late_commit_is_taken_back() -> None:
     assert taken_back.resource_version == "999999"
     assert taken_back.status["phase"] == "Pending" and taken_back.status["decision"] is None
     assert record(h.machine).decision is None
+    # A refused write is not the end of it: it is asked for again after the pause.
+    failed = e.WriteFailed(taken_back, e.FailureReason.UNAVAILABLE, "no answer")
+    assert not [i for i in h.machine.handle(h.time.now, failed) if isinstance(i, WriteGangStatus)]
+    later = h.machine.handle(h.time.now + 60, e.TimePassed())
+    [again] = [i for i in later if isinstance(i, WriteGangStatus)]
+    assert again.resource_version == "999999"
+    assert {**again.status, "conditions": None} == {**taken_back.status, "conditions": None}
 
 
 def test_a_gang_is_asked_for_once() -> None:
