@@ -4,9 +4,9 @@ Behind `rackplane cluster`, the demo and the tests. It answers what it implement
 everything else with 501.
 """
 
-from .api import Request, Response
 from .cluster import USERS, LocalCluster, NotSettled
 from .errors import ApiError
 from .http import ConnectionAborted
+from .requests import Request, Response
 
 __all__ = ["USERS", "ApiError", "ConnectionAborted", "LocalCluster", "NotSettled", "Request", "Response"]

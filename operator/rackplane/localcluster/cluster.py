@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 import yaml
 
-from .api import AfterHook, Api, Hook, Request, Response
+from .api import AfterHook, Api, Hook
 from .gc import GarbageCollector
 from .http import Server
 from .jobcontroller import JobController
 from .objects import Clock, Obj
+from .requests import Request, Response
 from .scheduler import Scheduler
 from .service import Service
 from .store import Change, Store

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from . import errors
-from .api import Api, Request, Response, decode_body
+from .api import Api
+from .requests import Request, Response, decode_body
 from .watch import Event, Watch
 
 #: Seconds between bookmarks on a quiet watch whose client asked for them.

@@ -1,0 +1,171 @@
+"""POST, PUT and PATCH: what a body must say, and which object comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from . import apply, errors, patches
+from .events import from_core, to_core
+from .objects import Obj, meta, name_of, namespace_of
+from .reads import respond, stored_object
+from .requests import Call, Response
+from .service import Service
+
+
+def expected_body(call: Call, *, kinds: tuple[str, ...] = ()) -> Obj:
+    """The body as an object of the call's kind, or of one of `kinds`.
+
+    Raises:
+        ApiError: 400, it is something else.
+    """
+    body = call.request.body
+    if not isinstance(body, dict):
+        raise errors.bad_request("the request body is not an object of the expected kind")
+    resource = call.resource
+    wanted = kinds or (resource.kind,)
+    kind, version = body.get("kind"), body.get("apiVersion")
+    if not kind and not resource.crd and not kinds:
+        kind, version = resource.kind, version or resource.api_version
+    if kind not in wanted or (not kinds and version != resource.api_version):
+        message = (
+            f"{kind or 'the object'} in version {json.dumps(version)} cannot be handled as a {wanted[0]}: the API "
+            f"version in the data ({version}) does not match the expected API version ({resource.api_version})"
+        )
+        raise errors.bad_request(message)
+    return body
+
+
+def _named(call: Call, body: Obj) -> Obj:
+    """The body with the namespace of the path; both must agree where both are given."""
+    metadata = {**meta(body)}
+    given = metadata.get("namespace") or ""
+    if call.resource.namespaced:
+        if given and given != call.namespace:
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        metadata["namespace"] = call.namespace
+    if call.name:
+        if metadata.get("name", call.name) != call.name:
+            raise errors.bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.name})"
+            )
+        metadata["name"] = call.name
+    return {**body, "metadata": metadata}
+
+
+def _unknown(call: Call) -> Callable[[list[str]], None]:
+    """What to do about fields no schema knows, by the fieldValidation parameter."""
+    mode = call.request.query.get("fieldValidation", "Warn")
+
+    def report(paths: list[str]) -> None:
+        texts = [f'unknown field "{path}"' for path in paths]
+        if mode == "Warn":
+            call.warnings.extend(texts)
+        elif mode == "Strict" and texts:
+            raise errors.bad_request(
+                f'{call.resource.kind} in version "{call.resource.version}" cannot be handled as a '
+                f"{call.resource.kind}: strict decoding error: {', '.join(texts)}"
+            )
+
+    return report
+
+
+def create(service: Service, call: Call) -> Response:
+    """POST to a collection."""
+    if call.resource.namespaced and not call.namespace:
+        raise errors.method_not_allowed()
+    body = to_core(call.resource, _named(call, expected_body(call)))
+    resource = call.resource
+    if resource.stored != ("", ""):
+        resource = service.need("", "v1", resource.stored[1])
+    stored = service.create(resource, body, dry_run=call.dry_run, unknown=_unknown(call))
+    return respond(service, call, stored, 201)
+
+
+def _update(service: Service, call: Call, obj: Obj) -> Response:
+    resource = call.resource
+    if resource.stored != ("", ""):
+        resource = service.need("", "v1", resource.stored[1])
+    stored = service.update(
+        resource,
+        to_core(call.resource, obj),
+        subresource=call.subresource,
+        dry_run=call.dry_run,
+        unknown=_unknown(call),
+    )
+    return respond(service, call, stored)
+
+
+def put(service: Service, call: Call) -> Response:
+    """PUT to an object or its subresource."""
+    body = _named(call, expected_body(call))
+    stored_object(service, call)
+    if call.resource.crd and not meta(body).get("resourceVersion"):
+        cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+        raise errors.invalid(call.resource.group, call.resource.plural, call.name, [cause])
+    return _update(service, call, body)
+
+
+def patch(service: Service, call: Call) -> Response:
+    """PATCH of an object or its subresource, server-side apply included."""
+    kind = call.request.content_type.partition(";")[0].strip()
+    if kind == patches.APPLY_CBOR:
+        raise errors.not_implemented("CBOR")
+    if kind == patches.APPLY:
+        return _apply(service, call)
+    stored = from_core(call.resource, stored_object(service, call))
+    result = patches.apply_patch(kind, stored, call.request.body, custom=bool(call.resource.crd))
+    if name_of(result) != call.name or namespace_of(result) != call.namespace:
+        raise errors.bad_request("the name or namespace of an object may not be changed by a patch")
+    _same_version(call, stored, result)
+    return _update(service, call, result)
+
+
+def _same_version(call: Call, stored: Obj, result: Obj) -> None:
+    """A patch whose resourceVersion is not the stored one conflicts; the store checks it, uid included."""
+    if result.get("kind", call.resource.kind) != call.resource.kind:
+        raise errors.bad_request("the kind of an object may not be changed by a patch")
+    uid = meta(result).get("uid")
+    if uid and uid != meta(stored).get("uid"):
+        why = (
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta(stored).get('uid')}"
+        )
+        raise errors.conflict(call.resource.group, call.resource.plural, call.name, why)
+
+
+def _apply(service: Service, call: Call) -> Response:
+    query = call.request.query
+    manager = query.get("fieldManager", "")
+    if not manager:
+        cause = errors.required("fieldManager", "is required for apply patch")
+        raise errors.invalid("meta.k8s.io", "PatchOptions", "", [cause])
+    body = _named(call, expected_body(call))
+    resource = call.resource
+    stored = service.store.get(resource.key, call.namespace, call.name)
+    live = from_core(resource, stored) if stored is not None else None
+    definition = service.definitions.find(resource)
+    merged = apply.server_side(
+        resource,
+        live,
+        body,
+        manager=manager,
+        force=query.get("force") in ("true", "1"),
+        schema=definition.schema if definition else None,
+        now=service.clock(),
+        subresource=call.subresource,
+    )
+    if live is not None:
+        return _update(service, call, merged)
+    if call.subresource:
+        raise errors.not_found(resource.group, resource.plural, call.name)
+    managed = meta(merged).get("managedFields")
+    created = service.create(resource, merged, dry_run=call.dry_run, unknown=_unknown(call))
+    if not call.dry_run:
+
+        def keep(obj: Obj) -> None:
+            obj["metadata"]["managedFields"] = managed
+
+        created = service.change(resource, created, keep) or created
+    return respond(service, call, created, 201)
