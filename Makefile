@@ -32,6 +32,10 @@ demo: $(STAMPS)/runtime ## A row of 8 GB300 NVL72 racks in an embedded cluster, 
 test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
+.PHONY: record
+record: $(STAMPS)/test ## Record the embedded cluster's specification anew from RACKPLANE_TEST_KUBECONFIG (ARGS=jobs: one area)
+	$(BIN)/python -m tests.conformance.record $(ARGS)
+
 .PHONY: lint
 lint: $(STAMPS)/test ## Style, types, and the layers of the code
 	$(BIN)/ruff check .

@@ -102,6 +102,7 @@ class Server:
             content_type=content_type,
             accept=accept,
             user=user,
+            agent=http.headers.get("User-Agent", ""),
         )
 
     async def _stream(self, http: web.Request, watch: Watch) -> web.StreamResponse:

@@ -19,7 +19,11 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. `body` is the decoded JSON (or YAML) body; `user` who the bearer token names."""
+    """One HTTP request.
+
+    `body` is the decoded JSON (or YAML) body, `user` who the bearer token names, `groups` what the user belongs to and
+    `agent` the User-Agent, whose part before the slash is the field manager where the request names none.
+    """
 
     method: str
     path: str
@@ -28,6 +32,8 @@ class Request:
     content_type: str = JSON_TYPE
     accept: str = JSON_TYPE
     user: str = "admin"
+    groups: tuple[str, ...] = ()
+    agent: str = ""
 
     @property
     def writes(self) -> bool:
