@@ -11,6 +11,7 @@ from typing import Any
 
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_TOKEN_VOLUME = re.compile(r"\bkube-api-access-[b-z2-9]{5}\b")
 _AGE = re.compile(r"^(\d+[smhd]|<invalid>)$")
 _TOO_LARGE = re.compile(r"(Too large resource version: \d+, current: )\d+")
 _TOO_OLD = re.compile(r"too old resource version: \d+ \(\d+\)")
@@ -74,6 +75,7 @@ class Masks:
             text = text.replace(name, self._generated[name])
         text = text.replace(self._namespace, "${ns}")
         text = _UID.sub(lambda found: self._uids.setdefault(found[0], f"<uid {len(self._uids) + 1}>"), text)
+        text = _TOKEN_VOLUME.sub("kube-api-access-<random>", text)
         text = _TOO_LARGE.sub(r"\1<version>", text)
         text = _TOO_OLD.sub("too old resource version: <version> (<version>)", text)
         text = _TIME.sub(lambda found: "<microtime>" if found[1] else "<time>", text)
