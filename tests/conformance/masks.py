@@ -1,7 +1,8 @@
 """What differs from run to run is replaced by a name: uids, versions, times, the ends of generated names.
 
-What a vendor's build of the API server adds to upstream's answer is left out. Equality survives: the same uid or version within a scenario gets the same number, so a write that changed nothing, or
-one that changed something, is told apart.
+What a vendor's build of the API server adds to upstream's answer is left out. Equality survives: the same uid or
+version within a scenario gets the same number, so a write that changed nothing, or one that changed something, is told
+apart.
 """
 
 from __future__ import annotations
