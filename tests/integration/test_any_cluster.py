@@ -20,6 +20,7 @@ import pytest
 import yaml
 from kubernetes.aio import config
 
+from rackplane.api.admission import shipped_policies
 from rackplane.controller.operator import Operator
 from rackplane.controller.settings import OperatorSettings
 from rackplane.kube.client import MERGE_PATCH, ApiError, KubeClient
@@ -165,7 +166,10 @@ class Site:
 
 
 async def _prepare(client: KubeClient) -> None:
-    """CRDs on the embedded cluster; on a real one the chart's CRDs and admission policies, left in place."""
+    """The CRDs and the policies that make Jobs queue; on a real cluster as the chart has them, left in place.
+
+    Without the guard: the operator of these tests runs as the administrator.
+    """
     paths = {
         "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
         "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
@@ -175,6 +179,7 @@ async def _prepare(client: KubeClient) -> None:
         bodies = [m for m in render({"admission": {"guard": {"enabled": False}}}) if m["kind"] in paths]
     else:
         bodies = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+        bodies += [policy for policy in shipped_policies() if policy["kind"] in paths]
     for body in bodies:
         try:
             await client.request("POST", paths[body["kind"]], body=body)

@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.harness import EXIT, GPU, QUEUE, RUN, Harness, facility, started, thing
 
-OURS = [{"key": "rackplane.dev/managed", "operator": "Exists", "effect": "NoSchedule"}]
+# As a node agent has it: the guard lets nobody else name our taint.
+EVERY_TAINT = [{"operator": "Exists"}]
 
 
 def finishes(h: Harness, gang: str, *, seconds: float = 300) -> None:
@@ -247,7 +248,7 @@ def test_a_rack_with_a_missing_power_domain_is_not_used_and_says_why() -> None:
 
 def test_gpus_of_pods_outside_every_gang_count() -> None:
     h = started()
-    h.pod("alien", gpus=1, tolerations=OURS, nodeSelector={"kubernetes.io/hostname": "r1-n1"})
+    h.pod("alien", gpus=1, tolerations=EVERY_TAINT, nodeSelector={"kubernetes.io/hostname": "r1-n1"})
     h.settle()
     assert h.machine.state is not None and h.machine.state.unmanaged_gpus("r1-n1") == 1
     h.job("train", slots=4, run=5, annotations={"rackplane.dev/required-topology": "nvlink"})
@@ -275,7 +276,7 @@ def test_a_claim_that_cannot_be_read_fills_the_node(claim: bool, free: int) -> N
     h.pod(
         "dra",
         nodeName="r1-n0",
-        tolerations=OURS,
+        tolerations=EVERY_TAINT,
         resourceClaims=[{"name": "c", "resourceClaimName": "devices"}],
     )
     h.settle()
@@ -309,7 +310,7 @@ def test_a_node_lost_before_binding_makes_the_gang_be_placed_again() -> None:
 def test_gpus_taken_before_binding_make_the_gang_be_placed_again() -> None:
     h = started(facility(racks=2))
     unbound(h, "train")
-    h.pod("thief", gpus=4, nodeName="r1-n0", tolerations=OURS)
+    h.pod("thief", gpus=4, nodeName="r1-n0", tolerations=EVERY_TAINT)
     h.until(lambda: h.phase("job-train") == "Running", seconds=60)
     assert "r1-n0" not in {pod["spec"]["nodeName"] for pod in h.pods_of("train")}
     assert len(h.commits) == 2

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from rackplane.api.admission import shipped_policies
 from rackplane.api.crd import crd
 from rackplane.api.kinds import BY_KIND, KINDS
 from rackplane.controller.requests import failure, requests_for
@@ -47,6 +48,11 @@ _FACILITY = {(GROUP, k.info.plural): kind for kind, k in BY_KIND.items() if kind
 @cache
 def _crds() -> tuple[dict[str, Any], ...]:
     return tuple(crd(model) for model in KINDS)
+
+
+@cache
+def _policies() -> tuple[dict[str, Any], ...]:
+    return tuple(shipped_policies())
 
 
 class Time:
@@ -91,7 +97,7 @@ class Harness:
         self._term = 0
         self._seen_terminating: set[str] = set()
         self.cluster.store.subscribe(self._changes.append)
-        for definition in _crds():
+        for definition in (*_crds(), *_policies()):
             self.cluster.apply(definition)
 
     # -- the operator ------------------------------------------------------------------------------

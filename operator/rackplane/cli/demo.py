@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
+from rackplane.api.admission import shipped_policies
 from rackplane.cli import demo_load, demo_view
 from rackplane.cli.demo_load import BudgetedGang, Submission
 from rackplane.cli.demo_view import Snapshot
@@ -122,7 +123,7 @@ async def _cluster(
 
     root = demo_load.checkout()
     cluster = LocalCluster(history_limit=200_000)
-    for document in demo_load.definitions(root):
+    for document in (*demo_load.definitions(root), *shipped_policies()):
         cluster.apply(document)
     cluster.settle()
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})

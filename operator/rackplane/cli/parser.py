@@ -60,12 +60,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     cluster = commands.add_parser(
         "cluster",
         help="run an embedded Kubernetes cluster",
-        description="Runs a small Kubernetes API server in memory until Ctrl-C. Nothing is kept.",
+        description="Runs a small Kubernetes API server in memory until Ctrl-C, with the chart's admission policies "
+        "installed. Nothing is kept.",
     )
     cluster.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
     cluster.add_argument(
         "--kubeconfig", default="rackplane-local.kubeconfig", help="file to write (default: %(default)s)"
     )
+    cluster.add_argument("--bare", action="store_true", help="without the admission policies")
     commands.add_parser("demo", help="a row of GB300 racks and real jobs, in this terminal", add_help=False)
     commands.add_parser("version", help="print the version")
     return parser
@@ -148,10 +150,13 @@ def _cluster(options: argparse.Namespace) -> int:
     import asyncio
     import signal
 
+    from rackplane.api.admission import shipped_policies
     from rackplane.localcluster import LocalCluster
 
     async def serve() -> None:
         cluster = LocalCluster()
+        for policy in () if options.bare else shipped_policies():
+            cluster.apply(policy)
         await cluster.start(options.port)
         try:
             path = cluster.kubeconfig(options.kubeconfig)

@@ -49,6 +49,7 @@ def delete(service: Service, call: Call) -> Response:
         grace_seconds=grace,
         preconditions=preconditions,
         dry_run=dry,
+        caller=call.caller,
     )
     if propagation is None and resource.group == "batch" and resource.plural == "jobs":
         call.warnings.append(
@@ -92,6 +93,7 @@ def delete_collection(service: Service, call: Call) -> Response:
                 grace_seconds=grace,
                 preconditions=preconditions,
                 dry_run=dry,
+                caller=call.caller,
             )[0],
         )
         for item in items

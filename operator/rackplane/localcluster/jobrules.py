@@ -22,6 +22,25 @@ def prepare_create(job: Obj) -> None:
     Raises:
         ApiError: 501, it uses a field the Job controller here does not implement.
     """
+    default(job)
+    spec = job["spec"]
+    if not spec["manualSelector"]:
+        uid, name = meta(job)["uid"], name_of(job)
+        own = {UID_LABEL: uid, NAME_LABEL: name, "controller-uid": uid, "job-name": name}
+        template = spec["template"]
+        metadata = template.get("metadata") or {}
+        metadata["labels"] = {**(metadata.get("labels") or {}), **own}
+        template["metadata"] = metadata
+        spec["selector"] = {"matchLabels": {UID_LABEL: uid}}
+    job["status"] = {}
+
+
+def default(job: Obj) -> None:
+    """Defaults, in place.
+
+    Raises:
+        ApiError: 501, it uses a field the Job controller here does not implement.
+    """
     spec = job.setdefault("spec", {})
     for field in _UNSUPPORTED:
         if spec.get(field) is not None:
@@ -41,14 +60,6 @@ def prepare_create(job: Obj) -> None:
             spec[field] = value
     template = spec.setdefault("template", {})
     podrules.default_template(template.setdefault("spec", {}))
-    if not spec["manualSelector"]:
-        uid, name = meta(job)["uid"], name_of(job)
-        own = {UID_LABEL: uid, NAME_LABEL: name, "controller-uid": uid, "job-name": name}
-        metadata = template.get("metadata") or {}
-        metadata["labels"] = {**(metadata.get("labels") or {}), **own}
-        template["metadata"] = metadata
-        spec["selector"] = {"matchLabels": {UID_LABEL: uid}}
-    job["status"] = {}
 
 
 def validate(job: Obj) -> list[Cause]:

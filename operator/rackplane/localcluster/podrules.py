@@ -54,8 +54,8 @@ def default_template(spec: Obj) -> None:
                 port.setdefault("protocol", "TCP")
 
 
-def prepare_create(pod: Obj, store: Store) -> None:
-    """Defaults, admission and the initial status of a new pod, in place.
+def default_pod(pod: Obj, store: Store) -> None:
+    """What a pod has when admission policies see it: defaults, and what built-in admission fills in, in place.
 
     Raises:
         ApiError: 403, the priority class does not exist.
@@ -81,6 +81,16 @@ def prepare_create(pod: Obj, store: Store) -> None:
                 {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
             )
     spec["tolerations"] = tolerations
+
+
+def prepare_create(pod: Obj, store: Store) -> None:
+    """Defaults and the initial status of a new pod, in place.
+
+    Raises:
+        ApiError: 403, the priority class does not exist.
+    """
+    default_pod(pod, store)
+    spec = pod["spec"]
     status: Obj = {"phase": "Pending", "qosClass": _qos(spec)}
     if spec.get("schedulingGates"):
         status["conditions"] = [

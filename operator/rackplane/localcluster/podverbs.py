@@ -45,6 +45,7 @@ def evict(service: Service, call: Call) -> Response:
             propagation="Background",
             grace_seconds=options.get("gracePeriodSeconds"),
             preconditions=Preconditions(wanted.get("uid"), wanted.get("resourceVersion")),
+            caller=call.caller,
         )
     return Response(
         201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}

@@ -12,6 +12,7 @@ import yaml
 from . import errors, patches, protobuf
 from .objects import clone
 from .resources import Resource
+from .users import Caller, identify
 from .watch import Watch
 
 JSON_TYPE = "application/json"
@@ -21,8 +22,9 @@ JSON_TYPE = "application/json"
 class Request:
     """One HTTP request.
 
-    `body` is the decoded JSON (or YAML) body, `user` who the bearer token names, `groups` what the user belongs to and
-    `agent` the User-Agent, whose part before the slash is the field manager where the request names none.
+    `body` is the decoded JSON (or YAML) body, `user` who the bearer token names or whom the administrator acts as (with
+    `groups` then, see `users.identify`), `agent` the User-Agent, whose part before the slash is the field manager where
+    the request names none.
     """
 
     method: str
@@ -71,6 +73,11 @@ class Call:
     @property
     def dry_run(self) -> bool:
         return "All" in self.request.query.get("dryRun", "")
+
+    @property
+    def caller(self) -> Caller:
+        """On whose behalf the service acts; its warnings are the call's."""
+        return Caller(identify(self.request.user, self.request.groups), self.warnings)
 
 
 def decode_body(raw: bytes, content_type: str) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from . import admission, crds, errors, jobrules, podrules
+from . import crds, errors, jobrules, podrules
+from .admission import CREATE, DELETE, UPDATE, Attributes, Policies, definitions
 from .metadata import metadata_causes
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
 from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, Registry, Resource
+from .schema import default
 from .store import ANY, Preconditions, Store
+from .users import CONTROLLERS, Caller
 
 #: The namespaces every cluster has.
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -22,6 +26,7 @@ class Service:
         self.store = Store(clock=clock, seed=seed, history_limit=history_limit)
         self.registry = Registry()
         self.definitions = crds.Definitions(self.registry)
+        self.policies = Policies(self.store, self.registry, self._schema)
         for name in SYSTEM_NAMESPACES:
             self.create(self.need("", "v1", "namespaces"), {"metadata": {"name": name}})
 
@@ -36,6 +41,26 @@ class Service:
             raise errors.no_such_path()
         return found
 
+    def _schema(self, resource: Resource) -> Any:
+        definition = self.definitions.find(resource)
+        return definition.schema if definition is not None else None
+
+    def _default(self, resource: Resource, *, creating: bool = True) -> Callable[[Obj], None]:
+        """What fills in an object before admission policies see it, in place."""
+        definition = self.definitions.find(resource)
+
+        def fill_in(obj: Obj) -> None:
+            if resource.key == PODS and creating:
+                podrules.default_pod(obj, self.store)
+            elif resource.key == PODS:
+                podrules.default_template(obj.setdefault("spec", {}))
+            elif resource.key == JOBS:
+                jobrules.default(obj)
+            elif definition is not None:
+                default(definition.schema, obj)
+
+        return fill_in
+
     # -- create
 
     def create(
@@ -45,8 +70,11 @@ class Service:
         *,
         dry_run: bool = False,
         unknown: Callable[[list[str]], None] | None = None,
+        caller: Caller | None = None,
     ) -> Obj:
         """Create an object; `unknown` is told which fields a custom resource's schema dropped.
+
+        The cluster's own controllers need not name themselves as `caller`.
 
         Raises:
             ApiError: 400, 403, 404 (namespace), 409, 422, 501.
@@ -66,21 +94,34 @@ class Service:
             "resourceVersion",
         ):
             metadata.pop(field, None)
-        if not metadata.get("name") and metadata.get("generateName"):
-            metadata["name"] = f"{metadata['generateName'][:58]}{self.store.suffix()}"
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
         self._check_namespace(resource, obj)
-        if self.store.get(resource.key, namespace_of(obj), name_of(obj)) is not None:
-            raise errors.already_exists(resource.group, resource.plural, name_of(obj))
+        about = Attributes(
+            CREATE,
+            resource,
+            _request_namespace(resource, obj),
+            name_of(obj),
+            obj,
+            None,
+            caller or Caller(CONTROLLERS),
+            dry_run=dry_run,
+        )
+        obj = self.policies.mutate(about, self._default(resource))
+        metadata = obj["metadata"]
+        if not metadata.get("name") and metadata.get("generateName"):
+            metadata["name"] = f"{metadata['generateName'][:58]}{self.store.suffix()}"
         metadata["uid"] = self.store.new_uid()
         metadata["creationTimestamp"] = timestamp(self.clock())
         if resource.generation:
             metadata["generation"] = 1
-        admission.mutate(resource.key, obj)
         causes = metadata_causes(resource, obj)
         causes += self._prepare_create(resource, obj, unknown)
         if causes:
             raise errors.invalid(resource.group, resource.kind, name_of(obj), causes)
+        about.obj = obj
+        self.policies.validate(about)
+        if self.store.get(resource.key, namespace_of(obj), name_of(obj)) is not None:
+            raise errors.already_exists(resource.group, resource.plural, name_of(obj))
         if dry_run:
             return obj
         stored = self.store.create(resource.key, obj)
@@ -136,6 +177,9 @@ class Service:
             crds.check(obj)
             crds.establish(obj, self.clock())
             obj["metadata"]["finalizers"] = [*(meta(obj).get("finalizers") or []), crds.CLEANUP_FINALIZER]
+        elif key in definitions.KINDS:
+            definitions.default(key, obj)
+            return definitions.check(key, obj)
         elif resource.plural == "priorityclasses":
             obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
         elif resource.plural == "secrets":
@@ -159,13 +203,14 @@ class Service:
         subresource: str = "",
         dry_run: bool = False,
         unknown: Callable[[list[str]], None] | None = None,
+        caller: Caller | None = None,
     ) -> Obj:
         """Replace an object or, with `subresource="status"`, its status.
 
         A resourceVersion or uid in the object is a precondition. Immutable and managed fields keep their values.
 
         Raises:
-            ApiError: 400, 404, 409, 422.
+            ApiError: 400, 403, 404, 409, 422, 501.
         """
         name = name_of(obj)
         stored = self.store.need(resource.key, namespace_of(obj), name)
@@ -177,6 +222,18 @@ class Service:
         for field in ("uid", "creationTimestamp", "generation"):
             if field in meta(stored):
                 obj["metadata"][field] = meta(stored)[field]
+        about = Attributes(
+            UPDATE,
+            resource,
+            _request_namespace(resource, obj),
+            name,
+            obj,
+            before,
+            caller or Caller(CONTROLLERS),
+            subresource,
+            dry_run=dry_run,
+        )
+        obj = self.policies.mutate(about, self._default(resource, creating=False))
         causes: list[errors.Cause] = []
         definition = self.definitions.find(resource)
         if subresource == "status":
@@ -196,6 +253,8 @@ class Service:
             definition.admit(obj, before, unknown)
         if causes:
             raise errors.invalid(resource.group, resource.kind, name, causes)
+        about.obj = obj
+        self.policies.validate(about)
         bump = (
             resource.generation
             and subresource != "status"
@@ -227,6 +286,9 @@ class Service:
             crds.prepare(obj)
             crds.check(obj)
             crds.establish(obj, self.clock())
+        elif key in definitions.KINDS:
+            definitions.default(key, obj)
+            return definitions.check(key, obj)
         elif key == NAMESPACES:
             obj["spec"] = before["spec"]
         elif resource.plural == "secrets":
@@ -245,6 +307,7 @@ class Service:
         grace_seconds: int | None = None,
         preconditions: Preconditions = ANY,
         dry_run: bool = False,
+        caller: Caller | None = None,
     ) -> tuple[Obj, bool]:
         """Delete an object; returns it and whether it is gone.
 
@@ -258,6 +321,17 @@ class Service:
         self.store.check(resource.key, stored, preconditions)
         if resource.key == NAMESPACES and name in SYSTEM_NAMESPACES[:1] + SYSTEM_NAMESPACES[2:]:
             raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
+        about = Attributes(
+            DELETE,
+            resource,
+            _request_namespace(resource, stored),
+            name,
+            None,
+            stored,
+            caller or Caller(CONTROLLERS),
+            dry_run=dry_run,
+        )
+        self.policies.validate(about)
         if dry_run:
             return stored, True
         finalizers: tuple[str, ...] | None = None
@@ -304,6 +378,11 @@ class Service:
         if fresh == stored:
             return stored
         return self.update(resource, fresh, subresource=subresource)
+
+
+def _request_namespace(resource: Resource, obj: Obj) -> str:
+    """The namespace as requests have it: that of a Namespace is its own name."""
+    return name_of(obj) if resource.key == NAMESPACES else namespace_of(obj)
 
 
 def _with_status(resource: Resource, obj: Obj, before: Obj) -> Obj:

@@ -80,7 +80,7 @@ def create(service: Service, call: Call) -> Response:
     resource = call.resource
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
-    stored = service.create(resource, body, dry_run=call.dry_run, unknown=_unknown(call))
+    stored = service.create(resource, body, dry_run=call.dry_run, unknown=_unknown(call), caller=call.caller)
     return respond(service, call, stored, 201)
 
 
@@ -94,6 +94,7 @@ def _update(service: Service, call: Call, obj: Obj) -> Response:
         subresource=call.subresource,
         dry_run=call.dry_run,
         unknown=_unknown(call),
+        caller=call.caller,
     )
     return respond(service, call, stored)
 
@@ -161,7 +162,9 @@ def _apply(service: Service, call: Call) -> Response:
     if call.subresource:
         raise errors.not_found(resource.group, resource.plural, call.name)
     managed = meta(merged).get("managedFields")
-    created = service.create(resource, merged, dry_run=call.dry_run, unknown=_unknown(call))
+    created = service.create(
+        resource, merged, dry_run=call.dry_run, unknown=_unknown(call), caller=call.caller
+    )
     if not call.dry_run:
 
         def keep(obj: Obj) -> None:

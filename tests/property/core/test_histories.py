@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rackplane.core.slots import parse_slots
 from tests.support.harness import GPU, GROUP, QUEUE, RUN, Harness, facility, node
 
-OURS = [{"key": "rackplane.dev/managed", "operator": "Exists", "effect": "NoSchedule"}]
+# As a node agent has it: the guard lets nobody else name our taint.
+EVERY_TAINT = [{"operator": "Exists"}]
 
 jobs = st.tuples(
     st.just("job"),
@@ -225,7 +226,7 @@ class History:
         self.disturbed = True
         name = f"alien-{self.count}"
         target = self.nodes[index % len(self.nodes)][0]
-        self.h.pod(name, gpus=gpus, tolerations=OURS, nodeSelector={"kubernetes.io/hostname": target})
+        self.h.pod(name, gpus=gpus, tolerations=EVERY_TAINT, nodeSelector={"kubernetes.io/hostname": target})
         self.aliens.append(name)
 
     def finish(self) -> None:

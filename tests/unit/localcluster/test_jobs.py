@@ -1,4 +1,4 @@
-"""The Job controller and the admission rule for Jobs."""
+"""The Job controller."""
 
 from __future__ import annotations
 
@@ -84,21 +84,6 @@ def test_the_deadline_fails_the_job(driver: Any) -> None:
     driver.cluster.settle()
     assert conditions(driver)["Failed"] == "True"
     assert status(driver)["conditions"][-1]["reason"] == "DeadlineExceeded"
-
-
-@pytest.mark.parametrize(
-    ("suspended", "marked"), [pytest.param(False, True, id="ours"), pytest.param(True, False, id="the-users")]
-)
-def test_a_labelled_job_queues_suspended(driver: Any, suspended: bool, marked: bool) -> None:
-    job = driver.job("j", labels={"rackplane.dev/queue": "research"}, suspend=suspended)
-    assert job["spec"]["suspend"] is True
-    annotations = job["metadata"].get("annotations", {})
-    assert (annotations.get("rackplane.dev/suspended-by") == "rackplane") is marked
-    template = job["spec"]["template"]
-    assert template["metadata"]["labels"]["rackplane.dev/queue"] == "research"
-    assert template["spec"]["schedulingGates"] == [{"name": "rackplane.dev/placement"}]
-    suspend(driver, False)
-    assert driver.pods()[0]["spec"]["schedulingGates"] == [{"name": "rackplane.dev/placement"}]
 
 
 @pytest.mark.parametrize(

@@ -117,10 +117,3 @@ def test_eviction_deletes(driver: Any) -> None:
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
     driver.do("POST", f"{PODS}/p/eviction", body)
     assert driver.pods() == []
-
-
-def test_a_labelled_pod_is_gated_once(driver: Any) -> None:
-    ours = [{"name": "rackplane.dev/placement"}]
-    labels = {"rackplane.dev/queue": "research"}
-    assert driver.pod("p", labels=labels)["spec"]["schedulingGates"] == ours
-    assert driver.pod("q", labels=labels, schedulingGates=ours)["spec"]["schedulingGates"] == ours

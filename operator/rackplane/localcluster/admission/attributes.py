@@ -1,0 +1,87 @@
+"""One request as admission policies see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rackplane.localcluster.objects import Obj, meta
+from rackplane.localcluster.resources import NAMESPACES, Resource
+from rackplane.localcluster.users import Caller
+
+CREATE, UPDATE, DELETE = "CREATE", "UPDATE", "DELETE"
+_EXPOSED_OF_A_NAMESPACE = (
+    *("name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"),
+    *("deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "finalizers"),
+)
+
+
+@dataclass(slots=True)
+class Attributes:
+    """A write that is about to happen.
+
+    `obj` is None for a deletion, `old` for a creation. `kind` is that of `obj` where it is not the resource's own, as
+    the Binding posted to a pod. `name` is empty while the server has yet to generate it.
+    """
+
+    operation: str
+    resource: Resource
+    namespace: str
+    name: str
+    obj: Obj | None
+    old: Obj | None
+    caller: Caller
+    subresource: str = ""
+    kind: str = ""
+    dry_run: bool = False
+
+    def request(self, matched: Resource) -> Obj:
+        """The `request` of an expression, for a policy that matched the object as `matched`; empty is absent."""
+        own = _group_version(self.resource)
+        as_matched = _group_version(matched)
+        user = self.caller.user
+        who: Obj = {"username": user.name, "groups": list(user.groups)}
+        request: dict[str, Any] = {
+            "kind": {**as_matched, "kind": self.kind or matched.kind},
+            "resource": {**as_matched, "resource": matched.plural},
+            "requestKind": {**own, "kind": self.kind or self.resource.kind},
+            "requestResource": {**own, "resource": self.resource.plural},
+            "operation": self.operation,
+            "userInfo": who,
+            "dryRun": self.dry_run,
+        }
+        for name, value in (
+            ("subResource", self.subresource),
+            ("requestSubResource", self.subresource),
+            ("name", self.name),
+            ("namespace", self.namespace),
+        ):
+            if value:
+                request[name] = value
+        return request
+
+    @property
+    def shown_name(self) -> str:
+        """How a refusal names the object."""
+        named = meta(self.obj or {})
+        return self.name or str(named.get("name") or named.get("generateName") or "Unknown")
+
+    def of_a_namespace(self) -> bool:
+        """Whether the object is a Namespace, whose `namespace` is its own name."""
+        return self.resource.key == NAMESPACES
+
+
+def _group_version(resource: Resource) -> Obj:
+    return {"group": resource.group, "version": resource.version}
+
+
+def namespace_object(namespace: Obj | None) -> Obj | None:
+    """The `namespaceObject` of an expression: a Namespace without what expressions may not see."""
+    if namespace is None:
+        return None
+    metadata = meta(namespace)
+    exposed = {name: metadata[name] for name in _EXPOSED_OF_A_NAMESPACE if name in metadata}
+    return {
+        "metadata": exposed,
+        **{part: namespace[part] for part in ("spec", "status") if part in namespace},
+    }

@@ -1,0 +1,249 @@
+"""The CEL of admission policies, in the `common-expression-language` package.
+
+The package has the language but neither messages (`Object{...}`) nor Kubernetes' libraries nor optional fields. An
+expression is translated, token by token, where Kubernetes' dialect differs:
+
+- `Object.spec{suspend: true}` becomes the map `{"@type": "Object.spec", "suspend": true}`;
+- `variables.name` becomes the variable `variables__name`, which is evaluated before the expression that uses it.
+
+What the package lacks is refused with 501 when the policy is created. Types are not checked beforehand: an expression
+that a real server refuses to compile for its types fails here when it is evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cel
+
+from rackplane.localcluster import errors
+
+#: The key that keeps the type name of a message.
+TYPE = "@type"
+_TOKEN = re.compile(
+    r"""
+    (?P<space>(?:\s|//[^\n]*)+)
+    |(?P<string>(?:[bB]?[rR]|[rR][bB])(?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\n]*"|'[^'\n]*')
+      |[bB]?(?:\"\"\"(?:\\.|.)*?\"\"\"|'''(?:\\.|.)*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<number>\.?[0-9](?:[A-Za-z0-9_]|\.[0-9])*)
+    |(?P<mark>&&|\|\||[=!<>]=|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
+_FUNCTIONS = frozenset(
+    {
+        *("size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bool"),
+        *("bytes", "dyn", "type", "duration", "timestamp", "getFullYear", "getMonth", "getDayOfMonth"),
+        *(
+            "getDayOfWeek",
+            "getDayOfYear",
+            "getDate",
+            "getHours",
+            "getMinutes",
+            "getSeconds",
+            "getMilliseconds",
+        ),
+    }
+)
+_TYPES = frozenset({"int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type", "type"})
+#: Fields of `request` that the cluster fills in.
+_REQUEST_FIELDS = frozenset(
+    {
+        *("kind", "resource", "subResource", "requestKind", "requestResource", "requestSubResource", "name"),
+        *("namespace", "operation", "userInfo", "dryRun"),
+    }
+)
+ROOTS = frozenset({"object", "oldObject", "request", "namespaceObject"})
+
+
+class EvaluationError(Exception):
+    """An expression that came to no value; the text is what `resulted in error:` is followed by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression.
+
+    `text` is as the policy has it; `names` the roots (`object`, ...) and `variables` the policy's variables it uses.
+    """
+
+    text: str
+    program: Any
+    names: tuple[str, ...]
+    variables: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def compile_expression(text: str, variables: frozenset[str], *, objects: bool = False) -> Expression:
+    """Compile an expression that may use `variables` and, with `objects`, build `Object{...}`.
+
+    Raises:
+        ApiError: 501, it uses what the evaluator lacks, or does not parse.
+    """
+    translation = _Translation(text, objects=objects)
+    try:
+        program = cel.compile(translation.result)
+    except ValueError as problem:
+        found = re.search(r"ERROR: <input>:\d+:\d+: ([^\n]*)", str(problem))
+        raise _lacking(text, found[1] if found else "it does not parse") from problem
+    references = program.references()
+    prefixed = {f"variables__{name}": name for name in translation.variables}
+    unknown = sorted(translation.variables - variables)
+    if unknown:
+        raise _lacking(text, f"variables.{unknown[0]} is not defined before it is used")
+    known = ROOTS | _TYPES | prefixed.keys() | translation.bound
+    for name in references["variables"]:
+        if name not in known:
+            raise _lacking(text, f"{name!r} is unknown")
+    for name in references["functions"]:
+        if name[0].isalpha() and name not in _FUNCTIONS:
+            raise _lacking(text, f"the function {name}() is missing")
+    used = [name for name in references["variables"] if name in ROOTS and name not in translation.bound]
+    return Expression(text, program, tuple(used), tuple(sorted(translation.variables)))
+
+
+def _lacking(text: str, why: str) -> errors.ApiError:
+    return errors.not_implemented(f"the CEL expression {text.strip()!r} ({why})")
+
+
+class _Translation:
+    """One pass over the tokens; `result` is the translated text."""
+
+    def __init__(self, text: str, *, objects: bool) -> None:
+        self.variables: set[str] = set()
+        self.bound: set[str] = set()
+        self._text = text
+        self._objects = objects
+        self._tokens = [
+            (str(found.lastgroup), found[0]) for found in _TOKEN.finditer(text) if found.lastgroup != "space"
+        ]
+        self._at = 0
+        # Whether each open bracket is that of a message, whose fields are names and not expressions.
+        self._open: list[bool] = []
+        self.result = " ".join(self._translated())
+
+    def _peek(self, ahead: int = 0) -> tuple[str, str]:
+        place = self._at + ahead
+        return self._tokens[place] if 0 <= place < len(self._tokens) else ("end", "")
+
+    def _translated(self) -> Iterator[str]:
+        while self._at < len(self._tokens):
+            kind, value = self._peek()
+            before = self._peek(-1)[1]
+            self._at += 1
+            if kind == "name" and before != ".":
+                yield self._name(value, before)
+                continue
+            if kind == "name" and value in _MACROS and self._peek()[1] == "(" and self._peek(1)[0] == "name":
+                self.bound.add(self._peek(1)[1])
+            elif value in ("{", "(", "["):
+                self._open.append(False)
+            elif value in ("}", ")", "]") and self._open:
+                self._open.pop()
+            yield value
+
+    def _name(self, name: str, before: str) -> str:
+        if self._open and self._open[-1] and before in ("{", ",") and self._peek()[1] == ":":
+            return f'"{name}"'
+        if name == "variables":
+            return self._variable()
+        if name == "request" and self._peek()[1] == "." and self._peek(1)[1] not in _REQUEST_FIELDS:
+            raise _lacking(self._text, f"request.{self._peek(1)[1]} is missing")
+        path = [name]
+        ahead = 0
+        while self._peek(ahead)[1] == "." and self._peek(ahead + 1)[0] == "name":
+            path.append(self._peek(ahead + 1)[1])
+            ahead += 2
+        if self._peek(ahead)[1] != "{":
+            return name
+        if name != "Object" or not self._objects:
+            raise _lacking(self._text, f"objects of type {'.'.join(path)} are missing")
+        self._at += ahead + 1
+        self._open.append(True)
+        comma = "" if self._peek()[1] == "}" else ","
+        return f'{{"{TYPE}": "{".".join(path)}"{comma}'
+
+    def _variable(self) -> str:
+        if self._peek()[1] != "." or self._peek(1)[0] != "name":
+            raise _lacking(self._text, "variables are reached by variables.name only")
+        name = self._peek(1)[1]
+        self._at += 2
+        self.variables.add(name)
+        return f"variables__{name}"
+
+
+class Scope:
+    """What the expressions of one policy see of one request.
+
+    Python objects are converted for the evaluator once, and only those that an expression names.
+    """
+
+    def __init__(self, values: Mapping[str, Any], variables: Mapping[str, Expression]) -> None:
+        self._values = values
+        self._variables = variables
+        self._context = cel.Context()
+        self._added: set[str] = set()
+        self._failed: dict[str, str] = {}
+
+    def replace_object(self, obj: Any) -> None:
+        """Let `object` be another from now on; variables are evaluated anew."""
+        self._values = {**self._values, "object": obj}
+        self._context = cel.Context()
+        self._added.clear()
+        self._failed.clear()
+
+    def evaluate(self, expression: Expression) -> Any:
+        """The value of an expression.
+
+        Raises:
+            EvaluationError: it has none; the text names the expression, as Kubernetes does.
+        """
+        try:
+            return self._value(expression)
+        except EvaluationError as problem:
+            raise EvaluationError(f"expression '{expression.text}' resulted in error: {problem}") from problem
+
+    def _value(self, expression: Expression) -> Any:
+        for name in expression.names:
+            if name not in self._added:
+                self._context.add_variable(name, self._values.get(name))
+                self._added.add(name)
+        for name in expression.variables:
+            self._prepare(name)
+        try:
+            return expression.program.execute(self._context)
+        except Exception as problem:  # the evaluator raises several unrelated types
+            raise EvaluationError(self._reason(problem)) from problem
+
+    def _prepare(self, name: str) -> None:
+        """Evaluate a variable once. One that fails stays unknown: it matters only to expressions that reach it."""
+        key = f"variables__{name}"
+        if key in self._added or name in self._failed:
+            return
+        try:
+            value = self._value(self._variables[name])
+        except EvaluationError as problem:
+            self._failed[name] = f'composited variable "{name}" fails to evaluate: {problem}'
+        else:
+            self._context.add_variable(key, value)
+            self._added.add(key)
+
+    def _reason(self, problem: Exception) -> str:
+        """The words of cel-go for the same failure."""
+        text = str(problem)
+        found = re.match(r"Undefined variable or function: 'variables__(\w+)'", text)
+        if found and found[1] in self._failed:
+            return self._failed[found[1]]
+        if isinstance(problem, KeyError):
+            return f"no such key: {problem.args[0]}"
+        if isinstance(problem, ZeroDivisionError):
+            return "division by zero"
+        if isinstance(problem, TypeError):
+            return "no such overload"
+        return text.splitlines()[0] if text else type(problem).__name__
