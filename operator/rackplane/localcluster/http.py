@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from . import errors
+from . import errors, users
 from .api import Api
 from .requests import Request, Response, decode_body
 from .watch import Event, Watch
@@ -88,6 +88,11 @@ class Server:
         user = self._tokens.get(token.strip()) if scheme else "admin"
         if user is None:
             raise errors.unauthorized()
+        groups: tuple[str, ...] = ()
+        name, named = http.headers.get("Impersonate-User", ""), http.headers.getall("Impersonate-Group", [])
+        if name or named:
+            acting = users.impersonate(users.identify(user), name, named)
+            user, groups = acting.name, acting.groups
         content_type = http.headers.get("Content-Type", "application/json")
         accept = http.headers.get("Accept", "application/json")
         if accept and not any(
@@ -102,6 +107,7 @@ class Server:
             content_type=content_type,
             accept=accept,
             user=user,
+            groups=groups,
             agent=http.headers.get("User-Agent", ""),
         )
 
