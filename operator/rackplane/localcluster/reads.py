@@ -81,7 +81,8 @@ def _renderer(service: Service, call: Call, definition: Any) -> Callable[[Obj, b
 def _list(service: Service, call: Call, predicate: Predicate | None, definition: Any) -> Response:
     query, resource, store = call.request.query, call.resource, service.store
     limit = int(query.get("limit") or 0)
-    revision, after = store.revision, ("", "")
+    revision = store.revision
+    after: tuple[str, str] | None = None
     asked = query.get("resourceVersion", "")
     if token := query.get("continue"):
         revision, after = _read_token(token)
@@ -98,19 +99,22 @@ def _list(service: Service, call: Call, predicate: Predicate | None, definition:
             raise errors.ApiError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
         if query.get("resourceVersionMatch") == "Exact":
             revision = number
-    if revision == store.revision:
-        items = store.items(resource.key, call.namespace)
+    namespace = call.namespace
+    if revision == store.revision and predicate is None:
+        total = store.count(resource.key, namespace, after)
+        items = store.items(resource.key, namespace, after, limit or None)
     else:
-        items = store.items_at(resource.key, revision, call.namespace)
-    if after != ("", ""):
-        items = [item for item in items if (namespace_of(item), name_of(item)) > after]
-    if predicate is not None:
-        items = [item for item in items if predicate(item)]
+        if revision == store.revision:
+            items = store.items(resource.key, namespace, after)
+        else:
+            items = store.items_at(resource.key, revision, namespace, after)
+        items = [item for item in items if predicate is None or predicate(item)]
+        total = len(items)
     metadata: Obj = {"resourceVersion": str(revision)}
-    if limit and len(items) > limit:
+    if limit and total > limit:
         last = items[limit - 1]
         metadata["continue"] = _write_token(revision, (namespace_of(last), name_of(last)))
-        metadata["remainingItemCount"] = len(items) - limit
+        metadata["remainingItemCount"] = total - limit
         items = items[:limit]
     payload = tables.represent_list(
         call.request.accept,

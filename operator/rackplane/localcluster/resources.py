@@ -264,16 +264,20 @@ class Registry:
 
     def __init__(self) -> None:
         self._by_path: dict[tuple[str, str, str], Resource] = {}
+        # Worked out once until the next change: every request asks for it.
+        self._groups: dict[str, list[str]] | None = None
         for resource in BUILTIN:
             self.add(resource)
 
     def add(self, resource: Resource) -> None:
         """Serve a resource (again, with a changed description)."""
         self._by_path[resource.group, resource.version, resource.plural] = resource
+        self._groups = None
 
     def remove_crd(self, crd: str) -> None:
         """Stop serving everything a CRD defined."""
         self._by_path = {path: entry for path, entry in self._by_path.items() if entry.crd != crd}
+        self._groups = None
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """The resource at a path."""
@@ -303,6 +307,8 @@ class Registry:
 
     def groups(self) -> dict[str, list[str]]:
         """Group -> served versions, the preferred one first; the core group is ''."""
+        if self._groups is not None:
+            return self._groups
         found: dict[str, list[str]] = {}
         for resource in self:
             versions = found.setdefault(resource.group, [])
@@ -310,6 +316,7 @@ class Registry:
                 versions.append(resource.version)
         for versions in found.values():
             versions.sort(key=_version_order)
+        self._groups = found
         return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class Store:
         self.compacted = 0
         self.history_limit = history_limit
         self._objects: dict[GroupResource, dict[Key, Obj]] = {}
+        # Sorted, so that a page of a long list costs what the page holds.
+        self._keys: dict[GroupResource, list[Key]] = {}
         self._history: dict[GroupResource, deque[Change]] = {}
         self._history_order: deque[GroupResource] = deque()
         self._by_uid: dict[str, tuple[GroupResource, Key]] = {}
@@ -93,25 +96,40 @@ class Store:
         resource, key = found
         return resource, self._objects[resource][key]
 
-    def items(self, resource: GroupResource, namespace: str = "") -> list[Obj]:
-        """Objects in key order (namespace, name); an empty namespace means all."""
-        items = self._objects.get(resource, {})
-        return [items[key] for key in sorted(items) if not namespace or key[0] == namespace]
+    def items(
+        self, resource: GroupResource, namespace: str = "", after: Key | None = None, limit: int | None = None
+    ) -> list[Obj]:
+        """Objects in key order (namespace, name), `limit` of those after a key; an empty namespace means all."""
+        objects = self._objects.get(resource, {})
+        keys = self._keys.get(resource, [])
+        start, end = _range(keys, namespace, after)
+        return [objects[key] for key in keys[start : end if limit is None else min(end, start + limit)]]
 
-    def items_at(self, resource: GroupResource, revision: int, namespace: str = "") -> list[Obj]:
+    def count(self, resource: GroupResource, namespace: str = "", after: Key | None = None) -> int:
+        """How many objects `items` would list without a limit."""
+        start, end = _range(self._keys.get(resource, []), namespace, after)
+        return end - start
+
+    def items_at(
+        self, resource: GroupResource, revision: int, namespace: str = "", after: Key | None = None
+    ) -> list[Obj]:
         """Objects as they were at an older revision, rebuilt by undoing the history.
 
         Raises:
             ApiError: 410, the revision is compacted.
         """
-        items = dict(self._objects.get(resource, {}))
+        objects = dict(self._objects.get(resource, {}))
+        same = True
         for change in reversed(self.since(resource, revision)):
             key = (change.namespace, change.name)
             if change.previous is None:
-                items.pop(key, None)
+                objects.pop(key, None)
             else:
-                items[key] = change.previous
-        return [items[key] for key in sorted(items) if not namespace or key[0] == namespace]
+                objects[key] = change.previous
+            same = same and change.type == MODIFIED
+        listed = self._keys.get(resource, []) if same else sorted(objects)
+        start, end = _range(listed, namespace, after)
+        return [objects[key] for key in listed[start:end]]
 
     def since(self, resource: GroupResource, revision: int) -> list[Change]:
         """Changes of a resource after a revision, oldest first.
@@ -299,8 +317,12 @@ class Store:
         uid = obj["metadata"]["uid"]
         if kind == DELETED:
             del items[key]
+            keys = self._keys[resource]
+            del keys[bisect_left(keys, key)]
             self._by_uid.pop(uid, None)
         else:
+            if key not in items:
+                insort(self._keys.setdefault(resource, []), key)
             items[key] = obj
             self._by_uid[uid] = (resource, key)
         change = Change(self.revision, kind, resource, key[0], key[1], obj, previous)
@@ -312,6 +334,16 @@ class Store:
         for listener in tuple(self._listeners):
             listener(change)
         return obj
+
+
+def _range(keys: list[Key], namespace: str, after: Key | None) -> tuple[int, int]:
+    """Where, among sorted keys, those of a namespace (empty: all) that come after a key begin and end."""
+    # No name is empty, and every name sorts before "\x7f": both are outside what names may hold.
+    start = bisect_left(keys, (namespace, "")) if namespace else 0
+    end = bisect_right(keys, (namespace, "\x7f")) if namespace else len(keys)
+    if after is not None:
+        start = max(start, bisect_right(keys, after))
+    return start, max(start, end)
 
 
 #: Finalizers the garbage collector itself acts on.
