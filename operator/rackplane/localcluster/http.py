@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 
+import msgspec
 from aiohttp import web
 
 from . import errors, users
@@ -72,7 +72,7 @@ class Server:
         headers = {"Warning": f'299 - "{answer.warnings[0]}"'} if len(answer.warnings) == 1 else {}
         if answer.content_type == "text/plain":
             return web.Response(status=answer.code, text=str(answer.payload), headers=headers)
-        body = json.dumps(answer.payload, separators=(",", ":"), ensure_ascii=False).encode()
+        body = msgspec.json.encode(answer.payload)
         # The content type of aggregated discovery has parameters that aiohttp's own argument refuses.
         response = web.Response(status=answer.code, body=body, headers=headers)
         response.headers["Content-Type"] = answer.content_type
@@ -149,6 +149,4 @@ class Server:
 
 
 def _lines(events: list[Event]) -> bytes:
-    return b"".join(
-        json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() + b"\n" for event in events
-    )
+    return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
