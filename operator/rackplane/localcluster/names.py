@@ -21,8 +21,8 @@ _NAME_EXAMPLES = f"(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for 
 _NAME_RULE = f"must consist of alphanumeric characters, '-', '_' or '.', {_ENDS} {_NAME_EXAMPLES}"
 
 
-def _too_long(value: str, limit: int) -> list[str]:
-    return [f"must be no more than {limit} characters"] if len(value.encode()) > limit else []
+def _too_long(value: str, limit: int, unit: str = "characters") -> list[str]:
+    return [f"must be no more than {limit} {unit}"] if len(value.encode()) > limit else []
 
 
 @lru_cache(maxsize=4096)
@@ -57,8 +57,8 @@ def qualified_name(value: str) -> tuple[str, ...]:
     """A name that may have a domain before a slash, as label keys, scheduling gates and resources have."""
     parts = value.split("/")
     if len(parts) > 2:
-        rule = f"a valid label key {_NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        return (rule,)
+        with_domain = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        return (f"a valid label key {_NAME_RULE} {with_domain}",)
     found: list[str] = []
     if len(parts) == 2:
         if not parts[0]:
@@ -69,7 +69,7 @@ def qualified_name(value: str) -> tuple[str, ...]:
     if not name:
         found.append("name part must be non-empty")
     elif len(name.encode()) > 63:
-        found.append("name part must be no more than 63 characters")
+        found.append("name part must be no more than 63 bytes")
     if not _NAME.fullmatch(name):
         found.append(f"name part {_NAME_RULE}")
     return tuple(found)
@@ -78,7 +78,7 @@ def qualified_name(value: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def label_value(value: str) -> tuple[str, ...]:
     """The value of a label."""
-    found = _too_long(value, 63)
+    found = _too_long(value, 63, "bytes")
     if not _VALUE.fullmatch(value):
         found.append(
             f"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', {_ENDS} "
