@@ -129,4 +129,6 @@ def environment_name(value: str) -> list[str]:
         return ["environment variable name must be non-empty"]
     if all(" " <= char <= "~" and char != "=" for char in value):
         return []
-    return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
+    return [
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
+    ]

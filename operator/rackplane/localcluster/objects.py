@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 Obj = dict[str, Any]
@@ -14,17 +15,43 @@ Obj = dict[str, Any]
 Clock = Callable[[], float]
 
 
+_SCALARS = frozenset({str, int, bool, float, type(None)})
+
+
+class Frozen(list[Any]):
+    """A list that nobody changes, with all that is in it: copies share it."""
+
+    __slots__ = ()
+
+
 def clone(value: Any) -> Any:
-    """A deep copy of JSON data; several times cheaper than `copy.deepcopy`."""
+    """A deep copy of JSON data, but for `Frozen` lists; several times cheaper than `copy.deepcopy`."""
+    # Most values are scalars: those are not worth a call.
     if isinstance(value, dict):
-        return {key: clone(item) for key, item in value.items()}
+        return {key: clone(item) if item.__class__ not in _SCALARS else item for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [clone(item) for item in value]
+        if isinstance(value, Frozen):
+            return value
+        return [clone(item) if item.__class__ not in _SCALARS else item for item in value]
+    return value
+
+
+def thawed(value: Any) -> Any:
+    """A deep copy of plain lists and maps that shares nothing."""
+    if isinstance(value, dict):
+        return {key: thawed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [thawed(item) for item in value]
     return value
 
 
 def timestamp(seconds: float) -> str:
     """RFC 3339 with whole seconds, as `metav1.Time` is written."""
+    return _timestamp(int(seconds // 1))
+
+
+@lru_cache(64)
+def _timestamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import yaml
 
 from . import errors, patches, protobuf
-from .objects import clone
+from .objects import thawed
 from .resources import Resource
 from .users import Caller, identify
 from .watch import Watch
 
 JSON_TYPE = "application/json"
+#: The longest name of a field manager.
+_MANAGER_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Response:
     @property
     def body(self) -> Any:
         """A copy of the payload that the caller may change."""
-        return clone(self.payload)
+        return thawed(self.payload)
 
 
 @dataclass(slots=True)
@@ -77,7 +79,16 @@ class Call:
     @property
     def caller(self) -> Caller:
         """On whose behalf the service acts; its warnings are the call's."""
-        return Caller(identify(self.request.user, self.request.groups), self.warnings)
+        return Caller(identify(self.request.user, self.request.groups), self.warnings, self.manager)
+
+    @property
+    def manager(self) -> str:
+        """The field manager: the one the request names, or the client by its User-Agent."""
+        named = self.request.query.get("fieldManager", "")
+        if named:
+            return named
+        agent = self.request.agent.partition("/")[0]
+        return "".join(letter for letter in agent if letter.isprintable())[:_MANAGER_LENGTH]
 
 
 def decode_body(raw: bytes, content_type: str) -> Any:

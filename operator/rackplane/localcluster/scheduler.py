@@ -189,7 +189,7 @@ class Scheduler:
         before = [c for c in dig(pod, "status", "conditions") or () if c.get("type") == "PodScheduled"]
         if before and before[0].get("message") == message and before[0].get("reason") == "Unschedulable":
             return
-        self._service.change(self._pods, pod, mark, subresource="status")
+        self._service.change(self._pods, pod, mark, subresource="status", manager="kube-scheduler")
         self._events.record(pod, "FailedScheduling", message, warning=True)
 
 

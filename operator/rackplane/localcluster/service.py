@@ -7,6 +7,8 @@ from typing import Any
 
 from . import crds, errors, jobrules, podrules
 from .admission import CREATE, DELETE, UPDATE, Attributes, Policies, definitions
+from .fields.managers import Managed
+from .fields.tracking import Tracker, settled
 from .metadata import metadata_causes
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
 from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, Registry, Resource
@@ -27,6 +29,7 @@ class Service:
         self.registry = Registry()
         self.definitions = crds.Definitions(self.registry)
         self.policies = Policies(self.store, self.registry, self._schema)
+        self.tracker = Tracker(clock, self._schema)
         for name in SYSTEM_NAMESPACES:
             self.create(self.need("", "v1", "namespaces"), {"metadata": {"name": name}})
 
@@ -44,6 +47,26 @@ class Service:
     def _schema(self, resource: Resource) -> Any:
         definition = self.definitions.find(resource)
         return definition.schema if definition is not None else None
+
+    def decoded(self, resource: Resource, obj: Obj) -> None:
+        """Fill in the defaults an object has as soon as it is read, before anybody else sees it, in place."""
+        definition = self.definitions.find(resource)
+        if resource.key == PODS:
+            podrules.default_template(obj.setdefault("spec", {}))
+            obj["spec"].setdefault("enableServiceLinks", True)
+        elif resource.key == JOBS:
+            jobrules.default(obj)
+        elif resource.key == NAMESPACES:
+            labels = meta(obj).get("labels") or {}
+            if name_of(obj) and "kubernetes.io/metadata.name" not in labels:
+                obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name_of(obj)}
+        elif resource.plural == "secrets":
+            obj.setdefault("type", "Opaque")
+            _merge_string_data(obj)
+        elif resource.plural == "priorityclasses":
+            obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+        elif definition is not None:
+            default(definition.schema, obj)
 
     def _default(self, resource: Resource, *, creating: bool = True) -> Callable[[Obj], None]:
         """What fills in an object before admission policies see it, in place."""
@@ -90,12 +113,16 @@ class Service:
             "deletionGracePeriodSeconds",
             "generation",
             "selfLink",
-            "managedFields",
             "resourceVersion",
         ):
             metadata.pop(field, None)
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
         self._check_namespace(resource, obj)
+        caller = caller or Caller(CONTROLLERS)
+        self.decoded(resource, obj)
+        managed = metadata.get("managedFields")
+        if not isinstance(managed, Managed):
+            managed = self.tracker.written(resource, None, obj, caller.manager)
         about = Attributes(
             CREATE,
             resource,
@@ -103,11 +130,14 @@ class Service:
             name_of(obj),
             obj,
             None,
-            caller or Caller(CONTROLLERS),
+            caller,
             dry_run=dry_run,
         )
         obj = self.policies.mutate(about, self._default(resource))
         metadata = obj["metadata"]
+        metadata.pop("managedFields", None)
+        if managed:
+            metadata["managedFields"] = managed
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName'][:58]}{self.store.suffix()}"
         metadata["uid"] = self.store.new_uid()
@@ -124,7 +154,7 @@ class Service:
             raise errors.already_exists(resource.group, resource.plural, name_of(obj))
         if dry_run:
             return obj
-        stored = self.store.create(resource.key, obj)
+        stored = self.store.create(resource.key, obj, owned=True)
         if resource.key == CRDS:
             self.definitions.load(stored)
         return stored
@@ -222,6 +252,13 @@ class Service:
         for field in ("uid", "creationTimestamp", "generation"):
             if field in meta(stored):
                 obj["metadata"][field] = meta(stored)[field]
+        caller = caller or Caller(CONTROLLERS)
+        if not subresource:
+            self.decoded(resource, obj)
+        managed = meta(obj).get("managedFields")
+        if not isinstance(managed, Managed) or managed is meta(stored).get("managedFields"):
+            # One worked out already, by an apply, is taken as it is.
+            managed = self.tracker.written(resource, before, obj, caller.manager, subresource)
         about = Attributes(
             UPDATE,
             resource,
@@ -229,7 +266,7 @@ class Service:
             name,
             obj,
             before,
-            caller or Caller(CONTROLLERS),
+            caller,
             subresource,
             dry_run=dry_run,
         )
@@ -262,12 +299,13 @@ class Service:
         )
         if resource.crd:
             obj["apiVersion"] = stored["apiVersion"]
+        obj["metadata"]["managedFields"] = settled(managed, obj, before)
         if dry_run:
             return {
                 **obj,
                 "metadata": {**obj["metadata"], "resourceVersion": meta(stored)["resourceVersion"]},
             }
-        result = self.store.update(resource.key, obj, bump=bump)
+        result = self.store.update(resource.key, obj, bump=bump, owned=True)
         if resource.key == CRDS and not subresource and self.store.get(CRDS, "", name) is not None:
             self.definitions.load(result)
         return result
@@ -367,9 +405,18 @@ class Service:
     # -- for controllers
 
     def change(
-        self, resource: Resource, obj: Obj, change: Callable[[Obj], None], *, subresource: str = ""
+        self,
+        resource: Resource,
+        obj: Obj,
+        change: Callable[[Obj], None],
+        *,
+        subresource: str = "",
+        manager: str = "",
     ) -> Obj | None:
-        """Change the stored state of an object by a function on a copy; None when it is gone (or another by uid)."""
+        """Change the stored state of an object by a function on a copy; None when it is gone (or another by uid).
+
+        `manager` is the controller's name as a manager of fields, where it is not the controller manager.
+        """
         stored = self.store.get(resource.key, namespace_of(obj), name_of(obj))
         if stored is None or meta(stored).get("uid") != meta(obj).get("uid"):
             return None
@@ -377,7 +424,8 @@ class Service:
         change(fresh)
         if fresh == stored:
             return stored
-        return self.update(resource, fresh, subresource=subresource)
+        caller = Caller(CONTROLLERS, manager=manager) if manager else None
+        return self.update(resource, fresh, subresource=subresource, caller=caller)
 
 
 def _request_namespace(resource: Resource, obj: Obj) -> str:

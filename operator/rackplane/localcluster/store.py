@@ -181,8 +181,10 @@ class Store:
         """A uid from the seeded source, so that a run can be repeated exactly."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
-    def create(self, resource: GroupResource, obj: Obj) -> Obj:
+    def create(self, resource: GroupResource, obj: Obj, *, owned: bool = False) -> Obj:
         """Store a new object; fills in uid, creationTimestamp and resourceVersion where missing.
+
+        With `owned` the object itself is stored, and its maker gives it away; otherwise a copy.
 
         Raises:
             ApiError: 409 AlreadyExists.
@@ -190,7 +192,7 @@ class Store:
         key = (namespace_of(obj), name_of(obj))
         if key in self._objects.get(resource, {}):
             raise errors.already_exists(*resource, key[1])
-        obj = clone(obj)
+        obj = obj if owned else clone(obj)
         metadata = obj["metadata"]
         metadata.setdefault("uid", self.new_uid())
         metadata.setdefault("creationTimestamp", timestamp(self.clock()))
@@ -203,8 +205,9 @@ class Store:
         *,
         preconditions: Preconditions = ANY,
         bump: bool = False,
+        owned: bool = False,
     ) -> Obj:
-        """Replace an object. An identical one is no write: no revision, no event.
+        """Replace an object. An identical one is no write: no revision, no event. `owned` is as in `create`.
 
         `bump` raises `metadata.generation`. Removing the last finalizer of an object under deletion deletes it.
 
@@ -214,7 +217,7 @@ class Store:
         key = (namespace_of(obj), name_of(obj))
         stored = self.need(resource, *key)
         self.check(resource, stored, preconditions)
-        obj = clone(obj)
+        obj = obj if owned else clone(obj)
         metadata, old = obj["metadata"], meta(stored)
         for field in ("uid", "creationTimestamp", "resourceVersion", "generation", "deletionTimestamp"):
             if field in old:

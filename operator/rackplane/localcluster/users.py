@@ -27,10 +27,11 @@ class User:
 
 @dataclass(slots=True)
 class Caller:
-    """On whose behalf something is written, and where the warnings for them go."""
+    """On whose behalf something is written, where the warnings for them go, and as which manager of fields."""
 
     user: User
     warnings: list[str] = field(default_factory=list)
+    manager: str = "kube-controller-manager"
 
 
 def service_account(namespace: str, name: str) -> User:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from . import apply, errors, patches
+from . import errors, patches
 from .events import from_core, to_core
 from .objects import Obj, meta, name_of, namespace_of
 from .reads import respond, stored_object
@@ -146,29 +146,18 @@ def _apply(service: Service, call: Call) -> Response:
     resource = call.resource
     stored = service.store.get(resource.key, call.namespace, call.name)
     live = from_core(resource, stored) if stored is not None else None
-    definition = service.definitions.find(resource)
-    merged = apply.server_side(
-        resource,
-        live,
-        body,
-        manager=manager,
-        force=query.get("force") in ("true", "1"),
-        schema=definition.schema if definition else None,
-        now=service.clock(),
-        subresource=call.subresource,
-    )
+    if live is None and call.subresource:
+        raise errors.not_found(resource.group, resource.plural, call.name)
+    try:
+        merged, managed = service.tracker.applied(
+            resource, live, body, manager, call.subresource, force=query.get("force") in ("true", "1")
+        )
+    except ValueError as problem:
+        raise errors.ApiError(500, "", f"failed to create typed patch object: {problem}") from problem
+    merged = {**merged, "metadata": {**meta(merged), "managedFields": managed}}
     if live is not None:
         return _update(service, call, merged)
-    if call.subresource:
-        raise errors.not_found(resource.group, resource.plural, call.name)
-    managed = meta(merged).get("managedFields")
     created = service.create(
         resource, merged, dry_run=call.dry_run, unknown=_unknown(call), caller=call.caller
     )
-    if not call.dry_run:
-
-        def keep(obj: Obj) -> None:
-            obj["metadata"]["managedFields"] = managed
-
-        created = service.change(resource, created, keep) or created
     return respond(service, call, created, 201)
