@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from .errors import (
-    Cause,
-    duplicate_value,
-    forbidden_value,
-    invalid,
-    invalid_value,
-    required,
-    unsupported_value,
-)
-from .objects import Obj, dig, name_of, timestamp
+from .crdchecks import problems
+from .errors import Cause, not_implemented
+from .objects import Obj, clone, dig, name_of
 from .resources import Registry, Resource
-from .schema import Rules, Schema, default, prune, validate
+from .schemas.embedded import resources
+from .schemas.lists import duplicates
+from .schemas.openapi import unrecognized_formats
+from .schemas.pruning import default, drop_nulls, prune
+from .schemas.rules import Rules
+from .schemas.validation import ABSENT, validate
+from .schemas.values import NOWHERE, Schema
 
-CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
-GROUP, KIND = "apiextensions.k8s.io", "CustomResourceDefinition"
-_TYPES = ["array", "boolean", "integer", "number", "object", "string"]
+#: Causes after which the server runs no CEL rules.
+_BLOCKING = frozenset(
+    {
+        *("FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany"),
+        "FieldValueTypeInvalid",
+    }
+)
+_UNCHECKED = Cause(
+    NOWHERE,
+    "FieldValueInvalid",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing "
+    "errors to complete validation",
+)
+_AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+_AGE_DESCRIPTION = (
+    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed "
+    "to be set in happens-before order across separate operations. Clients may not set this value. It is represented "
+    "in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: "
+    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
+)
+
+
+class Reports(Protocol):
+    """Who is told what a client should know of its object, other than why it is refused."""
+
+    def __call__(self, paths: list[str]) -> None:
+        """Fields that no schema knows were dropped.
+
+        Raises:
+            ApiError: 400, the client wants such an object refused.
+        """
+
+    def warn(self, text: str) -> None:
+        """Add a warning to the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One additional printer column."""
+    """One printer column."""
 
     name: str
     type: str
@@ -39,7 +67,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What one served version of a CRD demands of its objects."""
+    """What one served version of a CRD demands of its objects. `warning`: the version is deprecated, and so told."""
 
     resource: Resource
     schema: Schema
@@ -47,22 +75,37 @@ class Definition:
     columns: tuple[Column, ...]
     status_subresource: bool
     selectable: tuple[str, ...]
+    warning: str = ""
 
-    def admit(self, obj: Obj, old: Obj | None, unknown: Callable[[list[str]], None] | None = None) -> None:
-        """Prune, default and validate an object in place; `unknown` is told the pruned fields before validation.
-
-        Raises:
-            ApiError: 422 with one cause a broken field.
-        """
+    def decode(self, obj: Obj, reports: Reports | None = None) -> None:
+        """Take an object in, in place: unknown fields go, as do nulls where none may be; defaults come."""
         dropped = prune(self.schema, obj)
-        if unknown is not None:
-            unknown(dropped)
+        if reports is not None:
+            reports(dropped)
+        drop_nulls(self.schema, obj)
         default(self.schema, obj)
-        causes = validate(self.schema, obj)
-        if not causes:
-            causes = self.rules.check(obj, old)
-        if causes:
-            raise invalid(self.resource.group, self.resource.kind, name_of(obj), causes)
+
+    def problems(
+        self, obj: Obj, old: Obj | None, *, subresource: str = "", reports: Reports | None = None
+    ) -> list[Cause]:
+        """What is wrong with an object, or with replacing `old` by it. Metadata is checked elsewhere."""
+        schema = self.schema
+        if subresource == "status":
+            causes = self._status_problems(obj, old)
+        else:
+            causes = validate(schema, obj, old=ABSENT if old is None else old)
+            causes += resources(schema, obj)
+        if old is None or not any(duplicates(schema, old)):
+            causes += duplicates(schema, obj)
+        if any(cause.reason in _BLOCKING for cause in causes):
+            return [*causes, _UNCHECKED] if self.rules.exist else causes
+        return causes + self.rules.check(obj, old, warn=reports.warn if reports else None)
+
+    def _status_problems(self, obj: Obj, old: Obj | None) -> list[Cause]:
+        schema = (self.schema.get("properties") or {}).get("status")
+        if schema is None or "status" not in obj:
+            return []
+        return validate(schema, obj["status"], old=(old or {}).get("status"), base="status")
 
 
 class Definitions:
@@ -80,7 +123,16 @@ class Definitions:
         """Serve what a (valid) CRD defines, instead of what it defined before."""
         self.unload(name_of(crd))
         spec = crd["spec"]
-        names = spec["names"]
+        # Short names and categories are served as accepted; without an accepted kind nothing is.
+        names = {
+            **spec["names"],
+            **{k: dig(crd, "status", "acceptedNames", k) for k in ("shortNames", "singular")},
+        }
+        if not any(
+            c["type"] == "Established" and c["status"] == "True"
+            for c in dig(crd, "status", "conditions") or ()
+        ):
+            return
         for version in spec["versions"]:
             if not version.get("served"):
                 continue
@@ -96,24 +148,19 @@ class Definitions:
                 categories=tuple(names.get("categories") or ()),
                 subresources=("status",) if "status" in subresources else (),
                 generation=True,
-                singular=names.get("singular") or names["kind"].lower(),
+                singular=names.get("singular") or "",
                 crd=name_of(crd),
-            )
-            columns = tuple(
-                Column(
-                    entry["name"],
-                    entry["type"],
-                    entry["jsonPath"],
-                    int(entry.get("priority") or 0),
-                    entry.get("description") or "",
-                    entry.get("format") or "",
-                )
-                for entry in version.get("additionalPrinterColumns") or ()
             )
             selectable = tuple(str(e["jsonPath"]).lstrip(".") for e in version.get("selectableFields") or ())
             path = (resource.group, resource.version, resource.plural)
             self._by_path[path] = Definition(
-                resource, schema, Rules(schema), columns, "status" in subresources, selectable
+                resource,
+                schema,
+                Rules(schema),
+                _columns(version),
+                "status" in subresources,
+                selectable,
+                _deprecation(version, resource),
             )
             self._registry.add(resource)
 
@@ -123,171 +170,68 @@ class Definitions:
         self._by_path = {path: entry for path, entry in self._by_path.items() if entry.resource.crd != name}
 
 
-def prepare(crd: Obj) -> None:
+def _columns(version: Obj) -> tuple[Column, ...]:
+    entries = version.get("additionalPrinterColumns") or [{**_AGE, "description": _AGE_DESCRIPTION}]
+    return tuple(
+        Column(
+            entry["name"],
+            entry["type"],
+            entry["jsonPath"],
+            int(entry.get("priority") or 0),
+            entry.get("description")
+            or f"Custom resource definition column (in JSONPath format): {entry['jsonPath']}",
+            entry.get("format") or "",
+        )
+        for entry in entries
+    )
+
+
+def _deprecation(version: Obj, resource: Resource) -> str:
+    if not version.get("deprecated"):
+        return ""
+    return version.get("deprecationWarning") or f"{resource.api_version} {resource.kind} is deprecated"
+
+
+def decode(crd: Obj) -> None:
     """Fill in what the API server defaults, in place."""
     spec = crd.setdefault("spec", {})
     names = spec.setdefault("names", {})
     kind = str(names.get("kind") or "")
-    names.setdefault("singular", kind.lower())
-    names.setdefault("listKind", f"{kind}List")
-    spec.setdefault("conversion", {"strategy": "None"})
+    if not names.get("singular"):
+        names["singular"] = kind.lower()
+    if not names.get("listKind") and kind:
+        names["listKind"] = f"{kind}List"
+    if not spec.get("conversion"):
+        spec["conversion"] = {"strategy": "None"}
 
 
-def establish(crd: Obj, now: float) -> None:
-    """Write the status a healthy CRD gets from the controllers of a real server, in place."""
-    versions = [v["name"] for v in crd["spec"]["versions"] if v.get("storage")]
-    status = crd.get("status") or {}
-    stored = list(status.get("storedVersions") or [])
-    conditions = status.get("conditions") or [
-        {
-            "type": "NamesAccepted",
-            "status": "True",
-            "lastTransitionTime": timestamp(now),
-            "reason": "NoConflicts",
-            "message": "no conflicts found",
-        },
-        {
-            "type": "Established",
-            "status": "True",
-            "lastTransitionTime": timestamp(now),
-            "reason": "InitialNamesAccepted",
-            "message": "the initial names have been accepted",
-        },
-    ]
-    crd["status"] = {
-        "conditions": conditions,
-        "acceptedNames": crd["spec"]["names"],
-        "storedVersions": stored + [version for version in versions if version not in stored],
-    }
-
-
-def check(crd: Obj) -> None:
-    """Refuse a definition a real server refuses.
+def prepare(crd: Obj, before: Obj | None, reports: Reports | None) -> list[Cause]:
+    """Give a definition its status, in place, and say what is wrong with it.
 
     Raises:
-        ApiError: 422 with one cause a broken field.
+        ApiError: 501, it uses what the embedded cluster lacks.
     """
-    causes: list[Cause] = []
-    spec = crd["spec"]
-    names = spec["names"]
-    for field in ("group", "scope"):
-        if not spec.get(field):
-            causes.append(required(f"spec.{field}"))
-    for field in ("plural", "kind"):
-        if not names.get(field):
-            causes.append(required(f"spec.names.{field}"))
-    if spec.get("scope") and spec["scope"] not in ("Cluster", "Namespaced"):
-        causes.append(unsupported_value("spec.scope", spec["scope"], ["Cluster", "Namespaced"]))
-    expected = f"{names.get('plural')}.{spec.get('group')}"
-    if name_of(crd) != expected:
-        causes.append(
-            invalid_value("metadata.name", name_of(crd), 'must be spec.names.plural+"."+spec.group')
-        )
-    if dig(spec, "conversion", "strategy") != "None":
-        causes.append(
-            forbidden_value("spec.conversion.strategy", "the embedded cluster converts no versions")
-        )
-    versions = spec.get("versions") or []
-    if sum(bool(version.get("storage")) for version in versions) != 1:
-        causes.append(
-            invalid_value(
-                "spec.versions",
-                versions and "versions",
-                "must have exactly one version marked as storage version",
-            )
-        )
-    for index, version in enumerate(versions):
-        where = f"spec.versions[{index}]"
-        if any(other.get("name") == version.get("name") for other in versions[:index]):
-            causes.append(duplicate_value(f"{where}.name", version.get("name")))
-        schema = dig(version, "schema", "openAPIV3Schema")
-        if not isinstance(schema, dict):
-            causes.append(required(f"{where}.schema.openAPIV3Schema", "schemas are required"))
-            continue
-        base = f"{where}.schema.openAPIV3Schema"
-        if schema.get("type") != "object":
-            causes.append(
-                invalid_value(f"{base}.type", schema.get("type") or "", "must be object at the root")
-            )
-        causes += _structural(schema, base)
-        causes += [Cause(f"{where}.schema.{c.field}", c.reason, c.message) for c in Rules(schema).problems]
-        for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
-            at = f"{where}.additionalPrinterColumns[{number}]"
-            for field in ("name", "type", "jsonPath"):
-                if not column.get(field):
-                    causes.append(required(f"{at}.{field}"))
-    if causes:
-        raise invalid(GROUP, KIND, name_of(crd), causes)
-
-
-def _structural(schema: Schema, path: str, *, root: bool = True) -> list[Cause]:
-    causes: list[Cause] = []
-    kind = schema.get("type")
-    if kind is None:
-        if not schema.get("x-kubernetes-int-or-string") and not schema.get(
-            "x-kubernetes-preserve-unknown-fields"
-        ):
-            causes.append(
-                required(f"{path}.type", "must not be empty for specified object fields" if not root else "")
-            )
-    elif kind not in _TYPES:
-        causes.append(unsupported_value(f"{path}.type", kind, list(_TYPES)))
-    if schema.get("properties") and schema.get("additionalProperties"):
-        detail = "additionalProperties and properties are mutual exclusive"
-        causes.append(forbidden_value(f"{path}.additionalProperties", detail))
-    if schema.get("additionalProperties") is False:
-        causes.append(
-            forbidden_value(f"{path}.additionalProperties", "additionalProperties cannot be set to false")
-        )
-    if schema.get("uniqueItems"):
-        causes.append(
-            forbidden_value(
-                f"{path}.uniqueItems",
-                "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
-            )
-        )
-    if "$ref" in schema:
-        causes.append(forbidden_value(f"{path}.$ref", "$ref is not supported"))
-    if isinstance(schema.get("exclusiveMinimum"), (int, float)) and not isinstance(
-        schema.get("exclusiveMinimum"), bool
-    ):
-        causes.append(
-            invalid_value(f"{path}.exclusiveMinimum", schema["exclusiveMinimum"], "must be a boolean")
-        )
-    if "pattern" in schema:
-        try:
-            re.compile(schema["pattern"])
-        except re.error as problem:
-            causes.append(
-                invalid_value(
-                    f"{path}.pattern",
-                    schema["pattern"],
-                    f"must be a valid regular expression, but isn't: {problem}",
-                )
-            )
-    if "default" in schema and not root:
-        causes += [
-            Cause(f"{path}.default", c.reason, c.message) for c in validate(schema, schema["default"], "")
-        ]
-    if kind == "array":
-        if not isinstance(schema.get("items"), dict):
-            causes.append(required(f"{path}.items", "must be specified"))
-        if schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
-            causes.append(
-                required(
-                    f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"
-                )
-            )
-    children: list[tuple[str, Any]] = [
-        (f"{path}.properties[{key}]", child)
-        for key, child in (schema.get("properties") or {}).items()
-        if not (root and key == "metadata")
-    ]
-    children += [
-        (f"{path}.{key}", schema[key])
-        for key in ("items", "additionalProperties")
-        if isinstance(schema.get(key), dict)
-    ]
-    for where, child in children:
-        causes += _structural(child, where, root=False)
+    decode(crd)
+    kept: dict[str, Any] = clone(dig(before, "status")) if before else {}
+    stored = list(kept.get("storedVersions") or [])
+    stored += [
+        version["name"]
+        for version in crd["spec"].get("versions") or ()
+        if version.get("storage") and version.get("name") not in stored
+    ][:1]
+    empty = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}}
+    crd["status"] = {**(kept or empty), "storedVersions": stored}
+    causes = problems(crd, before)
+    if not causes:
+        if any("scale" in (version.get("subresources") or {}) for version in crd["spec"]["versions"]):
+            raise not_implemented("the scale subresource of custom resources")
+        if reports is not None:
+            known = _unrecognized(before) if before else set()
+            for text in sorted(_unrecognized(crd) - known):
+                reports.warn(f'unrecognized format "{text}"')
     return causes
+
+
+def _unrecognized(crd: Obj) -> set[str]:
+    schemas = (dig(version, "schema", "openAPIV3Schema") for version in crd["spec"]["versions"])
+    return {text for schema in schemas if schema for text in unrecognized_formats(schema)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .crds import CLEANUP_FINALIZER
 from .objects import Obj, clone, meta, name_of, namespace_of
 from .resources import CRDS, NAMESPACES
 from .service import Service
@@ -168,16 +167,12 @@ class GarbageCollector:
         for obj in self._store.items((group, plural)):
             if resource is not None and not meta(obj).get("deletionTimestamp"):
                 self._service.delete(resource, namespace_of(obj), name_of(obj), propagation="Background")
+            elif resource is None:
+                self._store.remove((group, plural), namespace_of(obj), name_of(obj))
             left = left or self._store.get((group, plural), namespace_of(obj), name_of(obj)) is not None
         if left:
             return
-        freed = clone(crd)
-        freed["metadata"]["finalizers"] = [
-            f for f in meta(crd).get("finalizers") or () if f != CLEANUP_FINALIZER
-        ]
-        self._store.update(CRDS, freed)
-        if self._store.get(CRDS, "", name) is None:
-            self._service.definitions.unload(name)
+        self._service.crd_is_empty(crd)
 
 
 def _owner_uids(obj: Obj) -> frozenset[str]:

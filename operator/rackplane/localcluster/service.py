@@ -7,12 +7,12 @@ from typing import Any
 
 from . import crds, errors, jobrules, podrules
 from .admission import CREATE, DELETE, UPDATE, Attributes, Policies, definitions
+from .crdcontroller import CrdController
 from .fields.managers import Managed
 from .fields.tracking import Tracker, settled
 from .metadata import metadata_causes
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
 from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, Registry, Resource
-from .schema import default
 from .store import ANY, Preconditions, Store
 from .users import CONTROLLERS, Caller
 
@@ -28,6 +28,7 @@ class Service:
         self.store = Store(clock=clock, seed=seed, history_limit=history_limit)
         self.registry = Registry()
         self.definitions = crds.Definitions(self.registry)
+        self.crds = CrdController(self.store, clock)
         self.policies = Policies(self.store, self.registry, self._schema)
         self.tracker = Tracker(clock, self._schema)
         for name in SYSTEM_NAMESPACES:
@@ -48,7 +49,7 @@ class Service:
         definition = self.definitions.find(resource)
         return definition.schema if definition is not None else None
 
-    def decoded(self, resource: Resource, obj: Obj) -> None:
+    def decoded(self, resource: Resource, obj: Obj, unknown: crds.Reports | None = None) -> None:
         """Fill in the defaults an object has as soon as it is read, before anybody else sees it, in place."""
         definition = self.definitions.find(resource)
         if resource.key == PODS:
@@ -65,8 +66,10 @@ class Service:
             _merge_string_data(obj)
         elif resource.plural == "priorityclasses":
             obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+        elif resource.key == CRDS:
+            crds.decode(obj)
         elif definition is not None:
-            default(definition.schema, obj)
+            definition.decode(obj, unknown)
 
     def _default(self, resource: Resource, *, creating: bool = True) -> Callable[[Obj], None]:
         """What fills in an object before admission policies see it, in place."""
@@ -80,7 +83,7 @@ class Service:
             elif resource.key == JOBS:
                 jobrules.default(obj)
             elif definition is not None:
-                default(definition.schema, obj)
+                definition.decode(obj)
 
         return fill_in
 
@@ -92,7 +95,7 @@ class Service:
         obj: Obj,
         *,
         dry_run: bool = False,
-        unknown: Callable[[list[str]], None] | None = None,
+        unknown: crds.Reports | None = None,
         caller: Caller | None = None,
     ) -> Obj:
         """Create an object; `unknown` is told which fields a custom resource's schema dropped.
@@ -119,7 +122,7 @@ class Service:
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
         self._check_namespace(resource, obj)
         caller = caller or Caller(CONTROLLERS)
-        self.decoded(resource, obj)
+        self.decoded(resource, obj, unknown)
         managed = metadata.get("managedFields")
         if not isinstance(managed, Managed):
             managed = self.tracker.written(resource, None, obj, caller.manager)
@@ -156,8 +159,17 @@ class Service:
             return obj
         stored = self.store.create(resource.key, obj, owned=True)
         if resource.key == CRDS:
-            self.definitions.load(stored)
+            self._settle(stored)
         return stored
+
+    def _settle(self, crd: Obj) -> None:
+        """Let the controllers of CRDs act on one that was written or is gone; serve what came of it."""
+        before = {name_of(entry): entry for entry in self.store.items(CRDS)}
+        self.crds.settle(name_of(crd))
+        self.crds.settle_group(crd["spec"]["group"])
+        for entry in self.store.items(CRDS):
+            if entry is not before.get(name_of(entry)) or name_of(entry) == name_of(crd):
+                self.definitions.load(entry)
 
     def _check_namespace(self, resource: Resource, obj: Obj) -> None:
         metadata = obj["metadata"]
@@ -181,7 +193,7 @@ class Service:
             raise problem
 
     def _prepare_create(
-        self, resource: Resource, obj: Obj, unknown: Callable[[list[str]], None] | None
+        self, resource: Resource, obj: Obj, unknown: crds.Reports | None
     ) -> list[errors.Cause]:
         key = resource.key
         if key == PODS:
@@ -202,11 +214,7 @@ class Service:
             labels = {**(meta(obj).get("labels") or {}), "kubernetes.io/metadata.name": name_of(obj)}
             obj["metadata"]["labels"] = labels
         elif key == CRDS:
-            obj.pop("status", None)
-            crds.prepare(obj)
-            crds.check(obj)
-            crds.establish(obj, self.clock())
-            obj["metadata"]["finalizers"] = [*(meta(obj).get("finalizers") or []), crds.CLEANUP_FINALIZER]
+            return crds.prepare(obj, None, unknown)
         elif key in definitions.KINDS:
             definitions.default(key, obj)
             return definitions.check(key, obj)
@@ -218,7 +226,7 @@ class Service:
         elif definition := self.definitions.find(resource):
             if definition.status_subresource:
                 obj.pop("status", None)
-            definition.admit(obj, None, unknown)
+            return definition.problems(obj, None)
         elif "status" in resource.subresources:
             obj.pop("status", None)
         return []
@@ -232,7 +240,7 @@ class Service:
         *,
         subresource: str = "",
         dry_run: bool = False,
-        unknown: Callable[[list[str]], None] | None = None,
+        unknown: crds.Reports | None = None,
         caller: Caller | None = None,
     ) -> Obj:
         """Replace an object or, with `subresource="status"`, its status.
@@ -253,8 +261,8 @@ class Service:
             if field in meta(stored):
                 obj["metadata"][field] = meta(stored)[field]
         caller = caller or Caller(CONTROLLERS)
-        if not subresource:
-            self.decoded(resource, obj)
+        if not subresource or resource.crd:
+            self.decoded(resource, obj, unknown)
         managed = meta(obj).get("managedFields")
         if not isinstance(managed, Managed) or managed is meta(stored).get("managedFields"):
             # One worked out already, by an apply, is taken as it is.
@@ -285,9 +293,9 @@ class Service:
         if subresource != "finalize":
             causes += metadata_causes(resource, obj, before)
         if not subresource:
-            causes += self._prepare_update(resource, obj, before)
+            causes += self._prepare_update(resource, obj, before, unknown)
         if definition is not None:
-            definition.admit(obj, before, unknown)
+            causes += definition.problems(obj, before, subresource=subresource, reports=unknown)
         if causes:
             raise errors.invalid(resource.group, resource.kind, name, causes)
         about.obj = obj
@@ -307,10 +315,12 @@ class Service:
             }
         result = self.store.update(resource.key, obj, bump=bump, owned=True)
         if resource.key == CRDS and not subresource and self.store.get(CRDS, "", name) is not None:
-            self.definitions.load(result)
+            self._settle(result)
         return result
 
-    def _prepare_update(self, resource: Resource, obj: Obj, before: Obj) -> list[errors.Cause]:
+    def _prepare_update(
+        self, resource: Resource, obj: Obj, before: Obj, unknown: crds.Reports | None
+    ) -> list[errors.Cause]:
         key = resource.key
         if key == PODS:
             podrules.default_template(obj.setdefault("spec", {}))
@@ -321,9 +331,7 @@ class Service:
             )
             return jobrules.validate_update(obj, before)
         if key == CRDS:
-            crds.prepare(obj)
-            crds.check(obj)
-            crds.establish(obj, self.clock())
+            return crds.prepare(obj, before, unknown)
         elif key in definitions.KINDS:
             definitions.default(key, obj)
             return definitions.check(key, obj)
@@ -381,8 +389,10 @@ class Service:
             ]
         if resource.key == NAMESPACES:
             return self._delete_namespace(stored)
+        if resource.key == CRDS and not meta(stored).get("deletionTimestamp"):
+            return self.crds.terminate(stored), False
         grace = podrules.grace_seconds(stored, grace_seconds) if resource.key == PODS else 0
-        gone = self.store.delete(
+        return self.store.delete(
             resource.key,
             namespace,
             name,
@@ -390,9 +400,13 @@ class Service:
             grace_seconds=grace,
             finalizers=finalizers,
         )
-        if gone[1] and resource.key == CRDS:
-            self.definitions.unload(name)
-        return gone
+
+    def crd_is_empty(self, crd: Obj) -> None:
+        """The collector deleted all objects of a CRD on its way out: let it go, and others have its names."""
+        self.crds.clean(crd)
+        if self.store.get(CRDS, "", name_of(crd)) is None:
+            self.definitions.unload(name_of(crd))
+            self._settle(crd)
 
     def _delete_namespace(self, stored: Obj) -> tuple[Obj, bool]:
         """A namespace goes when the collector has emptied it: `spec.finalizers` holds it until then."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 from . import errors, patches
 from .events import from_core, to_core
@@ -55,21 +54,26 @@ def _named(call: Call, body: Obj) -> Obj:
     return {**body, "metadata": metadata}
 
 
-def _unknown(call: Call) -> Callable[[list[str]], None]:
-    """What to do about fields no schema knows, by the fieldValidation parameter."""
-    mode = call.request.query.get("fieldValidation", "Warn")
+class _Unknown:
+    """What is done about fields no schema knows, by the fieldValidation parameter; and warnings."""
 
-    def report(paths: list[str]) -> None:
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._mode = call.request.query.get("fieldValidation", "Warn")
+
+    def __call__(self, paths: list[str]) -> None:
         texts = [f'unknown field "{path}"' for path in paths]
-        if mode == "Warn":
-            call.warnings.extend(texts)
-        elif mode == "Strict" and texts:
+        if self._mode == "Warn":
+            self._call.warnings.extend(texts)
+        elif self._mode == "Strict" and texts:
+            resource = self._call.resource
             raise errors.bad_request(
-                f'{call.resource.kind} in version "{call.resource.version}" cannot be handled as a '
-                f"{call.resource.kind}: strict decoding error: {', '.join(texts)}"
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: strict '
+                f"decoding error: {', '.join(texts)}"
             )
 
-    return report
+    def warn(self, text: str) -> None:
+        self._call.warnings.append(text)
 
 
 def create(service: Service, call: Call) -> Response:
@@ -80,7 +84,7 @@ def create(service: Service, call: Call) -> Response:
     resource = call.resource
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
-    stored = service.create(resource, body, dry_run=call.dry_run, unknown=_unknown(call), caller=call.caller)
+    stored = service.create(resource, body, dry_run=call.dry_run, unknown=_Unknown(call), caller=call.caller)
     return respond(service, call, stored, 201)
 
 
@@ -93,7 +97,7 @@ def _update(service: Service, call: Call, obj: Obj) -> Response:
         to_core(call.resource, obj),
         subresource=call.subresource,
         dry_run=call.dry_run,
-        unknown=_unknown(call),
+        unknown=_Unknown(call),
         caller=call.caller,
     )
     return respond(service, call, stored)
@@ -158,6 +162,6 @@ def _apply(service: Service, call: Call) -> Response:
     if live is not None:
         return _update(service, call, merged)
     created = service.create(
-        resource, merged, dry_run=call.dry_run, unknown=_unknown(call), caller=call.caller
+        resource, merged, dry_run=call.dry_run, unknown=_Unknown(call), caller=call.caller
     )
     return respond(service, call, created, 201)
