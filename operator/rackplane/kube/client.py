@@ -28,6 +28,8 @@ __all__ = [
     "Client",
     "KubeClient",
     "WriteHook",
+    "refusal",
+    "split_lines",
 ]
 
 JSON_PATCH = "application/json-patch+json"
@@ -171,8 +173,17 @@ class KubeClient:
         if write and self.before_write is not None:
             await self.before_write(method, path, content)
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, CONNECT_SECONDS))
-        async with self._answer(method, path, query, content, content_type, limits) as response:
-            data = await response.read()
+        try:
+            # The limits hold for each attempt; renewing credentials and a second attempt come on top.
+            async with (
+                asyncio.timeout(timeout) as everything,
+                self._answer(method, path, query, content, content_type, limits) as response,
+            ):
+                data = await response.read()
+        except TimeoutError as error:
+            if not everything.expired():
+                raise
+            raise self._late(method, path) from error
         if write and self.after_write is not None:
             await self.after_write(method, path, content)
         return data
@@ -193,7 +204,7 @@ class KubeClient:
         async with (
             self._answer("GET", path, query, None, "application/json", limits) as response,
             # Not the stream's own readline: it refuses lines longer than its buffer.
-            aclosing(_split(response.content.iter_any())) as parts,
+            aclosing(split_lines(response.content.iter_any())) as parts,
         ):
             async for line in parts:
                 yield line
@@ -217,7 +228,12 @@ class KubeClient:
                 response = await self._send(method, path, query, body, content_type, limits)
             try:
                 if response.status >= 400:
-                    raise _refusal(response, await response.read())
+                    raise refusal(
+                        response.status,
+                        await response.read(),
+                        retry_after=response.headers.get("Retry-After"),
+                        phrase=response.reason,
+                    )
                 yield response
             finally:
                 # Not release(): the rest of a stream that is left early would be waited for.
@@ -226,10 +242,13 @@ class KubeClient:
                 else:
                     response.close()
         except TimeoutError as error:
-            raise ApiError(0, "Timeout", f"{method} {path}: no answer from {self.server} in time") from error
+            raise self._late(method, path) from error
         except (aiohttp.ClientError, OSError) as error:
             text = str(error) or type(error).__name__
             raise ApiError(0, "Transport", f"{method} {path}: {text}") from error
+
+    def _late(self, method: str, path: str) -> ApiError:
+        return ApiError(0, "Timeout", f"{method} {path}: no answer from {self.server} in time")
 
     async def _send(
         self,
@@ -270,7 +289,14 @@ def _in_a_pod() -> bool:
     )
 
 
-def _refusal(response: aiohttp.ClientResponse, data: bytes) -> ApiError:
+def refusal(
+    status: int, data: bytes, *, retry_after: str | None = None, phrase: str | None = None
+) -> ApiError:
+    """An error answer as an exception.
+
+    data: the body, which should be a Status. retry_after: that header. phrase: what stands beside the status where
+    the body names no reason.
+    """
     body: dict[str, Any] | None = None
     try:
         decoded = msgspec.json.decode(data)
@@ -278,18 +304,14 @@ def _refusal(response: aiohttp.ClientResponse, data: bytes) -> ApiError:
             body = decoded
     except msgspec.DecodeError:
         pass  # A proxy's page, or plain text.
-    status = body or {}
-    message = status.get("message") or data[:300].decode(errors="replace").strip()
-    retry_after = _seconds(response.headers.get("Retry-After"))
-    if retry_after is None:
-        details = status.get("details")
-        retry_after = _seconds(details.get("retryAfterSeconds")) if isinstance(details, dict) else None
+    said = body or {}
+    message = said.get("message") or data[:300].decode(errors="replace").strip()
+    seconds = _seconds(retry_after)
+    if seconds is None:
+        details = said.get("details")
+        seconds = _seconds(details.get("retryAfterSeconds")) if isinstance(details, dict) else None
     return ApiError(
-        response.status,
-        str(status.get("reason") or response.reason or ""),
-        str(message),
-        retry_after=retry_after,
-        body=body,
+        status, str(said.get("reason") or phrase or ""), str(message), retry_after=seconds, body=body
     )
 
 
@@ -302,7 +324,8 @@ def _seconds(value: object) -> float | None:
     return seconds if 0 < seconds < float("inf") else None
 
 
-async def _split(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def split_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Lines of any length, without their ends and without empty ones; the last may lack its end."""
     pending: list[bytes] = []  # A line of many chunks is joined once, not at every chunk.
     async for chunk in chunks:
         head, *rest = chunk.split(b"\n")

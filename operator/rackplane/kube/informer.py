@@ -31,6 +31,14 @@ PAGE = 500
 WATCH_SECONDS = 240.0
 """The shortest time a watch is asked to last; half as much again at most, so that watches do not end together."""
 
+SILENCE_SECONDS = 90.0
+"""A watch that tells nothing for so long is given up for another from the same position.
+
+API servers send a bookmark a minute; one that is half overdue means a connection that died unnoticed. Or a kind of
+which no object changed since the server started: 1.36 sends no bookmarks then. So silence is no failure, and the server
+is asked for a sign of life.
+"""
+
 SHORT_WATCH_SECONDS = 1.0
 """A watch that ends sooner and without an event counts as a failure, or a broken proxy would have us spin."""
 
@@ -41,6 +49,9 @@ ABSENT_SECONDS = 60.0
 
 PATIENCE = 3
 """Refusals in a row after which a watch position is given up for a list (a restored etcd knows older versions only)."""
+
+STALE_PATIENCE = 6
+"""Lists from before what is already known, in a row, after which the server is believed (about 20 s)."""
 
 Key = tuple[str, str]
 """Namespace (empty for cluster-scoped objects) and name."""
@@ -159,6 +170,8 @@ class Informer(Generic[T]):
         self._position = ""
         # The version of the last list. A watch that lags behind it tells of the past.
         self._floor = ""
+        # The latest version heard of. A list from before it shows the past, and would take events back.
+        self._latest = ""
         # What the watch told while a list was under way: the list may be older than that.
         self._touched: set[Key] = set()
         self._buried: dict[str, str] = {}
@@ -185,6 +198,8 @@ class Informer(Generic[T]):
                 await self._back_off(f"unreadable answer: {error}")
             except ApiError as error:
                 gone = error.status == 410
+                if error.status == 504 or self._failures >= STALE_PATIENCE:
+                    self._latest = ""  # "Too large resource version": the server never got as far as we have.
                 if gone or error.status == 404 or (error.status and self._failures >= PATIENCE):
                     self._position = ""
                 await self._back_off(str(error), first_at_once=gone, at_least=error.retry_after or 0.0)
@@ -192,12 +207,14 @@ class Informer(Generic[T]):
     async def relist(self) -> None:
         """A list that starts now, merged into the cache before this returns; a new leader decides on nothing older.
 
-        Safe while `run` is watching. Raises ApiError (an absent optional API is an empty list) and
-        msgspec.DecodeError, in either case without touching the cache.
+        Safe while `run` is watching. Raises ApiError (an absent optional API is an empty list; status 0 and reason
+        "Stale": the server showed a state from before the cache's) and msgspec.DecodeError, in either case without
+        touching the cache.
         """
         async with self._listing:
             self._touched.clear()
             self._buried.clear()
+            known = self._latest
             try:
                 version, items = await self._list()
                 self._absent = False
@@ -206,6 +223,10 @@ class Informer(Generic[T]):
                     raise
                 self._absent = True
                 version, items = "", []
+            if self._latest and _older(version, known):
+                raise ApiError(
+                    0, "Stale", f"the list shows version {version}, but {known} had been seen before"
+                )
             self._merge(version, items)
         self.last_activity = self._monotonic()
         self.synced.set()
@@ -260,6 +281,8 @@ class Informer(Generic[T]):
         self._touched.clear()
         self._buried.clear()
         self._floor = version
+        if not _older(version, self._latest):
+            self._latest = version
         if not self._watching or _older(self._position, version):
             self._position = version
 
@@ -280,20 +303,31 @@ class Informer(Generic[T]):
         )
         self._watching = True
         told = False
+        loop = asyncio.get_running_loop()
         try:
             stream = self._client.lines(self.resource.path(), query=query, timeout=seconds + 15)
-            async with aclosing(stream) as lines:
+            async with asyncio.timeout(SILENCE_SECONDS) as silence, aclosing(stream) as lines:
                 async for line in lines:
                     self._hear(line)
                     self.last_activity = self._monotonic()
                     told = True
                     self._failures = 0
+                    silence.reschedule(loop.time() + SILENCE_SECONDS)
+        except TimeoutError:
+            if not silence.expired():
+                raise
+            await self._probe()
         finally:
             self._watching = False
         if self._monotonic() - started >= SHORT_WATCH_SECONDS:
             self._failures = 0
             return True
         return told
+
+    async def _probe(self) -> None:
+        """Raises ApiError if the server does not answer either."""
+        await self._client.request("GET", self.resource.path(), query=self._query(limit="1"))
+        self.last_activity = self._monotonic()
 
     def _hear(self, line: bytes) -> None:
         event = _event.decode(line)
@@ -363,7 +397,7 @@ class Informer(Generic[T]):
     def _advance(self, version: str) -> None:
         # A watch that lags behind a list made meanwhile must not lead the next watch back.
         if version and not _older(version, self._position):
-            self._position = version
+            self._position = self._latest = version
 
     async def _back_off(self, why: str, *, first_at_once: bool = False, at_least: float = 0.0) -> None:
         self._failures += 1

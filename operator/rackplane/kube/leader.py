@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -82,6 +82,7 @@ class Elector:
         self._stopping = asyncio.Event()
         self._term: int | None = None
         self._highest = 0
+        self._written: datetime | None = None
         self._renewed_at = 0.0
         # The Lease as last read or written, and since when its record has looked like that.
         self._lease: dict[str, Any] = {}
@@ -211,7 +212,7 @@ class Elector:
                 continue
             wait = self._retry_seconds
             try:
-                if await self._renew(min(REQUEST_SECONDS, left)):
+                if await self._renew():
                     wait = self._renew_seconds
                 else:
                     logger.warning("the Lease has gone to %s", self.holder or "nobody")
@@ -220,10 +221,10 @@ class Elector:
             except (ApiError, msgspec.DecodeError) as error:
                 logger.warning("could not renew the Lease: %s", error)
 
-    async def _renew(self, seconds: float) -> bool:
-        """Whether the Lease is still ours. Raises if that could not be found out."""
+    async def _renew(self) -> bool:
+        """Whether the Lease is still ours. Raises if that could not be found out before the term runs out."""
         try:
-            await self._write(self._lease, {"renewTime": self._microtime()}, seconds)
+            await self._write(self._lease, {"renewTime": self._microtime()}, self._left())
         except ApiError as error:
             if error.status == 404:
                 self._lease = {}
@@ -231,12 +232,19 @@ class Elector:
             if error.status != 409:
                 raise
             # Somebody wrote it: a successor, a person who added a label, or our own renewal whose answer got lost.
-            self._note(await self._read(seconds))
+            self._note(await self._read(self._left()))
             spec = _spec(self._lease)
             if spec.get("holderIdentity") != self.identity or spec.get("leaseTransitions") != self._term:
                 return False
-            await self._write(self._lease, {"renewTime": self._microtime()}, seconds)
+            await self._write(self._lease, {"renewTime": self._microtime()}, self._left())
         return True
+
+    def _left(self) -> float:
+        """Seconds that the next request may take: none of several in a row may outlast the term."""
+        left = min(REQUEST_SECONDS, self._deadline - self._monotonic())
+        if left <= 0:
+            raise ApiError(0, "Timeout", "no time is left in this term")
+        return left
 
     async def _release(self) -> None:
         try:
@@ -278,7 +286,12 @@ class Elector:
             self._seen_at = self._monotonic()
 
     def _microtime(self) -> str:
-        return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        # Others see a renewal by its time being another: a clock that is set back must not show one a second time.
+        if self._written is not None and now <= self._written:
+            now = self._written + timedelta(microseconds=1)
+        self._written = now
+        return now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     async def _pause(self, seconds: float) -> None:
         """Sleeps, or until `stop`."""

@@ -4,9 +4,10 @@ Behind `rackplane cluster`, the demo and the tests. It answers what it implement
 everything else with 501.
 """
 
+from .clocks import WallClock
 from .cluster import USERS, LocalCluster, NotSettled
 from .errors import ApiError
-from .http import ConnectionAborted
+from .faults import Fault
 from .requests import Request, Response
 
-__all__ = ["USERS", "ApiError", "ConnectionAborted", "LocalCluster", "NotSettled", "Request", "Response"]
+__all__ = ["USERS", "ApiError", "Fault", "LocalCluster", "NotSettled", "Request", "Response", "WallClock"]

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from . import deletes, discovery, errors, podverbs, reads, writes
 from .requests import Call, Request, Response
 from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE
 from .service import Service
 
-Hook = Callable[[Request], None]
-AfterHook = Callable[[Request, Response], None]
-
 
 class Api:
-    """Routes requests to the service.
-
-    `before_write` is called with every client request that may write, before it is carried out; `after_write` once
-    it is, with the answer. What they raise reaches the caller: a test kills its subject there.
-    """
+    """Routes requests to the service."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.before_write: Hook | None = None
-        self.after_write: AfterHook | None = None
 
     def handle(self, request: Request) -> Response:
-        """Answer a request; a refusal is a Response with a Status body. Only hooks raise."""
-        if request.writes and self.before_write is not None:
-            try:
-                self.before_write(request)
-            except errors.ApiError as problem:
-                return Response(problem.code, problem.status())
+        """Answer a request; a refusal is a Response with a Status body."""
         try:
-            response = self._route(request)
+            return self._route(request)
         except errors.ApiError as problem:
             return Response(problem.code, problem.status())
-        if request.writes and self.after_write is not None:
-            self.after_write(request, response)
-        return response
 
     # -- routing
 

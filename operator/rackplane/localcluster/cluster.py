@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import yaml
 
-from .api import AfterHook, Api, Hook
+from .api import Api
+from .client import LocalClient
+from .faults import Faults
 from .gc import GarbageCollector
 from .http import Server
 from .jobcontroller import JobController
@@ -19,6 +21,7 @@ from .requests import Request, Response
 from .scheduler import Scheduler
 from .service import Service
 from .store import Change, Store
+from .streams import Streams
 
 #: Who may connect, and the bearer token that says so. There is no RBAC: every user may do everything.
 USERS = {"admin": "admin-token", "operator": "operator-token", "node-agents": "node-agents-token"}
@@ -66,7 +69,11 @@ class LocalCluster:
             self.jobs,
             Scheduler(self.service),
         )
+        #: What goes wrong with requests: see `faults`.
+        self.faults = Faults(seed=seed, clock=clock)
+        self._streams = Streams(self.faults)
         self._server: Server | None = None
+        self._running = False
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watchers: set[asyncio.Event] = set()
@@ -76,24 +83,6 @@ class LocalCluster:
     def store(self) -> Store:
         """The objects, for assertions; write through the API."""
         return self.service.store
-
-    @property
-    def before_write(self) -> Hook | None:
-        """Called with every client write before it happens. `ConnectionAborted` cuts the connection unanswered."""
-        return self.api.before_write
-
-    @before_write.setter
-    def before_write(self, hook: Hook | None) -> None:
-        self.api.before_write = hook
-
-    @property
-    def after_write(self) -> AfterHook | None:
-        """Called with every client write and its answer, after it happened and before the client hears of it."""
-        return self.api.after_write
-
-    @after_write.setter
-    def after_write(self, hook: AfterHook | None) -> None:
-        self.api.after_write = hook
 
     # -- without sockets
 
@@ -153,6 +142,10 @@ class LocalCluster:
                 return count
         raise NotSettled(f"the controllers are still busy after {rounds} rounds")
 
+    def client(self, user: str = "admin", agent: str = "rackplane") -> LocalClient:
+        """A client for `rackplane.kube` that meets the same faults as one over HTTP, and needs no `start`."""
+        return LocalClient(self.api, faults=self.faults, streams=self._streams, user=user, agent=agent)
+
     def _round(self) -> bool:
         worked = False
         for reactor in self.reactors:
@@ -161,10 +154,14 @@ class LocalCluster:
 
     # -- with sockets
 
-    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen on a port (0: any free one) and let the controllers run by themselves."""
-        self._server = Server(self.api, tokens={token: user for user, token in USERS.items()})
-        await self._server.start(host, port)
+    async def start(self, port: int | None = 0, host: str = "127.0.0.1") -> None:
+        """Let the controllers run by themselves, and listen on a port: 0 takes any free one, None is no port."""
+        self._streams.restart()
+        if port is not None:
+            tokens = {token: user for user, token in USERS.items()}
+            self._server = Server(self.api, tokens=tokens, faults=self.faults, streams=self._streams)
+            await self._server.start(host, port)
+        self._running = True
         self._schedule()
 
     async def stop(self) -> None:
@@ -173,6 +170,8 @@ class LocalCluster:
             if handle is not None:
                 handle.cancel()
         self._scheduled = self._timer = None
+        self._running = False
+        self._streams.stop()
         server, self._server = self._server, None
         if server is not None:
             await server.stop()
@@ -233,12 +232,11 @@ class LocalCluster:
             reactor.observe(change)
         for event in self._watchers:
             event.set()
-        if self._server is not None:
-            self._server.notify()
-            self._schedule()
+        self._streams.notify()
+        self._schedule()
 
     def _schedule(self) -> None:
-        if self._scheduled is None and self._server is not None:
+        if self._scheduled is None and self._running:
             self._scheduled = asyncio.get_running_loop().call_soon(self._step)
 
     def _step(self) -> None:

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from . import errors, users
 from .api import Api
+from .delivery import Delivered, Silence, deliver
+from .faults import Faults
 from .requests import Request, Response, decode_body
-from .watch import Event, Watch
-
-#: Seconds between bookmarks on a quiet watch whose client asked for them.
-BOOKMARK_SECONDS = 20.0
-#: Longest watch in seconds when the client names no timeout (a real server picks 30 to 60 minutes).
-WATCH_SECONDS = 1800.0
-
-
-class ConnectionAborted(Exception):
-    """Raised by a write hook: the client's connection is cut without an answer."""
+from .streams import ConnectionCut, Streams
 
 
 class Server:
     """Serves one `Api`. `tokens` maps bearer tokens to users; a request without one is the admin's."""
 
-    def __init__(self, api: Api, *, tokens: Mapping[str, str]) -> None:
+    def __init__(self, api: Api, *, tokens: Mapping[str, str], faults: Faults, streams: Streams) -> None:
         self._api = api
         self._tokens = tokens
+        self._faults = faults
+        self._streams = streams
         self._runner: web.AppRunner | None = None
-        self._waiting: set[asyncio.Event] = set()
-        self._stopping = asyncio.Event()
+        self._site: web.TCPSite | None = None
+        self._address = ("", 0)
+        self._switching: asyncio.Task[None] | None = None
         self.url = ""
 
     async def start(self, host: str, port: int) -> None:
@@ -40,46 +38,60 @@ class Server:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        address = self._runner.addresses[0]
-        self.url = f"http://{address[0]}:{address[1]}"
+        self._address = (host, port)
+        await self._listen()
+        host, port = self._runner.addresses[0][:2]
+        self._address = (host, port)
+        self.url = f"http://{host}:{port}"
+        self._faults.on_outage = self._outage
 
     async def stop(self) -> None:
         """Stop listening and end every watch."""
-        self._stopping.set()
-        self.notify()
+        self._faults.recover()
+        if self._switching is not None:
+            await self._switching
+        self._streams.stop()
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def notify(self) -> None:
-        """Tell every watch that something changed."""
-        for event in self._waiting:
-            event.set()
+    async def _listen(self) -> None:
+        assert self._runner is not None
+        self._site = web.TCPSite(self._runner, *self._address, reuse_address=True)
+        await self._site.start()
+
+    def _outage(self, down: bool) -> None:
+        self._switching = asyncio.get_running_loop().create_task(self._switch(self._switching, down))
+
+    async def _switch(self, earlier: asyncio.Task[None] | None, down: bool) -> None:
+        """Close the port or open it again, after what was begun before."""
+        if earlier is not None:
+            await earlier
+        if down and self._site is not None:
+            site, self._site = self._site, None
+            await site.stop()
+        elif not down and self._site is None:
+            await self._listen()
 
     async def _answer(self, http: web.Request) -> web.StreamResponse:
         try:
             request = await self._decode(http)
-            answer = self._api.handle(request)
+            delivered = await deliver(
+                request, handle=self._api.handle, faults=self._faults, store=self._api.service.store
+            )
         except errors.ApiError as problem:
-            answer = Response(problem.code, problem.status())
-        except ConnectionAborted:
+            return _response(Response(problem.code, problem.status()))
+        except ConnectionCut:
             if http.transport is not None:
                 http.transport.abort()
             raise web.HTTPServiceUnavailable from None
-        if answer.watch is not None:
-            return await self._stream(http, answer.watch)
-        headers = {"Warning": f'299 - "{answer.warnings[0]}"'} if len(answer.warnings) == 1 else {}
-        if answer.content_type == "text/plain":
-            return web.Response(status=answer.code, text=str(answer.payload), headers=headers)
-        body = msgspec.json.encode(answer.payload)
-        # The content type of aggregated discovery has parameters that aiohttp's own argument refuses.
-        response = web.Response(status=answer.code, body=body, headers=headers)
-        response.headers["Content-Type"] = answer.content_type
-        for warning in answer.warnings if len(answer.warnings) > 1 else ():
-            response.headers.add("Warning", f'299 - "{warning}"')
-        response.headers["Cache-Control"] = "no-cache, private"
-        return response
+        except Silence:
+            await self._streams.stopping.wait()
+            raise web.HTTPServiceUnavailable from None
+        return (
+            _response(delivered.response)
+            if delivered.response.watch is None
+            else await self._stream(http, delivered)
+        )
 
     async def _decode(self, http: web.Request) -> Request:
         scheme, _, token = http.headers.get("Authorization", "").partition(" ")
@@ -111,42 +123,45 @@ class Server:
             agent=http.headers.get("User-Agent", ""),
         )
 
-    async def _stream(self, http: web.Request, watch: Watch) -> web.StreamResponse:
+    async def _stream(self, http: web.Request, delivered: Delivered) -> web.StreamResponse:
+        watch = delivered.response.watch
+        assert watch is not None
         response = web.StreamResponse(
             headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
         )
         response.enable_chunked_encoding()
-        changed = asyncio.Event()
-        self._waiting.add(changed)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + (watch.timeout if watch.timeout is not None else WATCH_SECONDS)
-        marked = loop.time() + BOOKMARK_SECONDS
         try:
             await response.prepare(http)
-            while not self._stopping.is_set():
-                changed.clear()
-                events = watch.poll()
-                now = loop.time()
-                if not events and watch.bookmarks and (now >= marked or now >= end):
-                    events = [watch.bookmark()]
-                    marked = now + BOOKMARK_SECONDS
-                if events:
-                    await response.write(_lines(events))
-                if watch.closed or now >= end:
-                    break
-                wait = min(end, marked if watch.bookmarks else end) - now
-                try:
-                    async with asyncio.timeout(max(0.0, wait)):
-                        await changed.wait()
-                except TimeoutError:
-                    continue
+            async with aclosing(self._streams.run(watch, delivered.asked, delivered.effects)) as chunks:
+                async for chunk in chunks:
+                    await response.write(chunk)
             await response.write_eof()
+        except ConnectionCut:
+            # Not abort(): what was written before arrives, and the end of the last chunk does not.
+            if http.transport is not None:
+                http.transport.close()
         except (ConnectionResetError, asyncio.CancelledError):
             pass
-        finally:
-            self._waiting.discard(changed)
         return response
 
 
-def _lines(events: list[Event]) -> bytes:
-    return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+def _response(answer: Response) -> web.Response:
+    headers = {"Warning": f'299 - "{answer.warnings[0]}"'} if len(answer.warnings) == 1 else {}
+    if answer.code >= 400 and (seconds := _retry_after(answer.payload)):
+        headers["Retry-After"] = str(seconds)
+    if answer.content_type == "text/plain":
+        return web.Response(status=answer.code, text=str(answer.payload), headers=headers)
+    body = msgspec.json.encode(answer.payload)
+    # The content type of aggregated discovery has parameters that aiohttp's own argument refuses.
+    response = web.Response(status=answer.code, body=body, headers=headers)
+    response.headers["Content-Type"] = answer.content_type
+    for warning in answer.warnings if len(answer.warnings) > 1 else ():
+        response.headers.add("Warning", f'299 - "{warning}"')
+    response.headers["Cache-Control"] = "no-cache, private"
+    return response
+
+
+def _retry_after(status: Any) -> int:
+    """The seconds a Status asks to wait; upstream repeats them in a header."""
+    details = status.get("details") if isinstance(status, dict) else None
+    return int(details.get("retryAfterSeconds") or 0) if isinstance(details, dict) else 0

@@ -164,14 +164,6 @@ def test_deleting_a_namespace_empties_it(driver: Any) -> None:
     assert refused(driver, "POST", "/api/v1/namespaces/t/configmaps", config("m")).code == 404
 
 
-def test_write_hooks_see_every_client_write_once(driver: Any) -> None:
-    seen: list[tuple[str, str]] = []
-    driver.cluster.before_write = lambda request: seen.append(("before", request.method))
-    driver.cluster.after_write = lambda request, response: seen.append(("after", str(response.code)))
-    driver.job("j", parallelism=1)
-    assert seen == [("before", "POST"), ("after", "201")]
-
-
 def test_server_side_apply_owns_conflicts_and_removes(driver: Any) -> None:
     kind = "application/apply-patch+yaml"
     driver.do("PATCH", f"{MAPS}/m", config("m", a="1", b="1"), kind, fieldManager="one")
