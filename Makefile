@@ -56,6 +56,14 @@ crds: $(STAMPS)/runtime ## Generate crds/ from the models, and the chart's copie
 	cp crds/*.yaml charts/rackplane/files/crds/
 	cp operator/rackplane/hardwareprofiles/*.yaml charts/rackplane/files/hardwareprofiles/
 
+# The demo and the tests run without helm: the package has what the chart renders.
+.PHONY: policies
+policies: $(STAMPS)/tools ## Render the chart's admission policies into the package
+	@helm template rackplane charts/rackplane --namespace rackplane-system --kube-version 1.36.0 \
+	  --show-only templates/admission-queue.yaml --show-only templates/admission-guard.yaml > $(STAMPS)/policies.yaml
+	@{ echo '# What the chart renders with default values, by `make policies`. Not edited by hand.'; \
+	  cat $(STAMPS)/policies.yaml; } > operator/rackplane/admission/policies.yaml
+
 .PHONY: bench
 bench: $(STAMPS)/test ## Benchmarks: value, limit and ratio of each
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' tests/benchmarks $(PYTEST_ARGS)

@@ -1,6 +1,6 @@
-"""The chart's admission rule and its guard, on a real API server: CEL is only proved where it runs.
+"""The chart's admission rule and its guard, through kubectl: on the embedded cluster, and on a real API server.
 
-Skipped without RACKPLANE_TEST_KUBECONFIG. The policies are confined to a namespace of this test, so that the
+The real one is that of RACKPLANE_TEST_KUBECONFIG. The policies are confined to a namespace of this test, so that the
 cluster can serve others meanwhile.
 """
 
@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.chart.helm import NAMESPACE, Manifest, render, run
+from tests.support.served import served
 
 KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
 OUR_GATE = {"name": "rackplane.dev/placement"}
@@ -25,23 +26,22 @@ OUR_TOLERATION = {"key": "rackplane.dev/managed", "operator": "Exists", "effect"
 LABELLED = {"rackplane.dev/queue": "research"}
 REMOVE_GATE = {"spec": {"schedulingGates": [{"$patch": "delete", **OUR_GATE}]}}
 
-if not KUBECONFIG:
-    pytest.skip("needs a real API server: set RACKPLANE_TEST_KUBECONFIG", allow_module_level=True)
-
-pytestmark = pytest.mark.real_cluster
-
 
 class Cluster:
     """kubectl in the test's namespace."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, kubeconfig: str, namespace: str) -> None:
+        self._kubeconfig = kubeconfig
         self.namespace = namespace
         self.operator = f"system:serviceaccount:{NAMESPACE}:{namespace}"
 
-    def kubectl(self, *arguments: str, stdin: Manifest | None = None) -> tuple[int, str]:
+    def kubectl(self, *arguments: str, stdin: Manifest | list[Manifest] | None = None) -> tuple[int, str]:
         """Exit code, and standard output or, if it failed, standard error."""
-        text = json.dumps(stdin) if stdin is not None else None
-        result = run("kubectl", "--kubeconfig", KUBECONFIG, "-n", self.namespace, *arguments, stdin=text)
+        documents = stdin if isinstance(stdin, list) else [] if stdin is None else [stdin]
+        text = "\n".join(json.dumps(document) for document in documents) or None
+        result = run(
+            "kubectl", "--kubeconfig", self._kubeconfig, "-n", self.namespace, *arguments, stdin=text
+        )
         return result.returncode, result.stderr if result.returncode else result.stdout
 
     def admit(self, manifest: Manifest) -> Manifest:
@@ -52,8 +52,30 @@ class Cluster:
         return admitted
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        "embedded",
+        pytest.param(
+            "real",
+            marks=[
+                pytest.mark.real_cluster,
+                pytest.mark.skipif(not KUBECONFIG, reason="RACKPLANE_TEST_KUBECONFIG names no cluster"),
+            ],
+        ),
+    ],
+)
+def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "real":
+        yield KUBECONFIG
+        return
+    path = tmp_path_factory.mktemp("embedded") / "kubeconfig"
+    with served(path):
+        yield str(path)
+
+
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(kubeconfig: str) -> Iterator[Cluster]:
     name = f"rackplane-admission-{uuid.uuid4().hex[:8]}"
     policies = [
         manifest
@@ -68,16 +90,15 @@ def cluster() -> Iterator[Cluster]:
         )
         if "AdmissionPolicy" in manifest["kind"]
     ]
-    bundle = {"apiVersion": "v1", "kind": "List", "items": policies}
-    it = Cluster(name)
+    it = Cluster(kubeconfig, name)
     assert it.kubectl("create", "namespace", name)[0] == 0
     try:
-        code, text = it.kubectl("apply", "-f", "-", stdin=bundle)
+        code, text = it.kubectl("apply", "-f", "-", stdin=policies)
         assert code == 0, text
         _wait_until_in_force(it)
         yield it
     finally:
-        it.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=bundle)
+        it.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=policies)
         it.kubectl("delete", "namespace", name, "--wait=false")
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from rackplane import __version__
+from rackplane.api.admission import shipped_policies
 from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, render, run, template
 
 EVERYTHING_SET: Manifest = {
@@ -286,6 +287,11 @@ def test_the_policies_fail_closed_and_are_bound(defaults: list[Manifest]) -> Non
     assert {m["metadata"]["name"] for m in policies} == {m["spec"]["policyName"] for m in bindings}
     for policy in policies:
         assert policy["spec"]["failurePolicy"] == "Fail"
+
+
+def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Manifest]) -> None:
+    rendered = [manifest for manifest in defaults if "AdmissionPolicy" in manifest["kind"]]
+    assert sorted(shipped_policies(), key=str) == sorted(rendered, key=str), "run make policies"
 
 
 # Values --

@@ -21,7 +21,7 @@ class Attributes:
     """A write that is about to happen.
 
     `obj` is None for a deletion, `old` for a creation. `kind` is that of `obj` where it is not the resource's own, as
-    the Binding posted to a pod. `name` is empty while the server has yet to generate it.
+    the Binding posted to a pod. `name` is that of the request, empty where the server generates one.
     """
 
     operation: str
@@ -53,7 +53,7 @@ class Attributes:
         for name, value in (
             ("subResource", self.subresource),
             ("requestSubResource", self.subresource),
-            ("name", self.name),
+            ("name", self.name or meta(self.obj or {}).get("name")),
             ("namespace", self.namespace),
         ):
             if value:

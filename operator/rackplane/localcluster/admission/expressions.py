@@ -4,7 +4,8 @@ The package has the language but neither messages (`Object{...}`) nor Kubernetes
 expression is translated, token by token, where Kubernetes' dialect differs:
 
 - `Object.spec{suspend: true}` becomes the map `{"@type": "Object.spec", "suspend": true}`;
-- `variables.name` becomes the variable `variables__name`, which is evaluated before the expression that uses it.
+- `variables.name` becomes the variable `variables__name`, which is evaluated before the expression that uses it;
+- `string()` is one that writes booleans, times and durations as cel-go does.
 
 What the package lacks is refused with 501 when the policy is created. Types are not checked beforehand: an expression
 that a real server refuses to compile for its types fails here when it is evaluated.
@@ -15,6 +16,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +27,8 @@ from rackplane.localcluster import errors
 
 #: The key that keeps the type name of a message.
 TYPE = "@type"
+#: What `string()` is called where it is evaluated: a function of the package's own name would not replace that one.
+_STRING = "_string"
 _TOKEN = re.compile(
     r"""
     (?P<space>(?:\s|//[^\n]*)+)
@@ -38,8 +43,19 @@ _TOKEN = re.compile(
 _MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 _FUNCTIONS = frozenset(
     {
-        *("size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bool"),
-        *("bytes", "dyn", "type", "duration", "timestamp", "getFullYear", "getMonth", "getDayOfMonth"),
+        *(
+            "size",
+            "contains",
+            "startsWith",
+            "endsWith",
+            "matches",
+            "int",
+            "uint",
+            "double",
+            "string",
+            "bytes",
+        ),
+        *("dyn", "type", "duration", "timestamp", "getFullYear", "getMonth", "getDayOfMonth"),
         *(
             "getDayOfWeek",
             "getDayOfYear",
@@ -153,6 +169,8 @@ class _Translation:
             return f'"{name}"'
         if name == "variables":
             return self._variable()
+        if name == "string" and self._peek()[1] == "(":
+            return _STRING
         if name == "request" and self._peek()[1] == "." and self._peek(1)[1] not in _REQUEST_FIELDS:
             raise _lacking(self._text, f"request.{self._peek(1)[1]} is missing")
         path = [name]
@@ -178,6 +196,27 @@ class _Translation:
         return f"variables__{name}"
 
 
+def _context() -> cel.Context:
+    return cel.Context(functions={_STRING: _string})
+
+
+def _string(value: Any) -> str:
+    """The conversion as cel-go does it; the package's own has no booleans and writes times in another form."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int)):
+        return str(value)
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return f"{_string(value.total_seconds())}s"
+    if isinstance(value, bytes):
+        return value.decode()
+    raise TypeError(f"string() of {type(value).__name__}")
+
+
 class Scope:
     """What the expressions of one policy see of one request.
 
@@ -187,14 +226,14 @@ class Scope:
     def __init__(self, values: Mapping[str, Any], variables: Mapping[str, Expression]) -> None:
         self._values = values
         self._variables = variables
-        self._context = cel.Context()
+        self._context = _context()
         self._added: set[str] = set()
         self._failed: dict[str, str] = {}
 
     def replace_object(self, obj: Any) -> None:
         """Let `object` be another from now on; variables are evaluated anew."""
         self._values = {**self._values, "object": obj}
-        self._context = cel.Context()
+        self._context = _context()
         self._added.clear()
         self._failed.clear()
 
@@ -244,6 +283,6 @@ class Scope:
             return f"no such key: {problem.args[0]}"
         if isinstance(problem, ZeroDivisionError):
             return "division by zero"
-        if isinstance(problem, TypeError):
+        if isinstance(problem, TypeError) or text.startswith("Undefined variable or function"):
             return "no such overload"
         return text.splitlines()[0] if text else type(problem).__name__

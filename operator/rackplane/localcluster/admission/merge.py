@@ -32,6 +32,9 @@ _ATOMIC = frozenset(
 )
 
 
+_DEFAULT_KEYS = {"protocol": "TCP"}
+
+
 def merged(obj: Obj, patch: Any, schema: Any) -> Obj:
     """The object with the value of an expression merged in; `schema` is that of a custom resource, else None.
 
@@ -136,13 +139,14 @@ def _merge_by_key(
     places = {tuple(item.get(key) for key in keys): index for index, item in enumerate(live)}
     for index, item in enumerate(patch):
         for key in keys:
-            if key not in item:
+            if schema is not None and key not in item:
                 raise EvaluationError(
                     "error applying patch: failed to convert patch object to typed object: "
                     f"{shown}: element {index}: associative list with keys has an element that omits key field "
                     f'"{key}" (and doesn\'t have default value)'
                 )
-        place = places.get(tuple(item[key] for key in keys))
+        # The keys of built-in lists have defaults, so that none can be missing.
+        place = places.get(tuple(item.get(key, _DEFAULT_KEYS.get(key, "")) for key in keys))
         if place is None:
             result.append(_merge(None, item, schema, path, shown))
         else:
