@@ -309,10 +309,10 @@ class Service:
             obj["apiVersion"] = stored["apiVersion"]
         obj["metadata"]["managedFields"] = settled(managed, obj, before)
         if dry_run:
-            return {
-                **obj,
-                "metadata": {**obj["metadata"], "resourceVersion": meta(stored)["resourceVersion"]},
-            }
+            metadata = {**obj["metadata"], "resourceVersion": meta(stored)["resourceVersion"]}
+            if bump:
+                metadata["generation"] = int(metadata.get("generation") or 0) + 1
+            return {**obj, "metadata": metadata}
         result = self.store.update(resource.key, obj, bump=bump, owned=True)
         if resource.key == CRDS and not subresource and self.store.get(CRDS, "", name) is not None:
             self._settle(result)
