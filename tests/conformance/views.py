@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
+
+from rackplane.localcluster.resources import BUILTIN
 
 View = Callable[[Any], Any]
 
@@ -20,6 +23,15 @@ def view(function: View) -> View:
 def nothing(answer: Any) -> Any:
     """Only the status code counts."""
     return None
+
+
+@view
+def node(answer: Any) -> Any:
+    """A Node without what every one has empty; a Status whole."""
+    if answer.get("kind") != "Node":
+        return answer
+    status = {key: answer.get("status", {}).get(key) for key in ("capacity", "allocatable")}
+    return {"metadata": answer["metadata"], "spec": answer["spec"], "status": status}
 
 
 @view
@@ -51,3 +63,205 @@ def reasons(answer: Any) -> Any:
     """Of a Status, its reason and the messages of its causes: what does not tell the object's name."""
     causes = answer.get("details", {}).get("causes", ())
     return {"reason": answer.get("reason"), "causes": [cause["message"] for cause in causes]}
+
+
+# -- discovery and OpenAPI: a real server has more groups, resources and documents; those of the embedded cluster count
+
+_OURS = {"rackplane.dev", "conformance.example", *(entry.group for entry in BUILTIN)}
+_KNOWN = {
+    (entry.group, name)
+    for entry in BUILTIN
+    for name in (entry.plural, *(f"{entry.plural}/{part}" for part in entry.subresources))
+}
+_WRITING = ("dryRun", "fieldManager", "fieldValidation", "force")
+
+
+def _known(group: str, name: str) -> bool:
+    return (group, name) in _KNOWN or group in ("rackplane.dev", "conformance.example")
+
+
+@view
+def version_rules(answer: Any) -> Any:
+    """Of /version, what is not about the build."""
+    return {key: value for key, value in answer.items() if "inor" in key or "ajor" in key}
+
+
+@view
+def health(answer: Any) -> Any:
+    """Of a verbose health report, its ends: a real server has checks of its own in between."""
+    lines = answer.splitlines()
+    return [*lines[:2], "...", lines[-1]]
+
+
+@view
+def served_versions(answer: Any) -> Any:
+    """Of /api, all but where the server is reached."""
+    return {key: value for key, value in answer.items() if key != "serverAddressByClientCIDRs"}
+
+
+@view
+def served_groups(answer: Any) -> Any:
+    """The groups in order, with the versions served here."""
+    listed = [
+        {**group, "versions": [entry for entry in group["versions"] if entry["version"] != "v1beta1"]}
+        for group in answer["groups"]
+        if group["name"] in _OURS
+    ]
+    return {**answer, "groups": listed}
+
+
+@view
+def served_resources(answer: Any) -> Any:
+    """Of the resources of a group and version, those served here."""
+    group = answer["groupVersion"].rpartition("/")[0]
+    return {**answer, "resources": [entry for entry in answer["resources"] if _known(group, entry["name"])]}
+
+
+@view
+def aggregated_discovery(answer: Any) -> Any:
+    """Of all groups at once, the groups, resources and subresources served here."""
+    items = []
+    for item in answer["items"]:
+        group = item["metadata"].get("name", "")
+        if group not in _OURS:
+            continue
+        versions = []
+        for version in item["versions"]:
+            if version["version"] == "v1beta1":
+                continue
+            resources = []
+            for entry in version["resources"]:
+                parts = [
+                    part
+                    for part in entry.get("subresources", ())
+                    if _known(group, f"{entry['resource']}/{part['subresource']}")
+                ]
+                if _known(group, entry["resource"]):
+                    rest = {key: value for key, value in entry.items() if key != "subresources"}
+                    resources.append({**rest, "subresources": parts} if parts else rest)
+            versions.append({**version, "resources": resources})
+        items.append({**item, "versions": versions})
+    return {**answer, "items": items}
+
+
+@view
+def openapi_index(answer: Any) -> Any:
+    """The addresses of the documents of groups served here, their hashes left out."""
+    # A real server sends it as plain text.
+    index = json.loads(answer) if isinstance(answer, str) else answer
+    paths = {}
+    for name, entry in index["paths"].items():
+        group = name.split("/")[1] if name.count("/") == 2 else ""
+        if name == "api/v1" or (group in _OURS and not name.endswith("v1beta1")):
+            paths[name] = entry["serverRelativeURL"].partition("?hash=")[:2]
+    return paths
+
+
+@view
+def openapi_paths(answer: Any) -> Any:
+    """Of each path served here, its verbs: kind, action, and the parameters that say how to write."""
+    found = {}
+    for path, item in answer["paths"].items():
+        parts = path.replace("/namespaces/{namespace}/", "/").split("/")[2:]
+        group, rest = ("", parts[1:]) if path.startswith("/api/") else (parts[0], parts[2:])
+        name = "/".join(part for part in rest if part != "{name}")
+        if not _known(group, name):
+            continue
+        shared = [entry["name"] for entry in item.get("parameters", ())]
+        found[path] = {
+            method: [
+                operation["x-kubernetes-action"],
+                operation["x-kubernetes-group-version-kind"],
+                sorted(
+                    entry
+                    for entry in {*shared, *(entry["name"] for entry in operation.get("parameters", ()))}
+                    if entry in _WRITING
+                ),
+            ]
+            for method, operation in item.items()
+            if method != "parameters"
+        }
+    return found
+
+
+@view
+def openapi_schemas(answer: Any) -> Any:
+    """Schemas of the kinds served here, without descriptions, which are long."""
+    wanted = {(entry.group, kind) for entry in BUILTIN for kind in (entry.kind, entry.list_kind)}
+
+    def plain(schema: Any, *, named: bool = False) -> Any:
+        if isinstance(schema, list):
+            return [plain(part) for part in schema]
+        if not isinstance(schema, dict):
+            return schema
+        return {
+            key: plain(part, named=key == "properties" and not named)
+            for key, part in schema.items()
+            if named or key != "description"
+        }
+
+    return {
+        name: plain(schema)
+        for name, schema in answer["components"]["schemas"].items()
+        for entry in schema.get("x-kubernetes-group-version-kind", ())
+        if (entry["group"], entry["kind"]) in wanted
+        or entry["group"] in ("rackplane.dev", "conformance.example")
+        if len(schema["x-kubernetes-group-version-kind"]) == 1
+    }
+
+
+@view
+def of_job(answer: Any) -> Any:
+    """Of a Job, what its controller says of it."""
+    return answer["status"]
+
+
+@view
+def pods_of_job(answer: Any) -> Any:
+    """Of a list of pods, what makes them the pods of their Job and what became of them, in order of their names."""
+    shown = []
+    for pod in answer["items"]:
+        metadata = {key: value for key, value in pod["metadata"].items() if key not in _OF_ONE_POD}
+        spec = {key: pod["spec"][key] for key in _FROM_TEMPLATE if key in pod["spec"]}
+        env = [container["env"] for container in pod["spec"]["containers"] if "env" in container]
+        shown.append({"metadata": metadata, "spec": spec, "env": env, "phase": pod["status"]["phase"]})
+    return sorted(shown, key=repr)
+
+
+_OF_ONE_POD = ("uid", "resourceVersion", "creationTimestamp")
+_FROM_TEMPLATE = ("hostname", "subdomain", "nodeSelector", "affinity", "schedulingGates", "restartPolicy")
+
+
+@view
+def told(answer: Any) -> Any:
+    """Of a list of Events, who said what about whom, and how often, regardless of the order."""
+    return sorted(
+        [
+            event["involvedObject"]["kind"],
+            event["involvedObject"]["name"],
+            event["type"],
+            event["reason"],
+            event["message"],
+            event["count"],
+            event["source"]["component"],
+        ]
+        for event in answer["items"]
+    )
+
+
+@view
+def how_many(answer: Any) -> Any:
+    """Of a list, how many items it has."""
+    return {"items": len(answer["items"])}
+
+
+@view
+def metadata_of_pod(answer: Any) -> Any:
+    """Of a pod, its metadata."""
+    return answer["metadata"]
+
+
+@view
+def step_of_job(event: Any) -> Any:
+    """Of an event of a watch, its type and the status of its Job."""
+    return {"type": event["type"], "status": event["object"]["status"]}

@@ -38,7 +38,11 @@ class Api:
             if parts[:1] == ["apis"] and len(parts) > 1 and parts[1] in KNOWN_ELSEWHERE:
                 raise errors.not_implemented(f"the API group {parts[1]}")
             raise errors.no_such_path()
-        return self._dispatch(self._resolve(request, group, version, rest))
+        call = self._resolve(request, group, version, rest)
+        try:
+            return self._dispatch(call)
+        except errors.ApiError as problem:
+            return Response(problem.code, problem.status(), warnings=call.warnings)
 
     def _resolve(self, request: Request, group: str, version: str, rest: list[str]) -> Call:
         namespace = ""

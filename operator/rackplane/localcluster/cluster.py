@@ -15,7 +15,7 @@ from .client import LocalClient
 from .faults import Faults
 from .gc import GarbageCollector
 from .http import Server
-from .jobcontroller import JobController
+from .jobs.controller import JobController
 from .objects import Clock, Obj
 from .requests import Request, Response
 from .scheduler import Scheduler

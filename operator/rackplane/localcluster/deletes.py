@@ -41,6 +41,11 @@ def delete(service: Service, call: Call) -> Response:
     """DELETE of one object."""
     propagation, grace, preconditions, dry = _options(call)
     resource = call.resource
+    if propagation is None and resource.group == "batch" and resource.plural == "jobs":
+        call.warnings.append(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
+            "them or set propagationPolicy=Orphan to suppress this warning"
+        )
     stored, gone = service.delete(
         resource,
         call.namespace,
@@ -51,11 +56,6 @@ def delete(service: Service, call: Call) -> Response:
         dry_run=dry,
         caller=call.caller,
     )
-    if propagation is None and resource.group == "batch" and resource.plural == "jobs":
-        call.warnings.append(
-            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
-            "them or set propagationPolicy=Orphan to suppress this warning"
-        )
     if not gone or resource.key == PODS:
         return respond(service, call, stored)
     details: Obj = {"name": call.name, "kind": resource.plural, "uid": meta(stored)["uid"]}

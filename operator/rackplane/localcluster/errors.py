@@ -135,7 +135,8 @@ def conflict(group: str, plural: str, name: str, why: str = STALE) -> ApiError:
 
 def invalid(group: str, kind: str, name: str, causes: list[Cause]) -> ApiError:
     """422: the object breaks its schema or a rule; every broken field is listed."""
-    texts = [str(cause) for cause in causes]
+    # A finding made twice is told once, and listed twice.
+    texts = list(dict.fromkeys(str(cause) for cause in causes))
     joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     details = _details(group, kind, name)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]

@@ -164,6 +164,8 @@ def parse_fields(text: str, resource: tuple[str, str], selectable: tuple[str, ..
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         path = found["path"]
         if path not in known:
+            if resource == ("batch", "jobs"):
+                raise bad_request(f'field label "{path}" not supported for Job')
             raise bad_request(f"field label not supported: {path}")
         checks.append((path, found["value"], known[path], found["op"] != "!="))
     return lambda obj: all(

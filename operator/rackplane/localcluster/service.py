@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import crds, errors, jobrules, podrules
+from . import crds, errors, podrules
 from .admission import CREATE, DELETE, UPDATE, Attributes, Policies, definitions
 from .crdcontroller import CrdController
 from .fields.managers import Managed
 from .fields.tracking import Tracker, settled
+from .jobs import rules as jobrules
 from .metadata import metadata_causes
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
 from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, Registry, Resource
@@ -158,6 +159,8 @@ class Service:
         if dry_run:
             return obj
         stored = self.store.create(resource.key, obj, owned=True)
+        if resource.key == JOBS and caller is not None:
+            caller.warnings += jobrules.warnings(stored)
         if resource.key == CRDS:
             self._settle(stored)
         return stored
@@ -284,7 +287,7 @@ class Service:
         if subresource == "status":
             obj = _with_status(resource, obj, before)
             if resource.key == JOBS:
-                causes += jobrules.forbidden_status(obj, before)
+                causes += jobrules.prepare_status(obj, before)
         elif "status" in resource.subresources:
             if "status" in before:
                 obj["status"] = before["status"]
@@ -314,6 +317,8 @@ class Service:
                 metadata["generation"] = int(metadata.get("generation") or 0) + 1
             return {**obj, "metadata": metadata}
         result = self.store.update(resource.key, obj, bump=bump, owned=True)
+        if resource.key == JOBS and caller is not None and bump:
+            caller.warnings += jobrules.warnings(result, before)
         if resource.key == CRDS and not subresource and self.store.get(CRDS, "", name) is not None:
             self._settle(result)
         return result
@@ -326,9 +331,7 @@ class Service:
             podrules.default_template(obj.setdefault("spec", {}))
             return podrules.validate_update(obj, before)
         if key == JOBS:
-            podrules.default_template(
-                obj.setdefault("spec", {}).setdefault("template", {}).setdefault("spec", {})
-            )
+            jobrules.default(obj)
             return jobrules.validate_update(obj, before)
         if key == CRDS:
             return crds.prepare(obj, before, unknown)

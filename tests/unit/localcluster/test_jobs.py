@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from rackplane.localcluster import ApiError
-from rackplane.localcluster.jobcontroller import parse_ranges, write_ranges
 
 PODS = "/api/v1/namespaces/default/pods"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
@@ -96,20 +95,9 @@ def test_deletion_and_its_dependents(driver: Any, policy: str | None, left: int)
     assert driver.do("GET", JOBS)["items"] == []
 
 
-def test_what_the_controller_cannot_do_is_refused(driver: Any) -> None:
-    with pytest.raises(ApiError) as caught:
-        driver.job("j", podFailurePolicy={"rules": []})
-    assert caught.value.code == 501
-
-
 def test_the_template_is_immutable(driver: Any) -> None:
     driver.job("j")
     body = {"spec": {"template": {"spec": {"priority": 3}}}}
     with pytest.raises(ApiError) as caught:
         driver.do("PATCH", f"{JOBS}/j", body, MERGE)
     assert caught.value.details["causes"][0]["field"] == "spec.template"
-
-
-@pytest.mark.parametrize("text", ["", "0", "0,1", "0-2", "1,3-5,7"])
-def test_ranges_read_back(text: str) -> None:
-    assert write_ranges(set(parse_ranges(text))) == text
