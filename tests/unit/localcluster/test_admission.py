@@ -11,6 +11,8 @@ import pytest
 
 from rackplane.api.admission import shipped_policies
 from rackplane.localcluster import ApiError, Request, users
+from rackplane.localcluster.admission.expressions import compile_expression
+from rackplane.localcluster.admission.extracts import extract
 
 GROUP = "/apis/admissionregistration.k8s.io/v1"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -367,3 +369,45 @@ def test_a_binding_with_parameters_is_refused(driver: Any) -> None:
     _, binding = validating({"expression": "true"})
     binding["spec"]["paramRef"] = {"name": "x", "parameterNotFoundAction": "Deny"}
     assert refusal(driver, "POST", f"{GROUP}/validatingadmissionpolicybindings", binding).code == 501
+
+
+# What is converted for an expression --
+
+
+@pytest.mark.parametrize(
+    ("paths", "left"),
+    [
+        pytest.param([()], {"a": {"b": {"c": 1}, "d": 2}, "e": [3], "f": None}, id="whole"),
+        pytest.param([("a", "d")], {"a": {"d": 2}}, id="leaf"),
+        pytest.param([("a", "d"), ("e",)], {"a": {"d": 2}, "e": [3]}, id="two"),
+        pytest.param([("a", "b", "c"), ("a", "b")], {"a": {"b": {"c": 1}}}, id="one-within-the-other"),
+        pytest.param([("a", "x", "y")], {"a": {}}, id="absent"),
+        pytest.param([("x", "y")], {}, id="absent-from-the-root"),
+        pytest.param([("a", "d", "z"), ("f", "z")], {"a": {"d": 2}, "f": None}, id="ends-early"),
+    ],
+)
+def test_of_an_object_what_expressions_name_is_extracted(paths: list[tuple[str, ...]], left: Any) -> None:
+    whole = {"a": {"b": {"c": 1}, "d": 2}, "e": [3], "f": None}
+    assert extract(whole, paths) == left
+    assert whole == {"a": {"b": {"c": 1}, "d": 2}, "e": [3], "f": None}
+    assert extract(None, paths) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        pytest.param("object.spec.a.exists(x, x.b == 1)", {"object": {("spec", "a")}}, id="method"),
+        pytest.param('has(object.a.b) && object.c["d"].e', {"object": {("a", "b"), ("c",)}}, id="index"),
+        pytest.param(
+            "oldObject != null && object.a == 1", {"oldObject": set(), "object": {("a",)}}, id="null"
+        ),
+        pytest.param("null == oldObject", {"oldObject": {()}}, id="null-first"),
+        pytest.param("object == oldObject", {"object": {()}, "oldObject": {()}}, id="whole"),
+        pytest.param(
+            'request.userInfo.username == "object.x"', {"request": {("userInfo", "username")}}, id="text"
+        ),
+        pytest.param("{'a': object.a}.object.b", {"object": {("a",)}}, id="field-of-the-name"),
+    ],
+)
+def test_an_expression_knows_what_it_names(text: str, named: dict[str, set[tuple[str, ...]]]) -> None:
+    assert compile_expression(text, frozenset()).paths == named

@@ -25,6 +25,8 @@ import cel
 
 from rackplane.localcluster import errors
 
+from .extracts import Path, extract
+
 #: The key that keeps the type name of a message.
 TYPE = "@type"
 #: What `string()` is called where it is evaluated: a function of the package's own name would not replace that one.
@@ -86,12 +88,13 @@ class EvaluationError(Exception):
 class Expression:
     """A compiled expression.
 
-    `text` is as the policy has it; `names` the roots (`object`, ...) and `variables` the policy's variables it uses.
+    `text` is as the policy has it. `paths` is what it names of each root (`object`, ...), `variables` the policy's
+    variables it uses.
     """
 
     text: str
     program: Any
-    names: tuple[str, ...]
+    paths: Mapping[str, frozenset[Path]]
     variables: tuple[str, ...]
 
 
@@ -120,8 +123,8 @@ def compile_expression(text: str, variables: frozenset[str], *, objects: bool = 
     for name in references["functions"]:
         if name[0].isalpha() and name not in _FUNCTIONS:
             raise _lacking(text, f"the function {name}() is missing")
-    used = [name for name in references["variables"] if name in ROOTS and name not in translation.bound]
-    return Expression(text, program, tuple(used), tuple(sorted(translation.variables)))
+    paths = {name: frozenset(found) for name, found in translation.paths.items()}
+    return Expression(text, program, paths, tuple(sorted(translation.variables)))
 
 
 def _lacking(text: str, why: str) -> errors.ApiError:
@@ -134,6 +137,7 @@ class _Translation:
     def __init__(self, text: str, *, objects: bool) -> None:
         self.variables: set[str] = set()
         self.bound: set[str] = set()
+        self.paths: dict[str, set[Path]] = {}
         self._text = text
         self._objects = objects
         self._tokens = [
@@ -179,6 +183,8 @@ class _Translation:
             path.append(self._peek(ahead + 1)[1])
             ahead += 2
         if self._peek(ahead)[1] != "{":
+            if name in ROOTS:
+                self._note(name, path, ahead)
             return name
         if name != "Object" or not self._objects:
             raise _lacking(self._text, f"objects of type {'.'.join(path)} are missing")
@@ -186,6 +192,15 @@ class _Translation:
         self._open.append(True)
         comma = "" if self._peek()[1] == "}" else ","
         return f'{{"{TYPE}": "{".".join(path)}"{comma}'
+
+    def _note(self, root: str, path: list[str], ahead: int) -> None:
+        """What is named of a root: nothing of it in `object != null`, all of it where it stands alone otherwise."""
+        named = self.paths.setdefault(root, set())
+        after, operand = self._peek(ahead)[1], self._peek(ahead + 1)[1]
+        if len(path) == 1 and after in ("==", "!=") and operand == "null":
+            return
+        # A name before a bracket is a method, not a field.
+        named.add(tuple(path[1 : len(path) - (after == "(")]))
 
     def _variable(self) -> str:
         if self._peek()[1] != "." or self._peek(1)[0] != "name":
@@ -220,12 +235,19 @@ def _string(value: Any) -> str:
 class Scope:
     """What the expressions of one policy see of one request.
 
-    Python objects are converted for the evaluator once, and only those that an expression names.
+    Python objects are converted for the evaluator once, when an expression names them, and only as far as `paths`, what
+    all expressions of the policy together name of each.
     """
 
-    def __init__(self, values: Mapping[str, Any], variables: Mapping[str, Expression]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        variables: Mapping[str, Expression],
+        paths: Mapping[str, frozenset[Path]],
+    ) -> None:
         self._values = values
         self._variables = variables
+        self._paths = paths
         self._context = _context()
         self._added: set[str] = set()
         self._failed: dict[str, str] = {}
@@ -249,9 +271,9 @@ class Scope:
             raise EvaluationError(f"expression '{expression.text}' resulted in error: {problem}") from problem
 
     def _value(self, expression: Expression) -> Any:
-        for name in expression.names:
+        for name in expression.paths:
             if name not in self._added:
-                self._context.add_variable(name, self._values.get(name))
+                self._context.add_variable(name, extract(self._values.get(name), self._paths[name]))
                 self._added.add(name)
         for name in expression.variables:
             self._prepare(name)

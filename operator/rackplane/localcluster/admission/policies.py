@@ -14,6 +14,7 @@ from rackplane.localcluster.store import Change, GroupResource, Store
 from .attributes import Attributes, namespace_object
 from .definitions import KINDS, MUTATING, MUTATING_BINDINGS, VALIDATING, VALIDATING_BINDINGS
 from .expressions import EvaluationError, Expression, Scope, compile_expression
+from .extracts import Path
 from .matching import Matcher, exempt
 from .merge import merged
 
@@ -46,6 +47,21 @@ class Policy:
     validations: tuple[Validation, ...] = ()
     annotations: tuple[Expression, ...] = ()
     bindings: list[Obj] = field(default_factory=list)
+    paths: dict[str, frozenset[Path]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found: dict[str, frozenset[Path]] = {}
+        for expression in self._expressions():
+            for root, paths in expression.paths.items():
+                found[root] = found.get(root, frozenset()) | paths
+        self.paths = found
+
+    def _expressions(self) -> Iterator[Expression]:
+        yield from (*self.conditions, *self.variables.values(), *self.mutations, *self.annotations)
+        for validation in self.validations:
+            yield validation.expression
+            if validation.message_expression is not None:
+                yield validation.message_expression
 
 
 @dataclass(slots=True)
@@ -131,7 +147,7 @@ class Policies:
             "request": about.request(matched),
             "namespaceObject": namespace_object(namespace),
         }
-        return Scope(values, policy.variables)
+        return Scope(values, policy.variables, policy.paths)
 
     # -- mutation
 
