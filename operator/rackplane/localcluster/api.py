@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import deletes, discovery, errors, podverbs, reads, writes
+from . import deletes, discovery, errors, podverbs, preflight, reads, writes
 from .requests import Call, Request, Response
-from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE
+from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE, NAMESPACES
 from .service import Service
 
 
@@ -37,12 +37,19 @@ class Api:
         else:
             if parts[:1] == ["apis"] and len(parts) > 1 and parts[1] in KNOWN_ELSEWHERE:
                 raise errors.not_implemented(f"the API group {parts[1]}")
-            raise errors.no_such_path()
+            if parts[:1] == ["api"] or (parts[:1] == ["apis"] and len(parts) > 1 and self._serves(parts[1])):
+                raise errors.no_such_path()
+            return _no_such_page()
+        if group and group not in KNOWN_ELSEWHERE and not self._serves(group):
+            return _no_such_page()
         call = self._resolve(request, group, version, rest)
         try:
             return self._dispatch(call)
         except errors.ApiError as problem:
             return Response(problem.code, problem.status(), warnings=call.warnings)
+
+    def _serves(self, group: str) -> bool:
+        return group == "authorization.k8s.io" or group in self.service.registry.groups()
 
     def _resolve(self, request: Request, group: str, version: str, rest: list[str]) -> Call:
         namespace = ""
@@ -75,6 +82,8 @@ class Api:
 
     def _dispatch(self, call: Call) -> Response:
         method = call.request.method
+        _check_verb(call)
+        preflight.check(call)
         if call.subresource in ("binding", "eviction"):
             if method != "POST":
                 raise errors.method_not_allowed()
@@ -98,4 +107,28 @@ class Api:
                 return deletes.delete(self.service, call)
             case "DELETE", False:
                 return deletes.delete_collection(self.service, call)
+        raise errors.method_not_allowed()
+
+
+def _no_such_page() -> Response:
+    """What is said of a path outside every API."""
+    return Response(404, "404 page not found\n", content_type="text/plain")
+
+
+def _check_verb(call: Call) -> None:
+    """Refuse a verb that the path does not have.
+
+    Raises:
+        ApiError: 405.
+    """
+    verbs = {"GET", "PUT", "PATCH", "DELETE"} if call.name else {"GET", "POST", "DELETE"}
+    if call.subresource:
+        verbs = {"finalize": {"PUT"}, "status": {"GET", "PUT", "PATCH"}}.get(
+            call.subresource, verbs | {"POST"}
+        )
+    elif not call.name and call.resource.namespaced and not call.namespace:
+        verbs = {"GET"}
+    elif not call.name and call.resource.key == NAMESPACES:
+        verbs = {"GET", "POST"}
+    if call.request.method not in verbs:
         raise errors.method_not_allowed()

@@ -100,7 +100,7 @@ class LocalCluster:
 
         answer = self.handle(Request(method, path, body=body, **options))
         if answer.code >= 400:
-            status = answer.body
+            status = answer.body if isinstance(answer.body, dict) else {"message": answer.body.strip()}
             reason, message = status.get("reason", ""), status.get("message", "")
             raise ApiError(answer.code, reason, message, status.get("details") or {})
         return answer.body

@@ -2,46 +2,100 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from . import errors, tables
+from . import errors, reads, tables
 from .events import from_core
 from .objects import Obj, meta, name_of, namespace_of
-from .reads import respond
+from .preflight import dry_run_causes
 from .requests import JSON_TYPE, Call, Response
-from .resources import PODS
-from .selectors import both, parse_fields, parse_labels
+from .resources import JOBS, PODS
 from .service import Service
-from .store import Preconditions
+from .store import GroupResource, Preconditions
+
+_POLICIES = ("Foreground", "Background", "Orphan")
+#: Kinds whose deletion is answered with the object as it last was, not with a Status.
+_ANSWERED_WHOLE: frozenset[GroupResource] = frozenset(
+    {
+        PODS,
+        ("", "serviceaccounts"),
+        ("", "services"),
+        ("resource.k8s.io", "deviceclasses"),
+        ("resource.k8s.io", "resourceclaims"),
+        ("resource.k8s.io", "resourceclaimtemplates"),
+        ("resource.k8s.io", "resourceslices"),
+    }
+)
 
 
-def _options(call: Call) -> tuple[str | None, int | None, Preconditions, bool]:
-    query = call.request.query
-    body = call.request.body if isinstance(call.request.body, dict) else {}
-    propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or None
-    orphan = body.get("orphanDependents", query.get("orphanDependents"))
-    if propagation is None and orphan is not None:
-        propagation = "Orphan" if orphan in (True, "true") else "Background"
-    if propagation not in (None, "Background", "Foreground", "Orphan"):
-        known: list[Any] = ["Foreground", "Background", "Orphan"]
-        cause = errors.unsupported_value("propagationPolicy", propagation, known)
-        raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [cause])
-    grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
-    wanted = body.get("preconditions") or {}
-    dry = bool(body.get("dryRun")) or call.dry_run
-    return (
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a `DeleteOptions` says: in the body or, where there is none, in the query."""
+
+    propagation: str | None
+    orphan: bool | None
+    grace_seconds: int | None
+    preconditions: Preconditions
+    dry_run: bool
+
+    @property
+    def policy(self) -> str | None:
+        """The propagation policy, however it is said; None leaves it to the kind and the object."""
+        if self.orphan is None:
+            return self.propagation
+        return "Orphan" if self.orphan else "Background"
+
+
+def _options(call: Call) -> Options:
+    body = call.request.body
+    if isinstance(body, dict):
+        if body.get("kind", "DeleteOptions") != "DeleteOptions":
+            raise errors.bad_request("decoded object cannot be converted to DeleteOptions")
+        given = body
+    else:
+        query = call.request.query
+        given = {key: query[key] for key in ("propagationPolicy",) if query.get(key)}
+        if query.get("orphanDependents"):
+            given["orphanDependents"] = query["orphanDependents"] not in ("false", "0", "False")
+        if query.get("gracePeriodSeconds"):
+            given["gracePeriodSeconds"] = _seconds(query["gracePeriodSeconds"])
+        if "dryRun" in query:
+            given["dryRun"] = [query["dryRun"]]
+    propagation, orphan = given.get("propagationPolicy"), given.get("orphanDependents")
+    causes: list[errors.Cause] = []
+    if orphan is not None and propagation is not None:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        causes.append(errors.invalid_value("propagationPolicy", propagation, text))
+    if propagation is not None and propagation not in _POLICIES:
+        causes.append(errors.unsupported_value("propagationPolicy", propagation, [*_POLICIES, "nil"]))
+    causes += dry_run_causes(given.get("dryRun") or [])
+    if causes:
+        raise errors.invalid("meta.k8s.io", "DeleteOptions", "", causes)
+    grace = given.get("gracePeriodSeconds")
+    wanted = given.get("preconditions") or {}
+    return Options(
         propagation,
-        None if grace is None else int(grace),
+        orphan,
+        # A negative period counts as the shortest one.
+        None if grace is None else 1 if grace < 0 else int(grace),
         Preconditions(wanted.get("uid"), wanted.get("resourceVersion")),
-        dry,
+        bool(given.get("dryRun")),
     )
+
+
+def _seconds(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as problem:
+        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from problem
 
 
 def delete(service: Service, call: Call) -> Response:
     """DELETE of one object."""
-    propagation, grace, preconditions, dry = _options(call)
+    options = _options(call)
     resource = call.resource
-    if propagation is None and resource.group == "batch" and resource.plural == "jobs":
+    if options.policy is None and resource.key == JOBS:
         call.warnings.append(
             "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
             "them or set propagationPolicy=Orphan to suppress this warning"
@@ -50,14 +104,15 @@ def delete(service: Service, call: Call) -> Response:
         resource,
         call.namespace,
         call.name,
-        propagation=propagation,
-        grace_seconds=grace,
-        preconditions=preconditions,
-        dry_run=dry,
+        propagation=options.policy,
+        grace_seconds=options.grace_seconds,
+        preconditions=options.preconditions,
+        dry_run=options.dry_run,
         caller=call.caller,
     )
-    if not gone or resource.key == PODS:
-        return respond(service, call, stored)
+    if not gone or resource.key in _ANSWERED_WHOLE:
+        # 202 only for those who ask in the old way that dependents go too, as upstream.
+        return reads.respond(service, call, stored, 202 if not gone and options.orphan is False else 200)
     details: Obj = {"name": call.name, "kind": resource.plural, "uid": meta(stored)["uid"]}
     if resource.group:
         details["group"] = resource.group
@@ -72,39 +127,25 @@ def delete(service: Service, call: Call) -> Response:
 
 
 def delete_collection(service: Service, call: Call) -> Response:
-    """DELETE of what a collection and its selectors name, one by one; the answer lists what was there."""
-    propagation, grace, preconditions, dry = _options(call)
-    query, resource = call.request.query, call.resource
-    predicate = both(
-        parse_labels(query.get("labelSelector", "")),
-        parse_fields(query.get("fieldSelector", ""), resource.key),
-    )
-    items = [
-        i for i in service.store.items(resource.key, call.namespace) if predicate is None or predicate(i)
-    ]
-    deleted = [
-        from_core(
-            resource,
+    """DELETE of what a list with the same parameters names, one by one; the answer is that list."""
+    options = _options(call)
+    resource = call.resource
+    items, metadata = reads.listed(service, call)
+    for item in items:
+        try:
             service.delete(
                 resource,
                 namespace_of(item),
                 name_of(item),
-                propagation=propagation,
-                grace_seconds=grace,
-                preconditions=preconditions,
-                dry_run=dry,
+                propagation=options.policy,
+                grace_seconds=options.grace_seconds,
+                preconditions=options.preconditions,
+                dry_run=options.dry_run,
                 caller=call.caller,
-            )[0],
-        )
-        for item in items
-    ]
-    payload = tables.represent_list(
-        JSON_TYPE,
-        resource,
-        deleted,
-        {"resourceVersion": str(service.store.revision)},
-        None,
-        0.0,
-        "Metadata",
-    )
+            )
+        except errors.ApiError as problem:
+            if problem.code != 404:
+                raise
+    shown: list[Any] = [from_core(resource, item) for item in items]
+    payload = tables.represent_list(JSON_TYPE, resource, shown, metadata, None, 0.0, "Metadata")
     return Response(200, payload)

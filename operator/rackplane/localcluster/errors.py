@@ -5,8 +5,12 @@ Reasons, codes and wording are Kubernetes' own (apimachinery `pkg/api/errors`), 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+#: The encodings a real server reads and writes.
+MEDIA_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,16 @@ def duplicate_value(path: str, value: Any) -> Cause:
     return Cause(path, "FieldValueDuplicate", f"Duplicate value: {show(value)}")
 
 
+def too_long(path: str, limit: int) -> Cause:
+    """A value of more than `limit` bytes."""
+    return Cause(path, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
+
+
+def not_found_value(path: str, value: Any, detail: str = "") -> Cause:
+    """A value that names nothing there is."""
+    return Cause(path, "FieldValueNotFound", f"Not found: {show(value)}" + (f": {detail}" if detail else ""))
+
+
 def show(value: Any) -> str:
     """Print a value as field.Error does: strings quoted, containers as JSON."""
     import json
@@ -57,7 +71,8 @@ def show(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if value is None:
         return "null"
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @dataclass(slots=True)
@@ -68,6 +83,8 @@ class ApiError(Exception):
     reason: str
     message: str
     details: dict[str, Any] = field(default_factory=dict)
+    #: Some refusals carry details even where these are empty.
+    detailed: bool = False
 
     def __post_init__(self) -> None:
         Exception.__init__(self, self.message)
@@ -86,7 +103,7 @@ class ApiError(Exception):
         }
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details or self.detailed:
             body["details"] = self.details
         body["code"] = self.code
         return body
@@ -115,7 +132,7 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
 
 def no_such_path() -> ApiError:
     """404: the server serves nothing at this path (an unknown group, version or resource)."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+    return ApiError(404, "NotFound", "the server could not find the requested resource", detailed=True)
 
 
 def already_exists(group: str, plural: str, name: str) -> ApiError:
@@ -171,21 +188,32 @@ def too_old(asked: int, oldest: int) -> ApiError:
 
 def method_not_allowed() -> ApiError:
     """405: the resource exists and has no such verb."""
-    return ApiError(
-        405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-    )
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message, detailed=True)
 
 
-def unsupported_media_type(got: str, supported: list[str]) -> ApiError:
-    """415: a patch or body type this resource does not take."""
-    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
-    return ApiError(415, "UnsupportedMediaType", message, {"got": got} if got else {})
+def unsupported_media_type() -> ApiError:
+    """415: the verb takes no body, or no patch, of this type."""
+    return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", detailed=True)
 
 
-def not_acceptable(supported: list[str]) -> ApiError:
-    """406: the client accepts no encoding the server speaks."""
-    listed = ", ".join(supported)
-    return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {listed}")
+def unknown_body_type() -> ApiError:
+    """415: a body in no encoding the server reads."""
+    listed = ", ".join(MEDIA_TYPES)
+    message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
+def not_acceptable(available: Iterable[str]) -> ApiError:
+    """406: the client accepts no encoding the path speaks."""
+    message = f"406: Not Acceptable\n\nAvailable representations: {', '.join(available)}"
+    return ApiError(406, "NotAcceptable", message, detailed=True)
+
+
+def no_such_form() -> ApiError:
+    """406: the client accepts only a form of the object that the server does not have, such as an unknown `as=`."""
+    message = f"only the following media types are accepted: {', '.join(MEDIA_TYPES)}"
+    return ApiError(406, "NotAcceptable", message)
 
 
 def not_implemented(what: str) -> ApiError:

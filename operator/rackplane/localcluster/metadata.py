@@ -1,72 +1,193 @@
-"""The rules every object's metadata obeys: names, labels, annotations, owners, finalizers."""
+"""The rules every object's metadata obeys: names, labels, annotations, owners, finalizers, what may not change."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from . import errors
-from .objects import Obj, meta, name_of
-from .resources import Resource
+from .errors import Cause, invalid_value
+from .names import dns_label, dns_subdomain, label_value, qualified_name
+from .objects import Obj, meta, name_of, namespace_of
+from .resources import CRDS, LEASES, NAMESPACES, NODES, Resource
 
-_DNS_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
-_SUBDOMAIN_TEXT = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
-    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-_LABEL_TEXT = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
+#: Bytes of all annotations of an object together.
+ANNOTATIONS_LIMIT = 256 * 1024
+_STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+_OWNER_FIELDS = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+_IMMUTABLE = "field is immutable"
+_LABEL_NAMED = frozenset({"namespaces", "services"})
+#: Groups whose objects may have any name that can be a part of a path.
+_PATH_NAMED = frozenset({"rbac.authorization.k8s.io"})
+#: What an update of a kind checks beyond what every update checks: "all" as a creation, "change" against the old state.
+_AGAIN: dict[tuple[str, str], tuple[str, ...]] = {
+    ("", "configmaps"): ("change", "all"),
+    ("", "secrets"): ("change", "all"),
+    ("", "serviceaccounts"): ("change", "all"),
+    NAMESPACES: ("all", "change"),
+    NODES: ("all", "change"),
+}
 
 
-def metadata_causes(resource: Resource, obj: Obj, before: Obj | None = None) -> list[errors.Cause]:
-    """What is wrong with the metadata of an object to be created, or to replace `before`."""
-    causes: list[errors.Cause] = []
+def _path_segment(name: str) -> Iterable[str]:
+    if name in (".", ".."):
+        return [f"may not be '{name}'"]
+    return [f"may not contain '{part}'" for part in ("/", "%") if part in name]
+
+
+def _name_rule(resource: Resource) -> Callable[[str], Iterable[str]]:
+    if resource.group in _PATH_NAMED:
+        return _path_segment
+    return dns_label if resource.plural in _LABEL_NAMED else dns_subdomain
+
+
+def _is_core(resource: Resource) -> bool:
+    """Whether finalizers must also be standard or have a domain, which not every API group asks for."""
+    return not resource.crd and resource.key not in (LEASES, CRDS)
+
+
+def drop_empty(metadata: Obj) -> None:
+    """Leave out what says nothing, as the server's decoder does, in place."""
+    for field in ("labels", "annotations", "ownerReferences", "finalizers", "generateName"):
+        if field in metadata and not metadata[field]:
+            del metadata[field]
+
+
+def metadata_causes(
+    resource: Resource, obj: Obj, before: Obj | None = None, subresource: str = ""
+) -> list[Cause]:
+    """What is wrong with the metadata of an object that is to be created, or to replace `before`."""
+    return _create(resource, obj) if before is None else _update(resource, obj, before, subresource)
+
+
+def _create(resource: Resource, obj: Obj) -> list[Cause]:
+    metadata, name, rule = meta(obj), name_of(obj), _name_rule(resource)
+    causes: list[Cause] = []
+    prefix = metadata.get("generateName")
+    if prefix:
+        shown = prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
+        causes += [invalid_value("metadata.generateName", prefix, text) for text in rule(shown)]
+    if not name:
+        causes.append(errors.required("metadata.name", "name or generateName is required"))
+    else:
+        causes += [invalid_value("metadata.name", name, text) for text in rule(name)]
+    return causes + _content(resource, obj)
+
+
+def _content(resource: Resource, obj: Obj) -> list[Cause]:
+    """What is wrong with an object's namespace, labels, annotations, owners and finalizers."""
     metadata = meta(obj)
-    name = name_of(obj)
-    loose = resource.group == "rbac.authorization.k8s.io"
-    if before is None:
-        if not name:
-            causes.append(errors.required("metadata.name", "name or generateName is required"))
-        elif loose:
-            if "/" in name or "%" in name or name in (".", ".."):
-                causes.append(errors.invalid_value("metadata.name", name, "may not contain '/'"))
-        elif resource.plural in ("namespaces", "services"):
-            if not _DNS_LABEL.match(name) or len(name) > 63:
-                causes.append(
-                    errors.invalid_value("metadata.name", name, "must be a lowercase RFC 1123 label")
-                )
-        elif not _DNS_SUBDOMAIN.match(name) or len(name) > 253:
-            causes.append(errors.invalid_value("metadata.name", name, _SUBDOMAIN_TEXT))
+    causes: list[Cause] = []
+    if resource.namespaced:
+        causes += [
+            invalid_value("metadata.namespace", namespace_of(obj), t) for t in dns_label(namespace_of(obj))
+        ]
+    if (metadata.get("generation") or 0) < 0:
+        causes.append(
+            invalid_value("metadata.generation", metadata["generation"], "must be greater than or equal to 0")
+        )
+    causes += _labels(metadata) + _annotations(metadata) + _owners(metadata)
+    finalizers: list[Any] = metadata.get("finalizers") or []
+    for finalizer in finalizers:
+        causes += [
+            invalid_value("metadata.finalizers", finalizer, text) for text in qualified_name(finalizer)
+        ]
+    if {"orphan", "foregroundDeletion"} <= set(finalizers):
+        text = "finalizer orphan and foregroundDeletion cannot be both set"
+        causes.append(invalid_value("metadata.finalizers", finalizers, text))
+    return causes + _standard_finalizers(resource, finalizers)
+
+
+def _standard_finalizers(resource: Resource, finalizers: list[str]) -> list[Cause]:
+    if not _is_core(resource):
+        return []
+    text = "name is neither a standard finalizer name nor is it fully qualified"
+    return [
+        invalid_value(f"metadata.finalizers[{index}]", finalizer, text)
+        for index, finalizer in enumerate(finalizers)
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS
+    ]
+
+
+def _labels(metadata: Obj) -> list[Cause]:
+    causes: list[Cause] = []
     for key, value in (metadata.get("labels") or {}).items():
-        text = str(value)
         if not isinstance(value, str):
             raise errors.bad_request(
                 f"cannot convert metadata.labels[{key}] to string: got {type(value).__name__}"
             )
-        if not _LABEL_VALUE.match(text) or len(text) > 63:
-            causes.append(errors.invalid_value("metadata.labels", text, _LABEL_TEXT))
+        causes += [invalid_value("metadata.labels", key, text) for text in qualified_name(key)]
+        causes += [invalid_value("metadata.labels", value, text) for text in label_value(value)]
+    return causes
+
+
+def _annotations(metadata: Obj) -> list[Cause]:
+    causes: list[Cause] = []
+    size = 0
     for key, value in (metadata.get("annotations") or {}).items():
         if not isinstance(value, str):
-            raise errors.bad_request(
-                f"cannot convert metadata.annotations[{key}] to string: got {type(value).__name__}"
-            )
-    for index, reference in enumerate(metadata.get("ownerReferences") or ()):
-        for field in ("apiVersion", "kind", "name", "uid"):
-            if not reference.get(field):
-                where = f"metadata.ownerReferences[{index}].{field}"
-                causes.append(
-                    errors.invalid_value(where, reference.get(field) or "", f"{field} must not be empty")
-                )
-    if before is not None and meta(before).get("deletionTimestamp"):
-        added = sorted(set(metadata.get("finalizers") or ()) - set(meta(before).get("finalizers") or ()))
-        if added:
-            detail = (
-                f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
-            )
-            causes.append(errors.forbidden_value("metadata.finalizers", detail))
+            kind = type(value).__name__
+            raise errors.bad_request(f"cannot convert metadata.annotations[{key}] to string: got {kind}")
+        causes += [invalid_value("metadata.annotations", key, text) for text in qualified_name(key.lower())]
+        size += len(key.encode()) + len(value.encode())
+    if size > ANNOTATIONS_LIMIT:
+        causes.append(errors.too_long("metadata.annotations", ANNOTATIONS_LIMIT))
     return causes
+
+
+def _owners(metadata: Obj) -> list[Cause]:
+    path = "metadata.ownerReferences"
+    causes: list[Cause] = []
+    controller = ""
+    references = [
+        {field: reference[field] for field in _OWNER_FIELDS if field in reference}
+        for reference in metadata.get("ownerReferences") or ()
+    ]
+    for reference in references:
+        version = str(reference.get("apiVersion") or "")
+        if not version or version.count("/") > 1 or version.endswith("/"):
+            causes.append(invalid_value(f"{path}.apiVersion", version, "version must not be empty"))
+        for field in ("kind", "name", "uid"):
+            if not reference.get(field):
+                causes.append(invalid_value(f"{path}.{field}", "", "must not be empty"))
+        if version == "v1" and reference.get("kind") == "Event":
+            causes.append(invalid_value(path, reference, "/v1, Kind=Event is disallowed from being an owner"))
+        if reference.get("controller"):
+            current = f"{reference.get('kind')}/{reference.get('name')}"
+            if controller:
+                text = 'Only one reference can have Controller set to true. Found "true" in references for '
+                causes.append(invalid_value(path, references, f"{text}{controller} and {current}"))
+            else:
+                controller = current
+    return causes
+
+
+def _change(resource: Resource, obj: Obj, before: Obj) -> list[Cause]:
+    """What is wrong with an object's metadata as a change of the stored object's."""
+    metadata, old = meta(obj), meta(before)
+    causes: list[Cause] = []
+    if "deletionTimestamp" in old:
+        added = sorted(set(metadata.get("finalizers") or ()) - set(old.get("finalizers") or ()))
+        if added:
+            listed = ", ".join(errors.show(entry) for entry in added)
+            text = "no new finalizers can be added if the object is being deleted, found new finalizers"
+            causes.append(errors.forbidden_value("metadata.finalizers", f"{text} []string{{{listed}}}"))
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        if metadata.get(field) != old.get(field):
+            causes.append(invalid_value(f"metadata.{field}", metadata.get(field), _IMMUTABLE))
+    causes += _labels(metadata) + _annotations(metadata) + _owners(metadata)
+    return causes + _standard_finalizers(resource, metadata.get("finalizers") or [])
+
+
+def _update(resource: Resource, obj: Obj, before: Obj, subresource: str) -> list[Cause]:
+    # The server checks some of it several times and lists every finding.
+    if meta(obj) == meta(before):
+        return []
+    everything, change = _content(resource, obj), _change(resource, obj, before)
+    if not everything and not change:
+        return []
+    again = ("change",) if subresource else _AGAIN.get(resource.key, ("change",))
+    # What is common to all kinds does not know standard finalizers.
+    plain = [cause for cause in everything if not cause.field.startswith("metadata.finalizers[")]
+    plain += [cause for cause in change if not cause.field.startswith("metadata.finalizers[")]
+    return plain + [cause for part in again for cause in (change if part == "change" else everything)]

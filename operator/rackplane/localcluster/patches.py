@@ -181,5 +181,4 @@ def apply_patch(kind: str, target: Obj, patch: Any, *, custom: bool) -> Obj:
             raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
         merged: Obj = strategic_merge(target, patch)
         return merged
-    supported = [JSON, MERGE, APPLY] if custom else [JSON, MERGE, STRATEGIC, APPLY]
-    raise unsupported_media_type(kind, supported)
+    raise unsupported_media_type()

@@ -51,12 +51,7 @@ def collection(service: Service, call: Call) -> Response:
     """
     query, resource, store = call.request.query, call.resource, service.store
     definition = service.definitions.find(resource)
-    predicate = both(
-        parse_labels(query.get("labelSelector", "")),
-        parse_fields(
-            query.get("fieldSelector", ""), resource.key, definition.selectable if definition else ()
-        ),
-    )
+    predicate = _predicate(service, call)
     if query.get("watch") in ("1", "true"):
         watch = Watch.open(
             store, resource, call.namespace, predicate, query, _renderer(service, call, definition)
@@ -79,6 +74,39 @@ def _renderer(service: Service, call: Call, definition: Any) -> Callable[[Obj, b
 
 
 def _list(service: Service, call: Call, predicate: Predicate | None, definition: Any) -> Response:
+    items, metadata = _page(service, call, predicate)
+    payload = tables.represent_list(
+        call.request.accept,
+        call.resource,
+        [from_core(call.resource, item) for item in items],
+        metadata,
+        definition,
+        service.clock(),
+        call.request.query.get("includeObject", "Metadata"),
+    )
+    return Response(200, payload)
+
+
+def listed(service: Service, call: Call) -> tuple[list[Obj], Obj]:
+    """The stored objects a list with the call's parameters shows, and the list's metadata.
+
+    Raises:
+        ApiError: 400, 410, 504.
+    """
+    return _page(service, call, _predicate(service, call))
+
+
+def _predicate(service: Service, call: Call) -> Predicate | None:
+    query, definition = call.request.query, service.definitions.find(call.resource)
+    return both(
+        parse_labels(query.get("labelSelector", "")),
+        parse_fields(
+            query.get("fieldSelector", ""), call.resource.key, definition.selectable if definition else ()
+        ),
+    )
+
+
+def _page(service: Service, call: Call, predicate: Predicate | None) -> tuple[list[Obj], Obj]:
     query, resource, store = call.request.query, call.resource, service.store
     limit = int(query.get("limit") or 0)
     revision = store.revision
@@ -116,16 +144,7 @@ def _list(service: Service, call: Call, predicate: Predicate | None, definition:
         metadata["continue"] = _write_token(revision, (namespace_of(last), name_of(last)))
         metadata["remainingItemCount"] = total - limit
         items = items[:limit]
-    payload = tables.represent_list(
-        call.request.accept,
-        resource,
-        [from_core(resource, item) for item in items],
-        metadata,
-        definition,
-        service.clock(),
-        query.get("includeObject", "Metadata"),
-    )
-    return Response(200, payload)
+    return items, metadata
 
 
 def _revision(text: str) -> int:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from . import errors, patches, protobuf
+from . import bodies
 from .objects import thawed
 from .resources import Resource
 from .users import Caller, identify
@@ -92,26 +89,9 @@ class Call:
 
 
 def decode_body(raw: bytes, content_type: str) -> Any:
-    """Decode a request body.
+    """The object a request's body says, None where there is none, `bodies.Unreadable` where it does not parse.
 
     Raises:
-        ApiError: 400, it does not parse; 415, it is neither JSON nor YAML.
+        ApiError: 400, malformed protobuf; 415, an encoding that is not spoken here.
     """
-    if not raw:
-        return None
-    kind = content_type.partition(";")[0].strip()
-    if kind == protobuf.TYPE:
-        try:
-            decoded = protobuf.decode(raw)
-        except (ValueError, KeyError) as problem:
-            raise errors.bad_request(f"the protobuf body is malformed: {problem}") from problem
-        if decoded is not None:
-            return decoded
-    if "protobuf" in kind or "cbor" in kind:
-        raise errors.unsupported_media_type(kind, [JSON_TYPE, "application/yaml"])
-    try:
-        if kind in ("application/yaml", patches.APPLY):
-            return yaml.safe_load(raw)
-        return json.loads(raw)
-    except (ValueError, yaml.YAMLError) as problem:
-        raise errors.bad_request(f"the object provided is unrecognized: {problem}") from problem
+    return bodies.decode(raw, content_type)

@@ -43,9 +43,24 @@ class Resource:
         return self.stored if self.stored != ("", "") else (self.group, self.plural)
 
     @property
+    def conditional(self) -> bool:
+        """Whether an update must name the version it replaces."""
+        return bool(self.crd) or self.key in _CONDITIONAL or self.group == ADMISSION
+
+    @property
     def list_kind(self) -> str:
         """Kind of a collection."""
         return f"{self.kind}List"
+
+
+#: Kinds whose updates must name the version they replace.
+_CONDITIONAL: frozenset[GroupResource] = frozenset(
+    {
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("coordination.k8s.io", "leases"),
+        ("policy", "poddisruptionbudgets"),
+    }
+)
 
 
 def _core(

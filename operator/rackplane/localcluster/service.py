@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import crds, errors, podrules
+from . import crds, deletion, errors, podrules, smallkinds
 from .admission import CREATE, DELETE, UPDATE, Attributes, Policies, definitions
 from .crdcontroller import CrdController
 from .fields.managers import Managed
 from .fields.tracking import Tracker, settled
 from .jobs import rules as jobrules
-from .metadata import metadata_causes
+from .metadata import drop_empty, metadata_causes
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
-from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, Registry, Resource
+from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, Registry, Resource
 from .store import ANY, Preconditions, Store
 from .users import CONTROLLERS, Caller
 
@@ -34,6 +34,8 @@ class Service:
         self.tracker = Tracker(clock, self._schema)
         for name in SYSTEM_NAMESPACES:
             self.create(self.need("", "v1", "namespaces"), {"metadata": {"name": name}})
+        for system_class in smallkinds.system_classes():
+            self.create(self.need(*PRIORITY_CLASSES[:1], "v1", PRIORITY_CLASSES[1]), system_class)
 
     def need(self, group: str, version: str, plural: str) -> Resource:
         """A served resource.
@@ -108,14 +110,13 @@ class Service:
         """
         obj = clone(obj)
         metadata = obj.setdefault("metadata", {})
-        if metadata.get("resourceVersion"):
-            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+        drop_empty(metadata)
+        version = str(metadata.get("resourceVersion") or "")
         for field in (
             "uid",
             "creationTimestamp",
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
-            "generation",
             "selfLink",
             "resourceVersion",
         ):
@@ -158,6 +159,8 @@ class Service:
             raise errors.already_exists(resource.group, resource.plural, name_of(obj))
         if dry_run:
             return obj
+        if version.isdecimal() and int(version):
+            raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
         stored = self.store.create(resource.key, obj, owned=True)
         if resource.key == JOBS and caller is not None:
             caller.warnings += jobrules.warnings(stored)
@@ -205,13 +208,7 @@ class Service:
         if key == JOBS:
             jobrules.prepare_create(obj)
             return jobrules.validate(obj)
-        if key == NODES:
-            obj.setdefault("spec", {})
-            status = obj.setdefault("status", {})
-            for kind in ("capacity", "allocatable"):
-                if status.get(kind):
-                    status[kind] = {name: str(amount) for name, amount in status[kind].items()}
-        elif key == NAMESPACES:
+        if key == NAMESPACES:
             obj["spec"] = {"finalizers": ["kubernetes"]}
             obj["status"] = {"phase": "Active"}
             labels = {**(meta(obj).get("labels") or {}), "kubernetes.io/metadata.name": name_of(obj)}
@@ -221,8 +218,6 @@ class Service:
         elif key in definitions.KINDS:
             definitions.default(key, obj)
             return definitions.check(key, obj)
-        elif resource.plural == "priorityclasses":
-            obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
         elif resource.plural == "secrets":
             obj.setdefault("type", "Opaque")
             _merge_string_data(obj)
@@ -230,9 +225,10 @@ class Service:
             if definition.status_subresource:
                 obj.pop("status", None)
             return definition.problems(obj, None)
-        elif "status" in resource.subresources:
+        elif "status" in resource.subresources and key != NODES:
             obj.pop("status", None)
-        return []
+        smallkinds.prepare(resource, obj)
+        return smallkinds.causes(resource, obj)
 
     # -- update
 
@@ -255,14 +251,26 @@ class Service:
         """
         name = name_of(obj)
         stored = self.store.need(resource.key, namespace_of(obj), name)
-        preconditions = Preconditions(meta(obj).get("uid"), meta(obj).get("resourceVersion"))
+        version = str(meta(obj).get("resourceVersion") or "0")
+        if not version.isdecimal():
+            raise errors.ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
+        preconditions = Preconditions(meta(obj).get("uid"), version if int(version) else None)
         self.store.check(resource.key, stored, preconditions)
         obj = clone(obj)
+        drop_empty(obj["metadata"])
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
         before: Obj = {**stored, "apiVersion": resource.api_version}
         for field in ("uid", "creationTimestamp", "generation"):
             if field in meta(stored):
                 obj["metadata"][field] = meta(stored)[field]
+            else:
+                obj["metadata"].pop(field, None)
+        for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+            # Set once, these stay: only a value that differs is an error, and it is metadata_causes that says so.
+            if field in meta(stored) and (field == "deletionTimestamp" or obj["metadata"].get(field) is None):
+                obj["metadata"][field] = meta(stored)[field]
+            elif obj["metadata"].get(field) is None:
+                obj["metadata"].pop(field, None)
         caller = caller or Caller(CONTROLLERS)
         if not subresource or resource.crd:
             self.decoded(resource, obj, unknown)
@@ -293,8 +301,7 @@ class Service:
                 obj["status"] = before["status"]
             else:
                 obj.pop("status", None)
-        if subresource != "finalize":
-            causes += metadata_causes(resource, obj, before)
+        causes += metadata_causes(resource, obj, before, subresource)
         if not subresource:
             causes += self._prepare_update(resource, obj, before, unknown)
         if definition is not None:
@@ -306,6 +313,7 @@ class Service:
         bump = (
             resource.generation
             and subresource != "status"
+            and resource.key != PRIORITY_CLASSES
             and _desired(resource, obj) != _desired(resource, before)
         )
         if resource.crd:
@@ -342,7 +350,8 @@ class Service:
             obj["spec"] = before["spec"]
         elif resource.plural == "secrets":
             _merge_string_data(obj)
-        return []
+        smallkinds.prepare(resource, obj, before)
+        return smallkinds.causes(resource, obj, before)
 
     # -- delete
 
@@ -366,10 +375,13 @@ class Service:
         Raises:
             ApiError: 404, 409, 403 (system namespaces).
         """
-        stored = self.store.need(resource.key, namespace, name)
-        self.store.check(resource.key, stored, preconditions)
         if resource.key == NAMESPACES and name in SYSTEM_NAMESPACES[:1] + SYSTEM_NAMESPACES[2:]:
             raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
+        if resource.key == PRIORITY_CLASSES and name in smallkinds.SYSTEM_CLASSES:
+            why = "this is a system priority class and cannot be deleted"
+            raise errors.forbidden(*resource.key, name, why)
+        stored = self.store.need(resource.key, namespace, name)
+        deletion.check(resource, stored, preconditions)
         about = Attributes(
             DELETE,
             resource,
@@ -381,27 +393,22 @@ class Service:
             dry_run=dry_run,
         )
         self.policies.validate(about)
-        if dry_run:
-            return stored, True
-        finalizers: tuple[str, ...] | None = None
-        if propagation is None and resource.key == JOBS:
-            propagation = "Orphan"
-        if propagation is not None:
-            finalizers = {"Background": (), "Foreground": ("foregroundDeletion",), "Orphan": ("orphan",)}[
-                propagation
-            ]
         if resource.key == NAMESPACES:
-            return self._delete_namespace(stored)
-        if resource.key == CRDS and not meta(stored).get("deletionTimestamp"):
+            return deletion.delete_namespace(self.store, stored, propagation, dry_run=dry_run)
+        if resource.key == CRDS and not dry_run and not meta(stored).get("deletionTimestamp"):
             return self.crds.terminate(stored), False
-        grace = podrules.grace_seconds(stored, grace_seconds) if resource.key == PODS else 0
+        grace = None
+        if resource.key == PODS:
+            deleted = "deletionTimestamp" in meta(stored)
+            grace = grace_seconds if deleted else podrules.grace_seconds(stored, grace_seconds)
         return self.store.delete(
             resource.key,
             namespace,
             name,
             preconditions=preconditions,
             grace_seconds=grace,
-            finalizers=finalizers,
+            finalizers=deletion.collector_finalizers(resource, stored, propagation),
+            dry_run=dry_run,
         )
 
     def crd_is_empty(self, crd: Obj) -> None:
@@ -410,14 +417,6 @@ class Service:
         if self.store.get(CRDS, "", name_of(crd)) is None:
             self.definitions.unload(name_of(crd))
             self._settle(crd)
-
-    def _delete_namespace(self, stored: Obj) -> tuple[Obj, bool]:
-        """A namespace goes when the collector has emptied it: `spec.finalizers` holds it until then."""
-        if meta(stored).get("deletionTimestamp"):
-            return stored, False
-        obj = clone(stored)
-        obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
-        return self.store.mark_deleted(NAMESPACES, obj), False
 
     # -- for controllers
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import errors
-from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
+from .objects import Clock, Obj, clone, meta, name_of, namespace_of, parse_timestamp, timestamp
 
 #: (group, plural): what is stored once however many versions serve it.
 GroupResource = tuple[str, str]
@@ -238,7 +238,9 @@ class Store:
         if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
             held = (obj.get("spec") or {}).get("finalizers") if resource == ("", "namespaces") else None
             if not metadata.get("deletionGracePeriodSeconds") and not held:
-                return self._commit(DELETED, resource, key, obj, stored)
+                gone = self._commit(DELETED, resource, key, obj, stored)
+                # The writer is shown the version before; those who watch, the one of the deletion.
+                return {**gone, "metadata": {**gone["metadata"], "resourceVersion": old["resourceVersion"]}}
         return self._commit(MODIFIED, resource, key, obj, stored)
 
     def delete(
@@ -248,48 +250,60 @@ class Store:
         name: str,
         *,
         preconditions: Preconditions = ANY,
-        grace_seconds: int = 0,
+        grace_seconds: int | None = None,
         finalizers: tuple[str, ...] | None = None,
+        dry_run: bool = False,
     ) -> tuple[Obj, bool]:
         """Delete at once, or mark for deletion when finalizers or a grace period stand in the way.
 
-        `finalizers` replaces the garbage collector's own finalizers (`orphan`, `foregroundDeletion`); None keeps them.
-        Returns the object and whether it is gone. A shorter grace period shortens a running one, never lengthens it.
+        `grace_seconds` is None for what goes without grace, and for a second deletion that asks for no period of its
+        own; a running period can be shortened, never lengthened, and until it is over finalizers stay as they are.
+        `finalizers` replaces the garbage collector's own (`orphan`, `foregroundDeletion`); None keeps them. Returns the
+        object and whether it is gone.
 
         Raises:
             ApiError: 404; 409 when a precondition does not hold.
         """
         stored = self.need(resource, namespace, name)
         self.check(resource, stored, preconditions)
+        now = self.clock()
+        old = meta(stored)
+        running = old.get("deletionGracePeriodSeconds") or 0
+        if running and (grace_seconds is None or grace_seconds >= running):
+            return stored, False
         obj = clone(stored)
         metadata = obj["metadata"]
-        kept = list(metadata.get("finalizers") or [])
+        kept = list(metadata.pop("finalizers", None) or [])
         if finalizers is not None:
             kept = [entry for entry in kept if entry not in GC_FINALIZERS] + list(finalizers)
-        metadata["finalizers"] = kept
-        if not kept:
-            del metadata["finalizers"]
-        if not kept and grace_seconds == 0:
+        if kept:
+            metadata["finalizers"] = kept
+        if not kept and not grace_seconds:
+            if dry_run:
+                return stored, True
             return self._commit(DELETED, resource, (namespace, name), obj, stored), True
-        already = "deletionTimestamp" in metadata
-        running = metadata.get("deletionGracePeriodSeconds", 0)
-        if already and grace_seconds >= running:
-            if obj == stored:
-                return stored, False
-            return self._commit(MODIFIED, resource, (namespace, name), obj, stored), False
-        metadata["deletionTimestamp"] = timestamp(self.clock() + grace_seconds)
-        metadata["deletionGracePeriodSeconds"] = grace_seconds
-        if not already and "generation" in metadata:
-            metadata["generation"] += 1
+        if running:
+            period = grace_seconds or 0
+            end = parse_timestamp(old["deletionTimestamp"]) - running + period
+            # What is over already leaves a graceful deletion one second.
+            metadata["deletionTimestamp"] = timestamp(max(end, now))
+            metadata["deletionGracePeriodSeconds"] = 1 if end < now and period else period
+        elif "deletionTimestamp" not in old:
+            metadata["deletionTimestamp"] = timestamp(now + (grace_seconds or 0))
+            metadata["deletionGracePeriodSeconds"] = grace_seconds or 0
+            if "generation" in metadata:
+                metadata["generation"] += 1
+        if obj == stored or dry_run:
+            return obj, False
         return self._commit(MODIFIED, resource, (namespace, name), obj, stored), False
 
-    def mark_deleted(self, resource: GroupResource, obj: Obj) -> Obj:
+    def mark_deleted(self, resource: GroupResource, obj: Obj, *, dry_run: bool = False) -> Obj:
         """Mark an object (given as it shall be) for deletion without deleting it, as namespaces are."""
         key = (namespace_of(obj), name_of(obj))
         stored = self.need(resource, *key)
-        marked = clone(obj)
+        marked: Obj = clone(obj)
         marked["metadata"]["deletionTimestamp"] = timestamp(self.clock())
-        return self._commit(MODIFIED, resource, key, marked, stored)
+        return marked if dry_run else self._commit(MODIFIED, resource, key, marked, stored)
 
     def remove(self, resource: GroupResource, namespace: str, name: str) -> Obj:
         """Delete at once, whatever finalizers say.
@@ -307,7 +321,9 @@ class Store:
         uid, version = preconditions.uid, preconditions.resource_version
         if uid and uid != metadata.get("uid"):
             why = (
-                f"Precondition failed: UID in precondition: {uid}, UID in object meta: {metadata.get('uid')}"
+                f"StorageError: invalid object, Code: 4, Key: {_path(resource, stored)}, ResourceVersion: 0, "
+                f"AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: "
+                f"{metadata.get('uid')}"
             )
             raise errors.conflict(*resource, name, why)
         if version and version != metadata.get("resourceVersion"):
@@ -347,6 +363,15 @@ def _range(keys: list[Key], namespace: str, after: Key | None) -> tuple[int, int
     if after is not None:
         start = max(start, bisect_right(keys, after))
     return start, max(start, end)
+
+
+def _path(resource: GroupResource, obj: Obj) -> str:
+    """Where a real server keeps an object, which its messages tell."""
+    group, plural = resource
+    prefix = {"nodes": "minions", "services": "services/specs"}.get(plural, plural)
+    if group == "apiextensions.k8s.io" or not (group in ("", "batch", "policy") or group.endswith(".k8s.io")):
+        prefix = f"{group}/{plural}"
+    return "/".join(part for part in ("/registry", prefix, namespace_of(obj), name_of(obj)) if part)
 
 
 #: Finalizers the garbage collector itself acts on.

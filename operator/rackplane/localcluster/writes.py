@@ -6,13 +6,15 @@ import json
 
 from . import errors, patches
 from .events import from_core, to_core
-from .objects import Obj, meta, name_of, namespace_of
+from .kindcheck import check_kind
+from .objects import Obj, meta, name_of
 from .reads import respond, stored_object
 from .requests import Call, Response
+from .resources import EVENTS, LEASES, RBAC, Registry
 from .service import Service
 
 
-def expected_body(call: Call, *, kinds: tuple[str, ...] = ()) -> Obj:
+def expected_body(call: Call, *, kinds: tuple[str, ...] = (), registry: Registry | None = None) -> Obj:
     """The body as an object of the call's kind, or of one of `kinds`.
 
     Raises:
@@ -22,6 +24,9 @@ def expected_body(call: Call, *, kinds: tuple[str, ...] = ()) -> Obj:
     if not isinstance(body, dict):
         raise errors.bad_request("the request body is not an object of the expected kind")
     resource = call.resource
+    if registry is not None and not resource.crd:
+        check_kind(registry, resource, body)
+        return body
     wanted = kinds or (resource.kind,)
     kind, version = body.get("kind"), body.get("apiVersion")
     if not kind and not resource.crd and not kinds:
@@ -80,7 +85,7 @@ def create(service: Service, call: Call) -> Response:
     """POST to a collection."""
     if call.resource.namespaced and not call.namespace:
         raise errors.method_not_allowed()
-    body = to_core(call.resource, _named(call, expected_body(call)))
+    body = to_core(call.resource, _named(call, expected_body(call, registry=service.registry)))
     resource = call.resource
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
@@ -103,11 +108,22 @@ def _update(service: Service, call: Call, obj: Obj) -> Response:
     return respond(service, call, stored)
 
 
+def _created_by_update(call: Call) -> bool:
+    """Whether a PUT of what does not exist creates it."""
+    return not call.subresource and (call.resource.key in (EVENTS, LEASES) or call.resource.group == RBAC)
+
+
 def put(service: Service, call: Call) -> Response:
     """PUT to an object or its subresource."""
-    body = _named(call, expected_body(call))
+    body = expected_body(call, registry=service.registry)
+    if not name_of(body):
+        why = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+        raise errors.bad_request(why)
+    body = _named(call, body)
+    if service.store.get(call.resource.key, call.namespace, call.name) is None and _created_by_update(call):
+        return create(service, call)
     stored_object(service, call)
-    if call.resource.crd and not meta(body).get("resourceVersion"):
+    if call.resource.conditional and meta(body).get("resourceVersion") in (None, "", "0"):
         cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
         raise errors.invalid(call.resource.group, call.resource.plural, call.name, [cause])
     return _update(service, call, body)
@@ -122,8 +138,9 @@ def patch(service: Service, call: Call) -> Response:
         return _apply(service, call)
     stored = from_core(call.resource, stored_object(service, call))
     result = patches.apply_patch(kind, stored, call.request.body, custom=bool(call.resource.crd))
-    if name_of(result) != call.name or namespace_of(result) != call.namespace:
-        raise errors.bad_request("the name or namespace of an object may not be changed by a patch")
+    if not name_of(result):
+        result["metadata"] = {**meta(result), "name": call.name}
+    result = _named(call, result)
     _same_version(call, stored, result)
     return _update(service, call, result)
 
@@ -146,7 +163,7 @@ def _apply(service: Service, call: Call) -> Response:
     if not manager:
         cause = errors.required("fieldManager", "is required for apply patch")
         raise errors.invalid("meta.k8s.io", "PatchOptions", "", [cause])
-    body = _named(call, expected_body(call))
+    body = _named(call, expected_body(call, registry=service.registry))
     resource = call.resource
     stored = service.store.get(resource.key, call.namespace, call.name)
     live = from_core(resource, stored) if stored is not None else None

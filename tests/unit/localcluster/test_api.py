@@ -48,7 +48,7 @@ def test_a_wrong_uid_in_a_patch_conflicts(driver: Any) -> None:
     ("path", "code", "reason"),
     [
         pytest.param("/api/v1/namespaces/default/pods/none", 404, "NotFound", id="no-object"),
-        pytest.param("/apis/nobody.dev/v1/things", 404, "NotFound", id="no-group"),
+        pytest.param("/apis/batch/v1/things", 404, "NotFound", id="no-resource"),
         pytest.param("/apis/apps/v1/deployments", 501, "NotImplemented", id="known-elsewhere"),
         pytest.param(
             "/api/v1/namespaces/default/pods/p/log", 501, "NotImplemented", id="subresource-elsewhere"
