@@ -72,6 +72,29 @@ SCENARIOS: tuple[Scenario, ...] = (
         leftovers=paths(QUEUE_JOBS),
     ),
     Scenario(
+        name="nobody manages what a policy sets",
+        steps=(
+            *installed(QUEUE_JOBS),
+            JOBS_QUEUE,
+            post(JOBS, job("posted", QUEUED), query={**DRY, "fieldManager": "kueuectl"}, managed=True),
+            patch(
+                f"{JOBS}/applied",
+                {"apiVersion": "batch/v1", "kind": "Job", **job("applied", QUEUED)},
+                APPLY,
+                query={"fieldManager": "helm"},
+                managed=True,
+            ),
+            patch(
+                f"{JOBS}/applied",
+                {"apiVersion": "batch/v1", "kind": "Job", **job("applied", QUEUED)},
+                APPLY,
+                query={**DRY, "fieldManager": "helm"},
+                view="spec_or_causes",
+            ),
+        ),
+        leftovers=paths(QUEUE_JOBS),
+    ),
+    Scenario(
         name="only the creation of a job is mutated",
         steps=(
             post(JOBS, job("late", suspend=True)),
