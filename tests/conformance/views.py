@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,18 +45,14 @@ def kind_and_message(answer: Any) -> Any:
 @view
 def spec_or_causes(answer: Any) -> Any:
     """Of a Status, its causes in order of their fields; of an object, its kind and spec, defaults included."""
+    if not isinstance(answer, dict):
+        return answer
     if answer.get("kind") != "Status":
         return {"kind": answer["kind"], "spec": answer.get("spec")}
     causes = answer.get("details", {}).get("causes")
     if causes is None:
         return {"message": answer["message"]}
     return {"causes": sorted(causes, key=lambda cause: (cause["field"], cause["message"]))}
-
-
-@view
-def names(answer: Any) -> Any:
-    """Of a list, the names of its items."""
-    return [item["metadata"]["name"] for item in answer["items"]]
 
 
 @view
@@ -67,7 +64,7 @@ def reasons(answer: Any) -> Any:
 
 # -- discovery and OpenAPI: a real server has more groups, resources and documents; those of the embedded cluster count
 
-_OURS = {"rackplane.dev", "conformance.example", *(entry.group for entry in BUILTIN)}
+_OURS = {entry.group for entry in BUILTIN}
 _KNOWN = {
     (entry.group, name)
     for entry in BUILTIN
@@ -77,7 +74,7 @@ _WRITING = ("dryRun", "fieldManager", "fieldValidation", "force")
 
 
 def _known(group: str, name: str) -> bool:
-    return (group, name) in _KNOWN or group in ("rackplane.dev", "conformance.example")
+    return (group, name) in _KNOWN or group == "rackplane.dev"
 
 
 @view
@@ -112,9 +109,12 @@ def served_groups(answer: Any) -> Any:
 
 @view
 def served_resources(answer: Any) -> Any:
-    """Of the resources of a group and version, those served here."""
+    """Of the resources of a group and version, those served here; those of definitions come in any order."""
     group = answer["groupVersion"].rpartition("/")[0]
-    return {**answer, "resources": [entry for entry in answer["resources"] if _known(group, entry["name"])]}
+    listed = [entry for entry in answer["resources"] if _known(group, entry["name"])]
+    if group == "rackplane.dev":
+        listed.sort(key=lambda entry: str(entry["name"]))
+    return {**answer, "resources": listed}
 
 
 @view
@@ -151,9 +151,9 @@ def openapi_index(answer: Any) -> Any:
     index = json.loads(answer) if isinstance(answer, str) else answer
     paths = {}
     for name, entry in index["paths"].items():
-        group = name.split("/")[1] if name.count("/") == 2 else ""
+        group = name.split("/")[1] if name.count("/") == 2 else "none"
         if name == "api/v1" or (group in _OURS and not name.endswith("v1beta1")):
-            paths[name] = entry["serverRelativeURL"].partition("?hash=")[:2]
+            paths[name] = "".join(entry["serverRelativeURL"].partition("?hash=")[:2])
     return paths
 
 
@@ -205,7 +205,6 @@ def openapi_schemas(answer: Any) -> Any:
         for name, schema in answer["components"]["schemas"].items()
         for entry in schema.get("x-kubernetes-group-version-kind", ())
         if (entry["group"], entry["kind"]) in wanted
-        or entry["group"] in ("rackplane.dev", "conformance.example")
         if len(schema["x-kubernetes-group-version-kind"]) == 1
     }
 
@@ -265,3 +264,29 @@ def metadata_of_pod(answer: Any) -> Any:
 def step_of_job(event: Any) -> Any:
     """Of an event of a watch, its type and the status of its Job."""
     return {"type": event["type"], "status": event["object"]["status"]}
+
+
+@view
+def listing(answer: Any) -> Any:
+    """Of a list, the names of its items and its metadata; of anything else, a Status say, all."""
+    if "items" not in answer:
+        return answer
+    listed = [
+        f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}" for item in answer["items"]
+    ]
+    return {"kind": answer["kind"], "metadata": answer["metadata"], "items": listed}
+
+
+@view
+def kind_or_status(answer: Any) -> Any:
+    """A Status whole; of a list, its kind."""
+    return answer if answer["kind"] == "Status" else {"kind": answer["kind"]}
+
+
+@view
+def told_roughly(answer: Any) -> Any:
+    """Of a list of Events, what was said without names that end at random, and how often."""
+    return sorted(
+        [event["reason"], re.sub(r"-[a-z0-9]{5}$", "-<random>", event["message"]), event["count"]]
+        for event in answer["items"]
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import deletes, discovery, errors, podverbs, preflight, reads, writes
+from . import deletes, errors, frontdoor, podverbs, preflight, reads, writes
 from .requests import Call, Request, Response
 from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE, NAMESPACES
 from .service import Service
@@ -25,11 +25,9 @@ class Api:
 
     def _route(self, request: Request) -> Response:
         parts = [part for part in request.path.split("/") if part]
-        if request.path in ("/healthz", "/readyz", "/livez"):
-            return Response(200, "ok", content_type="text/plain")
-        found = discovery.answer(self.service, request.path, request.accept)
-        if found is not None:
-            return Response(200, found.payload, content_type=found.content_type)
+        beside = frontdoor.answer(self.service, request)
+        if beside is not None:
+            return beside
         if parts[:1] == ["api"] and len(parts) >= 3:
             group, version, rest = "", parts[1], parts[2:]
         elif parts[:1] == ["apis"] and len(parts) >= 4:
@@ -37,12 +35,21 @@ class Api:
         else:
             if parts[:1] == ["apis"] and len(parts) > 1 and parts[1] in KNOWN_ELSEWHERE:
                 raise errors.not_implemented(f"the API group {parts[1]}")
-            if parts[:1] == ["api"] or (parts[:1] == ["apis"] and len(parts) > 1 and self._serves(parts[1])):
+            known = parts[:1] == ["apis"] and len(parts) > 1 and self._serves(parts[1])
+            if parts[:1] == ["api"] or (known and not self._custom(parts[1])):
                 raise errors.no_such_path()
-            return _no_such_page()
+            return frontdoor.nowhere()
         if group and group not in KNOWN_ELSEWHERE and not self._serves(group):
-            return _no_such_page()
-        call = self._resolve(request, group, version, rest)
+            return frontdoor.nowhere()
+        if len(rest) > (5 if rest[0] == "namespaces" else 3):
+            raise errors.no_such_path()
+        try:
+            call = self._resolve(request, group, version, rest)
+        except errors.ApiError as problem:
+            # What no definition has made is a path like any other.
+            if problem.code == 404 and not problem.details and self._custom(group):
+                return frontdoor.nowhere()
+            raise
         try:
             return self._dispatch(call)
         except errors.ApiError as problem:
@@ -50,6 +57,10 @@ class Api:
 
     def _serves(self, group: str) -> bool:
         return group == "authorization.k8s.io" or group in self.service.registry.groups()
+
+    def _custom(self, group: str) -> bool:
+        """Whether all of a group comes from definitions."""
+        return all(entry.crd for entry in self.service.registry if entry.group == group)
 
     def _resolve(self, request: Request, group: str, version: str, rest: list[str]) -> Call:
         namespace = ""
@@ -73,9 +84,9 @@ class Api:
         if resource is None:
             raise errors.no_such_path()
         if subresource and subresource not in resource.subresources:
-            if subresource in CORE_SUBRESOURCES_ELSEWHERE:
+            if subresource in CORE_SUBRESOURCES_ELSEWHERE and not resource.crd:
                 raise errors.not_implemented(f"{plural}/{subresource}")
-            raise errors.no_such_path()
+            raise errors.not_found(group, plural, name) if resource.crd else errors.no_such_path()
         if (resource.namespaced and name and not namespace) or (namespace and not resource.namespaced):
             raise errors.no_such_path()
         return Call(request, resource, namespace, name, subresource)
@@ -108,11 +119,6 @@ class Api:
             case "DELETE", False:
                 return deletes.delete_collection(self.service, call)
         raise errors.method_not_allowed()
-
-
-def _no_such_page() -> Response:
-    """What is said of a path outside every API."""
-    return Response(404, "404 page not found\n", content_type="text/plain")
 
 
 def _check_verb(call: Call) -> None:

@@ -76,9 +76,11 @@ def schema_of(group: str, version: str, kind: str) -> dict[str, Any] | None:
 def referred(schema: Mapping[str, Any]) -> str | None:
     """The name of the schema that this one only refers to, by `$ref` or an `allOf` of one."""
     target = schema.get("$ref")
-    if target is None and len(schema.get("allOf", ())) == 1:
-        target = schema["allOf"][0].get("$ref")
-    return target.removeprefix(_REFERENCE) if target else None
+    among = schema.get("allOf")
+    if target is None and isinstance(among, list) and len(among) == 1:
+        target = among[0].get("$ref")
+    # A property may itself be called `$ref`, as in the schema of schemas.
+    return target.removeprefix(_REFERENCE) if isinstance(target, str) else None
 
 
 def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,59 +1,88 @@
-"""What a client asks before it asks anything: versions, groups, resources, OpenAPI."""
+"""What a client asks before it asks anything else: the version, the groups, the resources of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import hashlib
 from typing import Any
 
-from .resources import ALL_VERBS, STATUS_VERBS, Registry, Resource
-from .service import Service
+from .resources import NAMESPACES, STATUS_VERBS, Registry, Resource
 
 #: The Kubernetes version whose behaviour the server imitates.
-VERSION = "v1.36.0"
-_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+VERSION = "v1.36.2"
+#: Clients of the version before are served as well.
+_OLDEST_MINOR = "35"
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+#: Groups built in, by the priority a real server gives them; those of CRDs follow by name.
+_GROUP_ORDER = (
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+)
+#: Built-in kinds that are stored in another group's version than they are served in.
+_STORED_AS = {
+    ("events.k8s.io", "Event"): ("", "v1"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): ("apiextensions.k8s.io", "v1beta1"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): ("admissionregistration.k8s.io", "v1beta1"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): (
+        "admissionregistration.k8s.io",
+        "v1beta1",
+    ),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A discovery document and its content type."""
+def document(registry: Registry, parts: list[str], *, aggregated: bool) -> Any:
+    """The document at a discovery path split at its slashes.
 
-    payload: Any
-    content_type: str = "application/json"
-
-
-def answer(service: Service, path: str, accept: str) -> Answer | None:
-    """The document at a discovery path; None when the path is no such path or names an unknown group."""
-    registry = service.registry
-    parts = [part for part in path.split("/") if part]
-    groups = registry.groups()
+    None when the path is no such path, or names a group or version that is not served. `aggregated` asks for the form
+    that holds all groups at once, which exists at `/api` and `/apis` only.
+    """
     match parts:
         case ["version"]:
-            return Answer(_version())
-        case ["api"] | ["apis"] if "as=APIGroupDiscoveryList" in accept and "v=v2;" in f"{accept};".replace(
-            ",", ";"
-        ):
-            return Answer(_aggregated(registry, core=parts == ["api"]), _AGGREGATED)
+            return _version()
+        case ["api"] | ["apis"] if aggregated:
+            return _aggregated(registry, core=parts == ["api"])
         case ["api"]:
-            address = [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}]
-            return Answer({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": address})
+            address = [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}]
+            return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": address}
         case ["apis"]:
-            listed = [_group(name, versions) for name, versions in groups.items() if name]
-            return Answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": listed})
+            listed = [_group(name, versions) for name, versions in _groups(registry) if name]
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
         case ["api", "v1"]:
-            return Answer(_resources(registry, "", "v1"))
-        case ["apis", group] if group in groups:
-            return Answer({"kind": "APIGroup", "apiVersion": "v1", **_group(group, groups[group])})
-        case ["apis", group, version] if version in groups.get(group, ()):
-            return Answer(_resources(registry, group, version))
-        case ["openapi", "v3"]:
-            return Answer(_openapi_index(groups))
-        case ["openapi", "v3", "api", "v1"]:
-            return Answer(_openapi(service, "", "v1"))
-        case ["openapi", "v3", "apis", group, version] if version in groups.get(group, ()):
-            return Answer(_openapi(service, group, version))
-        case ["openapi", "v2"]:
-            document = _openapi_v2(service)
-            return Answer(document)
+            # The one document of its kind without an apiVersion.
+            return {
+                "kind": "APIResourceList",
+                "groupVersion": "v1",
+                "resources": _resources(registry, "", "v1"),
+            }
+        case ["apis", group] if group in registry.groups():
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, registry.groups()[group])}
+        case ["apis", group, version] if version in registry.groups().get(group, ()):
+            return {
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": f"{group}/{version}",
+                "resources": _resources(registry, group, version),
+            }
     return None
 
 
@@ -62,18 +91,23 @@ def _version() -> dict[str, str]:
     return {
         "major": major,
         "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": _OLDEST_MINOR,
         "gitVersion": f"{VERSION}-rackplane",
         "gitCommit": "",
-        "gitTreeState": "clean",
+        "gitTreeState": "",
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "",
         "compiler": "",
         "platform": "linux/amd64",
-        "emulationMajor": major,
-        "emulationMinor": minor,
-        "minCompatibilityMajor": major,
-        "minCompatibilityMinor": minor,
     }
+
+
+def _groups(registry: Registry) -> list[tuple[str, list[str]]]:
+    order = {group: place for place, group in enumerate(_GROUP_ORDER)}
+    return sorted(registry.groups().items(), key=lambda entry: (order.get(entry[0], len(order)), entry[0]))
 
 
 def _group(name: str, versions: list[str]) -> dict[str, Any]:
@@ -81,60 +115,89 @@ def _group(name: str, versions: list[str]) -> dict[str, Any]:
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
 
 
-def _subresource_kind(resource: Resource, name: str) -> tuple[str, str, str, tuple[str, ...]]:
-    """Group, version, kind and verbs of a subresource."""
+def _verbs(resource: Resource) -> tuple[str, ...]:
+    if resource.crd:
+        return _CUSTOM_VERBS
+    if resource.key == NAMESPACES:
+        return tuple(verb for verb in _VERBS if verb != "deletecollection")
+    return _VERBS
+
+
+def _subresource(resource: Resource, name: str) -> tuple[str, str, str, tuple[str, ...]]:
+    """Group and version where they are not the resource's, kind, and verbs of a subresource."""
     if name == "binding":
-        return "", "v1", "Binding", ("create",)
+        return "", "", "Binding", ("create",)
     if name == "eviction":
         return "policy", "v1", "Eviction", ("create",)
     if name == "finalize":
-        return resource.group, resource.version, resource.kind, ("update",)
-    return resource.group, resource.version, resource.kind, STATUS_VERBS
+        return "", "", resource.kind, ("update",)
+    if name == "scale":
+        return "autoscaling", "v1", "Scale", STATUS_VERBS
+    return "", "", resource.kind, STATUS_VERBS
 
 
-def _resources(registry: Registry, group: str, version: str) -> dict[str, Any]:
+def _named(resource: Resource) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    if resource.short_names:
+        names["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        names["categories"] = list(resource.categories)
+    return names
+
+
+def _storage_version_hash(resource: Resource) -> str:
+    served = (resource.group, resource.storage_version or resource.version)
+    group, version = _STORED_AS.get((resource.group, resource.kind), served)
+    name = f"{group}/{version}/{resource.kind}"
+    return base64.b64encode(hashlib.sha256(name.encode()).digest()[:8]).decode()
+
+
+def _resources(registry: Registry, group: str, version: str) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = []
     for resource in registry:
         if (resource.group, resource.version) != (group, version):
             continue
-        entry: dict[str, Any] = {
-            "name": resource.plural,
-            "singularName": resource.singular,
-            "namespaced": resource.namespaced,
-            "kind": resource.kind,
-            "verbs": list(ALL_VERBS),
-        }
-        if resource.short_names:
-            entry["shortNames"] = list(resource.short_names)
-        if resource.categories:
-            entry["categories"] = list(resource.categories)
-        listed.append(entry)
-        for name in resource.subresources:
-            sub_group, sub_version, kind, verbs = _subresource_kind(resource, name)
+        listed.append(
+            {
+                "name": resource.plural,
+                "singularName": resource.singular,
+                "namespaced": resource.namespaced,
+                "kind": resource.kind,
+                "verbs": list(_verbs(resource)),
+                **_named(resource),
+                "storageVersionHash": _storage_version_hash(resource),
+            }
+        )
+        for name in sorted(resource.subresources):
+            sub_group, sub_version, kind, verbs = _subresource(resource, name)
             part: dict[str, Any] = {
                 "name": f"{resource.plural}/{name}",
                 "singularName": "",
                 "namespaced": resource.namespaced,
-                "kind": kind,
-                "verbs": list(verbs),
             }
-            if sub_group != group:
+            if sub_group:
                 part |= {"group": sub_group, "version": sub_version}
-            listed.append(part)
-    version_text = f"{group}/{version}" if group else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version_text, "resources": listed}
+            listed.append({**part, "kind": kind, "verbs": list(verbs)})
+    return listed
 
 
 def _aggregated(registry: Registry, *, core: bool) -> dict[str, Any]:
     items = []
-    for group, versions in registry.groups().items():
+    for group, versions in _groups(registry):
         if (group == "") != core:
             continue
-        listed = []
-        for version in versions:
-            entries = [r for r in registry if (r.group, r.version) == (group, version)]
-            resources = [_aggregated_resource(entry) for entry in entries]
-            listed.append({"version": version, "resources": resources, "freshness": "Current"})
+        listed = [
+            {
+                "version": version,
+                "resources": [
+                    _aggregated_resource(entry)
+                    for entry in registry
+                    if (entry.group, entry.version) == (group, version)
+                ],
+                "freshness": "Current",
+            }
+            for version in versions
+        ]
         items.append({"metadata": {"name": group} if group else {}, "versions": listed})
     return {
         "kind": "APIGroupDiscoveryList",
@@ -145,99 +208,27 @@ def _aggregated(registry: Registry, *, core: bool) -> dict[str, Any]:
 
 
 def _aggregated_resource(resource: Resource) -> dict[str, Any]:
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    # Built-in kinds are said to be of their own group and version by leaving both empty; custom ones are spelled out.
+    own = (resource.group, resource.version) if resource.crd else ("", "")
+
+    def kind(group: str, version: str, name: str) -> dict[str, str]:
+        group, version = (group, version) if group else own
+        return {"group": group, "version": version, "kind": name}
+
     entry: dict[str, Any] = {
         "resource": resource.plural,
-        "responseKind": kind,
+        "responseKind": kind("", "", resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": list(ALL_VERBS),
+        "verbs": list(_verbs(resource)),
+        **_named(resource),
     }
-    if resource.short_names:
-        entry["shortNames"] = list(resource.short_names)
-    if resource.categories:
-        entry["categories"] = list(resource.categories)
     parts = []
-    for name in resource.subresources:
-        group, version, sub_kind, verbs = _subresource_kind(resource, name)
-        response = {"group": group, "version": version, "kind": sub_kind}
-        parts.append({"subresource": name, "responseKind": response, "verbs": list(verbs)})
+    for name in sorted(resource.subresources):
+        group, version, sub_kind, verbs = _subresource(resource, name)
+        parts.append(
+            {"subresource": name, "responseKind": kind(group, version, sub_kind), "verbs": list(verbs)}
+        )
     if parts:
         entry["subresources"] = parts
     return entry
-
-
-# -- OpenAPI: enough for kubectl to know that the server validates, and for `kubectl explain` of custom resources
-
-
-def _openapi_index(groups: dict[str, list[str]]) -> dict[str, Any]:
-    paths = {"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1"}}
-    for group, versions in groups.items():
-        for version in versions if group else ():
-            paths[f"apis/{group}/{version}"] = {"serverRelativeURL": f"/openapi/v3/apis/{group}/{version}"}
-    return {"paths": paths}
-
-
-def _schema_name(resource: Resource) -> str:
-    return f"{'.'.join(reversed(resource.group.split('.'))) or 'io.k8s.api.core'}.{resource.version}.{resource.kind}"
-
-
-def _schema(service: Service, resource: Resource) -> dict[str, Any]:
-    definition = service.definitions.find(resource)
-    body: dict[str, Any] = dict(definition.schema) if definition else {"type": "object"}
-    if not definition:
-        body["x-kubernetes-preserve-unknown-fields"] = True
-    body["x-kubernetes-group-version-kind"] = [
-        {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    ]
-    return body
-
-
-def _paths(resource: Resource) -> dict[str, Any]:
-    root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-    if resource.namespaced:
-        root += "/namespaces/{namespace}"
-    parameters = [
-        {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-        for name in ("dryRun", "fieldManager", "fieldValidation")
-    ]
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-
-    def operation(action: str) -> dict[str, Any]:
-        return {
-            "parameters": parameters,
-            "responses": {"200": {"description": "OK"}},
-            "x-kubernetes-action": action,
-            "x-kubernetes-group-version-kind": kind,
-        }
-
-    return {
-        f"{root}/{resource.plural}": {"get": operation("list"), "post": operation("post")},
-        f"{root}/{resource.plural}/{{name}}": {
-            "get": operation("get"),
-            "put": operation("put"),
-            "patch": operation("patch"),
-            "delete": operation("delete"),
-        },
-    }
-
-
-def _openapi(service: Service, group: str, version: str) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {}
-    for resource in service.registry:
-        if (resource.group, resource.version) == (group, version):
-            paths |= _paths(resource)
-            schemas[_schema_name(resource)] = _schema(service, resource)
-    info = {"title": "Rackplane embedded cluster", "version": VERSION}
-    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
-
-
-def _openapi_v2(service: Service) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
-    definitions: dict[str, Any] = {}
-    for resource in service.registry:
-        definitions[_schema_name(resource)] = _schema(service, resource)
-        paths |= _paths(resource)
-    info = {"title": "Rackplane embedded cluster", "version": VERSION}
-    return {"swagger": "2.0", "info": info, "paths": paths, "definitions": definitions}

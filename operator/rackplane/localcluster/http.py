@@ -149,8 +149,10 @@ def _response(answer: Response) -> web.Response:
     headers = {"Warning": f'299 - "{answer.warnings[0]}"'} if len(answer.warnings) == 1 else {}
     if answer.code >= 400 and (seconds := _retry_after(answer.payload)):
         headers["Retry-After"] = str(seconds)
-    if answer.content_type == "text/plain":
-        return web.Response(status=answer.code, text=str(answer.payload), headers=headers)
+    headers |= answer.headers
+    if isinstance(answer.payload, str):
+        kind = answer.content_type or "text/plain"
+        return web.Response(status=answer.code, text=answer.payload, content_type=kind, headers=headers)
     body = msgspec.json.encode(answer.payload)
     # The content type of aggregated discovery has parameters that aiohttp's own argument refuses.
     response = web.Response(status=answer.code, body=body, headers=headers)

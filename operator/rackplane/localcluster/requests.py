@@ -44,13 +44,14 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer. A watch has no body: its `watch` is polled instead."""
+    """One answer. A watch has no body: its `watch` is polled instead. `headers` come beside the usual ones."""
 
     code: int
     payload: Any = None
     watch: Watch | None = None
     warnings: list[str] = field(default_factory=list)
     content_type: str = JSON_TYPE
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> Any:

@@ -16,7 +16,8 @@ class Resource:
     """One served resource in one version.
 
     `stored` names the group resource its objects live under (events.k8s.io shares the core events).
-    `generation` says whether spec changes count in metadata.generation. `crd` is the definition's name, if any.
+    `generation` says whether spec changes count in metadata.generation. `crd` is the definition's name, if any,
+    and `storage_version` the version its objects are stored in.
     """
 
     group: str
@@ -31,6 +32,7 @@ class Resource:
     singular: str = ""
     crd: str = ""
     stored: GroupResource = ("", "")
+    storage_version: str = ""
 
     @property
     def api_version(self) -> str:
@@ -219,6 +221,8 @@ BUILTIN: tuple[Resource, ...] = (
 )
 
 PODS: GroupResource = ("", "pods")
+ACCOUNTS: GroupResource = ("", "serviceaccounts")
+BUDGETS: GroupResource = ("policy", "poddisruptionbudgets")
 NODES: GroupResource = ("", "nodes")
 NAMESPACES: GroupResource = ("", "namespaces")
 EVENTS: GroupResource = ("", "events")
