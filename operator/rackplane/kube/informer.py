@@ -172,6 +172,7 @@ class Informer(Generic[T]):
         self._floor = ""
         # The latest version heard of. A list from before it shows the past, and would take events back.
         self._latest = ""
+        self._stale = 0
         # What the watch told while a list was under way: the list may be older than that.
         self._touched: set[Key] = set()
         self._buried: dict[str, str] = {}
@@ -198,8 +199,8 @@ class Informer(Generic[T]):
                 await self._back_off(f"unreadable answer: {error}")
             except ApiError as error:
                 gone = error.status == 410
-                if error.status == 504 or self._failures >= STALE_PATIENCE:
-                    self._latest = ""  # "Too large resource version": the server never got as far as we have.
+                if _never_reached(error):
+                    self._latest = ""
                 if gone or error.status == 404 or (error.status and self._failures >= PATIENCE):
                     self._position = ""
                 await self._back_off(str(error), first_at_once=gone, at_least=error.retry_after or 0.0)
@@ -224,9 +225,10 @@ class Informer(Generic[T]):
                 self._absent = True
                 version, items = "", []
             if self._latest and _older(version, known):
-                raise ApiError(
-                    0, "Stale", f"the list shows version {version}, but {known} had been seen before"
-                )
+                self._stale += 1
+                if self._stale <= STALE_PATIENCE:
+                    raise ApiError(0, "Stale", f"version {version} was listed, {known} had been seen before")
+                self._latest = ""
             self._merge(version, items)
         self.last_activity = self._monotonic()
         self.synced.set()
@@ -280,10 +282,14 @@ class Informer(Generic[T]):
             self._change(item)
         self._touched.clear()
         self._buried.clear()
+        self._stale = 0
         self._floor = version
         if not _older(version, self._latest):
             self._latest = version
-        if not self._watching or _older(self._position, version):
+        if not self._watching:
+            # What a watch told beyond the list, before it broke, must not be told again by the next.
+            self._position = self._latest
+        elif _older(self._position, version):
             self._position = version
 
     def _outlived(self, item: T) -> bool:
@@ -418,6 +424,13 @@ def _newer(item: Object, cached: Object | None) -> bool:
     if cached is None:
         return True
     return _older(cached.metadata.resource_version, item.metadata.resource_version)
+
+
+def _never_reached(error: ApiError) -> bool:
+    """Whether the server says that our version lies in its future: it was set back, or is far behind another."""
+    details = (error.body or {}).get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes or [])
 
 
 def _older(left: str, right: str) -> bool:

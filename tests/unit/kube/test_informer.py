@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -26,6 +28,10 @@ class Pod(msgspec.Struct, frozen=True):
     phase: str = ""
 
 
+async def _nothing() -> None:
+    """Happens while an informer backs off."""
+
+
 class Bench:
     """An informer over a scripted API, with what it reported."""
 
@@ -34,6 +40,7 @@ class Bench:
         self.told: list[str] = []
         self.slept: list[float] = []
         self.now = 0.0
+        self.meanwhile: Callable[[], Awaitable[None]] = _nothing
         self.informer = Informer(
             self.api,
             PODS,
@@ -49,6 +56,7 @@ class Bench:
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        await self.meanwhile()
 
     async def run(self) -> None:
         with pytest.raises(Done):
@@ -208,14 +216,56 @@ async def test_the_servers_wish_to_wait_is_heard() -> None:
     assert bench.slept == [17.0]
 
 
+TOO_LARGE = {
+    "details": {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]}
+}
+
+
 async def test_repeated_refusals_give_the_position_up() -> None:
-    # An etcd restored from a backup answers "Too large resource version" for ever.
+    # An etcd restored from a backup answers so for ever.
     bench = Bench()
     bench.api.lists += [page(500, raw("one", 400)), page(90, raw("two", 80))]
-    bench.api.watches += [[ApiError(504, "Timeout")]] * 4
+    bench.api.watches += [[ApiError(504, "Timeout", body=TOO_LARGE)]] * 4
     await bench.run()
     assert bench.told == ["one@400", "-one", "two@80"]
     assert bench.api.asked[-1]["resourceVersion"] == "90"
+
+
+async def test_a_list_of_the_past_is_refused_until_the_server_insists() -> None:
+    bench = Bench()
+    past = page(90, raw("two", 80))
+    bench.api.lists += [page(500, raw("one", 400)), past, past, page(500, raw("one", 400)), *[past] * 7]
+    bench.api.watches += [[error(410)], [error(410)]]
+    await bench.run()
+    assert bench.told == ["one@400", "-one", "two@80"]
+    assert bench.api.lists == deque()
+    assert bench.api.asked[-1]["resourceVersion"] == "90"
+
+
+async def test_a_list_that_a_broken_watch_had_overtaken_tells_nothing_twice() -> None:
+    bench = Bench()
+    asked, answered = asyncio.Event(), asyncio.Event()
+    relists: list[asyncio.Task[None]] = []
+
+    async def start() -> None:
+        relists.append(asyncio.create_task(bench.informer.relist()))
+        await asked.wait()
+
+    async def slow() -> bytes:
+        asked.set()
+        await answered.wait()
+        return page(20)
+
+    async def finish() -> None:
+        answered.set()
+        await relists[0]
+
+    bench.meanwhile = finish
+    bench.api.lists += [page(10), slow]
+    bench.api.watches += [[start, event("ADDED", raw("one", 25)), error(500)]]
+    await bench.run()
+    assert bench.told == ["one@25"]
+    assert bench.api.asked[-1]["resourceVersion"] == "25"
 
 
 async def test_a_watch_that_ends_at_once_counts_as_a_failure() -> None:
