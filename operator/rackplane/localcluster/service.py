@@ -30,8 +30,8 @@ class Service:
         self.registry = Registry()
         self.definitions = crds.Definitions(self.registry)
         self.crds = CrdController(self.store, clock)
-        self.policies = Policies(self.store, self.registry, self._schema)
         self.tracker = Tracker(clock, self._schema)
+        self.policies = Policies(self.store, self.registry, self.tracker.type_of)
         for name in SYSTEM_NAMESPACES:
             self.create(self.need("", "v1", "namespaces"), {"metadata": {"name": name}})
         for system_class in smallkinds.system_classes():

@@ -299,9 +299,15 @@ def test_custom_resources_are_merged_by_their_schema(driver: Any) -> None:
     [
         pytest.param('Object{spec: Object.spec{tags: ["a"]}}', "structs: .spec.tags", id="atomic"),
         pytest.param(
-            "Object{spec: Object.spec{ports: [Object.spec.ports{}]}}", 'key field "number"', id="no-key"
+            "Object{spec: Object.spec{ports: [Object.spec.ports{}]}}",
+            'omits all key fields ["number"]',
+            id="no-key",
         ),
         pytest.param("Object{spec: Object.other{}}", 'expected "Object.spec"', id="wrong-type"),
+        pytest.param(
+            "Object{spec: Object.spec{colour: 1}}", ".spec.colour: field not declared", id="no-field"
+        ),
+        pytest.param('Object{spec: Object.spec{size: "x"}}', ".spec.size: expected numeric", id="wrong-form"),
         pytest.param("dyn({})", "must evaluate to Object", id="no-object"),
     ],
 )

@@ -85,3 +85,10 @@ def namespace_object(namespace: Obj | None) -> Obj | None:
         "metadata": exposed,
         **{part: namespace[part] for part in ("spec", "status") if part in namespace},
     }
+
+
+def presented(resource: Resource, obj: Obj | None) -> Obj | None:
+    """The object in the version that the policy matched; versions of one custom resource differ in nothing else."""
+    if obj is None or not resource.crd or obj.get("apiVersion") == resource.api_version:
+        return obj
+    return {**obj, "apiVersion": resource.api_version}
