@@ -26,6 +26,13 @@ logger = logging.getLogger(__name__)
 REQUEST_SECONDS = 5.0
 """A request on the Lease is given no longer: a hanging one must not use up the time to try again."""
 
+UNKNOWN_LIMIT = 2
+"""Acquisitions in a row whose outcome stays unknown, after which a candidate stands aside.
+
+It may hold the Lease without knowing. Trying on would renew it for ever, and neither this process nor another would
+lead.
+"""
+
 
 class Elector:
     """Competes for one Lease. Drive it with `run`; ask `verify` before acting on what was committed.
@@ -83,6 +90,8 @@ class Elector:
         self._term: int | None = None
         self._highest = 0
         self._written: datetime | None = None
+        self._unknown = 0
+        self._aside_until = 0.0
         self._renewed_at = 0.0
         # The Lease as last read or written, and since when its record has looked like that.
         self._lease: dict[str, Any] = {}
@@ -173,6 +182,8 @@ class Elector:
                 if self._monotonic() - self._seen_at < duration:
                     return None
                 logger.info("the Lease of %s has expired", holder)
+            if self._monotonic() < self._aside_until:
+                return None
             return await self._take(lease)
         except (ApiError, msgspec.DecodeError) as error:
             if isinstance(error, ApiError) and error.status == 409:
@@ -192,34 +203,43 @@ class Elector:
             "renewTime": now,
             "leaseTransitions": term,
         }
-        await self._write(lease, spec, REQUEST_SECONDS)
+        try:
+            await self._write(lease, spec, REQUEST_SECONDS)
+        except ApiError as error:
+            self._unknown = 0 if error.status else self._unknown + 1
+            if self._unknown >= UNKNOWN_LIMIT:
+                # Long enough for the others to see that nothing changes, and to take it.
+                self._aside_until = self._monotonic() + self._lease_seconds + 3 * self._retry_seconds
+            raise
+        self._unknown = 0
         self._term = term
         return term
 
     async def _keep(self) -> None:
         """Renews until leadership is lost or `stop` is called."""
-        wait = self._renew_seconds
+        # From the last renewal's start, not its answer: a slow server must not make the next one late.
+        due = self._renewed_at + self._renew_seconds
         while True:
             left = self._deadline - self._monotonic()
             if left <= 0:
                 logger.warning("the Lease could not be renewed in time")
                 return
-            await self._pause(min(wait, left))
+            await self._pause(min(max(0.0, due - self._monotonic()), left))
             if self._stopping.is_set():
                 return
             left = self._deadline - self._monotonic()
             if left <= 0:
                 continue
-            wait = self._retry_seconds
             try:
                 if await self._renew():
-                    wait = self._renew_seconds
+                    due = self._renewed_at + self._renew_seconds
                 else:
                     logger.warning("the Lease has gone to %s", self.holder or "nobody")
                     self._term = None
                     return
             except (ApiError, msgspec.DecodeError) as error:
                 logger.warning("could not renew the Lease: %s", error)
+                due = self._monotonic() + self._retry_seconds
 
     async def _renew(self) -> bool:
         """Whether the Lease is still ours. Raises if that could not be found out before the term runs out."""

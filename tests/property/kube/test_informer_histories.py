@@ -21,7 +21,7 @@ writes = ("create", "create", "update", "update", "label", "label", "delete", "r
 faults = (
     "refuse",
     "lose",
-    "stream",
+    "lose",
     "stream",
     "slow",
     "stale",
