@@ -31,6 +31,8 @@ SOURCE = "Kubernetes {version} (https://github.com/kubernetes/kubernetes), Apach
 MORE_KINDS = (
     ("", "v1", "Binding"),
     ("policy", "v1", "Eviction"),
+    ("authentication.k8s.io", "v1", "SelfSubjectReview"),
+    ("authorization.k8s.io", "v1", "SelfSubjectAccessReview"),
     ("", "v1", "List"),
 )
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import deletes, errors, frontdoor, podverbs, preflight, reads, writes
+from . import deletes, errors, frontdoor, podverbs, preflight, reads, reviews, writes
 from .requests import Call, Request, Response
 from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE, NAMESPACES
 from .service import Service
@@ -25,7 +25,7 @@ class Api:
 
     def _route(self, request: Request) -> Response:
         parts = [part for part in request.path.split("/") if part]
-        beside = frontdoor.answer(self.service, request)
+        beside = frontdoor.answer(self.service, request) or reviews.answer(self.service, request)
         if beside is not None:
             return beside
         if parts[:1] == ["api"] and len(parts) >= 3:

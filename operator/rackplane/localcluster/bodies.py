@@ -39,7 +39,7 @@ def decode(raw: bytes, content_type: str) -> Any:
     """The object a body says, None for an empty one, or `Unreadable`.
 
     Raises:
-        ApiError: 415 for CBOR and for protobuf of what clients send as such elsewhere, which are not spoken here.
+        ApiError: 400, malformed protobuf; 415, CBOR and other forms of protobuf.
     """
     if not raw:
         return None
@@ -49,8 +49,10 @@ def decode(raw: bytes, content_type: str) -> Any:
             decoded = protobuf.decode(raw)
         except (ValueError, KeyError) as problem:
             raise errors.bad_request(f"the protobuf body is malformed: {problem}") from problem
-        if decoded is not None:
-            return decoded
+        # Where the path says no anyway, as for kinds that are not served, that is the answer.
+        return decoded or Unreadable(
+            "protobuf of a kind that is not read here: send application/json", "<binary>"
+        )
     if "protobuf" in kind or "cbor" in kind:
         raise errors.unknown_body_type()
     return _yaml(raw) if kind.endswith("yaml") else _json(raw)
