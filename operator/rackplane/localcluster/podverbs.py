@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import errors, podrules
-from .objects import dig, name_of
+from .admission import CREATE, Attributes
+from .objects import Obj, dig, name_of
 from .reads import stored_object
 from .requests import Call, Response
 from .resources import PODS
@@ -12,15 +13,34 @@ from .store import Preconditions
 from .writes import expected_body
 
 
+def _validate(service: Service, call: Call, body: Obj, kind: tuple[str, str, str]) -> None:
+    """What admission policies have to say about a Binding or an Eviction."""
+    service.policies.validate(
+        Attributes(
+            CREATE,
+            call.resource,
+            call.namespace,
+            call.name,
+            body,
+            None,
+            call.caller,
+            call.subresource,
+            kind,
+            call.dry_run,
+        )
+    )
+
+
 def bind(service: Service, call: Call) -> Response:
     """POST to pods/binding: the decision of a scheduler."""
     body = expected_body(call, kinds=("Binding",))
-    pod = stored_object(service, call)
-    uid = dig(body, "metadata", "uid")
-    service.store.check(PODS, pod, Preconditions(uid, None))
     node = dig(body, "target", "name")
     if not node:
         raise errors.invalid("", "Binding", call.name, [errors.required("target.name")])
+    _validate(service, call, body, ("", "v1", "Binding"))
+    pod = stored_object(service, call)
+    uid = dig(body, "metadata", "uid")
+    service.store.check(PODS, pod, Preconditions(uid, None))
     bound = podrules.bind(pod, node, service.clock(), dig(body, "metadata", "annotations"))
     if not call.dry_run:
         service.store.update(PODS, bound, bump=True)
@@ -31,7 +51,8 @@ def bind(service: Service, call: Call) -> Response:
 
 def evict(service: Service, call: Call) -> Response:
     """POST to pods/eviction: a deletion that disruption budgets may refuse."""
-    expected_body(call, kinds=("Eviction",))
+    body = expected_body(call, kinds=("Eviction",))
+    _validate(service, call, body, ("policy", "v1", "Eviction"))
     pod = stored_object(service, call)
     for budget in service.store.items(("policy", "poddisruptionbudgets"), call.namespace):
         raise errors.not_implemented(f"eviction beside a PodDisruptionBudget ({name_of(budget)})")
@@ -45,7 +66,7 @@ def evict(service: Service, call: Call) -> Response:
             propagation="Background",
             grace_seconds=options.get("gracePeriodSeconds"),
             preconditions=Preconditions(wanted.get("uid"), wanted.get("resourceVersion")),
-            caller=call.caller,
+            admitted=True,
         )
     return Response(
         201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}

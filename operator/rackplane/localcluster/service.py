@@ -366,11 +366,12 @@ class Service:
         preconditions: Preconditions = ANY,
         dry_run: bool = False,
         caller: Caller | None = None,
+        admitted: bool = False,
     ) -> tuple[Obj, bool]:
         """Delete an object; returns it and whether it is gone.
 
         `propagation` is Background, Foreground or Orphan; None is the kind's default, which for batch/v1 Jobs is
-        Orphan. `grace_seconds` matters to pods only.
+        Orphan. `grace_seconds` matters to pods only. `admitted`: no admission policy is asked, as for an eviction.
 
         Raises:
             ApiError: 404, 409, 403 (system namespaces).
@@ -392,7 +393,8 @@ class Service:
             caller or Caller(CONTROLLERS),
             dry_run=dry_run,
         )
-        self.policies.validate(about)
+        if not admitted:
+            self.policies.validate(about)
         if resource.key == NAMESPACES:
             return deletion.delete_namespace(self.store, stored, propagation, dry_run=dry_run)
         if resource.key == CRDS and not dry_run and not meta(stored).get("deletionTimestamp"):

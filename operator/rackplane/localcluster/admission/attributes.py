@@ -20,8 +20,8 @@ _EXPOSED_OF_A_NAMESPACE = (
 class Attributes:
     """A write that is about to happen.
 
-    `obj` is None for a deletion, `old` for a creation. `kind` is that of `obj` where it is not the resource's own, as
-    the Binding posted to a pod. `name` is that of the request, empty where the server generates one.
+    `obj` is None for a deletion, `old` for a creation. `kind` is (group, version, kind) of `obj` where it is not the
+    resource's own, as the Binding posted to a pod. `name` is that of the request, empty where the server generates one.
     """
 
     operation: str
@@ -32,7 +32,7 @@ class Attributes:
     old: Obj | None
     caller: Caller
     subresource: str = ""
-    kind: str = ""
+    kind: tuple[str, str, str] | None = None
     dry_run: bool = False
 
     def request(self, matched: Resource) -> Obj:
@@ -42,9 +42,9 @@ class Attributes:
         user = self.caller.user
         who: Obj = {"username": user.name, "groups": list(user.groups)}
         request: dict[str, Any] = {
-            "kind": {**as_matched, "kind": self.kind or matched.kind},
+            "kind": self._kind(matched),
             "resource": {**as_matched, "resource": matched.plural},
-            "requestKind": {**own, "kind": self.kind or self.resource.kind},
+            "requestKind": self._kind(self.resource),
             "requestResource": {**own, "resource": self.resource.plural},
             "operation": self.operation,
             "userInfo": who,
@@ -59,6 +59,10 @@ class Attributes:
             if value:
                 request[name] = value
         return request
+
+    def _kind(self, resource: Resource) -> Obj:
+        group, version, kind = self.kind or (resource.group, resource.version, resource.kind)
+        return {"group": group, "version": version, "kind": kind}
 
     @property
     def shown_name(self) -> str:
