@@ -121,6 +121,7 @@ class KubeClient:
         Raises ApiError with status 0 and reason "Configuration" if there is no usable configuration.
         """
         configuration = _client.Configuration()
+        configuration.client_session_kwargs = {"middlewares": (_write_once,)}
         if kubeconfig is None and _in_a_pod():
             try:
                 # Installs a hook that reads the token again every minute: tokens of pods rotate.
@@ -281,6 +282,21 @@ class KubeClient:
             raise
         except Exception as error:  # As in connect: whatever the loader or a plugin comes up with.
             raise ApiError(0, "Credentials", f"The credentials could not be renewed: {error}") from error
+
+
+async def _write_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from sending a PUT or DELETE again whose connection broke.
+
+    It may have been carried out; the second one's 409 or 404 would then say the opposite.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET" or isinstance(error, aiohttp.ClientConnectorError):
+            raise
+        raise aiohttp.ClientConnectionError(str(error) or type(error).__name__) from error
 
 
 def _in_a_pod() -> bool:

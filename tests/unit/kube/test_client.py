@@ -220,6 +220,18 @@ async def test_an_expired_token_is_read_again_once(
     assert len(server.seen) == 5
 
 
+async def test_the_time_limit_includes_new_credentials(client: KubeClient, server: Server) -> None:
+    server.token = "t2"
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    stuck = KubeClient(client._api, reload=hang)
+    with pytest.raises(ApiError) as late:
+        await stuck.request("GET", "/x", timeout=0.2)
+    assert (late.value.status, late.value.reason) == (0, "Timeout")
+
+
 async def test_hooks_surround_writes_only(client: KubeClient, server: Server) -> None:
     told: list[object] = []
 

@@ -206,6 +206,18 @@ def test_what_is_lost_on_the_way(
     virtualtime.run(scenario())
 
 
+@both_ways
+async def test_an_update_whose_answer_was_lost_is_not_sent_again(b: Bench) -> None:
+    # HTTP clients like to repeat a PUT by themselves. Its 409 would then say that the first had not happened.
+    old = await b.create("a")
+    b.faults.add(Fault(LoseAnswer(), verb="update"))
+    assert await failure(b.ask("PUT", f"{MAPS}/a", {**old, "data": {"x": "1"}})) == (0, "Transport")
+    assert (await b.ask("GET", f"{MAPS}/a"))["data"] == {"x": "1"}
+    b.faults.add(Fault(LoseAnswer(), verb="delete"))
+    assert await failure(b.ask("DELETE", f"{MAPS}/a")) == (0, "Transport")
+    assert b.stored() == []
+
+
 STREAMS: list[tuple[StreamEffect, list[str]]] = [
     (CutStream(), ["Transport at 0"]),
     (CutStream(events=2), ["ADDED a", "ADDED b", "Transport at 2"]),
