@@ -29,8 +29,8 @@ def expected_body(call: Call, *, kinds: tuple[str, ...] = (), registry: Registry
         return body
     wanted = kinds or (resource.kind,)
     kind, version = body.get("kind"), body.get("apiVersion")
-    if not kind and not resource.crd and not kinds:
-        kind, version = resource.kind, version or resource.api_version
+    if not kind and not resource.crd:
+        kind, version = wanted[0], version or resource.api_version
     if kind not in wanted or (not kinds and version != resource.api_version):
         message = (
             f"{kind or 'the object'} in version {json.dumps(version)} cannot be handled as a {wanted[0]}: the API "

@@ -10,6 +10,7 @@ from tests.conformance.steps import Ask, Scenario, delete, get, patch, post, put
 from ._policies import (
     DRY,
     FOREIGN_GATE,
+    GROUP,
     MAPS,
     PODS,
     SOMEBODY,
@@ -173,6 +174,15 @@ def _with_marker(name: str, policies: list[dict[str, Any]], *steps: Ask) -> Scen
     )
 
 
+def _eviction(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name},
+        "deleteOptions": {"gracePeriodSeconds": 0},
+    }
+
+
 def _conditions(*expressions: str) -> list[dict[str, str]]:
     return [{"name": f"condition-{n}", "expression": text} for n, text in enumerate(expressions)]
 
@@ -247,6 +257,41 @@ SCENARIOS += (
         patch(f"{PODS}/a/status", {"status": {"message": "yes"}}, view="nothing"),
     ),
     _with_marker(
+        "bindings and evictions are asked about as such, and an eviction not as a deletion",
+        [
+            *validating(
+                "bindings",
+                [
+                    {
+                        "expression": 'object.target.name != "forbidden"',
+                        "messageExpression": "request.kind.kind + ' to ' + object.target.name",
+                    }
+                ],
+                resources=("pods/binding",),
+            ),
+            *validating(
+                "evictions",
+                [
+                    {
+                        "expression": 'request.name != "kept"',
+                        "messageExpression": "request.kind.group + ' ' + request.kind.kind",
+                    }
+                ],
+                resources=("pods/eviction",),
+            ),
+            *validating("deletions", [{"expression": "false"}], resources=("pods",), operations=("DELETE",)),
+        ],
+        post(PODS, pod("a"), view="nothing"),
+        post(PODS, pod("kept"), view="nothing"),
+        post(f"{PODS}/a/binding", {"metadata": {"name": "a"}, "target": {"name": "forbidden"}}),
+        post(f"{PODS}/kept/eviction", _eviction("kept")),
+        delete(f"{PODS}/a"),
+        post(f"{PODS}/a/eviction", _eviction("a")),
+        get(f"{PODS}/a", until={"code": 404}, view="nothing"),
+        delete(f"{GROUP}/validatingadmissionpolicybindings/${{ns}}-deletions", view="nothing"),
+        delete(f"{PODS}/kept", {"gracePeriodSeconds": 0}, until={"code": 200}, view="nothing"),
+    ),
+    _with_marker(
         "mutations run in order and see what came before",
         mutating(
             "steps",
@@ -283,6 +328,16 @@ SCENARIOS += (
         _merging(
             'Object{spec: Object.spec{tolerations: [Object.spec.tolerations{key: "a"}]}}', resources=("pods",)
         ),
+        post(PODS, pod("a")),
+    ),
+    _with_marker(
+        "a mutation may set what the kind knows",
+        _merging('Object{spec: Object.spec{colour: "red"}}', resources=("pods",)),
+        post(PODS, pod("a")),
+    ),
+    _with_marker(
+        "a mutation may set what has the form the kind wants",
+        _merging('Object{spec: Object.spec{priority: "high"}}', resources=("pods",)),
         post(PODS, pod("a")),
     ),
     _with_marker(
