@@ -120,18 +120,18 @@ class Case:
 
 CASES = {
     "latency that a renewal survives": Case(Delay(before=2, after=2), "a"),
-    "latency before the server acts, beyond a request": Case(Delay(before=8), "b", 24),
-    "latency before the answer, beyond a request": Case(Delay(after=8), "b", 24),
-    "409 on every renewal": Case(Refuse(409), "b", 24, "update"),
-    "429 with Retry-After": Case(Refuse(429, retry_after=7), "b", 24),
-    "500": Case(Refuse(500), "b", 24),
-    "503": Case(Refuse(503), "b", 24),
-    "504": Case(Refuse(504), "b", 24),
-    "cut before the server acts": Case(Cut(), "b", 24),
-    "half-open: no answer, ever": Case(Hang(), "b", 24),
-    "renewals whose answers are lost": Case(LoseAnswer(), "b", 24, "update"),
-    "renewals whose answers are lost in silence": Case(LoseAnswer(silent=True), "b", 32, "update"),
-    "every answer lost": Case(LoseAnswer(), "b", 24),
+    "latency before the server acts, beyond a request": Case(Delay(before=8), "b", 20),
+    "latency before the answer, beyond a request": Case(Delay(after=8), "b", 14),
+    "409 on every renewal": Case(Refuse(409), "b", 8, "update"),
+    "429 with Retry-After": Case(Refuse(429, retry_after=7), "b", 8),
+    "500": Case(Refuse(500), "b", 8),
+    "503": Case(Refuse(503), "b", 8),
+    "504": Case(Refuse(504), "b", 8),
+    "cut before the server acts": Case(Cut(), "b", 8),
+    "half-open: no answer, ever": Case(Hang(), "b", 8),
+    "renewals whose answers are lost": Case(LoseAnswer(), "b", 20, "update"),
+    "renewals whose answers are lost in silence": Case(LoseAnswer(silent=True), "b", 26, "update"),
+    "every answer lost": Case(LoseAnswer(), "b", 14),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -445,3 +446,11 @@ def test_chance_is_the_seeds_alone(tmp_path: Path) -> None:
     assert once("in process", 1) == once("over HTTP", 1) == first
     assert once("in process", 1, Fault(Delay(after=1), times=None, probability=0.5)) == first
     assert once("in process", 2) != first
+
+
+def test_the_documents_example_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "faults.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    program = next(text for kind, text in blocks if kind == "python" and text.startswith("import"))
+    exec(compile(program, "docs/faults.md", "exec", dont_inherit=True), {"__name__": "example"})
+    assert capsys.readouterr().out == next(text for kind, text in blocks if kind == "text")
