@@ -27,6 +27,10 @@ _ADDED_BY_DISTRIBUTIONS = (
 )
 
 
+def _manager(entry: dict[str, Any]) -> list[str]:
+    return [str(entry.get(key)) for key in ("operation", "manager", "apiVersion", "subresource")]
+
+
 class Masks:
     """The names given in one scenario."""
 
@@ -57,11 +61,14 @@ class Masks:
     def _mask(self, value: Any, managed: bool) -> Any:
         if isinstance(value, dict):
             # In the order of keys: numbers are given by first appearance, and servers order keys differently.
-            result = {}
+            result: dict[str, Any] = {}
             for key in sorted(value):
                 if key == "managedFields" and not managed:
                     continue
                 part = value[key]
+                if key == "managedFields" and isinstance(part, list):
+                    # Sorted by their times too, which may be the same or not.
+                    part = sorted(part, key=_manager)
                 if key == "resourceVersion" and isinstance(part, str):
                     result[key] = self._version(part, value)
                 elif key == "cells":
@@ -72,7 +79,7 @@ class Masks:
                 elif key == "continue" and isinstance(part, str) and part:
                     result[key] = "<continue>"
                 else:
-                    result[key] = self._mask(part, managed)
+                    result[self.text(key)] = self._mask(part, managed)
             return result
         if isinstance(value, list):
             return [self._mask(part, managed) for part in value if part not in _ADDED_BY_DISTRIBUTIONS]

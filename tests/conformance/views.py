@@ -290,3 +290,39 @@ def told_roughly(answer: Any) -> Any:
         [event["reason"], re.sub(r"-[a-z0-9]{5}$", "-<random>", event["message"]), event["count"]]
         for event in answer["items"]
     )
+
+
+# -- patches and field management
+
+
+@view
+def ownership(answer: Any) -> Any:
+    """Of an object, its metadata; a Status whole, its causes in order: those of several managers come in any."""
+    if answer.get("kind") != "Status":
+        return answer["metadata"]
+    details = answer.get("details", {})
+    if "causes" not in details:
+        return answer
+    causes = sorted(details["causes"], key=lambda cause: (cause["message"], cause.get("field", "")))
+    return {**answer, "details": {**details, "causes": causes}}
+
+
+@view
+def pod_lists(answer: Any) -> Any:
+    """Of a pod, its version and the lists of its spec that a patch may be about; a Status whole."""
+    if answer.get("kind") == "Status":
+        return answer
+    kept = ("containers", "initContainers", "tolerations", "schedulingGates", "nodeSelector")
+    found = {key: answer["spec"][key] for key in kept if key in answer["spec"]}
+    return {"resourceVersion": answer["metadata"]["resourceVersion"], "spec": found}
+
+
+@view
+def without_the_patched(answer: Any) -> Any:
+    """Of a Status that shows the whole patched object as text, all but that text; anything else as it is."""
+    if answer.get("kind") != "Status":
+        return answer
+    text = json.dumps(answer)
+    return json.loads(
+        re.sub(r'(patch: )?Invalid value: \\"(\\\\\\"|[^"\\]|\\[^"])*\\": ', "Invalid value: ...: ", text)
+    )

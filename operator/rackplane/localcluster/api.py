@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import deletes, errors, frontdoor, podverbs, preflight, reads, reviews, writes
+from . import deletes, errors, frontdoor, patching, podverbs, preflight, reads, reviews, writes
 from .requests import Call, Request, Response
 from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE, NAMESPACES
 from .service import Service
@@ -113,7 +113,7 @@ class Api:
             case "PUT", True:
                 return writes.put(self.service, call)
             case "PATCH", True:
-                return writes.patch(self.service, call)
+                return patching.patch(self.service, call)
             case "DELETE", True if not call.subresource:
                 return deletes.delete(self.service, call)
             case "DELETE", False:

@@ -12,6 +12,8 @@ from . import errors, jsonsyntax, protobuf
 
 JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
+#: How the reason begins where a text is no JSON.
+NO_JSON = "couldn't get version/kind; json parse error: "
 #: How much of a text that is no JSON is shown.
 _SHOWN_BYTES = 1024
 
@@ -69,7 +71,7 @@ def _json(raw: bytes) -> Any:
 def no_json(text: str) -> Unreadable:
     """What is said of a text that is no JSON."""
     why = jsonsyntax.problem(text) or "unexpected end of JSON input"
-    return Unreadable(f"couldn't get version/kind; json parse error: {why}", _summary(text))
+    return Unreadable(f"{NO_JSON}{why}", _summary(text))
 
 
 def _yaml(raw: bytes) -> Any:
@@ -92,7 +94,7 @@ def not_an_object(body: Any) -> Unreadable:
     target = (
         r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
     )
-    why = f"couldn't get version/kind; json parse error: json: cannot unmarshal {kind} into Go value of type {target}"
+    why = f"{NO_JSON}json: cannot unmarshal {kind} into Go value of type {target}"
     return Unreadable(why, _summary(json.dumps(body, separators=(",", ":"), ensure_ascii=False)))
 
 

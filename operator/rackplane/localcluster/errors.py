@@ -75,6 +75,13 @@ def show(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def compact(value: Any) -> str:
+    """A value as JSON without spaces."""
+    import json
+
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 @dataclass(slots=True)
 class ApiError(Exception):
     """An answer with a Status body. `details` follows `metav1.StatusDetails`."""

@@ -41,7 +41,8 @@ def check(call: Call) -> None:
     body = request.body
     if method in ("POST", "PUT") and not isinstance(body, (dict, bodies.Unreadable)):
         body = bodies.no_json("") if body is None else bodies.not_an_object(body)
-    if isinstance(body, bodies.Unreadable):
+    # What is wrong with a patch is told after what is wrong with its target.
+    if isinstance(body, bodies.Unreadable) and method != "PATCH":
         raise body.problem("DeleteOptions" if method == "DELETE" else call.resource.kind)
 
 

@@ -61,7 +61,7 @@ class Response:
 
 @dataclass(slots=True)
 class Call:
-    """A request resolved to a resource."""
+    """A request resolved to a resource. `oddities` are what a strict decoder has against the body itself."""
 
     request: Request
     resource: Resource
@@ -69,6 +69,7 @@ class Call:
     name: str
     subresource: str
     warnings: list[str] = field(default_factory=list)
+    oddities: list[str] = field(default_factory=list)
 
     @property
     def dry_run(self) -> bool:

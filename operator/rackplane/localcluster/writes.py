@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from . import errors, patches
+from . import decoding, errors
 from .events import from_core, to_core
 from .kindcheck import check_kind
 from .objects import Obj, meta, name_of
@@ -81,11 +81,38 @@ class _Unknown:
         self._call.warnings.append(text)
 
 
+def _decoded(call: Call, body: Obj) -> Obj:
+    """The body as its kind's structs hold it; what they have not is reported.
+
+    Raises:
+        ApiError: 400, a field has a value it cannot hold, or nobody knows a field and that is not allowed.
+    """
+    try:
+        found, unknown = decoding.decoded(call.resource, body)
+    except decoding.Mismatch as mismatch:
+        resource = call.resource
+        raise errors.bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {mismatch}'
+        ) from None
+    _Unknown(call)(unknown)
+    return found
+
+
+def tracked(service: Service, call: Call, live: Obj | None, obj: Obj) -> Obj:
+    """An object as it is stored; who manages its fields is noted before it gets the names of the core group."""
+    if call.resource.stored == ("", ""):
+        return obj
+    managed = service.tracker.written(call.resource, live, obj, call.manager, call.subresource)
+    return to_core(call.resource, {**obj, "metadata": {**meta(obj), "managedFields": managed}})
+
+
 def create(service: Service, call: Call) -> Response:
     """POST to a collection."""
     if call.resource.namespaced and not call.namespace:
         raise errors.method_not_allowed()
-    body = to_core(call.resource, _named(call, expected_body(call, registry=service.registry)))
+    body = tracked(
+        service, call, None, _named(call, _decoded(call, expected_body(call, registry=service.registry)))
+    )
     resource = call.resource
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
@@ -94,12 +121,13 @@ def create(service: Service, call: Call) -> Response:
 
 
 def _update(service: Service, call: Call, obj: Obj) -> Response:
+    obj = tracked(service, call, from_core(call.resource, stored_object(service, call)), obj)
     resource = call.resource
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
     stored = service.update(
         resource,
-        to_core(call.resource, obj),
+        obj,
         subresource=call.subresource,
         dry_run=call.dry_run,
         unknown=_Unknown(call),
@@ -115,7 +143,7 @@ def _created_by_update(call: Call) -> bool:
 
 def put(service: Service, call: Call) -> Response:
     """PUT to an object or its subresource."""
-    body = expected_body(call, registry=service.registry)
+    body = _decoded(call, expected_body(call, registry=service.registry))
     if not name_of(body):
         why = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
         raise errors.bad_request(why)
@@ -127,58 +155,3 @@ def put(service: Service, call: Call) -> Response:
         cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
         raise errors.invalid(call.resource.group, call.resource.plural, call.name, [cause])
     return _update(service, call, body)
-
-
-def patch(service: Service, call: Call) -> Response:
-    """PATCH of an object or its subresource, server-side apply included."""
-    kind = call.request.content_type.partition(";")[0].strip()
-    if kind == patches.APPLY_CBOR:
-        raise errors.not_implemented("CBOR")
-    if kind == patches.APPLY:
-        return _apply(service, call)
-    stored = from_core(call.resource, stored_object(service, call))
-    result = patches.apply_patch(kind, stored, call.request.body, custom=bool(call.resource.crd))
-    if not name_of(result):
-        result["metadata"] = {**meta(result), "name": call.name}
-    result = _named(call, result)
-    _same_version(call, stored, result)
-    return _update(service, call, result)
-
-
-def _same_version(call: Call, stored: Obj, result: Obj) -> None:
-    """A patch whose resourceVersion is not the stored one conflicts; the store checks it, uid included."""
-    if result.get("kind", call.resource.kind) != call.resource.kind:
-        raise errors.bad_request("the kind of an object may not be changed by a patch")
-    uid = meta(result).get("uid")
-    if uid and uid != meta(stored).get("uid"):
-        why = (
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta(stored).get('uid')}"
-        )
-        raise errors.conflict(call.resource.group, call.resource.plural, call.name, why)
-
-
-def _apply(service: Service, call: Call) -> Response:
-    query = call.request.query
-    manager = query.get("fieldManager", "")
-    if not manager:
-        cause = errors.required("fieldManager", "is required for apply patch")
-        raise errors.invalid("meta.k8s.io", "PatchOptions", "", [cause])
-    body = _named(call, expected_body(call, registry=service.registry))
-    resource = call.resource
-    stored = service.store.get(resource.key, call.namespace, call.name)
-    live = from_core(resource, stored) if stored is not None else None
-    if live is None and call.subresource:
-        raise errors.not_found(resource.group, resource.plural, call.name)
-    try:
-        merged, managed = service.tracker.applied(
-            resource, live, body, manager, call.subresource, force=query.get("force") in ("true", "1")
-        )
-    except ValueError as problem:
-        raise errors.ApiError(500, "", f"failed to create typed patch object: {problem}") from problem
-    merged = {**merged, "metadata": {**meta(merged), "managedFields": managed}}
-    if live is not None:
-        return _update(service, call, merged)
-    created = service.create(
-        resource, merged, dry_run=call.dry_run, unknown=_Unknown(call), caller=call.caller
-    )
-    return respond(service, call, created, 201)

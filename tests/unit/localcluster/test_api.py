@@ -37,11 +37,11 @@ def test_an_identical_update_is_no_write(driver: Any) -> None:
     assert driver.do("PUT", f"{MAPS}/a", first)["metadata"] == first["metadata"]
 
 
-def test_a_wrong_uid_in_a_patch_conflicts(driver: Any) -> None:
+def test_a_wrong_uid_in_a_patch_is_refused(driver: Any) -> None:
     driver.do("POST", MAPS, config("a"))
     problem = refused(driver, "PATCH", f"{MAPS}/a", {"metadata": {"uid": "other"}}, MERGE)
-    assert problem.code == 409
-    assert "UID in precondition: other" in problem.message
+    assert problem.code == 422
+    assert 'metadata.uid: Invalid value: "other": field is immutable' in problem.message
 
 
 @pytest.mark.parametrize(

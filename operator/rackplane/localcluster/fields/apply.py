@@ -36,11 +36,13 @@ class Application:
 
     Args:
         config: the object applied.
+        nothing: the object before anybody sets anything of it.
         ignored: fields this write does not change, whatever it says.
         now: the time as `metadata.managedFields` has it.
     """
 
     config: Obj
+    nothing: Obj
     name: str
     force: bool
     version: str
@@ -86,7 +88,7 @@ def applied(type_: Type, live: Obj, managed: Managed, application: Application) 
 
 def _untracked(type_: Type, live: Obj, application: Application) -> Managed:
     """Nobody tracked the object so far: all that is there was written by somebody."""
-    fields = stripped(compare(type_, {}, live).less(application.ignored).added)
+    fields = stripped(compare(type_, application.nothing, live).less(application.ignored).added)
     if not fields or not meta(live).get("uid"):
         return Managed(())
     who = manager(BEFORE_FIRST_APPLY, UPDATE, application.subresource, application.version)

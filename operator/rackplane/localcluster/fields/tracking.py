@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from rackplane.localcluster import builtin_schemas
+from rackplane.localcluster import builtin_schemas, decoding
 from rackplane.localcluster.objects import Clock, Obj, meta, timestamp
 from rackplane.localcluster.resources import PODS, Resource
 
@@ -18,19 +18,6 @@ from .types import Type, builtin_type, custom_type
 from .values import mismatches
 
 Schema = Mapping[str, Any]
-_SCALARS: dict[str, Any] = {
-    "string": "",
-    "bool": False,
-    "int": 0,
-    "int32": 0,
-    "int64": 0,
-    "uint32": 0,
-    "float64": 0,
-    "quantity": "0",
-    "intorstring": 0,
-}
-#: Types whose empty value `omitempty` leaves out; Go never counts a struct as empty, and times are structs.
-_OMITTED = ("*", "[]", "{}", "bytes", "string", "bool", "int32", "int64", "uint32", "float64")
 _STATUS = FieldSet.of(("f:status",))
 _SPEC = FieldSet.of(("f:spec",))
 _ALL_BUT_STATUS = FieldSet.of(("f:metadata",), ("f:spec",))
@@ -42,29 +29,11 @@ _STATUS_ONLY = frozenset({"resourceclaims", "validatingadmissionpolicies", "cust
 
 
 @cache
-def _empty(name: str) -> Obj:
-    """A Go struct nobody set anything of, as it is encoded."""
-    found: Obj = {}
-    for field in builtin_schemas.struct(name):
-        if not field.name:
-            found |= _empty(field.type)
-            continue
-        kind = field.type
-        if field.omit_zero or (field.omit_empty and kind.startswith(_OMITTED)):
-            continue
-        if "." in kind and not kind.startswith(_OMITTED):
-            found[field.name] = _empty(kind)
-        else:
-            found[field.name] = _SCALARS.get(kind)
-    return found
-
-
-@cache
 def empty(resource: Resource) -> Obj:
     """The object of a kind before anybody sets anything of it."""
     found: Obj = {"apiVersion": resource.api_version, "kind": resource.kind}
     name = builtin_schemas.struct_name(resource.group, resource.version, resource.kind)
-    return found if resource.crd or name is None else {**_empty(name), **found}
+    return found if resource.crd or name is None else {**decoding.zero(name), **found}
 
 
 @cache
@@ -142,6 +111,7 @@ class Tracker:
         before = live if live is not None else empty(resource)
         application = Application(
             config,
+            empty(resource),
             name,
             force,
             resource.api_version,

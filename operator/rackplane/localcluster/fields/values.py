@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from rackplane.localcluster.gotext import formatted, literal, type_name
+
 from .sets import EMPTY, FieldSet, Path, Shape, built, shown
 from .types import ListType, MapType, Type
 
@@ -327,7 +329,7 @@ def mismatches(type_: Type, value: Any, path: Path = ()) -> list[str]:
         return []
     if isinstance(value, dict) and type_.map is not None:
         problems: list[str] = []
-        for key, part in value.items():
+        for key, part in sorted(value.items()):
             known = type_.map.fields.get(key)
             below = known[1] if known else type_.map.element
             where = (*path, f"f:{key}")
@@ -359,10 +361,11 @@ def _list_mismatches(kind: ListType, value: list[Any], path: Path) -> list[str]:
 
 def _wrong_form(type_: Type, value: Any, path: Path) -> list[str]:
     where = f"{shown(path)}: " if path else ""
-    if type_.map is not None:
-        return [f"{where}expected map, got {_go(value)}"]
-    if type_.scalar == "untyped" and not isinstance(value, (dict, list)):
+    scalar = not isinstance(value, (dict, list))
+    if type_.scalar == "untyped" and scalar:
         return []
+    if type_.map is not None:
+        return [f"{where}expected map, got &{{{formatted(value)}}}"]
     wanted = {
         "numeric": isinstance(value, (int, float)) and not isinstance(value, bool),
         "string": isinstance(value, str),
@@ -372,49 +375,10 @@ def _wrong_form(type_: Type, value: Any, path: Path) -> list[str]:
         if wanted[type_.scalar]:
             return []
         if type_.scalar == "numeric":
-            return [f"{where}expected numeric (int or float), got {_go_type(value)}"]
+            return [f"{where}expected numeric (int or float), got {type_name(value)}"]
         if type_.scalar == "boolean":
-            return [f"{where}expected boolean, got {_go(value)}"]
-        return [f"{where}expected string, got &value.valueUnstructured{{Value:{_go_syntax(value)}}}"]
+            return [f"{where}expected boolean, got &{{{formatted(value)}}}"]
+        return [f"{where}expected string, got &value.valueUnstructured{{Value:{literal(value)}}}"]
     if type_.list is not None:
-        return [f"{where}expected list, got {_go(value)}"]
-    return [f"{where}expected any scalar, got {_go(value)}"]
-
-
-def _go(value: Any) -> str:
-    """A value as messages print it."""
-    return f"&{{{_go_plain(value)}}}"
-
-
-def _go_plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_go_plain(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(_go_plain(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "<nil>" if value is None else str(value)
-
-
-def _go_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    names = {
-        str: "string",
-        int: "int64",
-        float: "float64",
-        dict: "map[string]interface {}",
-        list: "[]interface {}",
-    }
-    return names.get(type(value), "<nil>")
-
-
-def _go_syntax(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        parts = ", ".join(f'"{key}":{_go_syntax(value[key])}' for key in sorted(value))
-        return f"map[string]interface {{}}{{{parts}}}"
-    if isinstance(value, list):
-        return "[]interface {}{" + ", ".join(_go_syntax(item) for item in value) + "}"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+        return [f"{where}expected list, got &{{{formatted(value)}}}"]
+    return [f"{where}expected any scalar, got &{{{formatted(value)}}}"]
