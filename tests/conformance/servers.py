@@ -63,7 +63,7 @@ class Embedded:
 
     def __init__(self) -> None:
         self._now = 1_700_000_000.0
-        self.cluster = LocalCluster(clock=lambda: self._now, seed=11)
+        self.cluster = LocalCluster(clock=lambda: self._now, seed=11, job_batch_seconds=1.0)
 
     def _request(self, method: str, step: Ask | Watch, query: Mapping[str, str], body: Any = None) -> Request:
         if isinstance(step, Watch):

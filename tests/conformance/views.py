@@ -292,6 +292,24 @@ def told_roughly(answer: Any) -> Any:
     )
 
 
+@view
+def rows(answer: Any) -> Any:
+    """Of a Table, its columns and rows, without its version."""
+    return {key: answer[key] for key in ("columnDefinitions", "rows")}
+
+
+@view
+def item_names(answer: Any) -> Any:
+    """Of a list, the names of its items."""
+    return [item["metadata"]["name"] for item in answer["items"]]
+
+
+@view
+def told_reasons(answer: Any) -> Any:
+    """Of a list of Events, how often what was said."""
+    return sorted([event["type"], event["reason"], event["count"]] for event in answer["items"])
+
+
 # -- patches and field management
 
 

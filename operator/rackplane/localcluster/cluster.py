@@ -50,6 +50,7 @@ class LocalCluster:
         seed: of the source of uids and name suffixes, so that a run can be repeated exactly.
         history_limit: number of changes a watch can look back before it gets 410.
         job_backoff_seconds: first delay before a Job replaces a failed pod (Kubernetes: 10 s); it doubles.
+        job_batch_seconds: how long changes of pods are collected before their Job is looked at (Kubernetes: 1 s).
     """
 
     def __init__(
@@ -59,11 +60,14 @@ class LocalCluster:
         *,
         history_limit: int = 50_000,
         job_backoff_seconds: float = 10.0,
+        job_batch_seconds: float = 0.0,
     ) -> None:
         self.clock = clock
         self.service = Service(clock=clock, seed=seed, history_limit=history_limit)
         self.api = Api(self.service)
-        self.jobs = JobController(self.service, backoff_seconds=job_backoff_seconds)
+        self.jobs = JobController(
+            self.service, backoff_seconds=job_backoff_seconds, batch_seconds=job_batch_seconds
+        )
         self.reactors: tuple[Reactor, ...] = (
             GarbageCollector(self.service),
             self.jobs,
@@ -72,6 +76,8 @@ class LocalCluster:
         #: What goes wrong with requests: see `faults`.
         self.faults = Faults(seed=seed, clock=clock)
         self._streams = Streams(self.faults)
+        # A Job lets its pods go before the garbage collector deletes them.
+        self._turns = (self.jobs, *(reactor for reactor in self.reactors if reactor is not self.jobs))
         self._server: Server | None = None
         self._running = False
         self._scheduled: asyncio.Handle | None = None
@@ -148,7 +154,7 @@ class LocalCluster:
 
     def _round(self) -> bool:
         worked = False
-        for reactor in self.reactors:
+        for reactor in self._turns:
             worked = reactor.run() or worked
         return worked
 

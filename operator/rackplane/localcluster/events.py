@@ -50,17 +50,30 @@ class Recorder:
         self._clock = clock
         self._seen: dict[tuple[str, str, str, str], str] = {}
 
-    def record(self, about: Obj, reason: str, message: str, *, warning: bool = False) -> None:
-        """Write one Event about an object."""
+    def record(
+        self,
+        about: Obj,
+        reason: str,
+        message: str,
+        *,
+        warning: bool = False,
+        key: str | None = None,
+        times: int = 1,
+    ) -> None:
+        """Write one Event about an object, or raise the count of the same one by `times`.
+
+        It is the same one if it has the same `key`, which is the message if not given.
+        """
         namespace = namespace_of(about) or "default"
         now = timestamp(self._clock())
-        identity = (str(meta(about).get("uid")), reason, message, namespace)
+        identity = (str(meta(about).get("uid")), reason, message if key is None else key, namespace)
         name = self._seen.get(identity)
         known = self._store.get(EVENTS, namespace, name) if name else None
         if known is not None:
             repeated = clone(known)
-            repeated["count"] = int(known.get("count") or 1) + 1
+            repeated["count"] = int(known.get("count") or 1) + times
             repeated["lastTimestamp"] = now
+            repeated["message"] = message
             self._store.update(EVENTS, repeated)
             return
         name = f"{name_of(about)}.{self._store.random.getrandbits(56):014x}"
@@ -87,7 +100,7 @@ class Recorder:
                 "firstTimestamp": now,
                 "lastTimestamp": now,
                 "eventTime": None,
-                "count": 1,
+                "count": times,
                 "type": "Warning" if warning else "Normal",
             },
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rackplane.localcluster.errors import ApiError
-from rackplane.localcluster.events import Recorder
 from rackplane.localcluster.objects import Obj, clone, meta, name_of, namespace_of
 from rackplane.localcluster.service import Service
 
 from . import pods as podviews
+from .correlator import Correlator
 from .labels import TRACKING_FINALIZER
 
 
@@ -19,7 +19,7 @@ class Control:
         self.clock = service.clock
         self.jobs = service.need("batch", "v1", "jobs")
         self.pods = service.need("", "v1", "pods")
-        self.events = Recorder(service.store, "job-controller", service.clock)
+        self.events = Correlator(service)
 
     def create(self, job: Obj, pod: Obj) -> bool:
         """Create a pod of a Job; False when its namespace is going, which nobody needs to hear of.

@@ -23,13 +23,22 @@ _RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
 
 
 class JobController:
-    """Reconciles Jobs. `backoff_seconds` delays the first replacement of a failed pod; it doubles up to 10 min."""
+    """Reconciles Jobs.
 
-    def __init__(self, service: Service, *, backoff_seconds: float = 10.0) -> None:
+    Args:
+        backoff_seconds: delays the first replacement of a failed pod; it doubles up to 10 min.
+        batch_seconds: how long changes of pods are collected before their Job is looked at; a Job that is new, or
+            whose spec changed, is looked at at once.
+    """
+
+    def __init__(
+        self, service: Service, *, backoff_seconds: float = 10.0, batch_seconds: float = 0.0
+    ) -> None:
         self._service = service
         self._store = service.store
         self._control = Control(service)
         self._backoff_seconds = backoff_seconds
+        self._batch_seconds = batch_seconds
         self._dirty: dict[Key, None] = {}
         self._orphans: dict[Key, None] = {}
         self._timers: dict[Key, float] = {}
@@ -51,29 +60,41 @@ class JobController:
 
     def _observe_job(self, change: Change) -> None:
         key, uid = (change.namespace, change.name), meta(change.object)["uid"]
-        self._dirty[key] = None
+        generation = meta(change.object).get("generation")
+        if change.previous is not None and meta(change.previous).get("generation") == generation:
+            self._note(key)
+        else:
+            self._dirty[key] = None
         if change.type == DELETED:
             self._timers.pop(key, None)
             self._manual.pop(key, None)
             self._records.pop(uid, None)
             self._refusals.pop(uid, None)
             self._stopped.discard(uid)
+            self._control.events.forget(uid)
             self._orphans |= self._pods_of.get(uid, {})
         elif dig(change.object, "spec", "manualSelector"):
             self._manual[key] = None
+
+    def _note(self, key: Key) -> None:
+        """A Job is to be looked at, together with what else happens until then."""
+        if self._batch_seconds:
+            self._wake(key, self._service.clock() + self._batch_seconds)
+        else:
+            self._dirty[key] = None
 
     def _observe_pod(self, change: Change) -> None:
         key, owner = (change.namespace, change.name), _job_of(change.object)
         before = _job_of(change.previous) if change.previous is not None else None
         if before is not None and before["uid"] != (owner or {}).get("uid"):
             self._leave(self._pods_of, before["uid"], key)
-            self._dirty[change.namespace, before["name"]] = None
+            self._note((change.namespace, before["name"]))
         if owner is not None:
             if change.type == DELETED:
                 self._leave(self._pods_of, owner["uid"], key)
             else:
                 self._pods_of.setdefault(owner["uid"], {})[key] = None
-            self._dirty[change.namespace, owner["name"]] = None
+            self._note((change.namespace, owner["name"]))
             if pods.is_tracked(change.object) and self._store.by_uid(owner["uid"]) is None:
                 self._orphans[key] = None
         self._observe_free(change, key)
@@ -97,10 +118,10 @@ class JobController:
         self._free.setdefault(_wanted_by(change.object), {})[key] = None
         found = self._store.by_uid(_wanted_by(change.object))
         if found is not None and found[0] == JOBS:
-            self._dirty[namespace_of(found[1]), name_of(found[1])] = None
+            self._note((namespace_of(found[1]), name_of(found[1])))
         for job in self._manual:
             if job[0] == change.namespace:
-                self._dirty[job] = None
+                self._note(job)
 
     # -- acting
 
@@ -129,12 +150,12 @@ class JobController:
         return min(self._timers.values(), default=None)
 
     def _sync(self, job: Obj) -> None:
-        expiry = ttl.expiry(job)
+        key, expiry = (namespace_of(job), name_of(job)), ttl.expiry(job)
         if expiry is not None:
             if expiry <= self._service.clock():
                 ttl.expire(self._service, job)
                 return
-            self._wake(job, expiry)
+            self._wake(key, expiry)
         if dig(job, "spec", "managedBy") not in (None, CONTROLLER_NAME):
             return
         uid = meta(job)["uid"]
@@ -148,7 +169,7 @@ class JobController:
             self._claimed(job),
             record=self._records.get(uid, Record()),
             first_backoff=self._backoff_seconds,
-            wake=lambda when: self._wake(job, when),
+            wake=lambda when: self._wake(key, when),
             may_manage=uid not in self._stopped,
         )
         try:
@@ -168,10 +189,9 @@ class JobController:
             return
         count = self._refusals[uid] = self._refusals.get(uid, 0) + 1
         delay = min(_LONGEST_RETRY_SECONDS, _RETRY_SECONDS * 2 ** min(count - 1, 6))
-        self._wake(job, self._service.clock() + delay)
+        self._wake((namespace_of(job), name_of(job)), self._service.clock() + delay)
 
-    def _wake(self, job: Obj, when: float) -> None:
-        key = (namespace_of(job), name_of(job))
+    def _wake(self, key: Key, when: float) -> None:
         self._timers[key] = min(when, self._timers.get(key, when))
 
     # -- whose pods are whose
