@@ -92,6 +92,8 @@ class ApiError(Exception):
     details: dict[str, Any] = field(default_factory=dict)
     #: Some refusals carry details even where these are empty.
     detailed: bool = False
+    #: A continue token that goes with the refusal.
+    token: str = ""
 
     def __post_init__(self) -> None:
         Exception.__init__(self, self.message)
@@ -104,7 +106,7 @@ class ApiError(Exception):
         body: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.token} if self.token else {},
             "status": "Failure",
             "message": self.message,
         }
@@ -186,6 +188,25 @@ def unauthorized() -> ApiError:
 def expired(message: str) -> ApiError:
     """410: the asked resourceVersion or continue token is older than the watch history."""
     return ApiError(410, "Expired", message)
+
+
+def page_expired(token: str) -> ApiError:
+    """410 of a page whose list is compacted; `token` goes on with the present state instead."""
+    message = (
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+        "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+        "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+        "modified, or deleted between the time the first chunk was returned and now may show up in the list."
+    )
+    return ApiError(410, "Expired", message, token=token)
+
+
+def too_large(asked: int, current: int, *, exact: bool = False) -> ApiError:
+    """504: a version the server has not reached. It waits for one in vain, but not for an exact one."""
+    message = f"Timeout: Too large resource version: {asked}, current: {current}"
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    details: dict[str, Any] = {"causes": causes}
+    return ApiError(504, "Timeout", message, details if exact else {**details, "retryAfterSeconds": 1})
 
 
 def too_old(asked: int, oldest: int) -> ApiError:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable
 from typing import Any
 
-from . import errors, tables
+from . import errors, listoptions, tables
 from .events import from_core
+from .listoptions import ListOptions
 from .objects import Obj, name_of, namespace_of
 from .requests import Call, Response
 from .selectors import Predicate, both, parse_fields, parse_labels
 from .service import Service
+from .store import GroupResource, Store
 from .watch import Watch
 
 
@@ -23,6 +23,9 @@ def stored_object(service: Service, call: Call) -> Obj:
         ApiError: 404.
     """
     resource = call.resource
+    asked = listoptions.revision(call.request.query.get("resourceVersion", ""), code=500)
+    if asked > service.store.revision:
+        raise errors.too_large(asked, service.store.revision)
     found = service.store.get(resource.key, call.namespace, call.name)
     if found is None:
         raise errors.not_found(resource.group, resource.plural, call.name)
@@ -49,15 +52,14 @@ def collection(service: Service, call: Call) -> Response:
     Raises:
         ApiError: 400 for a malformed selector or version, 410 for a page or version too old.
     """
-    query, resource, store = call.request.query, call.resource, service.store
-    definition = service.definitions.find(resource)
-    predicate = _predicate(service, call)
-    if query.get("watch") in ("1", "true"):
-        watch = Watch.open(
-            store, resource, call.namespace, predicate, query, _renderer(service, call, definition)
-        )
+    options = listoptions.read(call.request.query)
+    definition = service.definitions.find(call.resource)
+    if options.watch:
+        predicate = _selected(service, call, options)
+        render = _renderer(service, call, definition)
+        watch = Watch.open(service.store, call.resource, call.namespace, predicate, options, render)
         return Response(200, watch=watch)
-    return _list(service, call, predicate, definition)
+    return _list(service, call, options, definition)
 
 
 def _renderer(service: Service, call: Call, definition: Any) -> Callable[[Obj, bool], Any]:
@@ -73,8 +75,8 @@ def _renderer(service: Service, call: Call, definition: Any) -> Callable[[Obj, b
     return render
 
 
-def _list(service: Service, call: Call, predicate: Predicate | None, definition: Any) -> Response:
-    items, metadata = _page(service, call, predicate)
+def _list(service: Service, call: Call, options: ListOptions, definition: Any) -> Response:
+    items, metadata = _page(service, call, options)
     payload = tables.represent_list(
         call.request.accept,
         call.resource,
@@ -93,74 +95,77 @@ def listed(service: Service, call: Call) -> tuple[list[Obj], Obj]:
     Raises:
         ApiError: 400, 410, 504.
     """
-    return _page(service, call, _predicate(service, call))
+    return _page(service, call, listoptions.read(call.request.query))
 
 
-def _predicate(service: Service, call: Call) -> Predicate | None:
-    query, definition = call.request.query, service.definitions.find(call.resource)
-    return both(
-        parse_labels(query.get("labelSelector", "")),
-        parse_fields(
-            query.get("fieldSelector", ""), call.resource.key, definition.selectable if definition else ()
-        ),
-    )
+def _selected(service: Service, call: Call, options: ListOptions) -> Predicate | None:
+    definition = service.definitions.find(call.resource)
+    selectable = definition.selectable if definition else None
+    return both(parse_labels(options.labels), parse_fields(options.fields, call.resource, selectable))
 
 
-def _page(service: Service, call: Call, predicate: Predicate | None) -> tuple[list[Obj], Obj]:
-    query, resource, store = call.request.query, call.resource, service.store
-    limit = int(query.get("limit") or 0)
-    revision = store.revision
-    after: tuple[str, str] | None = None
-    asked = query.get("resourceVersion", "")
-    if token := query.get("continue"):
-        revision, after = _read_token(token)
-        if revision < store.compacted:
-            raise errors.expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a "
-                "new list without the continue parameter."
-            )
-    elif asked not in ("", "0"):
-        number = _revision(asked)
-        if number > store.revision:
-            message = f"Too large resource version: {number}, current: {store.revision}"
-            causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
-            raise errors.ApiError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
-        if query.get("resourceVersionMatch") == "Exact":
-            revision = number
-    namespace = call.namespace
-    if revision == store.revision and predicate is None:
-        total = store.count(resource.key, namespace, after)
-        items = store.items(resource.key, namespace, after, limit or None)
+def _page(service: Service, call: Call, options: ListOptions) -> tuple[list[Obj], Obj]:
+    resource, store, namespace = call.resource, service.store, call.namespace
+    predicate = _selected(service, call, options)
+    number, after = _starting_point(service, call, options)
+    if number == store.revision and predicate is None:
+        items = store.items(resource.key, namespace, after, options.limit or None)
+        total = store.count(resource.key, namespace, after) if options.limit else len(items)
     else:
-        if revision == store.revision:
+        if number == store.revision:
             items = store.items(resource.key, namespace, after)
         else:
-            items = store.items_at(resource.key, revision, namespace, after)
-        items = [item for item in items if predicate is None or predicate(item)]
+            items = _past(store, resource.key, number, namespace, after)
         total = len(items)
-    metadata: Obj = {"resourceVersion": str(revision)}
-    if limit and total > limit:
-        last = items[limit - 1]
-        metadata["continue"] = _write_token(revision, (namespace_of(last), name_of(last)))
-        metadata["remainingItemCount"] = total - limit
-        items = items[:limit]
+        if predicate is not None:
+            items, total = _matching(items, predicate, options.limit)
+    metadata: Obj = {"resourceVersion": str(number)}
+    if options.limit and total > options.limit:
+        items = items[: options.limit]
+        last = items[-1]
+        metadata["continue"] = listoptions.write_token(number, (namespace_of(last), name_of(last)))
+        if predicate is None:
+            metadata["remainingItemCount"] = total - options.limit
     return items, metadata
 
 
-def _revision(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as problem:
-        raise errors.bad_request(f"Invalid value: {json.dumps(text)}: invalid resource version") from problem
+def _matching(items: list[Obj], predicate: Predicate, limit: int) -> tuple[list[Obj], int]:
+    """What matches, up to a limit; and a number above the limit if anything at all comes after the last one.
+
+    As upstream: whether more matches is not known before the next page is read.
+    """
+    found: list[Obj] = []
+    for item in items:
+        if limit and len(found) == limit:
+            return found, limit + 1
+        if predicate(item):
+            found.append(item)
+    return found, len(found)
 
 
-def _write_token(revision: int, after: tuple[str, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([revision, *after]).encode()).decode()
+def _starting_point(service: Service, call: Call, options: ListOptions) -> tuple[int, tuple[str, str] | None]:
+    """The revision whose state is listed, and the object after which the page begins."""
+    store = service.store
+    if options.token:
+        number, after = listoptions.read_token(
+            options.token, call.namespace, namespaced=call.resource.namespaced
+        )
+        if options.version not in ("", "0"):
+            raise errors.bad_request("specifying resource version is not allowed when using continue")
+        if number == listoptions.PRESENT:
+            return store.revision, after
+        if number < store.compacted:
+            raise errors.page_expired(listoptions.write_token(listoptions.PRESENT, after))
+        return number, after
+    asked = listoptions.revision(options.version)
+    if asked > store.revision:
+        raise errors.too_large(asked, store.revision, exact=options.exact)
+    return (asked if options.exact else store.revision), None
 
 
-def _read_token(token: str) -> tuple[int, tuple[str, str]]:
-    try:
-        revision, namespace, name = json.loads(base64.urlsafe_b64decode(token))
-        return int(revision), (str(namespace), str(name))
-    except ValueError as problem:
-        raise errors.bad_request("continue key is not valid") from problem
+def _past(
+    store: Store, key: GroupResource, number: int, namespace: str, after: tuple[str, str] | None
+) -> list[Obj]:
+    if number < store.compacted:
+        raise errors.expired("The resourceVersion for the provided list is too old.")
+    return store.items_at(key, number, namespace, after)

@@ -6,28 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import labelsyntax
 from .errors import bad_request
 from .objects import Obj, dig, meta
 
 Predicate = Callable[[Obj], bool]
-
-_SET = re.compile(r"^\s*(?P<key>[^\s!=(),]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)\s*$")
-_EQUAL = re.compile(r"^\s*(?P<key>[^\s!=(),]+)\s*(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s,()]*)\s*$")
-_EXISTS = re.compile(r"^\s*(?P<no>!?)\s*(?P<key>[^\s!=(),]+)\s*$")
-
-
-def _split(text: str) -> list[str]:
-    """Split at commas outside parentheses."""
-    parts, depth, current = [], 0, ""
-    for char in text:
-        if char == "," and depth == 0:
-            parts.append(current)
-            current = ""
-            continue
-        depth += {"(": 1, ")": -1}.get(char, 0)
-        current += char
-    parts.append(current)
-    return parts
 
 
 def _requirement(key: str, operator: str, values: list[str]) -> Callable[[Mapping[str, Any]], bool]:
@@ -65,20 +48,10 @@ def parse_labels(text: str) -> Predicate | None:
     Raises:
         ApiError: 400, the selector does not parse.
     """
-    if not text.strip():
+    requirements = labelsyntax.parse(text) if text else []
+    if not requirements:
         return None
-    checks = []
-    for part in _split(text):
-        if found := _SET.match(part):
-            values = [value.strip() for value in found["values"].split(",")]
-            checks.append(_requirement(found["key"], "In" if found["op"] == "in" else "NotIn", values))
-        elif found := _EQUAL.match(part):
-            name = {"=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt"}[found["op"]]
-            checks.append(_requirement(found["key"], name, [found["value"]]))
-        elif found := _EXISTS.match(part):
-            checks.append(_requirement(found["key"], "DoesNotExist" if found["no"] else "Exists", []))
-        else:
-            raise bad_request(f"unable to parse requirement: found '{part.strip()}'")
+    checks = [_requirement(*requirement) for requirement in requirements]
     return lambda obj: all(check(meta(obj).get("labels") or {}) for check in checks)
 
 

@@ -19,6 +19,8 @@ from .objects import Clock, Obj, clone, meta, name_of, namespace_of, parse_times
 #: (group, plural): what is stored once however many versions serve it.
 GroupResource = tuple[str, str]
 Key = tuple[str, str]
+#: A key as it is sorted.
+Place = tuple[str, str, Key]
 
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
@@ -65,7 +67,7 @@ class Store:
         self.history_limit = history_limit
         self._objects: dict[GroupResource, dict[Key, Obj]] = {}
         # Sorted, so that a page of a long list costs what the page holds.
-        self._keys: dict[GroupResource, list[Key]] = {}
+        self._keys: dict[GroupResource, list[Place]] = {}
         self._history: dict[GroupResource, deque[Change]] = {}
         self._history_order: deque[GroupResource] = deque()
         self._by_uid: dict[str, tuple[GroupResource, Key]] = {}
@@ -99,11 +101,11 @@ class Store:
     def items(
         self, resource: GroupResource, namespace: str = "", after: Key | None = None, limit: int | None = None
     ) -> list[Obj]:
-        """Objects in key order (namespace, name), `limit` of those after a key; an empty namespace means all."""
+        """Objects in the order of their keys, `limit` of those after a key; an empty namespace means all."""
         objects = self._objects.get(resource, {})
         keys = self._keys.get(resource, [])
         start, end = _range(keys, namespace, after)
-        return [objects[key] for key in keys[start : end if limit is None else min(end, start + limit)]]
+        return [objects[key] for *_, key in keys[start : end if limit is None else min(end, start + limit)]]
 
     def count(self, resource: GroupResource, namespace: str = "", after: Key | None = None) -> int:
         """How many objects `items` would list without a limit."""
@@ -127,9 +129,9 @@ class Store:
             else:
                 objects[key] = change.previous
             same = same and change.type == MODIFIED
-        listed = self._keys.get(resource, []) if same else sorted(objects)
+        listed = self._keys.get(resource, []) if same else sorted(map(_place, objects))
         start, end = _range(listed, namespace, after)
-        return [objects[key] for key in listed[start:end]]
+        return [objects[key] for *_, key in listed[start:end]]
 
     def since(self, resource: GroupResource, revision: int) -> list[Change]:
         """Changes of a resource after a revision, oldest first.
@@ -238,9 +240,9 @@ class Store:
         if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
             held = (obj.get("spec") or {}).get("finalizers") if resource == ("", "namespaces") else None
             if not metadata.get("deletionGracePeriodSeconds") and not held:
-                gone = self._commit(DELETED, resource, key, obj, stored)
-                # The writer is shown the version before; those who watch, the one of the deletion.
-                return {**gone, "metadata": {**gone["metadata"], "resourceVersion": old["resourceVersion"]}}
+                # The writer is shown what it wrote, at the version before; those who watch, what was stored before.
+                self._commit(DELETED, resource, key, clone(stored), stored)
+                return obj
         return self._commit(MODIFIED, resource, key, obj, stored)
 
     def delete(
@@ -337,11 +339,11 @@ class Store:
         if kind == DELETED:
             del items[key]
             keys = self._keys[resource]
-            del keys[bisect_left(keys, key)]
+            del keys[bisect_left(keys, _place(key))]
             self._by_uid.pop(uid, None)
         else:
             if key not in items:
-                insort(self._keys.setdefault(resource, []), key)
+                insort(self._keys.setdefault(resource, []), _place(key))
             items[key] = obj
             self._by_uid[uid] = (resource, key)
         change = Change(self.revision, kind, resource, key[0], key[1], obj, previous)
@@ -355,13 +357,18 @@ class Store:
         return obj
 
 
-def _range(keys: list[Key], namespace: str, after: Key | None) -> tuple[int, int]:
+def _place(key: Key) -> Place:
+    """Where a key stands in a list: upstream sorts `namespace/name` as one text, in which `a-b/` is before `a/`."""
+    return key[0] + "/", key[1], key
+
+
+def _range(keys: list[Place], namespace: str, after: Key | None) -> tuple[int, int]:
     """Where, among sorted keys, those of a namespace (empty: all) that come after a key begin and end."""
     # No name is empty, and every name sorts before "\x7f": both are outside what names may hold.
-    start = bisect_left(keys, (namespace, "")) if namespace else 0
-    end = bisect_right(keys, (namespace, "\x7f")) if namespace else len(keys)
+    start = bisect_left(keys, _place((namespace, ""))) if namespace else 0
+    end = bisect_right(keys, _place((namespace, "\x7f"))) if namespace else len(keys)
     if after is not None:
-        start = max(start, bisect_right(keys, after))
+        start = max(start, bisect_right(keys, _place(after)))
     return start, max(start, end)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from .errors import ApiError, bad_request
+from . import listoptions
+from .errors import ApiError
+from .listoptions import ListOptions
 from .objects import Obj
 from .resources import Resource
 from .selectors import Predicate
@@ -47,24 +49,20 @@ class Watch:
         resource: Resource,
         namespace: str,
         predicate: Predicate | None,
-        query: Mapping[str, str],
+        options: ListOptions,
         render: Callable[[Obj, bool], Any],
     ) -> Watch:
-        """Start a watch as the query parameters ask.
+        """Start a watch as the parameters ask.
 
         Raises:
-            ApiError: 400 for a malformed resourceVersion. One too old answers 410 inside the stream, as upstream.
+            ApiError: 500 for a malformed resourceVersion, as upstream. One too old answers 410 inside the stream.
         """
-        asked = query.get("resourceVersion", "")
-        if asked and not asked.isdigit():
-            raise bad_request(f'Invalid value: "{asked}": invalid resource version')
-        bookmarks = query.get("allowWatchBookmarks") in ("true", "1")
-        initial = query.get("sendInitialEvents") in ("true", "1")
-        fresh = asked in ("", "0") or initial
-        timeout = float(query["timeoutSeconds"]) if query.get("timeoutSeconds") else None
-        revision = store.revision if fresh else int(asked)
-        watch = cls(store, resource, namespace, predicate, render, revision, bookmarks, timeout)
-        if fresh and query.get("sendInitialEvents") not in ("false", "0"):
+        asked = listoptions.revision(options.version, code=500)
+        bookmarks, initial = options.bookmarks, bool(options.initial)
+        fresh = not asked or initial
+        revision = store.revision if fresh else asked
+        watch = cls(store, resource, namespace, predicate, render, revision, bookmarks, options.timeout)
+        if fresh and options.initial is not False:
             for obj in store.items(resource.key, namespace):
                 if predicate is None or predicate(obj):
                     watch._pending.append(watch._event(ADDED, obj))

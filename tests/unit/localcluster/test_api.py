@@ -113,6 +113,7 @@ def test_a_watch_from_before_compaction_gets_410(driver: Any) -> None:
 def test_initial_events_end_with_a_bookmark(driver: Any) -> None:
     driver.do("POST", MAPS, config("m"))
     query = {"watch": "1", "sendInitialEvents": "true", "allowWatchBookmarks": "true"}
+    query["resourceVersionMatch"] = "NotOlderThan"
     events = driver.cluster.handle(Request("GET", MAPS, query=query)).watch.poll()
     assert [event["type"] for event in events] == ["ADDED", "BOOKMARK"]
     assert events[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
