@@ -454,4 +454,91 @@ SCENARIOS = (
             get(JOBS, until={"object.items.0": None}, view="item_names"),
         ),
     ),
+    Scenario(
+        name="a Job is created once, and not at all in a dry run",
+        steps=(
+            post(JOBS, job(managedBy="example.org/me"), query={"dryRun": "All"}),
+            get(J),
+            post(JOBS, job(managedBy="example.org/me"), save="made"),
+            post(JOBS, job(managedBy="example.org/me")),
+            patch(J, {"spec": {"parallelism": 3}}, query={"dryRun": "All"}),
+            patch(J, {"metadata": {"resourceVersion": "1"}, "spec": {"parallelism": 3}}),
+            patch(J, [{"op": "test", "path": "/spec/suspend", "value": True}], JSON_PATCH),
+            patch(J, [{"op": "replace", "path": "/spec/suspend", "value": True}], JSON_PATCH),
+        ),
+    ),
+    Scenario(
+        name="containers of a suspended Job's template change in their resources only",
+        steps=(
+            post(
+                JOBS,
+                job(
+                    suspend=True,
+                    managedBy="example.org/me",
+                    pod={
+                        "initContainers": [{"name": "prepare", "image": "train:1", "args": ["a && b <c>"]}],
+                        "volumes": [{"name": "data", "emptyDir": {}}],
+                    },
+                ),
+            ),
+            patch(
+                J,
+                of_template(
+                    {
+                        "initContainers": [
+                            {
+                                "name": "prepare",
+                                "resources": {"limits": {"nvidia.com/gpu": 4, "memory": "1Gi"}},
+                            }
+                        ],
+                        "containers": [{"name": "main", "resources": {"requests": {"cpu": "500m"}}}],
+                    }
+                ),
+                STRATEGIC,
+            ),
+            patch(J, of_template({"containers": [{"name": "side", "image": "train:1"}]}), STRATEGIC),
+            patch(J, of_template({"initContainers": [{"name": "prepare", "args": ["c"]}]}), STRATEGIC),
+            patch(
+                J, of_template({"volumes": [{"name": "more", "emptyDir": {"medium": "Memory"}}]}), STRATEGIC
+            ),
+            patch(J, of_template({"hostNetwork": True, "securityContext": {"runAsUser": 5}})),
+            patch(
+                J,
+                of_template({"containers": [{"name": "main", "resources": {"requests": {"cpu": "-1"}}}]}),
+                STRATEGIC,
+            ),
+        ),
+    ),
+    Scenario(
+        name="Jobs are deleted together by their labels, and held by finalizers",
+        steps=(
+            post(JOBS, job("a", metadata={"labels": {"app": "x"}}, managedBy="example.org/me")),
+            post(
+                JOBS,
+                job(
+                    "b",
+                    metadata={"labels": {"app": "x"}, "finalizers": ["example.org/f"]},
+                    managedBy="example.org/me",
+                ),
+            ),
+            post(JOBS, job("c", metadata={"labels": {"app": "y"}}, managedBy="example.org/me")),
+            delete(
+                JOBS, {"propagationPolicy": "Background"}, query={"labelSelector": "app=x"}, view="item_names"
+            ),
+            get(JOBS, view="item_names"),
+            delete(f"{JOBS}/b", {"propagationPolicy": "Background"}),
+            patch(f"{JOBS}/b", {"spec": {"parallelism": 2}}),
+            patch(f"{JOBS}/b", {"metadata": {"finalizers": None}}, view="nothing"),
+            get(f"{JOBS}/b"),
+        ),
+    ),
+    Scenario(
+        name="labels and annotations of the template are checked",
+        steps=(
+            refused(template={"labels": {"app": "not valid"}}),
+            refused(template={"labels": {"-app": "x"}}),
+            refused(template={"annotations": {"not valid": "x"}}),
+            refused(template={"labels": {"app": "x"}, "name": "ignored", "namespace": "other"}),
+        ),
+    ),
 )

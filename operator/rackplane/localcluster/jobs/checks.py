@@ -19,6 +19,7 @@ SELECTOR = "*metav1.LabelSelector"
 _MANY = 100_000
 _MOST_PARALLEL_OF_MANY = 10_000
 _LONGEST_MANAGED_BY = 63
+_MOST_ANNOTATIONS = 256 * 1024
 _PATH = re.compile(r"^[A-Za-z0-9/\-._~%!$&'()*+,;=:]+$")
 _PATH_TEXT = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')"
 
@@ -67,6 +68,7 @@ def spec_causes(spec: Obj) -> list[Cause]:
     causes += failure_policy_causes(spec) + success_policy_causes(spec) + _replacement(spec)
     template = spec.get("template") or {}
     causes += _labels(dig(template, "metadata", "labels") or {})
+    causes += _annotations(dig(template, "metadata", "annotations") or {})
     causes += podrules.validate_spec(template.get("spec") or {}, "spec.template.spec")
     causes += _restart_policy(spec)
     selector = spec.get("selector")
@@ -84,6 +86,16 @@ def _labels(labels: Obj) -> list[Cause]:
     for key, value in sorted(labels.items()):
         causes += [invalid_value(path, key, fault) for fault in names.qualified_name(key)]
         causes += [invalid_value(path, value, fault) for fault in names.label_value(value)]
+    return causes
+
+
+def _annotations(annotations: Obj) -> list[Cause]:
+    path, causes = "spec.template.annotations", []
+    for key in sorted(annotations):
+        causes += [invalid_value(path, key, fault) for fault in names.qualified_name(key.lower())]
+    if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > _MOST_ANNOTATIONS:
+        detail = f"Too long: may not be more than {_MOST_ANNOTATIONS} bytes"
+        causes.append(Cause(path, "FieldValueTooLong", detail))
     return causes
 
 
