@@ -71,6 +71,11 @@ def default_pod(pod: Obj, store: Store) -> None:
             if resources.get("limits"):
                 resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
     _prioritise(pod, store)
+    _tolerate(spec)
+
+
+def _tolerate(spec: Obj) -> None:
+    """Give a pod, new or changed, the tolerations every pod has unless it says otherwise, in place."""
     tolerations = list(spec.get("tolerations") or [])
     for key in _DEFAULT_TOLERATIONS:
         if not any(
@@ -81,6 +86,12 @@ def default_pod(pod: Obj, store: Store) -> None:
                 {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
             )
     spec["tolerations"] = tolerations
+
+
+def prepare_update(pod: Obj, before: Obj) -> None:  # noqa: ARG001
+    """Defaults of a pod that is to replace `before`, in place."""
+    default_template(pod.setdefault("spec", {}))
+    _tolerate(pod["spec"])
 
 
 def prepare_create(pod: Obj, store: Store) -> None:

@@ -336,7 +336,7 @@ class Service:
     ) -> list[errors.Cause]:
         key = resource.key
         if key == PODS:
-            podrules.default_template(obj.setdefault("spec", {}))
+            podrules.prepare_update(obj, before)
             return podrules.validate_update(obj, before)
         if key == JOBS:
             jobrules.default(obj)

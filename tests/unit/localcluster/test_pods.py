@@ -52,7 +52,8 @@ def test_gate_selector_and_toleration_change_in_one_patch(driver: Any) -> None:
     ],
 )
 def test_a_gated_pod_takes_only_tightening(driver: Any, change: dict[str, Any], field: str) -> None:
-    driver.pod("p", schedulingGates=GATES, nodeSelector={"zone": "1"})
+    mine = [{"key": "mine", "operator": "Exists"}]
+    driver.pod("p", schedulingGates=GATES, nodeSelector={"zone": "1"}, tolerations=mine)
     assert refusal(driver, change) == field
 
 
