@@ -139,10 +139,6 @@ def parse_fields(text: str, resource: tuple[str, str], selectable: tuple[str, ..
         if path not in known:
             if resource == ("batch", "jobs"):
                 raise bad_request(f'field label "{path}" not supported for Job')
-            if resource == ("batch", "jobs"):
-                raise bad_request(f'field label "{path}" not supported for Job')
-            if resource == ("batch", "jobs"):
-                raise bad_request(f'field label "{path}" not supported for Job')
             raise bad_request(f"field label not supported: {path}")
         checks.append((path, found["value"], known[path], found["op"] != "!="))
     return lambda obj: all(

@@ -157,13 +157,13 @@ class Service:
         self.policies.validate(about)
         if self.store.get(resource.key, namespace_of(obj), name_of(obj)) is not None:
             raise errors.already_exists(resource.group, resource.plural, name_of(obj))
+        if resource.key == JOBS and caller is not None:
+            caller.warnings += jobrules.warnings(obj)
         if dry_run:
             return obj
         if version.isdecimal() and int(version):
             raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
         stored = self.store.create(resource.key, obj, owned=True)
-        if resource.key == JOBS and caller is not None:
-            caller.warnings += jobrules.warnings(stored)
         if resource.key == CRDS:
             self._settle(stored)
         return stored
