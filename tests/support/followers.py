@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.resources import Resource
 from rackplane.localcluster import LocalCluster
-from rackplane.localcluster.client import LocalClient
 from rackplane.localcluster.store import DELETED, Change
 
 __all__ = ["MAPS", "PATH", "Follower"]
@@ -40,7 +40,7 @@ class Map(msgspec.Struct, frozen=True):
 class Counting:
     """A client that counts lists: they, unlike watches, may leave out what came and went."""
 
-    def __init__(self, client: LocalClient) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
         self.lists = 0
 
@@ -71,14 +71,19 @@ class Counting:
 
 
 class Follower:
-    """One informer and what it told, checked against what the server did."""
+    """One informer and what it told, checked against what the server did.
 
-    def __init__(self, cluster: LocalCluster, name: str, selected: bool, seed: int) -> None:
+    client: a connection to the cluster, closed with this; None: one without sockets whose User-Agent is `name`.
+    """
+
+    def __init__(
+        self, cluster: LocalCluster, name: str, selected: bool, seed: int, client: KubeClient | None = None
+    ) -> None:
         self.name = name
         self._selected = selected
         self._cluster = cluster
-        self._local = cluster.client(agent=name)
-        self.client = Counting(self._local)
+        self._connection = client or cluster.client(agent=name)
+        self.client = Counting(self._connection)
         self.told: dict[str, list[Told]] = {}
         self.did: dict[str, list[Told]] = {}
         self._present: dict[str, str] = {}
@@ -95,7 +100,7 @@ class Follower:
         cluster.store.subscribe(self._commit)
 
     async def close(self) -> None:
-        await self._local.close()
+        await self._connection.close()
 
     def _changed(self, item: Map) -> None:
         meta = item.metadata

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rackplane.kube.client import KubeClient
 from rackplane.localcluster import Fault, LocalCluster, WallClock
 from rackplane.localcluster.effects import (
     Bookmarks,
@@ -33,6 +35,8 @@ from rackplane.localcluster.effects import (
 from tests.support.followers import PATH, Follower
 from tests.support.virtualtime import virtual
 
+#: The informers, and who they are to the server over HTTP.
+USERS = {"all": "operator", "selected": "node-agents"}
 NEW_WATCH = CutStream()
 NEW_LIST = StreamError()
 
@@ -98,12 +102,23 @@ CASES: dict[str, Case] = {
 
 
 class Bench:
-    def __init__(self) -> None:
+    """Two informers, one of them with a selector; over HTTP if there is a directory for kubeconfigs."""
+
+    def __init__(self, directory: Path | None = None) -> None:
         self.cluster = LocalCluster(clock=WallClock(), seed=5)
-        self.followers = [Follower(self.cluster, name, name == "selected", 7) for name in ("all", "selected")]
+        self.followers: list[Follower] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self._directory = directory
 
     async def __aenter__(self) -> Bench:
+        if self._directory is not None:
+            await self.cluster.start()
+        for number, name in enumerate(USERS):
+            client = None
+            if self._directory is not None:
+                path = self.cluster.kubeconfig(self._directory / name, USERS[name])
+                client = await KubeClient.connect(str(path))
+            self.followers.append(Follower(self.cluster, name, number == 1, 7, client))
         for name in ("goes", "changes", "returns", "leaves"):
             self.create(name)
         self.tasks = [asyncio.create_task(follower.informer.run()) for follower in self.followers]
@@ -117,6 +132,7 @@ class Bench:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         for follower in self.followers:
             await follower.close()
+        await self.cluster.stop()
 
     def create(self, name: str, on: str = "true") -> None:
         metadata = {"name": name, "labels": {"on": on}}
@@ -147,14 +163,15 @@ class Bench:
         return now() - start
 
 
+@pytest.mark.parametrize("way", ["in process", "over HTTP"])
 @pytest.mark.parametrize("name", CASES)
 @virtual
-async def test_recovers_from(name: str) -> None:
+async def test_recovers_from(name: str, way: str, tmp_path: Path) -> None:
     case = CASES[name]
-    async with Bench() as bench:
+    async with Bench(tmp_path if way == "over HTTP" else None) as bench:
         faults = bench.cluster.faults
         verb = {"watch": "watch", "stream": "watch"}.get(name.partition(":")[0], "list")
-        for client in ("all", "selected"):
+        for client in USERS if way == "in process" else USERS.values():
             if case.strike is not None:
                 faults.add(Fault(case.effect, verb=verb, client=client, times=case.times))
         struck = case.strike or case.effect
