@@ -146,7 +146,7 @@ class Server:
 
 
 def _response(answer: Response) -> web.Response:
-    headers = {"Warning": f'299 - "{answer.warnings[0]}"'} if len(answer.warnings) == 1 else {}
+    headers: dict[str, str] = {}
     if answer.code >= 400 and (seconds := _retry_after(answer.payload)):
         headers["Retry-After"] = str(seconds)
     headers |= answer.headers
@@ -157,8 +157,9 @@ def _response(answer: Response) -> web.Response:
     # The content type of aggregated discovery has parameters that aiohttp's own argument refuses.
     response = web.Response(status=answer.code, body=body, headers=headers)
     response.headers["Content-Type"] = answer.content_type
-    for warning in answer.warnings if len(answer.warnings) > 1 else ():
-        response.headers.add("Warning", f'299 - "{warning}"')
+    for warning in answer.warnings:
+        quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{quoted}"')
     response.headers["Cache-Control"] = "no-cache, private"
     return response
 
