@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import labelsyntax
-from .errors import bad_request
+from .errors import ApiError, bad_request
 from .objects import Obj, dig, meta
+from .resources import Resource
 
 Predicate = Callable[[Obj], bool]
 
@@ -75,9 +76,11 @@ def match_selector(selector: Obj | None, labels: Mapping[str, Any]) -> bool:
     return match_requirements(selector.get("matchExpressions") or [], labels)
 
 
-#: Field selectors per group resource, beyond metadata.name and metadata.namespace.
+#: Field selectors per group resource, and what an object without the field counts as.
 FIELDS: dict[tuple[str, str], dict[str, str]] = {
     ("", "pods"): {
+        "metadata.name": "",
+        "metadata.namespace": "",
         "spec.nodeName": "",
         "spec.restartPolicy": "",
         "spec.schedulerName": "",
@@ -87,10 +90,18 @@ FIELDS: dict[tuple[str, str], dict[str, str]] = {
         "status.podIP": "",
         "status.nominatedNodeName": "",
     },
-    ("", "nodes"): {"spec.unschedulable": "false"},
-    ("", "namespaces"): {"status.phase": ""},
-    ("", "secrets"): {"type": ""},
+    ("", "nodes"): {"metadata.name": "", "spec.unschedulable": "false"},
+    ("", "namespaces"): {"metadata.name": "", "status.phase": ""},
+    ("", "secrets"): {"metadata.name": "", "metadata.namespace": "", "type": ""},
+    ("", "services"): {
+        "metadata.name": "",
+        "metadata.namespace": "",
+        "spec.clusterIP": "",
+        "spec.type": "",
+    },
     ("", "events"): {
+        "metadata.name": "",
+        "metadata.namespace": "",
         "involvedObject.kind": "",
         "involvedObject.namespace": "",
         "involvedObject.name": "",
@@ -103,8 +114,9 @@ FIELDS: dict[tuple[str, str], dict[str, str]] = {
         "source": "",
         "type": "",
     },
-    ("batch", "jobs"): {"status.successful": "0"},
+    ("batch", "jobs"): {"metadata.name": "", "metadata.namespace": "", "status.successful": "0"},
 }
+_COMMON = {"metadata.name": "", "metadata.namespace": ""}
 
 
 def _field_text(obj: Obj, path: str, default: str) -> str:
@@ -118,7 +130,46 @@ def _field_text(obj: Obj, path: str, default: str) -> str:
     return default if value is None else str(value)
 
 
-def parse_fields(text: str, resource: tuple[str, str], selectable: tuple[str, ...] = ()) -> Predicate | None:
+def _stored_path(resource: Resource, path: str) -> str:
+    """The path in a stored object that a path in a selector means; events.k8s.io has names of its own."""
+    if resource.group != "events.k8s.io":
+        return path
+    if path.startswith("regarding."):
+        return f"involvedObject.{path.removeprefix('regarding.')}"
+    names = {"reportingController": "reportingComponent", "reason": "reason", "type": "type"}
+    return path if path in _COMMON else names.get(path, "")
+
+
+def _unknown(resource: Resource, path: str) -> ApiError:
+    if resource.key == ("batch", "jobs"):
+        return bad_request(f'field label "{path}" not supported for Job')
+    if resource.key in FIELDS or resource.crd:
+        return bad_request(f"field label not supported: {path}")
+    return bad_request(f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"')
+
+
+def _terms(text: str) -> list[tuple[str, str, bool]]:
+    """Path, value and whether they shall be equal, of each term; a backslash takes `,`, `=` and itself literally."""
+    found: list[tuple[str, str, bool]] = []
+    for part in sorted(re.findall(r"(?:\\.|[^,\\])+", text, re.DOTALL)):
+        term = re.match(r"(?P<path>.*?)(?P<op>!=|==|=)(?P<value>.*)$", part, re.DOTALL)
+        if term is None:
+            raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
+        plain = re.sub(r"\\[\\,=]", "", term["value"])
+        if "=" in plain:
+            raise bad_request("invalid field selector: unescaped character in value: =")
+        if "\\" in plain:
+            escape = re.search(r"\\.?", plain)
+            raise bad_request(
+                f"invalid field selector: invalid escape sequence: {escape[0] if escape else ''}"
+            )
+        found.append((term["path"], re.sub(r"\\(.)", r"\1", term["value"]), term["op"] != "!="))
+    return found
+
+
+def parse_fields(
+    text: str, resource: Resource, selectable: tuple[str, ...] | None = None
+) -> Predicate | None:
     """A predicate for a `fieldSelector` parameter; None selects everything.
 
     `selectable` are a CRD's own `selectableFields`, as dotted paths.
@@ -126,21 +177,16 @@ def parse_fields(text: str, resource: tuple[str, str], selectable: tuple[str, ..
     Raises:
         ApiError: 400, the field is not selectable for this resource or the selector does not parse.
     """
-    if not text.strip():
+    terms = _terms(text)
+    if not terms:
         return None
-    known = {"metadata.name": "", "metadata.namespace": "", **FIELDS.get(resource, {})}
-    known |= dict.fromkeys(selectable, "")
+    known = {**FIELDS.get(resource.key, _COMMON), **dict.fromkeys(selectable or (), "")}
     checks: list[tuple[str, str, str, bool]] = []
-    for part in text.split(","):
-        found = re.match(r"^\s*(?P<path>[^=!]+?)\s*(?P<op>==|=|!=)\s*(?P<value>.*?)\s*$", part)
-        if found is None:
-            raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
-        path = found["path"]
-        if path not in known:
-            if resource == ("batch", "jobs"):
-                raise bad_request(f'field label "{path}" not supported for Job')
-            raise bad_request(f"field label not supported: {path}")
-        checks.append((path, found["value"], known[path], found["op"] != "!="))
+    for path, value, equal in terms:
+        stored = _stored_path(resource, path)
+        if stored not in known:
+            raise _unknown(resource, path)
+        checks.append((stored, value, known[stored], equal))
     return lambda obj: all(
         (_field_text(obj, path, default) == value) is equal for path, value, default, equal in checks
     )
