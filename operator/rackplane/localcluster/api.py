@@ -50,10 +50,14 @@ class Api:
             if problem.code == 404 and not problem.details and self._custom(group):
                 return frontdoor.nowhere()
             raise
+        definition = self.service.definitions.find(call.resource)
+        deprecated = [definition.warning] if definition is not None and definition.warning else []
         try:
-            return self._dispatch(call)
+            response = self._dispatch(call)
         except errors.ApiError as problem:
-            return Response(problem.code, problem.status(), warnings=call.warnings)
+            return Response(problem.code, problem.status(), warnings=deprecated + call.warnings)
+        response.warnings = deprecated + response.warnings
+        return response
 
     def _serves(self, group: str) -> bool:
         return group == "authorization.k8s.io" or group in self.service.registry.groups()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +61,48 @@ def decode(raw: bytes, content_type: str) -> Any:
     return _yaml(raw) if kind.endswith("yaml") else _json(raw)
 
 
+class Doubled(dict[str, Any]):
+    """An object some of whose fields were given twice; the last one counts. `paths` are those fields."""
+
+    paths: tuple[str, ...] = ()
+
+
 def _json(raw: bytes) -> Any:
+    doubled = False
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal doubled
+        made = dict(found)
+        doubled = doubled or len(made) < len(found)
+        return made
+
     try:
-        parsed = json.loads(raw)
-        return {} if parsed is None else parsed
+        parsed = json.loads(raw, object_pairs_hook=pairs)
     except ValueError:
         return no_json(raw.decode(errors="replace"))
+    if doubled and isinstance(parsed, dict):
+        parsed = Doubled(parsed)
+        parsed.paths = tuple(_doubled(json.loads(raw, object_pairs_hook=_Pairs), ""))
+    return {} if parsed is None else parsed
+
+
+class _Pairs(list[Any]):
+    """The fields of an object in the order they were given."""
+
+
+def _doubled(value: Any, path: str) -> Iterator[str]:
+    """The paths of fields given twice, in order."""
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for name, item in value:
+            where = f"{path}.{name}" if path else name
+            if name in seen:
+                yield where
+            seen.add(name)
+            yield from _doubled(item, where)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _doubled(item, f"{path}[{index}]")
 
 
 def no_json(text: str) -> Unreadable:

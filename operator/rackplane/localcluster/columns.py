@@ -1,16 +1,40 @@
-"""The columns kubectl shows for built-in kinds (kubernetes `pkg/printers/internalversion`)."""
+"""The cells kubectl shows for built-in kinds (kubernetes `pkg/printers/internalversion`).
+
+Their columns, with what the server says they mean, are data: `columns.json`, which `tests/tools/record_columns.py`
+writes from a real server.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from .objects import Obj, condition, dig, meta, name_of, parse_timestamp
-from .resources import EVENTS, JOBS, LEASES, NAMESPACES, NODES, PODS, Resource
+from .podcells import pod_cells
+from .resources import Resource
 
 Cell = str | int | float | bool | None
-Cells = Callable[[Obj], list[Cell]]
+Cells = Callable[[Obj, float], list[Cell]]
 NONE = "<none>"
+
+
+@cache
+def _definitions() -> dict[str, list[Obj]]:
+    text = files(__package__).joinpath("columns.json").read_text(encoding="utf-8")
+    found: dict[str, list[Obj]] = json.loads(text)
+    return found
+
+
+def builtin_columns(resource: Resource) -> tuple[list[Obj], Cells]:
+    """Column definitions and the row function of a built-in kind; name and creation where it has no own ones."""
+    key = f"{resource.plural}.{resource.group}".rstrip(".")
+    definitions = _definitions()
+    return definitions.get(key, definitions["roles.rbac.authorization.k8s.io"]), _CELLS.get(
+        resource.plural, _created
+    )
 
 
 def age(seconds: float) -> str:
@@ -40,182 +64,34 @@ def age(seconds: float) -> str:
     return f"{days // 365}y"
 
 
-def _since(text: Any, now: float) -> str:
-    if not text:
-        return "<unknown>"
-    return age(now - parse_timestamp(str(text)))
+def since(text: Any, now: float) -> str:
+    """The age of a time, given in the form of the API."""
+    return age(now - parse_timestamp(str(text))) if text else "<unknown>"
 
 
-def _columns(*entries: tuple[str, str, int]) -> list[Obj]:
-    return [
-        {
-            "name": name,
-            "type": kind,
-            "format": "name" if index == 0 and name == "Name" else "",
-            "description": name,
-            "priority": priority,
-        }
-        for index, (name, kind, priority) in enumerate(entries)
-    ]
+def _age(obj: Obj, now: float) -> str:
+    return since(meta(obj).get("creationTimestamp"), now)
 
 
-def builtin_columns(resource: Resource, now: float) -> tuple[list[Obj], Cells]:
-    """Column definitions and the row function of a built-in kind; name and age where it has no own ones."""
-    if resource.key == PODS:
-        return _columns(
-            ("Name", "string", 0),
-            ("Ready", "string", 0),
-            ("Status", "string", 0),
-            ("Restarts", "string", 0),
-            ("Age", "string", 0),
-            ("IP", "string", 1),
-            ("Node", "string", 1),
-            ("Nominated Node", "string", 1),
-            ("Readiness Gates", "string", 1),
-        ), lambda pod: _pod(pod, now)
-    if resource.key == NODES:
-        return _columns(
-            ("Name", "string", 0),
-            ("Status", "string", 0),
-            ("Roles", "string", 0),
-            ("Age", "string", 0),
-            ("Version", "string", 0),
-            ("Internal-IP", "string", 1),
-            ("External-IP", "string", 1),
-            ("OS-Image", "string", 1),
-            ("Kernel-Version", "string", 1),
-            ("Container-Runtime", "string", 1),
-        ), lambda node: _node(node, now)
-    if resource.key == JOBS:
-        return _columns(
-            ("Name", "string", 0),
-            ("Status", "string", 0),
-            ("Completions", "string", 0),
-            ("Duration", "string", 0),
-            ("Age", "string", 0),
-            ("Containers", "string", 1),
-            ("Images", "string", 1),
-            ("Selector", "string", 1),
-        ), lambda job: _job(job, now)
-    if resource.key == EVENTS:
-        return _columns(
-            ("Last Seen", "string", 0),
-            ("Type", "string", 0),
-            ("Reason", "string", 0),
-            ("Object", "string", 0),
-            ("Subobject", "string", 1),
-            ("Source", "string", 1),
-            ("Message", "string", 0),
-            ("First Seen", "string", 1),
-            ("Count", "string", 1),
-            ("Name", "string", 1),
-        ), lambda event: _event(event, now)
-    if resource.key == LEASES:
-        return _columns(("Name", "string", 0), ("Holder", "string", 0), ("Age", "string", 0)), lambda lease: [
-            name_of(lease),
-            str(dig(lease, "spec", "holderIdentity") or ""),
-            _created(lease, now),
-        ]
-    if resource.key == NAMESPACES:
-        return _columns(("Name", "string", 0), ("Status", "string", 0), ("Age", "string", 0)), lambda obj: [
-            name_of(obj),
-            str(dig(obj, "status", "phase") or ""),
-            _created(obj, now),
-        ]
-    if resource.plural == "configmaps":
-        return _columns(("Name", "string", 0), ("Data", "string", 0), ("Age", "string", 0)), lambda obj: [
-            name_of(obj),
-            len(obj.get("data") or {}) + len(obj.get("binaryData") or {}),
-            _created(obj, now),
-        ]
-    if resource.plural == "secrets":
-        return _columns(
-            ("Name", "string", 0), ("Type", "string", 0), ("Data", "string", 0), ("Age", "string", 0)
-        ), lambda obj: [name_of(obj), str(obj.get("type")), len(obj.get("data") or {}), _created(obj, now)]
-    if resource.plural == "priorityclasses":
-        return _columns(
-            ("Name", "string", 0),
-            ("Value", "integer", 0),
-            ("Global-Default", "boolean", 0),
-            ("Age", "string", 0),
-            ("PreemptionPolicy", "string", 0),
-        ), lambda obj: [
-            name_of(obj),
-            int(obj.get("value") or 0),
-            bool(obj.get("globalDefault")),
-            _created(obj, now),
-            str(obj.get("preemptionPolicy") or ""),
-        ]
-    if resource.plural == "resourceclaims":
-        return _columns(("Name", "string", 0), ("State", "string", 0), ("Age", "string", 0)), lambda obj: [
-            name_of(obj),
-            _claim_state(obj),
-            _created(obj, now),
-        ]
-    if resource.plural == "customresourcedefinitions":
-        return _columns(("Name", "string", 0), ("Created At", "date", 0)), lambda obj: [
-            name_of(obj),
-            str(meta(obj).get("creationTimestamp")),
-        ]
-    return _columns(("Name", "string", 0), ("Age", "string", 0)), lambda obj: [
-        name_of(obj),
-        _created(obj, now),
-    ]
-
-
-def _created(obj: Obj, now: float) -> str:
-    return _since(meta(obj).get("creationTimestamp"), now)
-
-
-def _claim_state(claim: Obj) -> str:
-    states = []
-    if meta(claim).get("deletionTimestamp"):
-        states.append("deleted")
-    if dig(claim, "status", "allocation") is not None:
-        states.append("allocated")
-    if dig(claim, "status", "reservedFor"):
-        states.append("reserved")
-    return ",".join(states) or "pending"
-
-
-def pod_status(pod: Obj) -> str:
-    """The STATUS column of a pod."""
-    status = pod.get("status") or {}
-    reason = str(status.get("reason") or status.get("phase") or "")
-    scheduled = condition(pod, "PodScheduled")
-    if scheduled and scheduled.get("reason") == "SchedulingGated":
-        reason = "SchedulingGated"
-    for container in status.get("containerStatuses") or ():
-        state = container.get("state") or {}
-        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
-        reason = (
-            waiting.get("reason")
-            or ended.get("reason")
-            or (f"ExitCode:{ended['exitCode']}" if ended.get("exitCode") else reason)
-        )
-    if meta(pod).get("deletionTimestamp") and status.get("reason") == "NodeLost":
-        return "Unknown"
-    if meta(pod).get("deletionTimestamp") and status.get("phase") not in ("Succeeded", "Failed"):
-        return "Terminating"
-    return reason
+def _created(obj: Obj, _: float) -> list[Cell]:
+    return [name_of(obj), meta(obj).get("creationTimestamp")]
 
 
 def _pod(pod: Obj, now: float) -> list[Cell]:
-    status, spec = pod.get("status") or {}, pod.get("spec") or {}
-    containers = status.get("containerStatuses") or []
-    ready = sum(bool(entry.get("ready")) for entry in containers)
-    restarts = sum(int(entry.get("restartCount") or 0) for entry in containers)
+    ready, status, restarts, last = pod_cells(pod)
+    spec, state = pod.get("spec") or {}, pod.get("status") or {}
     gates = [gate.get("conditionType") for gate in spec.get("readinessGates") or ()]
     met = sum((condition(pod, str(gate)) or {}).get("status") == "True" for gate in gates)
+    addresses = state.get("podIPs") or [{}]
     return [
         name_of(pod),
-        f"{ready}/{len(spec.get('containers') or ())}",
-        pod_status(pod),
-        str(restarts),
-        _created(pod, now),
-        status.get("podIP") or NONE,
+        ready,
+        status,
+        f"{restarts} ({since(last, now)} ago)" if restarts and last else str(restarts),
+        _age(pod, now),
+        addresses[0].get("ip") or NONE,
         spec.get("nodeName") or NONE,
-        status.get("nominatedNodeName") or NONE,
+        state.get("nominatedNodeName") or NONE,
         f"{met}/{len(gates)}" if gates else NONE,
     ]
 
@@ -226,21 +102,24 @@ def _node(node: Obj, now: float) -> list[Cell]:
     if dig(node, "spec", "unschedulable"):
         status += ",SchedulingDisabled"
     prefix = "node-role.kubernetes.io/"
-    roles = sorted(
-        key.removeprefix(prefix) for key in meta(node).get("labels") or {} if key.startswith(prefix)
-    )
+    labels = meta(node).get("labels") or {}
+    roles = {key.removeprefix(prefix) for key in labels if key.startswith(prefix) and key != prefix}
+    roles |= {labels["kubernetes.io/role"]} if labels.get("kubernetes.io/role") else set()
     info = dig(node, "status", "nodeInfo") or {}
-    addresses = {entry.get("type"): entry.get("address") for entry in dig(node, "status", "addresses") or ()}
+    addresses: dict[str, str] = {}
+    for entry in dig(node, "status", "addresses") or ():
+        addresses.setdefault(entry.get("type"), entry.get("address"))
+    kernel = info.get("kernelVersion") or "<unknown>"
     return [
         name_of(node),
         status,
-        ",".join(roles) or NONE,
-        _created(node, now),
-        str(info.get("kubeletVersion") or ""),
-        addresses.get("InternalIP") or NONE,
-        addresses.get("ExternalIP") or NONE,
+        ",".join(sorted(roles)) or NONE,
+        _age(node, now),
+        info.get("kubeletVersion") or "",
+        addresses.get("InternalIP", NONE),
+        addresses.get("ExternalIP", NONE),
         info.get("osImage") or "<unknown>",
-        info.get("kernelVersion") or "<unknown>",
+        f"{kernel} ({info['architecture']})" if info.get("architecture") else kernel,
         info.get("containerRuntimeVersion") or "<unknown>",
     ]
 
@@ -250,7 +129,7 @@ def _job(job: Obj, now: float) -> list[Cell]:
     succeeded = int(status.get("succeeded") or 0)
     if spec.get("completions") is not None:
         completions = f"{succeeded}/{spec['completions']}"
-    elif (spec.get("parallelism") or 1) > 1:
+    elif (spec.get("parallelism") or 0) > 1:
         completions = f"{succeeded}/1 of {spec['parallelism']}"
     else:
         completions = f"{succeeded}/1"
@@ -258,62 +137,195 @@ def _job(job: Obj, now: float) -> list[Cell]:
     if status.get("startTime"):
         end = parse_timestamp(status["completionTime"]) if status.get("completionTime") else now
         duration = age(end - parse_timestamp(status["startTime"]))
-    state = "Running"
-    if _true(job, "Complete"):
-        state = "Complete"
-    elif _true(job, "Failed"):
-        state = "Failed"
-    elif meta(job).get("deletionTimestamp"):
-        state = "Terminating"
-    elif _true(job, "Suspended"):
-        state = "Suspended"
-    elif _true(job, "FailureTarget"):
-        state = "FailureTarget"
-    elif _true(job, "SuccessCriteriaMet"):
-        state = "SuccessCriteriaMet"
     containers = dig(spec, "template", "spec", "containers") or ()
-    selector = dig(spec, "selector", "matchLabels") or {}
     return [
         name_of(job),
-        state,
+        _job_status(job),
         completions,
         duration,
-        _created(job, now),
+        _age(job, now),
         ",".join(str(c.get("name")) for c in containers),
         ",".join(str(c.get("image")) for c in containers),
-        ",".join(f"{key}={value}" for key, value in sorted(selector.items())),
+        _selector(spec.get("selector") or {}),
     ]
 
 
-def _true(obj: Obj, kind: str) -> bool:
-    return (condition(obj, kind) or {}).get("status") == "True"
+def _job_status(job: Obj) -> str:
+    for kind in ("Complete", "Failed"):
+        if (condition(job, kind) or {}).get("status") == "True":
+            return kind
+    if meta(job).get("deletionTimestamp"):
+        return "Terminating"
+    for kind in ("Suspended", "FailureTarget", "SuccessCriteriaMet"):
+        if (condition(job, kind) or {}).get("status") == "True":
+            return kind
+    return "Running"
+
+
+def _selector(selector: Obj) -> str:
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for entry in selector.get("matchExpressions") or ():
+        key, values = entry["key"], ",".join(sorted(entry.get("values") or ()))
+        match entry["operator"]:
+            case "In":
+                parts.append(f"{key} in ({values})")
+            case "NotIn":
+                parts.append(f"{key} notin ({values})")
+            case "Exists":
+                parts.append(key)
+            case "DoesNotExist":
+                parts.append(f"!{key}")
+    return ",".join(sorted(parts)) or NONE
 
 
 def _event(event: Obj, now: float) -> list[Cell]:
     about = event.get("involvedObject") or event.get("regarding") or {}
     first = event.get("firstTimestamp") or event.get("deprecatedFirstTimestamp") or event.get("eventTime")
-    last = (
-        event.get("lastTimestamp")
-        or event.get("deprecatedLastTimestamp")
-        or dig(event, "series", "lastObservedTime")
+    last = event.get("lastTimestamp") or event.get("deprecatedLastTimestamp") or first
+    count = event.get("count") or event.get("deprecatedCount") or 1
+    if series := event.get("series"):
+        last, count = series.get("lastObservedTime"), series.get("count") or 0
+    source = event.get("source") or event.get("deprecatedSource") or {}
+    component = (
+        source.get("component") or event.get("reportingComponent") or event.get("reportingController") or ""
     )
-    count = int(event.get("count") or event.get("deprecatedCount") or dig(event, "series", "count") or 1)
-    source = (
-        dig(event, "source", "component")
-        or event.get("reportingComponent")
-        or event.get("reportingController")
-        or ""
-    )
-    message = str(event.get("message") or event.get("note") or "").strip()
+    instance = source.get("host") or event.get("reportingInstance") or ""
+    kind = str(about.get("kind") or "").lower()
     return [
-        _since(last or first, now),
+        since(last, now),
         str(event.get("type") or ""),
         str(event.get("reason") or ""),
-        f"{str(about.get('kind') or '').lower()}/{about.get('name')}",
+        f"{kind}/{about['name']}" if about.get("name") else kind,
         str(about.get("fieldPath") or ""),
-        str(source),
-        message,
-        _since(first or last, now),
-        count,
+        f"{component}, {instance}" if instance else component,
+        str(event.get("message") or event.get("note") or "").strip(),
+        since(first, now),
+        int(count),
         name_of(event),
     ]
+
+
+def _binding(binding: Obj, now: float) -> list[Cell]:
+    role, subjects = binding.get("roleRef") or {}, binding.get("subjects") or ()
+    found: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
+    for subject in subjects:
+        name = str(subject.get("name"))
+        if subject.get("kind") == "ServiceAccount":
+            name = f"{subject.get('namespace') or ''}/{name}"
+        found.setdefault(str(subject.get("kind")), []).append(name)
+    return [
+        name_of(binding),
+        f"{role.get('kind')}/{role.get('name')}",
+        _age(binding, now),
+        *(", ".join(found[kind]) for kind in ("User", "Group", "ServiceAccount")),
+    ]
+
+
+def _budget(budget: Obj, now: float) -> list[Cell]:
+    bounds = [dig(budget, "spec", field) for field in ("minAvailable", "maxUnavailable")]
+    shown: list[Cell] = ["N/A" if bound is None else str(bound) for bound in bounds]
+    return [name_of(budget), *shown, int(dig(budget, "status", "disruptionsAllowed") or 0), _age(budget, now)]
+
+
+def _claim(claim: Obj, now: float) -> list[Cell]:
+    states = ["deleted"] if meta(claim).get("deletionTimestamp") else []
+    if dig(claim, "status", "allocation") is not None:
+        states += ["allocated", *(["reserved"] if dig(claim, "status", "reservedFor") else [])]
+    elif not states:
+        states.append("pending")
+    return [name_of(claim), ",".join(states), _age(claim, now)]
+
+
+def _service(service: Obj, now: float) -> list[Cell]:
+    spec = service.get("spec") or {}
+    kind = spec.get("type") or ""
+    outside = ",".join(spec.get("externalIPs") or ())
+    external = {"LoadBalancer": outside or "<pending>", "ExternalName": spec.get("externalName") or ""}
+    ports = [
+        f"{port['port']}{':' + str(port['nodePort']) if port.get('nodePort') else ''}/{port.get('protocol') or 'TCP'}"
+        for port in spec.get("ports") or ()
+    ]
+    chosen = ",".join(f"{key}={value}" for key, value in sorted((spec.get("selector") or {}).items()))
+    addresses = spec.get("clusterIPs") or [NONE]
+    shown = external.get(kind, outside or NONE)
+    return [
+        name_of(service),
+        kind,
+        addresses[0],
+        shown,
+        ",".join(ports) or NONE,
+        _age(service, now),
+        chosen or NONE,
+    ]
+
+
+def _policy(what: str) -> Cells:
+    def cells(policy: Obj, now: float) -> list[Cell]:
+        kind = dig(policy, "spec", "paramKind")
+        shown = f"{kind.get('apiVersion')}/{kind.get('kind')}" if kind else "<unset>"
+        return [name_of(policy), len(dig(policy, "spec", what) or ()), shown, _age(policy, now)]
+
+    return cells
+
+
+def _policy_binding(binding: Obj, now: float) -> list[Cell]:
+    params = dig(binding, "spec", "paramRef") or {}
+    shown = f"{params.get('namespace') or '*'}/{params['name']}" if params.get("name") else "<unset>"
+    return [name_of(binding), dig(binding, "spec", "policyName") or "", shown, _age(binding, now)]
+
+
+def _just(*path: str, empty: Cell = "") -> Cells:
+    """A kind of one column between name and age."""
+    return lambda obj, now: [name_of(obj), dig(obj, *path) or empty, _age(obj, now)]
+
+
+_CELLS: dict[str, Cells] = {
+    "pods": _pod,
+    "nodes": _node,
+    "jobs": _job,
+    "events": _event,
+    "leases": _just("spec", "holderIdentity"),
+    "namespaces": _just("status", "phase"),
+    "configmaps": lambda obj, now: [
+        name_of(obj),
+        len(obj.get("data") or {}) + len(obj.get("binaryData") or {}),
+        _age(obj, now),
+    ],
+    "secrets": lambda obj, now: [
+        name_of(obj),
+        str(obj.get("type") or ""),
+        len(obj.get("data") or {}),
+        _age(obj, now),
+    ],
+    "services": _service,
+    "priorityclasses": lambda obj, now: [
+        name_of(obj),
+        int(obj.get("value") or 0),
+        bool(obj.get("globalDefault")),
+        _age(obj, now),
+        str(obj.get("preemptionPolicy") or ""),
+    ],
+    "poddisruptionbudgets": _budget,
+    "rolebindings": _binding,
+    "clusterrolebindings": _binding,
+    "resourceclaims": _claim,
+    "resourceslices": lambda obj, now: [
+        name_of(obj),
+        dig(obj, "spec", "nodeName") or "",
+        dig(obj, "spec", "driver") or "",
+        dig(obj, "spec", "pool", "name") or "",
+        _age(obj, now),
+    ],
+    "validatingadmissionpolicies": _policy("validations"),
+    "mutatingadmissionpolicies": _policy("mutations"),
+    "validatingadmissionpolicybindings": _policy_binding,
+    "mutatingadmissionpolicybindings": _policy_binding,
+    **{
+        kind: lambda obj, now: [name_of(obj), len(obj.get("webhooks") or ()), _age(obj, now)]
+        for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
+    },
+    **{
+        kind: lambda obj, now: [name_of(obj), _age(obj, now)]
+        for kind in ("serviceaccounts", "deviceclasses", "resourceclaimtemplates")
+    },
+}

@@ -90,7 +90,7 @@ def _spec(spec: Obj) -> Iterator[Cause]:
         yield invalid_value("spec.versions", internal.versions(versions), "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
-        yield invalid_value("spec.versions", internal.versions(versions) or None, text)
+        yield invalid_value("spec.versions", internal.versions(versions), text)
     # The first version is also known by a field of the internal form.
     first = (versions[0].get("name") or "") if versions else ""
     if first and (problem := label_problem(first)):
@@ -268,13 +268,18 @@ def _changes(spec: Obj, before: Obj) -> Iterator[Cause]:
 
 def _stored_versions(crd: Obj) -> Iterator[Cause]:
     stored = dig(crd, "status", "storedVersions") or []
-    names = [version.get("name") for version in crd["spec"].get("versions") or ()]
     path = "status.storedVersions"
     if not stored:
-        yield invalid_value(path, stored, "must have at least one stored version")
+        yield invalid_value(path, None, "must have at least one stored version")
         return
+    left = set(stored)
+    for version in crd["spec"].get("versions") or ():
+        name = version.get("name")
+        if version.get("storage") and name not in left:
+            yield invalid_value(path, stored, f"must have the storage version {name}")
+        left.discard(name)
     for index, name in enumerate(stored):
-        if name not in names:
+        if name in left:
             text = (
                 f"missing from spec.versions; {name} was previously a storage version, and must remain in "
                 "spec.versions until a storage migration ensures no data remains persisted in "

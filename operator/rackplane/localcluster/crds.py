@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .crdchecks import problems
-from .errors import Cause, not_implemented
-from .objects import Obj, clone, dig, name_of
+from .errors import Cause, bad_request, not_implemented
+from .jsonpath import Unsupported, steps
+from .objects import Obj, clone, dig, meta, name_of
 from .resources import Registry, Resource
 from .schemas.embedded import resources
 from .schemas.lists import duplicates
+from .schemas.objectmeta import finalizer_warnings, unknown_fields, wrong_type
 from .schemas.openapi import unrecognized_formats
 from .schemas.pruning import default, drop_nulls, prune
 from .schemas.rules import Rules
@@ -67,7 +70,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What one served version of a CRD demands of its objects. `warning`: the version is deprecated, and so told."""
+    """What one served version of a CRD demands of its objects.
+
+    `warning`: the version is deprecated, and so told. `since`: the revision of the CRD that says all this.
+    `storage` is the version that is stored, `schemas` those of all versions.
+    """
 
     resource: Resource
     schema: Schema
@@ -76,20 +83,59 @@ class Definition:
     status_subresource: bool
     selectable: tuple[str, ...]
     warning: str = ""
+    since: int = 0
+    storage: str = ""
+    schemas: Mapping[str, Schema] = field(default_factory=dict)
+
+    def shown(self, obj: Obj) -> Obj:
+        """A stored object in this version.
+
+        One older than the definition gets the defaults that its stored version has since; what this version does not
+        know is left out. As on a real server, the defaults of this version do not come in if another one is stored.
+        """
+        version = self.resource.api_version
+        old = int(meta(obj).get("resourceVersion") or self.since) < self.since
+        if not old and obj.get("apiVersion") == version:
+            return obj
+        fresh: Obj = clone(obj)
+        if old:
+            _take_in(self.schemas.get(_version_of(obj), self.schema), fresh)
+        if obj.get("apiVersion") != version:
+            fresh["apiVersion"] = version
+            prune(self.schema, fresh)
+        return fresh
+
+    def to_storage(self, obj: Obj) -> None:
+        """Make an object of this version one of the version that is stored, in place."""
+        if self.storage != self.resource.version:
+            obj["apiVersion"] = f"{self.resource.group}/{self.storage}"
+            prune(self.schemas[self.storage], obj)
 
     def decode(self, obj: Obj, reports: Reports | None = None) -> None:
-        """Take an object in, in place: unknown fields go, as do nulls where none may be; defaults come."""
-        dropped = prune(self.schema, obj)
+        """Take an object in, in place: unknown fields go, as do nulls where none may be; defaults come.
+
+        Raises:
+            ApiError: 400, its metadata has a value of a wrong type.
+        """
+        metadata = obj.get("metadata")
+        if problem := wrong_type(metadata):
+            kind = self.resource.kind
+            raise bad_request(
+                f'{kind} in version "{self.resource.version}" cannot be handled as a {kind}: {problem}'
+            )
+        dropped = unknown_fields(metadata) + _take_in(self.schema, obj)
         if reports is not None:
             reports(dropped)
-        drop_nulls(self.schema, obj)
-        default(self.schema, obj)
 
     def problems(
         self, obj: Obj, old: Obj | None, *, subresource: str = "", reports: Reports | None = None
     ) -> list[Cause]:
         """What is wrong with an object, or with replacing `old` by it. Metadata is checked elsewhere."""
         schema = self.schema
+        if reports is not None:
+            had = meta(old).get("finalizers") or () if old else ()
+            for text in finalizer_warnings([f for f in meta(obj).get("finalizers") or () if f not in had]):
+                reports.warn(text)
         if subresource == "status":
             causes = self._status_problems(obj, old)
         else:
@@ -106,6 +152,17 @@ class Definition:
         if schema is None or "status" not in obj:
             return []
         return validate(schema, obj["status"], old=(old or {}).get("status"), base="status")
+
+
+def _take_in(schema: Schema, obj: Obj) -> list[str]:
+    dropped = prune(schema, obj)
+    drop_nulls(schema, obj)
+    default(schema, obj)
+    return dropped
+
+
+def _version_of(obj: Obj) -> str:
+    return str(obj.get("apiVersion") or "").rpartition("/")[2]
 
 
 class Definitions:
@@ -133,6 +190,7 @@ class Definitions:
             for c in dig(crd, "status", "conditions") or ()
         ):
             return
+        schemas = {entry["name"]: dig(entry, "schema", "openAPIV3Schema") or {} for entry in spec["versions"]}
         for version in spec["versions"]:
             if not version.get("served"):
                 continue
@@ -150,6 +208,7 @@ class Definitions:
                 generation=True,
                 singular=names.get("singular") or "",
                 crd=name_of(crd),
+                storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
             )
             selectable = tuple(str(e["jsonPath"]).lstrip(".") for e in version.get("selectableFields") or ())
             path = (resource.group, resource.version, resource.plural)
@@ -161,6 +220,9 @@ class Definitions:
                 "status" in subresources,
                 selectable,
                 _deprecation(version, resource),
+                int(meta(crd).get("resourceVersion") or 0),
+                next(entry["name"] for entry in spec["versions"] if entry.get("storage")),
+                schemas,
             )
             self._registry.add(resource)
 
@@ -223,6 +285,8 @@ def prepare(crd: Obj, before: Obj | None, reports: Reports | None) -> list[Cause
     crd["status"] = {**(kept or empty), "storedVersions": stored}
     causes = problems(crd, before)
     if not causes:
+        for entry in crd["spec"]["versions"]:
+            _understood(entry)
         if any("scale" in (version.get("subresources") or {}) for version in crd["spec"]["versions"]):
             raise not_implemented("the scale subresource of custom resources")
         if reports is not None:
@@ -230,6 +294,15 @@ def prepare(crd: Obj, before: Obj | None, reports: Reports | None) -> list[Cause
             for text in sorted(_unrecognized(crd) - known):
                 reports.warn(f'unrecognized format "{text}"')
     return causes
+
+
+def _understood(version: Obj) -> None:
+    paths = [column["jsonPath"] for column in version.get("additionalPrinterColumns") or ()]
+    for path in [*paths, *(entry["jsonPath"] for entry in version.get("selectableFields") or ())]:
+        try:
+            steps(path)
+        except Unsupported as problem:
+            raise not_implemented(f"the JSONPath {path}") from problem
 
 
 def _unrecognized(crd: Obj) -> set[str]:

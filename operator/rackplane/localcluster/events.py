@@ -29,14 +29,17 @@ def to_core(resource: Resource, obj: Obj) -> Obj:
 
 
 def from_core(resource: Resource, obj: Obj) -> Obj:
-    """A stored object as `resource` serves it: its group's Event, its version's apiVersion."""
+    """A stored object as `resource` serves it: its group's Event, its version's apiVersion.
+
+    Custom objects stay as they are: their definition knows the difference between versions.
+    """
     if resource.group == "events.k8s.io":
         result = dict(obj)
         for core, new in _PAIRS:
             if core in result:
                 result[new] = result.pop(core)
         return {**result, "apiVersion": resource.api_version}
-    if obj.get("apiVersion") != resource.api_version:
+    if not resource.crd and obj.get("apiVersion") != resource.api_version:
         return {**obj, "apiVersion": resource.api_version}
     return obj
 

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import json
+
 from . import errors
-from .objects import Obj
+from .objects import Obj, name_of
 from .resources import KNOWN_ELSEWHERE, Registry, Resource
 
 #: What the server calls the list of kinds it knows.
 _SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
+
+
+def check_custom_kind(resource: Resource, body: Obj) -> None:
+    """Refuse an object of another kind than the custom one, or of another version.
+
+    Raises:
+        ApiError: 400 or, since the decoder takes any kind of the right version, 422.
+    """
+    kind, version = body.get("kind"), body.get("apiVersion")
+    if not kind:
+        text = json.dumps(body)
+        what = f"Object 'Kind' is missing in '{text}' ({text})"
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}): {what}"
+        )
+    if version != resource.api_version:
+        raise errors.bad_request(
+            f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
+        )
+    if kind != resource.kind:
+        cause = errors.invalid_value("kind", kind, f"must be {resource.kind}")
+        raise errors.invalid(resource.group, str(kind), name_of(body), [cause])
 
 
 def check_kind(registry: Registry, resource: Resource, body: Obj) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 from . import bodies, decoding, errors, patches
 from .crds import Reports
 from .errors import ApiError
-from .events import from_core, to_core
+from .events import to_core
 from .gotext import formatted
 from .jsonpatches import json_patch
+from .kindcheck import check_custom_kind
 from .objects import Obj, meta, name_of, thawed
-from .reads import respond, stored_object
+from .reads import as_read, respond, stored_object
 from .requests import Call, Response
 from .service import Service
 from .strategic import strategic_merge
@@ -31,7 +32,7 @@ def patch(service: Service, call: Call) -> Response:
     _check_options(call, applies=kind == patches.APPLY)
     if kind == patches.APPLY:
         return _apply(service, call)
-    stored = from_core(call.resource, stored_object(service, call))
+    stored = as_read(service, call.resource, stored_object(service, call))
     result, shown = _patched(call, kind, stored)
     reader = _Reader(call, shown)
     result = reader.read(result)
@@ -125,6 +126,8 @@ class _Reader:
                 f"json: cannot unmarshal {_json_name(result)} into Go value of type map[string]interface {{}}"
             )
         kind, version = result.get("kind"), result.get("apiVersion")
+        if resource.crd and version == resource.api_version:
+            check_custom_kind(resource, result)
         if (kind, version) != (resource.kind, resource.api_version):
             raise self._refused(
                 f'no kind "{kind}" is registered for version "{version}" in scheme "{_SCHEME}"'
@@ -226,7 +229,7 @@ def _apply(service: Service, call: Call) -> Response:
     group, _, short = version.rpartition("/")
     named = f"{group}/{short}, Kind={kind}"
     stored = service.store.get(resource.key, call.namespace, call.name)
-    live = from_core(resource, stored) if stored is not None else None
+    live = as_read(service, resource, stored) if stored is not None else None
     if live is None and call.subresource:
         raise errors.not_found(resource.group, resource.plural, call.name)
     if (version, kind) != (resource.api_version, resource.kind):

@@ -10,6 +10,7 @@ from .events import from_core
 from .listoptions import ListOptions
 from .objects import Obj, name_of, namespace_of
 from .requests import Call, Response
+from .resources import Resource
 from .selectors import Predicate, both, parse_fields, parse_labels
 from .service import Service
 from .store import GroupResource, Store
@@ -30,6 +31,12 @@ def stored_object(service: Service, call: Call) -> Obj:
     if found is None:
         raise errors.not_found(resource.group, resource.plural, call.name)
     return found
+
+
+def as_read(service: Service, resource: Resource, stored: Obj) -> Obj:
+    """A stored object as a change of it begins: in the resource's version."""
+    definition = service.definitions.find(resource)
+    return definition.shown(stored) if definition is not None else from_core(resource, stored)
 
 
 def respond(service: Service, call: Call, stored: Obj, code: int = 200) -> Response:

@@ -161,6 +161,8 @@ class Service:
             caller.warnings += jobrules.warnings(obj)
         if dry_run:
             return obj
+        if definition := self.definitions.find(resource):
+            definition.to_storage(obj)
         if version.isdecimal() and int(version):
             raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
         stored = self.store.create(resource.key, obj, owned=True)
@@ -224,7 +226,7 @@ class Service:
         elif definition := self.definitions.find(resource):
             if definition.status_subresource:
                 obj.pop("status", None)
-            return definition.problems(obj, None)
+            return definition.problems(obj, None, reports=unknown)
         elif "status" in resource.subresources and key != NODES:
             obj.pop("status", None)
         smallkinds.prepare(resource, obj)
@@ -316,8 +318,8 @@ class Service:
             and resource.key != PRIORITY_CLASSES
             and _desired(resource, obj) != _desired(resource, before)
         )
-        if resource.crd:
-            obj["apiVersion"] = stored["apiVersion"]
+        if definition is not None and not dry_run:
+            definition.to_storage(obj)
         obj["metadata"]["managedFields"] = settled(managed, obj, before)
         if dry_run:
             metadata = {**obj["metadata"], "resourceVersion": meta(stored)["resourceVersion"]}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .columns import Cell, builtin_columns
-from .crds import Definition
-from .objects import Obj, dig, meta, parse_timestamp
+from .columns import Cell, builtin_columns, since
+from .crds import Column, Definition
+from .errors import bad_request
+from .jsonpath import find
+from .objects import Obj, meta
 from .resources import Resource
+from .schemas.values import number
+
+_FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_GROUPS = (("meta.k8s.io", "v1"), ("meta.k8s.io", "v1beta1"))
 
 
 def _wanted(accept: str) -> str:
@@ -19,7 +25,9 @@ def _wanted(accept: str) -> str:
         if parts[0] not in ("application/json", "*/*", "application/*", "application/yaml"):
             continue
         options = dict(part.split("=", 1) for part in parts[1:] if "=" in part)
-        return options.get("as", "")
+        wanted = options.get("as", "")
+        if not wanted or (wanted in _FORMS and (options.get("g"), options.get("v")) in _GROUPS):
+            return wanted
     return ""
 
 
@@ -31,7 +39,13 @@ def represent(
     now: float,
     include: str = "Metadata",
 ) -> Obj:
-    """One object as the Accept header asks. `now` (seconds) is for ages."""
+    """One object as the Accept header asks. `now` (seconds) is for ages.
+
+    Raises:
+        ApiError: 400, `include` is no kind of inclusion.
+    """
+    if definition is not None:
+        obj = definition.shown(obj)
     wanted = _wanted(accept)
     if wanted == "Table":
         return _table(
@@ -51,7 +65,13 @@ def represent_list(
     now: float,
     include: str = "Metadata",
 ) -> Obj:
-    """A collection as the Accept header asks."""
+    """A collection as the Accept header asks.
+
+    Raises:
+        ApiError: 400, `include` is no kind of inclusion.
+    """
+    if definition is not None:
+        items = [definition.shown(item) for item in items]
     wanted = _wanted(accept)
     if wanted == "Table":
         return _table(resource, items, metadata, definition, now, include)
@@ -59,7 +79,9 @@ def represent_list(
         listed = [_partial(item) for item in items]
         kind = "PartialObjectMetadataList"
         return {"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": listed}
-    if not resource.crd:
+    if resource.crd:
+        metadata = {"continue": "", **metadata}
+    else:
         items = [
             {key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items
         ]
@@ -83,17 +105,24 @@ def _table(
     now: float,
     include: str,
 ) -> Obj:
+    if include not in ("", "None", "Metadata", "Object"):
+        raise bad_request(
+            f"Unable to convert to Table as requested: includeObject: Invalid value: {json.dumps(include)}: must be "
+            "'Metadata', 'Object', 'None', or empty"
+        )
     if definition is not None:
-        columns, cells = _custom(definition, now)
+        columns, cells = _custom(definition)
     else:
-        columns, cells = builtin_columns(resource, now)
+        columns, cells = builtin_columns(resource)
     rows = []
     for item in items:
-        row: Obj = {"cells": cells(item)}
+        row: Obj = {"cells": cells(item, now), "object": None}
         if include == "Object":
             row["object"] = item
         elif include != "None":
             row["object"] = _partial(item)
+        if resource.plural == "pods" and (ended := _completed(item)):
+            row["conditions"] = [ended]
         rows.append(row)
     return {
         "kind": "Table",
@@ -104,112 +133,78 @@ def _table(
     }
 
 
-def column(
-    name: str, kind: str = "string", *, priority: int = 0, description: str = "", format: str = ""
-) -> Obj:
-    """A column definition of a Table."""
-    return {
-        "name": name,
-        "type": kind,
-        "format": format,
-        "description": description or name,
-        "priority": priority,
-    }
+def _completed(pod: Obj) -> Obj | None:
+    """What the row of a pod that is done says beside its cells."""
+    phase = (pod.get("status") or {}).get("phase")
+    if phase not in ("Succeeded", "Failed"):
+        return None
+    message = "The pod has completed successfully." if phase == "Succeeded" else "The pod failed."
+    return {"type": "Completed", "status": "True", "reason": phase, "message": message}
 
 
-def _custom(definition: Definition, now: float) -> tuple[list[Obj], Any]:
-    columns = [column("Name", format="name", description="Name must be unique within a namespace.")]
+_NAME = {
+    "name": "Name",
+    "type": "string",
+    "format": "name",
+    "description": (
+        "Name must be unique within a namespace. Is required when creating resources, although some resources may "
+        "allow a client to request the generation of an appropriate name automatically. Name is primarily intended for "
+        "creation idempotence and configuration definition. Cannot be updated. More info: "
+        "https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
+    ),
+    "priority": 0,
+}
+
+
+def _custom(definition: Definition) -> tuple[list[Obj], Callable[[Obj, float], list[Cell]]]:
+    columns: list[Obj] = [_NAME]
     columns += [
-        column(
-            entry.name,
-            entry.type,
-            priority=entry.priority,
-            description=entry.description,
-            format=entry.format,
-        )
+        {
+            "name": entry.name,
+            "type": entry.type,
+            "format": entry.format,
+            "description": entry.description,
+            "priority": entry.priority,
+        }
         for entry in definition.columns
     ]
-    if not definition.columns:
-        columns.append(column("Age", "date"))
 
-    def cells(obj: Obj) -> list[Cell]:
-        row: list[Cell] = [meta(obj).get("name")]
-        for entry in definition.columns:
-            row.append(_cell(entry.type, json_path(obj, entry.json_path), now))
-        if not definition.columns:
-            row.append(_cell("date", meta(obj).get("creationTimestamp"), now))
-        return row
+    def cells(obj: Obj, now: float) -> list[Cell]:
+        return [meta(obj).get("name"), *(_cell(entry, obj, now) for entry in definition.columns)]
 
     return columns, cells
 
 
-def _cell(kind: str, found: list[Any] | Any, now: float) -> Cell:
-    from .columns import age
-
-    value = found[0] if isinstance(found, list) and found else None if isinstance(found, list) else found
-    if isinstance(found, list) and len(found) > 1 and kind == "string":
-        value = ",".join(str(item) for item in found)
-    if value is None:
-        return None if kind != "date" else "<unknown>"
-    if kind == "date":
-        try:
-            return age(now - parse_timestamp(str(value)))
-        except ValueError:
-            return "<invalid>"
-    if kind == "string":
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, (dict, list)):
-            import json
-
-            return json.dumps(value, separators=(",", ":"))
-        return str(value)
-    if kind == "integer" and isinstance(value, (int, float)):
-        return int(value)
-    return value if isinstance(value, (int, float, bool, str)) else str(value)
+def _cell(entry: Column, obj: Obj, now: float) -> Cell:
+    found = find(obj, entry.json_path)
+    if not found:
+        return None
+    value = found[0]
+    match entry.type:
+        case "string":
+            return _text(value)
+        case "integer" if _is_number(value):
+            return int(value)
+        case "number" if _is_number(value):
+            return int(value) if float(value).is_integer() else value
+        case "boolean" if isinstance(value, bool):
+            return value
+        case "date" if isinstance(value, str):
+            try:
+                return since(value, now)
+            except ValueError:
+                return "<invalid>"
+    return None
 
 
-_STEP = re.compile(
-    r"\.?([A-Za-z_][\w-]*)|\['([^']+)'\]|\[(\*|-?\d+)\]|\[\?\(@\.([\w.]+)\s*==\s*[\"']([^\"']*)[\"']\)\]|\.\*"
-)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def json_path(obj: Any, path: str) -> list[Any]:
-    """Values at a JSONPath of the subset printer columns use: names, indices, `[*]`, `[?(@.a=="b")]`.
-
-    An unsupported path finds nothing.
-    """
-    found, position = [obj], 0
-    path = path.strip().replace("\\.", "\x00")
-    while position < len(path):
-        step = _STEP.match(path, position)
-        if step is None or step.end() == position:
-            return []
-        position = step.end()
-        name = step[1] or step[2]
-        if name is not None:
-            while position < len(path) and path[position] == "\x00":
-                more = re.compile(r"\x00([\w/-]+)").match(path, position)
-                if more is None:
-                    return []
-                name, position = f"{name}.{more[1]}", more.end()
-            found = [item[name] for item in found if isinstance(item, dict) and name in item]
-        elif step[3] == "*" or step[0] == ".*":
-            found = [
-                child for item in found for child in (item.values() if isinstance(item, dict) else item or ())
-            ]
-        elif step[3] is not None:
-            index = int(step[3])
-            found = [
-                item[index] for item in found if isinstance(item, list) and -len(item) <= index < len(item)
-            ]
-        else:
-            keys = step[4].split(".")
-            found = [
-                child
-                for item in found
-                if isinstance(item, list)
-                for child in item
-                if str(dig(child, *keys)) == step[5]
-            ]
-    return found
+def _text(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    if isinstance(value, str):
+        return value
+    return "null" if value is None else number(value)

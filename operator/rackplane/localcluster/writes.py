@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from . import decoding, errors
+from .bodies import Doubled
 from .events import from_core, to_core
-from .kindcheck import check_kind
+from .kindcheck import check_custom_kind, check_kind
 from .objects import Obj, meta, name_of
 from .reads import respond, stored_object
 from .requests import Call, Response
@@ -31,6 +32,9 @@ def expected_body(call: Call, *, kinds: tuple[str, ...] = (), registry: Registry
     kind, version = body.get("kind"), body.get("apiVersion")
     if not kind and not resource.crd:
         kind, version = wanted[0], version or resource.api_version
+    if resource.crd and not kinds:
+        check_custom_kind(resource, body)
+        return body
     if kind not in wanted or (not kinds and version != resource.api_version):
         message = (
             f"{kind or 'the object'} in version {json.dumps(version)} cannot be handled as a {wanted[0]}: the API "
@@ -67,7 +71,11 @@ class _Unknown:
         self._mode = call.request.query.get("fieldValidation", "Warn")
 
     def __call__(self, paths: list[str]) -> None:
-        texts = [f'unknown field "{path}"' for path in paths]
+        body = self._call.request.body
+        texts = []
+        if self._call.resource.crd and isinstance(body, Doubled):
+            texts += [f'duplicate field "{path}"' for path in body.paths]
+        texts += [f'unknown field "{path}"' for path in paths]
         if self._mode == "Warn":
             self._call.warnings.extend(texts)
         elif self._mode == "Strict" and texts:
@@ -87,6 +95,9 @@ def _decoded(call: Call, body: Obj) -> Obj:
     Raises:
         ApiError: 400, a field has a value it cannot hold, or nobody knows a field and that is not allowed.
     """
+    if call.resource.crd:
+        # Its definition decodes it, later.
+        return body
     try:
         found, unknown = decoding.decoded(call.resource, body)
     except decoding.Mismatch as mismatch:

@@ -48,7 +48,7 @@ def _place(schema: Schema, level: str, path: str) -> Iterator[Cause]:
     either = schema.get("x-kubernetes-int-or-string")
     items, extra = schema.get("items"), schema.get("additionalProperties")
     properties = schema.get("properties") or {}
-    if kind == "array" and not items:
+    if kind == "array" and items is None:
         yield required(f"{path}.items", "must be specified")
     if isinstance(items, dict):
         yield from _place(items, "item", f"{path}.items")

@@ -229,9 +229,9 @@ def _check_number(
         limit = int(bound) if native and isinstance(value, int) else bound
         if word == "multipleOf":
             if limit <= 0:
-                result.add(
-                    _general(f"factor MultipleOf declared for {path} must be positive: {number(limit)}")
-                )
+                text = f"factor MultipleOf declared for {path} must be positive: {number(limit)}"
+                message = f"Invalid value: {number(limit)}: {text}"
+                result.add(Cause(_field(path), "FieldValueInvalid", message))
             elif (
                 value % limit
                 if isinstance(limit, int) and isinstance(value, int)
