@@ -100,6 +100,8 @@ class Server:
         user = self._tokens.get(token.strip()) if scheme else "admin"
         if user is None:
             raise errors.unauthorized()
+        if any(name.lower().startswith(("impersonate-extra-", "impersonate-uid")) for name in http.headers):
+            raise errors.not_implemented("impersonation of a uid or of extra fields")
         groups: tuple[str, ...] = ()
         name, named = http.headers.get("Impersonate-User", ""), http.headers.getall("Impersonate-Group", [])
         if name or named:

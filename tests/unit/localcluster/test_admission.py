@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
+from multidict import CIMultiDict
 
 from rackplane.api.admission import shipped_policies
-from rackplane.localcluster import ApiError, Request, users
+from rackplane.localcluster import ApiError, LocalCluster, Request, users
 from rackplane.localcluster.admission.expressions import compile_expression
 from rackplane.localcluster.admission.extracts import extract
 
@@ -65,6 +67,9 @@ WIDGET = {
         ],
     },
 }
+
+
+SHOWN_USER = "request.userInfo.username + ' of ' + request.userInfo.groups[0]"
 
 
 def policy(kind: str, name: str, rule: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -202,14 +207,45 @@ def test_acting_as_another_takes_a_name_and_an_administrator() -> None:
     assert refused.value.code == 501
 
 
+async def test_headers_say_whom_the_administrator_acts_as() -> None:
+    made = validating({"expression": "false", "messageExpression": SHOWN_USER})
+    body = config()
+    async with LocalCluster() as cluster, ClientSession(cluster.url) as session:
+        for obj in made:
+            cluster.apply(obj)
+
+        async def told(*headers: tuple[str, str]) -> tuple[int, str]:
+            async with session.post(MAPS, json=body, headers=CIMultiDict(headers)) as answer:
+                return answer.status, (await answer.json())["message"].rpartition(": ")[2]
+
+        alice = ("Impersonate-User", "alice")
+        assert await told() == (422, "admin of system:masters")
+        assert await told(("Authorization", "Bearer operator-token")) == (
+            422,
+            "system:serviceaccount:rackplane-system:rackplane of system:serviceaccounts",
+        )
+        assert await told(alice) == (422, "alice of system:authenticated")
+        assert await told(alice, ("Impersonate-Group", "a"), ("Impersonate-Group", "b")) == (
+            422,
+            "alice of a",
+        )
+        assert (await told(("Impersonate-Group", "a")))[0] == 400
+        assert (await told(alice, ("Impersonate-Uid", "1")))[0] == 501
+        assert (await told(alice, ("Impersonate-Extra-Team", "a")))[0] == 501
+        assert (await told(alice, ("Authorization", "Bearer operator-token")))[0] == 501
+
+
 def test_the_clusters_own_controllers_are_asked_about_too(driver: Any) -> None:
     rule = {"resources": ["pods"], "operations": ["CREATE"]}
-    install(
-        driver,
-        validating({"expression": "false", "messageExpression": "request.userInfo.username"}, rule=rule),
-    )
-    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}}
-    assert refusal(driver, "POST", PODS, pod).message.endswith("denied request: admin")
+    text = "request.userInfo.username != 'system:kube-controller-manager'"
+    install(driver, validating({"expression": text}, rule=rule))
+    driver.pod("by-the-administrator")
+    driver.job("j")
+    assert [pod["metadata"]["name"] for pod in driver.pods()] == ["by-the-administrator"]
+    events = driver.do("GET", "/api/v1/namespaces/default/events")["items"]
+    failed = [event["message"] for event in events if event["reason"] == "FailedCreate"]
+    assert failed
+    assert all(message.endswith(f"denied request: failed expression: {text}") for message in failed)
 
 
 # What a policy sees and does --
