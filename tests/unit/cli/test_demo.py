@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from rackplane.api.admission import shipped_policies
 from rackplane.api.labels import QUEUE_LABEL, parse_request
 from rackplane.cli import demo_load, demo_view
 from rackplane.cli.demo_view import GangView, RackView, Snapshot
@@ -55,7 +56,7 @@ def test_longer_jobs_run_longer_and_everything_is_short() -> None:
 def test_the_embedded_cluster_takes_everything() -> None:
     cluster = LocalCluster()
     root = demo_load.checkout()
-    for document in demo_load.definitions(root):
+    for document in (*demo_load.definitions(root), *shipped_policies()):
         cluster.apply(document)
     cluster.settle()
     racks = []
@@ -69,7 +70,7 @@ def test_the_embedded_cluster_takes_everything() -> None:
     for document in evaluation.documents():
         cluster.apply(document)
     for submission in [*planned(), evaluation.submission(0.0)]:
-        cluster.apply(submission.manifest)
+        assert cluster.apply(submission.manifest)["spec"]["suspend"] is True
     snapshot = demo_view.read(lambda path: cluster.request("GET", path))
     assert len(snapshot.gangs) == 25
     assert [rack.name for rack in snapshot.racks] == [f"r{n}" for n in range(1, 9)]
