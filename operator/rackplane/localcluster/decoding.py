@@ -6,35 +6,14 @@ as the kind's fields say.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from . import builtin_schemas
-from .gotext import type_name
-from .objects import Frozen, Obj, meta
+from .gotypes import EMPTIED, Mismatch, WrongForm, go_type, is_empty, scalar, struct_fields, zero
+from .objects import Frozen, Obj, clone, meta
 from .resources import Resource
-
-_INTEGERS = frozenset({"int", "int32", "int64", "uint32"})
-#: Types whose empty value `omitempty` leaves out; structs, and what encodes itself, never count as empty.
-_EMPTIED = ("*", "[]", "{}", "bytes", "string", "bool", "int", "uint", "float")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_LAYOUT = "2006-01-02T15:04:05Z07:00"
-_MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
-
-
-class Mismatch(Exception):
-    """A value that its field cannot hold; the message is that of Go's JSON decoder.
-
-    `converted` is what is said where a map, not a text, is read: of the result of a strategic merge patch.
-    """
-
-    def __init__(self, message: str, converted: str = "") -> None:
-        super().__init__(message)
-        self.converted = converted
 
 
 class _Reader:
@@ -46,7 +25,7 @@ class _Reader:
     def struct(self, name: str, value: Any, path: str, plain: str) -> Obj:
         """A struct of `name`. `path` tells list places, `plain` does not: messages want the one or the other."""
         found: Obj = {}
-        fields, always = _fields(name)
+        fields, always = struct_fields(name)
         for key, part in value.items():
             entry = fields.get(key)
             if entry is None:
@@ -63,14 +42,14 @@ class _Reader:
                 continue
             try:
                 part = self.value(kind, part, f"{path}{key}", f"{plain}{key}")
-            except _Wrong as wrong:
+            except WrongForm as wrong:
                 raise Mismatch(
                     f"json: cannot unmarshal {wrong.given} into Go struct field {owner}.{plain}{key} of type "
-                    f"{_go_type(wrong.kind)}",
+                    f"{go_type(wrong.kind)}",
                     wrong.converted,
                 ) from None
             if part is None or part is False or part in (0, "", [], {}):
-                if omit_empty and _is_empty(kind, part):
+                if omit_empty and is_empty(kind, part):
                     continue
                 if omit_zero and (part is None or (part == {} and not kind.startswith("*"))):
                     continue
@@ -84,7 +63,7 @@ class _Reader:
         """A value of a type.
 
         Raises:
-            _Wrong: it is of another form.
+            WrongForm: it is of another form.
             Mismatch: something within is.
         """
         if kind.startswith("*"):
@@ -93,168 +72,152 @@ class _Reader:
             return zero(kind)
         if kind.startswith("{}"):
             if not isinstance(value, dict):
-                raise _Wrong(value, kind)
+                raise WrongForm(value, kind)
             inner = kind[2:]
             return {key: self.value(inner, part, f"{path}.{key}", plain) for key, part in value.items()}
         if kind.startswith("[]"):
             if not isinstance(value, list):
-                raise _Wrong(value, kind)
+                raise WrongForm(value, kind)
             inner = kind[2:]
             return [self.value(inner, part, f"{path}[{place}]", plain) for place, part in enumerate(value)]
         if "." in kind:
             if not isinstance(value, dict):
-                raise _Wrong(value, kind)
+                raise WrongForm(value, kind)
             return self.struct(kind, value, f"{path}.", f"{plain}.")
-        return _scalar(kind, value)
+        return scalar(kind, value)
 
 
-class _Wrong(Exception):
-    def __init__(self, value: Any, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        names: dict[type, str] = {dict: "object", list: "array", str: "string", bool: "bool"}
-        self.given = names.get(type(value), "number")
-        if self.given == "number" and kind in _INTEGERS:
-            self.given = f"number {value}"
-        forms: dict[type, str] = {dict: "map", list: "slice"}
-        form = forms.get(type(value), type_name(value))
-        if kind.startswith("[]"):
-            self.converted = f"cannot restore slice from {form}"
-        elif kind.startswith("{}"):
-            self.converted = f"cannot restore map from {form}"
-        elif "." in kind:
-            self.converted = f"cannot restore struct from: {form}"
-        else:
-            self.converted = f"cannot convert {type_name(value)} to {_go_type(kind)}"
+class _Odd(Exception):
+    """Something a fast reader leaves to the careful one, which can tell what it is."""
 
 
-def _scalar(kind: str, value: Any) -> Any:
-    form = type(value)
-    if kind == "string" and form is not str:
-        raise _Wrong(value, kind)
-    if kind == "bool" and form is not bool:
-        raise _Wrong(value, kind)
-    if kind in _INTEGERS:
-        if form is not int:
-            raise _Wrong(value, kind)
-        bits = 64 if kind in ("int", "int64") else 32
-        low, high = (0, 1 << bits) if kind == "uint32" else (-(1 << (bits - 1)), 1 << (bits - 1))
-        if not low <= value < high:
-            raise _Wrong(value, kind)
-    if kind == "float64" and (form is bool or not isinstance(value, (int, float))):
-        raise _Wrong(value, kind)
-    if kind == "bytes":
-        return _bytes(value)
-    if kind in ("time", "microtime"):
-        return _time(value, kind)
-    if kind == "quantity" and form in (int, float):
-        return str(value)
-    return value
-
-
-def _bytes(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _Wrong(value, "[]uint8")
-    plain = value.replace("\n", "").replace("\r", "")
-    try:
-        return base64.b64encode(base64.b64decode(plain, validate=True)).decode()
-    except (binascii.Error, ValueError):
-        found = re.match(r"[A-Za-z0-9+/]*", plain)
-        place = found.end() if found else 0
-        raise Mismatch(f"illegal base64 data at input byte {place}") from None
-
-
-def _time(value: Any, kind: str) -> str:
-    layout = _LAYOUT if kind == "time" else _MICRO_LAYOUT
-    if not isinstance(value, str):
-        raise _Wrong(value, "string")
-    found = _TIME.fullmatch(value)
-    fraction = found[1] if found else None
-    if found is None:
-        raise Mismatch(_unparsed(value, layout))
-    if kind == "microtime" and (fraction is None or len(fraction) != 7):
-        rest = value[19:]
-        raise Mismatch(f'parsing time "{value}" as "{layout}": cannot parse "{rest}" as ".000000"')
-    try:
-        moment = datetime.fromisoformat(value[:19] + (fraction or "")[:7] + found[2].replace("Z", "+00:00"))
-    except ValueError:
-        raise Mismatch(f'parsing time "{value}": day out of range') from None
-    moment = moment.astimezone(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ" if kind == "time" else "%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _unparsed(value: str, layout: str) -> str:
-    """What Go says of a text that is no time: the rest that does not fit, and the element it does not fit."""
-    rest = value
-    for element, pattern in (
-        ("2006", r"\d{4}"),
-        ("-", "-"),
-        ("01", r"\d\d"),
-        ("-", "-"),
-        ("02", r"\d\d"),
-        ("T", "T"),
-        ("15", r"\d\d"),
-        (":", ":"),
-        ("04", r"\d\d"),
-        (":", ":"),
-        ("05", r"\d\d"),
-        ("Z07:00", r"Z|[+-]\d\d:\d\d"),
-    ):
-        found = re.match(pattern, rest)
-        if found is None:
-            return f'parsing time "{value}" as "{layout}": cannot parse "{rest}" as "{element}"'
-        rest = rest[found.end() :]
-    return f'parsing time "{value}": extra text: "{rest}"'
-
-
-def _is_empty(kind: str, value: Any) -> bool:
-    if kind.startswith("*"):
-        return value is None
-    return kind.startswith(_EMPTIED)
+_Read = Callable[[Any, Any], Any]
+#: When a value is left out: never, when it is empty, when there is none, when it is none or an empty struct.
+_KEPT, _EMPTY, _NONE, _ZERO = range(4)
 
 
 @cache
-def _fields(
-    name: str,
-) -> tuple[dict[str, tuple[str, bool, bool, str]], tuple[tuple[str, str], ...]]:
-    """The fields of a struct, inlined ones too, each with its owner; and those that are always written."""
-    found: dict[str, tuple[str, bool, bool, str]] = {}
-    for field in builtin_schemas.struct(name):
-        if field.name:
-            owner = name.rpartition(".")[2]
-            found[field.name] = (field.type, field.omit_empty, field.omit_zero, owner)
-        else:
-            found |= _fields(field.type)[0]
-    always = tuple(
-        (key, kind)
-        for key, (kind, omit_empty, omit_zero, _) in found.items()
-        if not omit_zero and not (omit_empty and kind.startswith(_EMPTIED))
-    )
-    return found, always
+def _fast(kind: str) -> _Read:
+    """A function that reads a value of a type. Its second argument is a value read before, whose parts are as they
+    shall be: what is shared with it is not read again.
 
-
-def zero(kind: str) -> Any:
-    """The value of a type that nobody gave, as it is written."""
-    if "." in kind and not kind.startswith(("*", "[]", "{}")):
-        return {key: zero(part) for key, part in _fields(kind)[1]}
-    if kind in _INTEGERS or kind == "intorstring":
-        return 0
-    values: dict[str, Any] = {"string": "", "bool": False, "float64": 0, "quantity": "0", "duration": "0s"}
-    return values.get(kind)
-
-
-def _go_type(kind: str) -> str:
+    The function raises `_Odd` for anything that must be told.
+    """
+    if kind.startswith("*"):
+        inner = _fast(kind[1:])
+        return lambda value, known: None if value is None else inner(value, known)
     if kind.startswith("{}"):
-        return f"map[string]{_go_type(kind[2:])}"
-    for prefix in ("*", "[]"):
-        if kind.startswith(prefix):
-            return prefix + _go_type(kind[len(prefix) :])
-    names = {"quantity": "resource.Quantity", "bytes": "[]uint8"}
-    return names.get(kind, kind.rpartition("/")[2])
+        return _fast_map(_fast(kind[2:]))
+    if kind.startswith("[]"):
+        return _fast_list(_fast(kind[2:]))
+    if "." in kind:
+        return _fast_struct(kind)
+
+    def read(value: Any, _: Any) -> Any:
+        try:
+            return zero(kind) if value is None else scalar(kind, value)
+        except (WrongForm, Mismatch):
+            raise _Odd from None
+
+    return read
 
 
-def decoded(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
+def _fast_map(inner: _Read) -> _Read:
+    def read(value: Any, known: Any) -> Any:
+        if value is known:
+            return value
+        if value is None:
+            return None
+        if value.__class__ is not dict:
+            raise _Odd
+        known = known if known.__class__ is dict else {}
+        return {key: inner(part, known.get(key)) for key, part in value.items()}
+
+    return read
+
+
+def _fast_list(inner: _Read) -> _Read:
+    def read(value: Any, known: Any) -> Any:
+        if value is known or value is None:
+            return value
+        if value.__class__ is not list:
+            raise _Odd
+        if known.__class__ is not list:
+            return [inner(part, None) for part in value]
+        same = {id(part) for part in known}
+        return [part if id(part) in same else inner(part, None) for part in value]
+
+    return read
+
+
+def _fast_struct(name: str) -> _Read:
+    given, always = struct_fields(name)
+    fields: dict[str, tuple[_Read | None, int]] = {}
+
+    def compiled(key: str) -> tuple[_Read | None, int]:
+        # When it is first met: structs may hold themselves.
+        kind, omit_empty, omit_zero, _ = given[key]
+        left_out = _KEPT
+        if omit_empty and kind.startswith("*"):
+            left_out = _NONE
+        elif omit_empty and kind.startswith(EMPTIED):
+            left_out = _EMPTY
+        elif omit_zero:
+            left_out = _ZERO
+        found = fields[key] = (None if kind == "string" else _fast(kind), left_out)
+        return found
+
+    zeroes = {key: zero(kind) for key, kind in always}
+
+    def read(value: Any, known: Any) -> Any:
+        if value is known:
+            return value
+        if value is None:
+            return dict(zeroes)
+        if value.__class__ is not dict:
+            raise _Odd
+        if known.__class__ is not dict:
+            known = _NOTHING
+        found: Obj = {}
+        for key, part in value.items():
+            if known.get(key) is part and part is not None:
+                found[key] = part
+                continue
+            entry = fields.get(key)
+            if entry is None:
+                if key not in given:
+                    raise _Odd
+                entry = compiled(key)
+            reader, left_out = entry
+            if reader is not None:
+                if not isinstance(part, Frozen):
+                    part = reader(part, known.get(key))
+            elif part.__class__ is not str:
+                if part is not None:
+                    raise _Odd
+                part = ""
+            if part or left_out == _KEPT:
+                found[key] = part
+            elif left_out == _NONE:
+                if part is not None:
+                    found[key] = part
+            elif left_out == _ZERO and part is not None and part != {}:
+                found[key] = part
+        for key, none in zeroes.items():
+            if key not in found:
+                found[key] = none if none.__class__ is not dict else clone(none)
+        return found
+
+    return read
+
+
+_NOTHING: Obj = {}
+
+
+def decoded(resource: Resource, obj: Obj, known: Obj | None = None) -> tuple[Obj, list[str]]:
     """An object of a built-in kind as the server keeps it, and the paths of its fields that nobody knows.
+
+    Parts that it shares with `known`, an object read before, are shared by the result. Nothing is changed.
 
     Raises:
         Mismatch: a field has a value it cannot hold.
@@ -262,15 +225,20 @@ def decoded(resource: Resource, obj: Obj) -> tuple[Obj, list[str]]:
     name = builtin_schemas.struct_name(resource.group, resource.version, resource.kind)
     if resource.crd or name is None:
         return obj, []
-    reader = _Reader()
-    found = reader.struct(name, obj, "", "")
+    unknown: list[str] = []
+    try:
+        found: Obj = _fast(name)(obj, known)
+    except _Odd:
+        reader = _Reader()
+        found, unknown = reader.struct(name, obj, "", ""), reader.unknown
     stated = meta(obj).get("managedFields")
     if isinstance(stated, list):
         # An empty list is no value elsewhere; here it asks to forget all managers.
-        found["metadata"]["managedFields"] = stated
+        found["metadata"] = {**found["metadata"], "managedFields": stated}
     for part, one, many in _TWINS.get(name, ()):
-        _match(found.get(part) or {}, one, many)
-    return found, reader.unknown
+        if found.get(part) is not (known or _NOTHING).get(part) and found.get(part):
+            _match(found[part], one, many)
+    return found, unknown
 
 
 #: Fields of which the second is a list that begins with the first; who gives one gives both.

@@ -113,7 +113,9 @@ def _filtered(match: re.Match[str]) -> Step:
 
     def step(value: Any) -> list[Any]:
         items = value if isinstance(value, list) else []
-        return [item for item in items if dig(item, *keys) is not None and (dig(item, *keys) == wanted) is equal]
+        return [
+            item for item in items if dig(item, *keys) is not None and (dig(item, *keys) == wanted) is equal
+        ]
 
     return step
 

@@ -11,9 +11,10 @@ from .crds import Reports
 from .errors import ApiError
 from .events import to_core
 from .gotext import formatted
+from .gotypes import Mismatch
 from .jsonpatches import json_patch
 from .kindcheck import check_custom_kind
-from .objects import Obj, meta, name_of, thawed
+from .objects import Obj, meta, name_of
 from .reads import as_read, respond, stored_object
 from .requests import Call, Response
 from .service import Service
@@ -35,7 +36,7 @@ def patch(service: Service, call: Call) -> Response:
     stored = as_read(service, call.resource, stored_object(service, call))
     result, shown = _patched(call, kind, stored)
     reader = _Reader(call, shown)
-    result = reader.read(result)
+    result = reader.read(result, stored)
     _same_object(call, stored, result)
     return _update(service, call, tracked(service, call, stored, result), reader.report)
 
@@ -67,11 +68,13 @@ def _patched(call: Call, kind: str, stored: Obj) -> tuple[Any, Callable[[], str]
     if not isinstance(body, dict):
         problem = f"json: cannot unmarshal {_json_name(body)} into Go value of type map[string]interface {{}}"
         raise errors.bad_request(f"error decoding patch: {problem}" if kind == patches.MERGE else problem)
+    if strict and isinstance(body, bodies.Doubled):
+        call.oddities.extend(f'duplicate field "{path}"' for path in body.paths)
     if kind == patches.MERGE:
         merged = patches.merge_patch(stored, body)
         return merged, lambda: errors.compact(merged)
     if kind == patches.STRATEGIC and not call.resource.crd:
-        return strategic_merge(call.resource, thawed(stored), body), lambda: formatted(body)
+        return strategic_merge(call.resource, stored, body), lambda: formatted(body)
     listed = ", ".join([patches.JSON, patches.MERGE, patches.APPLY])
     message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
     raise ApiError(415, "UnsupportedMediaType", message)
@@ -114,8 +117,8 @@ class _Reader:
         self._mode = call.request.query.get("fieldValidation") or "Warn"
         self.report = _Report(self._unknown, call.warnings.append)
 
-    def read(self, result: Any) -> Obj:
-        """The object of the call's kind that a patch made.
+    def read(self, result: Any, stored: Obj) -> Obj:
+        """The object of the call's kind that a patch made of the stored one.
 
         Raises:
             ApiError: 422, it is none, or has what its kind has not and that is not allowed.
@@ -133,8 +136,8 @@ class _Reader:
                 f'no kind "{kind}" is registered for version "{version}" in scheme "{_SCHEME}"'
             )
         try:
-            obj, unknown = decoding.decoded(resource, result)
-        except decoding.Mismatch as mismatch:
+            obj, unknown = decoding.decoded(resource, result, stored)
+        except Mismatch as mismatch:
             strategic = self._call.request.content_type.startswith(patches.STRATEGIC)
             raise self._refused(
                 mismatch.converted if strategic and mismatch.converted else str(mismatch)
@@ -174,7 +177,8 @@ def _same_object(call: Call, stored: Obj | None, result: Obj) -> None:
         if metadata.get("namespace", call.namespace) != call.namespace:
             why = "the namespace of the provided object does not match the namespace sent on the request"
             raise errors.bad_request(why)
-        metadata["namespace"] = call.namespace
+        if "namespace" not in metadata:
+            metadata = result["metadata"] = {**metadata, "namespace": call.namespace}
     if not metadata.get("name"):
         why = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
         raise errors.bad_request(why)
@@ -250,8 +254,8 @@ def _apply(service: Service, call: Call) -> Response:
         raise ApiError(500, "", f"failed to create typed patch object ({whose}): {problem}") from problem
     merged = {**merged, "metadata": {**meta(merged), "managedFields": managed}}
     try:
-        merged, _ = decoding.decoded(resource, merged)
-    except decoding.Mismatch as problem:
+        merged, _ = decoding.decoded(resource, merged, live)
+    except Mismatch as problem:
         raise ApiError(
             500, "", f"failed to convert new object ({named}) to proper version: {problem}"
         ) from problem

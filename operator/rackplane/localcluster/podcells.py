@@ -36,7 +36,9 @@ def pod_cells(pod: Obj) -> tuple[str, str, int, str]:
         elif status.get("phase") not in ("Succeeded", "Failed"):
             reason = "Terminating"
     restarts = sum(int(entry.get("restartCount") or 0) for entry in counted)
-    ends = [((entry.get("lastState") or {}).get("terminated") or {}).get("finishedAt") or "" for entry in counted]
+    ends = [
+        ((entry.get("lastState") or {}).get("terminated") or {}).get("finishedAt") or "" for entry in counted
+    ]
     return f"{ready}/{total}", reason, restarts, max(ends, default="")
 
 

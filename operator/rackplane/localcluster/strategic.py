@@ -8,7 +8,6 @@ from typing import Any
 from . import builtin_schemas
 from .errors import ApiError, bad_request
 from .gotext import formatted, type_name
-from .objects import clone
 from .resources import Resource
 
 _DIRECTIVE = "$patch"
@@ -51,13 +50,13 @@ class _Schema:
 
 
 def strategic_merge(resource: Resource, target: Map, patch: Map) -> Map:
-    """The object with a patch merged in; neither is changed.
+    """The object with a patch merged in; neither is changed, what is untouched is shared.
 
     Raises:
         ApiError: 400, 422 or 500, the patch is malformed.
     """
     schema = builtin_schemas.schema_of(resource.group, resource.version, resource.kind) or {}
-    return _merge_maps(clone(target), clone(patch), _Schema(schema, resource.kind))
+    return _merge_maps(target, patch, _Schema(schema, resource.kind))
 
 
 def _failed(message: str) -> ApiError:
@@ -73,6 +72,7 @@ def _bad_type(expected: str, value: Any) -> ApiError:
 
 
 def _merge_maps(original: Map, patch: Map, schema: _Schema) -> Map:
+    original, patch = dict(original), dict(patch)
     if _DIRECTIVE in patch:
         directive = patch[_DIRECTIVE]
         if directive == "replace":

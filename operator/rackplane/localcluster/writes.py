@@ -7,6 +7,7 @@ import json
 from . import decoding, errors
 from .bodies import Doubled
 from .events import from_core, to_core
+from .gotypes import Mismatch
 from .kindcheck import check_custom_kind, check_kind
 from .objects import Obj, meta, name_of
 from .reads import respond, stored_object
@@ -100,7 +101,7 @@ def _decoded(call: Call, body: Obj) -> Obj:
         return body
     try:
         found, unknown = decoding.decoded(call.resource, body)
-    except decoding.Mismatch as mismatch:
+    except Mismatch as mismatch:
         resource = call.resource
         raise errors.bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {mismatch}'

@@ -430,6 +430,21 @@ SCENARIOS = (
         ),
     ),
     Scenario(
+        name="a patch with a key twice",
+        steps=(
+            post(MAPS, MAP),
+            merged(None, raw='{"data":{"k":"3","k":"4"}}'),
+            merged(None, raw='{"data":{"k":"5","k":"6"}}', query={"fieldValidation": "Ignore"}),
+            merged(
+                None,
+                raw='{"data":{"k":"7","k":"8"}}',
+                query={"fieldValidation": "Strict"},
+                view="without_the_patched",
+            ),
+            patch(f"{MAPS}/a", None, STRATEGIC, raw='{"data":{"k":"9","k":"0"}}'),
+        ),
+    ),
+    Scenario(
         name="a finalizer taken by a patch lets a deleted object go",
         steps=(
             post(MAPS, {"metadata": {"name": "a", "finalizers": ["example.com/a", "example.com/b"]}}),

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rackplane.localcluster.fields.checks import mismatches
 from rackplane.localcluster.fields.types import Type
-from rackplane.localcluster.fields.values import merge, mismatches
+from rackplane.localcluster.fields.values import merge
 from rackplane.localcluster.objects import Obj, clone
 
 from .expressions import TYPE, EvaluationError

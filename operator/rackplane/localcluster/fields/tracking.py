@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from rackplane.localcluster import builtin_schemas, decoding
+from rackplane.localcluster import builtin_schemas
+from rackplane.localcluster.gotypes import zero
 from rackplane.localcluster.objects import Clock, Obj, meta, timestamp
 from rackplane.localcluster.resources import PODS, Resource
 
 from . import managers
 from .apply import Application, applied
+from .checks import mismatches
 from .managers import Managed
 from .sets import EMPTY, FieldSet
 from .types import Type, builtin_type, custom_type
-from .values import mismatches
 
 Schema = Mapping[str, Any]
 _STATUS = FieldSet.of(("f:status",))
@@ -33,7 +34,7 @@ def empty(resource: Resource) -> Obj:
     """The object of a kind before anybody sets anything of it."""
     found: Obj = {"apiVersion": resource.api_version, "kind": resource.kind}
     name = builtin_schemas.struct_name(resource.group, resource.version, resource.kind)
-    return found if resource.crd or name is None else {**decoding.zero(name), **found}
+    return found if resource.crd or name is None else {**zero(name), **found}
 
 
 @cache
