@@ -314,4 +314,167 @@ SCENARIOS = (
             becomes(conditions__1__type="Failed"),
         ),
     ),
+    Scenario(
+        name="exit codes of init containers are looked at after the others",
+        steps=(
+            made(
+                pod={"initContainers": [{"name": "prepare", "image": "train:1"}]},
+                podFailurePolicy=rules(
+                    exit_codes("In", 9, action="FailJob"), exit_codes("In", 1, action="Ignore")
+                ),
+            ),
+            pods(1, view="nothing"),
+            ends_with(0, terminated(0), initContainerStatuses=[terminated(9, "prepare")]),
+            becomes(conditions__1__type="Failed"),
+        ),
+    ),
+    Scenario(
+        name="a condition that is false or unknown may be meant",
+        steps=(
+            made(
+                podFailurePolicy=rules(
+                    conditions("FailJob", ("Ready", "True")),
+                    conditions("Ignore", ("Ready", "Unknown"), ("Ready", "False")),
+                ),
+                backoffLimit=0,
+            ),
+            pods(1, view="nothing"),
+            ends(
+                0,
+                1,
+                conditions=[
+                    {"type": "Ready", "status": "False", "lastTransitionTime": "2020-01-01T00:00:00Z"}
+                ],
+            ),
+            pods(2, save="both", view="how_many"),
+            becomes(active=1, failed=None),
+        ),
+    ),
+    Scenario(
+        name="a pod that fails the Job takes those on nodes along, which count as failed",
+        leftovers=NODES,
+        steps=(
+            NODE,
+            made(
+                pod=ON_NODE,
+                podFailurePolicy=rules(
+                    exit_codes("In", 42), conditions("Ignore", ("DisruptionTarget", "True"))
+                ),
+                **INDEXED,
+            ),
+            pods(3, view="nothing"),
+            running(0),
+            running(1),
+            running(2),
+            becomes(ready=3),
+            ends(1, 42),
+            becomes(conditions__0__type="FailureTarget", terminating=2, failed=3),
+            ends(0, 143, **DISRUPTED),
+            ends(2),
+            becomes(conditions__1__type="Failed"),
+            pods(3),
+        ),
+    ),
+    Scenario(
+        name="failed indexes leave room for the next ones",
+        steps=(
+            made(
+                completionMode="Indexed",
+                completions=4,
+                parallelism=2,
+                backoffLimitPerIndex=0,
+                maxFailedIndexes=3,
+            ),
+            pods(2, view="nothing"),
+            ends(0, 1),
+            ends(1, 1),
+            becomes(failedIndexes="0,1", active=2, failed=2),
+            pods(2, phase="Pending", save="next"),
+            ends(0, pods="next"),
+            ends(1, pods="next"),
+            becomes(conditions__1__type="Failed"),
+        ),
+    ),
+    Scenario(
+        name="a limit per index with a limit for all",
+        steps=(
+            made(**{**PER_INDEX, "backoffLimitPerIndex": 5}, backoffLimit=1),
+            pods(3, view="nothing"),
+            ends(0, 1),
+            becomes(failed=1, active=3),
+            ends(1, 1),
+            becomes(conditions__1__type="Failed"),
+        ),
+    ),
+    Scenario(
+        name="a success policy by indexes that are gaps apart",
+        steps=(
+            made(
+                completionMode="Indexed",
+                completions=6,
+                parallelism=6,
+                successPolicy=rules({"succeededIndexes": "0,2-3,5", "succeededCount": 3}),
+            ),
+            pods(6, view="nothing"),
+            ends(1),
+            ends(4),
+            ends(5),
+            ends(3),
+            becomes(completedIndexes="1,3-5", active=2),
+            ends(0),
+            becomes(conditions__1__type="Complete"),
+            pods(5, view="how_many"),
+        ),
+    ),
+    Scenario(
+        name="a success policy and failed indexes",
+        steps=(
+            made(**{**PER_INDEX, "backoffLimitPerIndex": 0}, successPolicy=rules({"succeededIndexes": "0"})),
+            pods(3, view="nothing"),
+            ends(1, 1),
+            becomes(failedIndexes="1", active=2),
+            ends(0),
+            becomes(conditions__1__type="Complete"),
+        ),
+    ),
+    Scenario(
+        name="a Job without completions that fails",
+        steps=(
+            made(parallelism=2, backoffLimit=0),
+            pods(2, view="nothing"),
+            ends(0),
+            becomes(succeeded=1, active=1),
+            ends(1, 1),
+            becomes(conditions__1__type="Failed"),
+        ),
+    ),
+    Scenario(
+        name="a Job without parallelism waits without pods",
+        steps=(
+            made(backoffLimit=0),
+            pods(1, view="nothing"),
+            becomes(active=1),
+            SUSPEND,
+            becomes(active=None, terminating=0, **SUSPENDED),
+            patch(J, {"spec": {"parallelism": 0, "completions": 1}}, view="nothing"),
+            RESUME,
+            wait(1.5),
+            becomes(active=None, conditions__0__status="False"),
+            patch(J, {"spec": {"parallelism": 1}}, view="nothing"),
+            becomes(active=1),
+        ),
+    ),
+    Scenario(
+        name="an Indexed Job grows while it runs, policies and all",
+        steps=(
+            made(**INDEXED, successPolicy=rules({"succeededIndexes": "2"})),
+            pods(3, view="nothing"),
+            ends(0),
+            becomes(completedIndexes="0", active=2),
+            patch(J, {"spec": {"completions": 2, "parallelism": 2}}),
+            patch(J, {"spec": {"completions": 5, "parallelism": 5}}, view="nothing"),
+            becomes(active=4, completedIndexes="0"),
+            pods(5, view="how_many"),
+        ),
+    ),
 )
