@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import yaml
 
+from .accounts import Accounts
 from .api import Api
+from .budgets.controller import DisruptionController
 from .client import LocalClient
 from .faults import Faults
 from .gc import GarbageCollector
@@ -68,10 +70,13 @@ class LocalCluster:
         self.jobs = JobController(
             self.service, backoff_seconds=job_backoff_seconds, batch_seconds=job_batch_seconds
         )
+        self.budgets = DisruptionController(self.service)
         self.reactors: tuple[Reactor, ...] = (
             GarbageCollector(self.service),
             self.jobs,
             Scheduler(self.service),
+            Accounts(self.store),
+            self.budgets,
         )
         #: What goes wrong with requests: see `faults`.
         self.faults = Faults(seed=seed, clock=clock)
@@ -251,7 +256,10 @@ class LocalCluster:
         if self._round():
             self._schedule()
             return
-        wake = self.jobs.next_wake()
+        wake = min(
+            (when for when in (self.jobs.next_wake(), self.budgets.next_wake()) if when is not None),
+            default=None,
+        )
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -119,7 +119,7 @@ class Scheduler:
             bound = podrules.bind(pod, best[1], self._service.clock())
         except ApiError:
             return
-        self._store.update(PODS, bound, bump=True)
+        self._store.update(PODS, bound)
         self._events.record(
             pod, "Scheduled", f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {best[1]}"
         )
@@ -181,7 +181,13 @@ class Scheduler:
 
     def _report(self, pod: Obj, message: str) -> None:
         now = self._service.clock()
-        entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        entry = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "observedGeneration": meta(pod).get("generation", 0),
+        }
 
         def mark(obj: Obj) -> None:
             podrules.set_condition(obj, entry, now)

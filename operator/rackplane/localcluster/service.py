@@ -7,13 +7,15 @@ from typing import Any
 
 from . import crds, deletion, errors, podrules, smallkinds
 from .admission import CREATE, DELETE, UPDATE, Attributes, Policies, definitions
+from .budgets import rules as budgetrules
 from .crdcontroller import CrdController
 from .fields.managers import Managed
 from .fields.tracking import Tracker, settled
 from .jobs import rules as jobrules
 from .metadata import drop_empty, metadata_causes
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
-from .resources import CRDS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, Registry, Resource
+from .pods.cautions import pod_cautions
+from .resources import BUDGETS, CRDS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, Registry, Resource
 from .store import ANY, Preconditions, Store
 from .users import CONTROLLERS, Caller
 
@@ -56,8 +58,7 @@ class Service:
         """Fill in the defaults an object has as soon as it is read, before anybody else sees it, in place."""
         definition = self.definitions.find(resource)
         if resource.key == PODS:
-            podrules.default_template(obj.setdefault("spec", {}))
-            obj["spec"].setdefault("enableServiceLinks", True)
+            podrules.default_spec(obj.setdefault("spec", {}))
         elif resource.key == JOBS:
             jobrules.default(obj)
         elif resource.key == NAMESPACES:
@@ -82,7 +83,7 @@ class Service:
             if resource.key == PODS and creating:
                 podrules.default_pod(obj, self.store)
             elif resource.key == PODS:
-                podrules.default_template(obj.setdefault("spec", {}))
+                podrules.default_spec(obj.setdefault("spec", {}))
             elif resource.key == JOBS:
                 jobrules.default(obj)
             elif definition is not None:
@@ -159,6 +160,8 @@ class Service:
             raise errors.already_exists(resource.group, resource.plural, name_of(obj))
         if resource.key == JOBS and caller is not None:
             caller.warnings += jobrules.warnings(obj)
+        elif resource.key == PODS and caller is not None:
+            caller.warnings += pod_cautions(obj)
         if dry_run:
             return obj
         if definition := self.definitions.find(resource):
@@ -206,7 +209,7 @@ class Service:
         key = resource.key
         if key == PODS:
             podrules.prepare_create(obj, self.store)
-            return podrules.validate_spec(obj["spec"], "spec")
+            return podrules.new_pod_causes(obj["spec"])
         if key == JOBS:
             jobrules.prepare_create(obj)
             return jobrules.validate(obj)
@@ -220,6 +223,9 @@ class Service:
         elif key in definitions.KINDS:
             definitions.default(key, obj)
             return definitions.check(key, obj)
+        elif key == BUDGETS:
+            budgetrules.prepare_create(obj)
+            return budgetrules.spec_causes(obj)
         elif resource.plural == "secrets":
             obj.setdefault("type", "Opaque")
             _merge_string_data(obj)
@@ -296,7 +302,12 @@ class Service:
         definition = self.definitions.find(resource)
         if subresource == "status":
             obj = _with_status(resource, obj, before)
-            if resource.key == JOBS:
+            if resource.key == PODS:
+                podrules.prepare_status(obj, before)
+                causes += podrules.status_causes(obj, before)
+            elif resource.key == BUDGETS:
+                causes += budgetrules.status_causes(obj)
+            elif resource.key == JOBS:
                 causes += jobrules.prepare_status(obj, before)
         elif "status" in resource.subresources:
             if "status" in before:
@@ -339,7 +350,7 @@ class Service:
         key = resource.key
         if key == PODS:
             podrules.prepare_update(obj, before)
-            return podrules.validate_update(obj, before)
+            return podrules.update_causes(obj, before)
         if key == JOBS:
             jobrules.default(obj)
             return jobrules.validate_update(obj, before)
@@ -350,6 +361,8 @@ class Service:
             return definitions.check(key, obj)
         elif key == NAMESPACES:
             obj["spec"] = before["spec"]
+        elif key == BUDGETS:
+            return budgetrules.spec_causes(obj)
         elif resource.plural == "secrets":
             _merge_string_data(obj)
         smallkinds.prepare(resource, obj, before)

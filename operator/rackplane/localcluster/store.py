@@ -281,6 +281,8 @@ class Store:
         if kept:
             metadata["finalizers"] = kept
         if not kept and not grace_seconds:
+            if grace_seconds is not None and (running or "deletionTimestamp" not in old):
+                return self._delete_without_grace(resource, obj, stored, dry_run=dry_run), True
             if dry_run:
                 return stored, True
             return self._commit(DELETED, resource, (namespace, name), obj, stored), True
@@ -298,6 +300,20 @@ class Store:
         if obj == stored or dry_run:
             return obj, False
         return self._commit(MODIFIED, resource, (namespace, name), obj, stored), False
+
+    def _delete_without_grace(self, resource: GroupResource, obj: Obj, stored: Obj, *, dry_run: bool) -> Obj:
+        """What may be deleted with grace is marked first even if it is left none; returns it as marked."""
+        metadata = obj["metadata"]
+        if "deletionTimestamp" not in metadata and "generation" in metadata:
+            metadata["generation"] += 1
+        metadata["deletionTimestamp"] = timestamp(self.clock())
+        metadata["deletionGracePeriodSeconds"] = 0
+        if dry_run:
+            return obj
+        key = (namespace_of(obj), name_of(obj))
+        marked = self._commit(MODIFIED, resource, key, obj, stored)
+        self._commit(DELETED, resource, key, clone(marked), marked)
+        return marked
 
     def mark_deleted(self, resource: GroupResource, obj: Obj, *, dry_run: bool = False) -> Obj:
         """Mark an object (given as it shall be) for deletion without deleting it, as namespaces are."""

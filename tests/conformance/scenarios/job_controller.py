@@ -495,12 +495,12 @@ SCENARIOS = (
             patch(
                 one(0), {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "0"}}}, view="nothing"
             ),
-            pods(2, save="both", view="how_many"),
             get(
                 one(0),
                 until={"object.metadata.ownerReferences": None},
                 view="metadata_of_pod",
             ),
+            pods(2, save="both", view="how_many"),
             patch(
                 one(0),
                 {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "${job.metadata.uid}"}}},

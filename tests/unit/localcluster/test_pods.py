@@ -45,7 +45,9 @@ def test_gate_selector_and_toleration_change_in_one_patch(driver: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        pytest.param({"schedulingGates": [{"name": "c/gate"}]}, "spec.schedulingGates", id="gate-added"),
+        pytest.param(
+            {"schedulingGates": [{"name": "c/gate"}]}, "spec.schedulingGates[0].name", id="gate-added"
+        ),
         pytest.param({"nodeSelector": {"zone": "2"}}, "spec.nodeSelector", id="selector-changed"),
         pytest.param({"tolerations": []}, "spec.tolerations", id="tolerations-removed"),
         pytest.param({"priority": 5}, "spec", id="other-field"),

@@ -45,7 +45,7 @@ def default(job: Obj) -> None:
             if not pattern.get("status"):
                 pattern["status"] = "True"
     template = spec.setdefault("template", {})
-    podrules.default_template(template.setdefault("spec", {}))
+    podrules.default_template(template.setdefault("spec", {}), "Job")
     share_labels(job)
 
 

@@ -1,0 +1,1 @@
+"""policy/v1 PodDisruptionBudgets: their rules, the controller that counts, and evictions."""

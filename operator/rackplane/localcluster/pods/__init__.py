@@ -1,0 +1,1 @@
+"""What the API server does to pods: defaults, admission, validation, updates, status, binding, eviction."""
