@@ -7,7 +7,7 @@ an object is decoded without one. The tests run both over the same tables.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
     AwareDatetime,
@@ -37,9 +37,23 @@ MAX_SLOTS = 65_536
 RULE_ERROR = "rackplane_rule"
 
 
+#: What the rules of our CRDs may use of CEL: what means the same in the API server (cel-go with Kubernetes' libraries)
+#: and in the `common-expression-language` package, which the embedded cluster and our tests run. Not used, though both
+#: parse it: `size` of strings (bytes in one, letters in the other), times other than by `timestamp(...)` (text in one,
+#: a point in time in the other), `==` of lists whose type is set or map (order counts in one only), `string` and
+#: `matches` of anything (numbers and classes are written otherwise). Loops run over lists with `maxItems`, whose items
+#: are bounded too: the server estimates the cost of a rule from these bounds and the package does not.
+CEL_VOCABULARY: Final = frozenset(
+    {
+        *("_&&_", "_||_", "!_", "_?_:_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_+_", "_-_"),
+        *("has", "all", "exists", "exists_one", "size", "timestamp"),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A condition over several fields of one object.
+    """A condition over several fields of one object, of `CEL_VOCABULARY`.
 
     `cel` is what the API server evaluates, `check` the same predicate over the parsed model; it is None
     for a transition rule, which needs the old object and so only the API server can judge. `message` and
