@@ -292,11 +292,11 @@ def test_a_namespace_is_selected_by_its_own_labels(driver: Any) -> None:
 def test_strings_are_made_of_values_as_cel_makes_them(driver: Any) -> None:
     text = (
         "string(true) + ' ' + string(3) + ' ' + string(2.0) + ' ' + string(0.5) + ' ' + string(b'x') + ' ' + "
-        "string(timestamp('2020-01-02T03:04:05Z')) + ' ' + string(duration('90s'))"
+        "string(timestamp('2020-01-02T03:04:05Z')) + ' ' + string(duration('90s')) + ' ' + string('é'.size())"
     )
     install(driver, validating({"expression": "false", "messageExpression": text}))
     shown = refusal(driver, "POST", MAPS, config()).message
-    assert shown.endswith("denied request: true 3 2 0.5 x 2020-01-02T03:04:05Z 90s")
+    assert shown.endswith("denied request: true 3 2 0.5 x 2020-01-02T03:04:05Z 90s 1")
 
 
 def test_braces_colons_and_comments_inside_strings_are_left_alone(driver: Any) -> None:

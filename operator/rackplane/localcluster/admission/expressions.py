@@ -5,7 +5,8 @@ expression is translated, token by token, where Kubernetes' dialect differs:
 
 - `Object.spec{suspend: true}` becomes the map `{"@type": "Object.spec", "suspend": true}`;
 - `variables.name` becomes the variable `variables__name`, which is evaluated before the expression that uses it;
-- `string()` is one that writes booleans, times and durations as cel-go does.
+- `size()` is one that counts the letters of a string and not its bytes, `string()` one that writes booleans, times and
+  durations as cel-go does.
 
 What the package lacks is refused with 501 when the policy is created. Types are not checked beforehand: an expression
 that a real server refuses to compile for its types fails here when it is evaluated.
@@ -24,49 +25,20 @@ from typing import Any
 import cel
 
 from rackplane.localcluster import errors
+from rackplane.localcluster.schemas.celsyntax import Unreadable, tokens
 
 from .extracts import Path, extract
 
 #: The key that keeps the type name of a message.
 TYPE = "@type"
-#: What `string()` is called where it is evaluated: a function of the package's own name would not replace that one.
-_STRING = "_string"
-_TOKEN = re.compile(
-    r"""
-    (?P<space>(?:\s|//[^\n]*)+)
-    |(?P<string>(?:[bB]?[rR]|[rR][bB])(?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\n]*"|'[^'\n]*')
-      |[bB]?(?:\"\"\"(?:\\.|.)*?\"\"\"|'''(?:\\.|.)*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
-    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<number>\.?[0-9](?:[A-Za-z0-9_]|\.[0-9])*)
-    |(?P<mark>&&|\|\||[=!<>]=|.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+#: What functions are called where they are evaluated: one of the package's own name would not replace that one.
+_RENAMED = {"size": "size__", "string": "string__"}
 _MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
+#: Functions that the package has as the server has them.
 _FUNCTIONS = frozenset(
     {
-        *(
-            "size",
-            "contains",
-            "startsWith",
-            "endsWith",
-            "matches",
-            "int",
-            "uint",
-            "double",
-            "string",
-            "bytes",
-        ),
-        *("dyn", "type", "duration", "timestamp", "getFullYear", "getMonth", "getDayOfMonth"),
-        *(
-            "getDayOfWeek",
-            "getDayOfYear",
-            "getDate",
-            "getHours",
-            "getMinutes",
-            "getSeconds",
-            "getMilliseconds",
-        ),
+        *("contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "bytes"),
+        *("dyn", "type", "duration", "timestamp"),
     }
 )
 _TYPES = frozenset({"int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type", "type"})
@@ -121,7 +93,7 @@ def compile_expression(text: str, variables: frozenset[str], *, objects: bool = 
         if name not in known:
             raise _lacking(text, f"{name!r} is unknown")
     for name in references["functions"]:
-        if name[0].isalpha() and name not in _FUNCTIONS:
+        if name[0].isalpha() and name not in _FUNCTIONS and name not in _RENAMED.values():
             raise _lacking(text, f"the function {name}() is missing")
     paths = {name: frozenset(found) for name, found in translation.paths.items()}
     return Expression(text, program, paths, tuple(sorted(translation.variables)))
@@ -140,28 +112,36 @@ class _Translation:
         self.paths: dict[str, set[Path]] = {}
         self._text = text
         self._objects = objects
-        self._tokens = [
-            (str(found.lastgroup), found[0]) for found in _TOKEN.finditer(text) if found.lastgroup != "space"
-        ]
+        try:
+            self._tokens = tokens(text)
+        except Unreadable as problem:
+            raise _lacking(text, str(problem)) from problem
         self._at = 0
         # Whether each open bracket is that of a message, whose fields are names and not expressions.
         self._open: list[bool] = []
         self.result = " ".join(self._translated())
 
-    def _peek(self, ahead: int = 0) -> tuple[str, str]:
+    def _peek(self, ahead: int = 0) -> str:
+        """The text of a token, seen from the current place; past either end there is none."""
         place = self._at + ahead
-        return self._tokens[place] if 0 <= place < len(self._tokens) else ("end", "")
+        return self._tokens[place].text if 0 <= place < len(self._tokens) else ""
+
+    def _is_name(self, ahead: int) -> bool:
+        place = self._at + ahead
+        return place < len(self._tokens) and self._tokens[place].kind == "name"
 
     def _translated(self) -> Iterator[str]:
         while self._at < len(self._tokens):
-            kind, value = self._peek()
-            before = self._peek(-1)[1]
+            is_name, value, before = self._is_name(0), self._peek(), self._peek(-1)
             self._at += 1
-            if kind == "name" and before != ".":
+            if is_name and value in _RENAMED and self._peek() == "(":
+                yield _RENAMED[value]
+                continue
+            if is_name and before != ".":
                 yield self._name(value, before)
                 continue
-            if kind == "name" and value in _MACROS and self._peek()[1] == "(" and self._peek(1)[0] == "name":
-                self.bound.add(self._peek(1)[1])
+            if is_name and value in _MACROS and self._peek() == "(" and self._is_name(1):
+                self.bound.add(self._peek(1))
             elif value in ("{", "(", "["):
                 self._open.append(False)
             elif value in ("}", ")", "]") and self._open:
@@ -169,20 +149,18 @@ class _Translation:
             yield value
 
     def _name(self, name: str, before: str) -> str:
-        if self._open and self._open[-1] and before in ("{", ",") and self._peek()[1] == ":":
+        if self._open and self._open[-1] and before in ("{", ",") and self._peek() == ":":
             return f'"{name}"'
         if name == "variables":
             return self._variable()
-        if name == "string" and self._peek()[1] == "(":
-            return _STRING
-        if name == "request" and self._peek()[1] == "." and self._peek(1)[1] not in _REQUEST_FIELDS:
-            raise _lacking(self._text, f"request.{self._peek(1)[1]} is missing")
+        if name == "request" and self._peek() == "." and self._peek(1) not in _REQUEST_FIELDS:
+            raise _lacking(self._text, f"request.{self._peek(1)} is missing")
         path = [name]
         ahead = 0
-        while self._peek(ahead)[1] == "." and self._peek(ahead + 1)[0] == "name":
-            path.append(self._peek(ahead + 1)[1])
+        while self._peek(ahead) == "." and self._is_name(ahead + 1):
+            path.append(self._peek(ahead + 1))
             ahead += 2
-        if self._peek(ahead)[1] != "{":
+        if self._peek(ahead) != "{":
             if name in ROOTS:
                 self._note(name, path, ahead)
             return name
@@ -190,29 +168,29 @@ class _Translation:
             raise _lacking(self._text, f"objects of type {'.'.join(path)} are missing")
         self._at += ahead + 1
         self._open.append(True)
-        comma = "" if self._peek()[1] == "}" else ","
+        comma = "" if self._peek() == "}" else ","
         return f'{{"{TYPE}": "{".".join(path)}"{comma}'
 
     def _note(self, root: str, path: list[str], ahead: int) -> None:
         """What is named of a root: nothing of it in `object != null`, all of it where it stands alone otherwise."""
         named = self.paths.setdefault(root, set())
-        after, operand = self._peek(ahead)[1], self._peek(ahead + 1)[1]
+        after, operand = self._peek(ahead), self._peek(ahead + 1)
         if len(path) == 1 and after in ("==", "!=") and operand == "null":
             return
         # A name before a bracket is a method, not a field.
         named.add(tuple(path[1 : len(path) - (after == "(")]))
 
     def _variable(self) -> str:
-        if self._peek()[1] != "." or self._peek(1)[0] != "name":
+        if self._peek() != "." or not self._is_name(1):
             raise _lacking(self._text, "variables are reached by variables.name only")
-        name = self._peek(1)[1]
+        name = self._peek(1)
         self._at += 2
         self.variables.add(name)
         return f"variables__{name}"
 
 
 def _context() -> cel.Context:
-    return cel.Context(functions={_STRING: _string})
+    return cel.Context(functions={"size__": len, "string__": _string})
 
 
 def _string(value: Any) -> str:
