@@ -1,41 +1,33 @@
-"""Policies of Jobs at work: which failures count, fail an index or the Job, and which successes are enough."""
+"""Policies at work: which failures fail the Job or count for nothing, which pods are replaced when."""
 
 from __future__ import annotations
 
-from typing import Any
+from tests.conformance.steps import Scenario, delete, patch, wait
 
-from tests.conformance.steps import Ask, Scenario, delete, patch, post, wait
-
-from .job_controller import (
+from ._jobs import (
+    DISRUPTED,
+    INDEXED,
+    NODE,
+    NODES,
+    ON_NODE,
     RESUME,
     SUSPEND,
     SUSPENDED,
+    J,
     becomes,
+    conditions,
     ends,
+    ends_with,
     events,
+    exit_codes,
     kill,
     made,
     one,
     pods,
+    rules,
     running,
     terminated,
 )
-from .jobs import INDEXED, J, conditions, exit_codes, rules
-
-DISRUPTED: dict[str, Any] = {
-    "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
-}
-NODE = post("/api/v1/nodes", {"metadata": {"name": "node-${ns}"}}, view="nothing")
-ON_NODE = {"nodeName": "node-${ns}"}
-NODES = ("/api/v1/nodes/node-${ns}",)
-PER_INDEX: dict[str, Any] = {**INDEXED, "backoffLimitPerIndex": 1}
-
-
-def ends_with(place: int, *statuses: dict[str, Any], pods: str = "pods", **more: Any) -> Ask:
-    """A pod of several containers fails."""
-    body = {"phase": "Failed", "containerStatuses": list(statuses), **more}
-    return patch(f"{one(place, pods)}/status", {"status": body}, view="nothing")
-
 
 SCENARIOS = (
     Scenario(
@@ -146,145 +138,6 @@ SCENARIOS = (
         ),
     ),
     Scenario(
-        name="an index fails past its own limit, and the Job when no other is left",
-        steps=(
-            made(**PER_INDEX),
-            pods(3),
-            ends(1, 1),
-            becomes(failed=1, failedIndexes="", active=3),
-            pods(4, save="all"),
-            pods(3, save="again", phase="Pending"),
-            ends(1, 1, pods="again"),
-            becomes(failed=2, failedIndexes="1", active=2),
-            ends(0, pods="again"),
-            ends(2, pods="again"),
-            becomes(conditions__1__type="Failed"),
-            events("FailedIndexes"),
-        ),
-    ),
-    Scenario(
-        name="too many failed indexes fail the Job",
-        steps=(
-            made(**{**PER_INDEX, "backoffLimitPerIndex": 0}, maxFailedIndexes=1),
-            pods(3, view="nothing"),
-            ends(0, 1),
-            becomes(failedIndexes="0", active=2),
-            ends(2, 1),
-            becomes(conditions__1__type="Failed"),
-            pods(2),
-        ),
-    ),
-    Scenario(
-        name="a rule may fail an index at once",
-        steps=(
-            made(**PER_INDEX, podFailurePolicy=rules(exit_codes("In", 42, action="FailIndex"))),
-            pods(3, view="nothing"),
-            ends(0, 42),
-            becomes(failedIndexes="0", active=2, failed=1),
-            ends(1),
-            ends(2),
-            becomes(conditions__1__type="Failed"),
-        ),
-    ),
-    Scenario(
-        name="failures that are ignored are told apart from those of an index that count",
-        steps=(
-            made(**PER_INDEX, podFailurePolicy=rules(exit_codes("In", 5, action="Ignore"))),
-            pods(3, view="nothing"),
-            ends(0, 5),
-            pods(4, save="all", view="how_many"),
-            wait(1.5),
-            becomes(active=3, failed=None),
-            pods(3, save="again", phase="Pending"),
-            ends(0, 1, pods="again"),
-            becomes(active=3, failed=1),
-            pods(5, save="more"),
-        ),
-    ),
-    Scenario(
-        name="each index waits for itself after a failure",
-        steps=(
-            made(**PER_INDEX),
-            pods(3, view="nothing"),
-            patch(f"{one(1)}/status", {"status": {"phase": "Failed"}}, view="nothing"),
-            wait(3),
-            becomes(failedIndexes=""),
-            pods(3, save="still"),
-            becomes(active=3, failed=1),
-            pods(4, save="all"),
-        ),
-    ),
-    Scenario(
-        name="an index succeeds after it failed",
-        steps=(
-            made(**{**PER_INDEX, "completions": 1, "parallelism": 1}),
-            pods(1, view="nothing"),
-            ends(0, 1),
-            becomes(failed=1, active=1),
-            pods(1, save="again", phase="Pending"),
-            ends(0, pods="again"),
-            becomes(conditions__1__type="Complete"),
-        ),
-    ),
-    Scenario(
-        name="as many successes as the policy asks for are enough",
-        steps=(
-            made(**INDEXED, successPolicy=rules({"succeededCount": 1})),
-            pods(3, view="nothing"),
-            ends(1),
-            becomes(conditions__1__type="Complete"),
-            pods(1),
-            events("Completed"),
-        ),
-    ),
-    Scenario(
-        name="the leader's success is enough, whatever the others do",
-        leftovers=NODES,
-        steps=(
-            NODE,
-            made(pod=ON_NODE, **INDEXED, successPolicy=rules({"succeededIndexes": "0"})),
-            pods(3, view="nothing"),
-            running(0),
-            running(1),
-            running(2),
-            becomes(ready=3),
-            ends(0),
-            becomes(conditions__0__type="SuccessCriteriaMet", terminating=2),
-            ends(1, 1),
-            ends(2, 143),
-            becomes(conditions__1__type="Complete"),
-        ),
-    ),
-    Scenario(
-        name="so many of certain indexes",
-        steps=(
-            made(
-                **{**INDEXED, "completions": 5, "parallelism": 5},
-                successPolicy=rules(
-                    {"succeededIndexes": "0", "succeededCount": 1},
-                    {"succeededIndexes": "2-4", "succeededCount": 2},
-                ),
-            ),
-            pods(5, view="nothing"),
-            ends(1),
-            ends(2),
-            becomes(completedIndexes="1,2", active=3),
-            ends(4),
-            becomes(conditions__1__type="Complete"),
-        ),
-    ),
-    Scenario(
-        name="a Job that fails is not saved by its success policy",
-        steps=(
-            made(**INDEXED, successPolicy=rules({"succeededCount": 2}), backoffLimit=0),
-            pods(3, view="nothing"),
-            ends(0),
-            becomes(succeeded=1),
-            ends(1, 1),
-            becomes(conditions__1__type="Failed"),
-        ),
-    ),
-    Scenario(
         name="only failed pods are replaced when the Job is resumed",
         leftovers=NODES,
         steps=(
@@ -376,68 +229,6 @@ SCENARIOS = (
         ),
     ),
     Scenario(
-        name="failed indexes leave room for the next ones",
-        steps=(
-            made(
-                completionMode="Indexed",
-                completions=4,
-                parallelism=2,
-                backoffLimitPerIndex=0,
-                maxFailedIndexes=3,
-            ),
-            pods(2, view="nothing"),
-            ends(0, 1),
-            ends(1, 1),
-            becomes(failedIndexes="0,1", active=2, failed=2),
-            pods(2, phase="Pending", save="next"),
-            ends(0, pods="next"),
-            ends(1, pods="next"),
-            becomes(conditions__1__type="Failed"),
-        ),
-    ),
-    Scenario(
-        name="a limit per index with a limit for all",
-        steps=(
-            made(**{**PER_INDEX, "backoffLimitPerIndex": 5}, backoffLimit=1),
-            pods(3, view="nothing"),
-            ends(0, 1),
-            becomes(failed=1, active=3),
-            ends(1, 1),
-            becomes(conditions__1__type="Failed"),
-        ),
-    ),
-    Scenario(
-        name="a success policy by indexes that are gaps apart",
-        steps=(
-            made(
-                completionMode="Indexed",
-                completions=6,
-                parallelism=6,
-                successPolicy=rules({"succeededIndexes": "0,2-3,5", "succeededCount": 3}),
-            ),
-            pods(6, view="nothing"),
-            ends(1),
-            ends(4),
-            ends(5),
-            ends(3),
-            becomes(completedIndexes="1,3-5", active=2),
-            ends(0),
-            becomes(conditions__1__type="Complete"),
-            pods(5, view="how_many"),
-        ),
-    ),
-    Scenario(
-        name="a success policy and failed indexes",
-        steps=(
-            made(**{**PER_INDEX, "backoffLimitPerIndex": 0}, successPolicy=rules({"succeededIndexes": "0"})),
-            pods(3, view="nothing"),
-            ends(1, 1),
-            becomes(failedIndexes="1", active=2),
-            ends(0),
-            becomes(conditions__1__type="Complete"),
-        ),
-    ),
-    Scenario(
         name="a Job without completions that fails",
         steps=(
             made(parallelism=2, backoffLimit=0),
@@ -462,19 +253,6 @@ SCENARIOS = (
             becomes(active=None, conditions__0__status="False"),
             patch(J, {"spec": {"parallelism": 1}}, view="nothing"),
             becomes(active=1),
-        ),
-    ),
-    Scenario(
-        name="an Indexed Job grows while it runs, policies and all",
-        steps=(
-            made(**INDEXED, successPolicy=rules({"succeededIndexes": "2"})),
-            pods(3, view="nothing"),
-            ends(0),
-            becomes(completedIndexes="0", active=2),
-            patch(J, {"spec": {"completions": 2, "parallelism": 2}}),
-            patch(J, {"spec": {"completions": 5, "parallelism": 5}}, view="nothing"),
-            becomes(active=4, completedIndexes="0"),
-            pods(5, view="how_many"),
         ),
     ),
 )

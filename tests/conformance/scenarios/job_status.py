@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.conformance.steps import Ask, Scenario, patch, post
 
-from .jobs import INDEXED, JOBS, J, job
+from ._jobs import INDEXED, JOBS, J, job
 
 STARTED, ENDED, EARLIER = "2024-01-01T00:00:00Z", "2024-01-01T01:00:00Z", "2023-12-31T23:00:00Z"
 MADE = post(JOBS, job(managedBy="example.org/me"), view="nothing")
