@@ -18,7 +18,7 @@ from .schemas.openapi import unrecognized_formats
 from .schemas.pruning import default, drop_nulls, prune
 from .schemas.rules import Rules
 from .schemas.validation import ABSENT, validate
-from .schemas.values import NOWHERE, Schema
+from .schemas.values import NOWHERE, Schema, mentions
 
 #: Causes after which the server runs no CEL rules.
 _BLOCKING = frozenset(
@@ -73,7 +73,8 @@ class Definition:
     """What one served version of a CRD demands of its objects.
 
     `warning`: the version is deprecated, and so told. `since`: the revision of the CRD that says all this.
-    `storage` is the version that is stored, `schemas` those of all versions.
+    `storage` is the version that is stored, `schemas` those of all versions. `embeds` and `keyed` say whether the
+    schema has embedded resources, and lists that are maps or sets.
     """
 
     resource: Resource
@@ -85,6 +86,8 @@ class Definition:
     warning: str = ""
     since: int = 0
     storage: str = ""
+    embeds: bool = False
+    keyed: bool = False
     schemas: Mapping[str, Schema] = field(default_factory=dict)
 
     def shown(self, obj: Obj) -> Obj:
@@ -140,9 +143,14 @@ class Definition:
             causes = self._status_problems(obj, old)
         else:
             causes = validate(schema, obj, old=ABSENT if old is None else old)
-            causes += resources(schema, obj)
-        if old is None or not any(duplicates(schema, old)):
-            causes += duplicates(schema, obj)
+            if self.embeds:
+                causes += resources(schema, obj)
+        if (
+            self.keyed
+            and (twice := list(duplicates(schema, obj)))
+            and (old is None or not any(duplicates(schema, old)))
+        ):
+            causes += twice
         if any(cause.reason in _BLOCKING for cause in causes):
             return [*causes, _UNCHECKED] if self.rules.exist else causes
         return causes + self.rules.check(obj, old, warn=reports.warn if reports else None)
@@ -222,6 +230,8 @@ class Definitions:
                 _deprecation(version, resource),
                 int(meta(crd).get("resourceVersion") or 0),
                 next(entry["name"] for entry in spec["versions"] if entry.get("storage")),
+                mentions(schema, "x-kubernetes-embedded-resource"),
+                mentions(schema, "x-kubernetes-list-type"),
                 schemas,
             )
             self._registry.add(resource)

@@ -56,9 +56,8 @@ def _prune(schema: Schema | None, value: Any, path: str, removed: list[str]) -> 
 def drop_nulls(schema: Schema | None, value: Any) -> None:
     """Remove nulls that are neither allowed nor replaced by a default, in place."""
     if isinstance(value, dict):
-        for name in list(value):
+        for name, item in list(value.items()):
             below = _schema_of(schema, name)
-            item = value[name]
             if (
                 item is None
                 and below is not None

@@ -17,6 +17,7 @@ from rackplane.localcluster.errors import Cause, invalid_value, required, show
 from . import formats
 from .values import NOWHERE, Schema, number, same, type_of
 
+_COMBINING = frozenset({"allOf", "anyOf", "oneOf", "not"})
 _TYPES_WITH_NUMBERS = ("integer", "number")
 
 
@@ -130,7 +131,10 @@ def _validate(schema: Schema, value: Any, path: str, old: Any, *, option: bool =
     if value is None:
         _check_enum(schema, value, path, result)
     else:
-        _check_combinations(schema, value, path, old, result)
+        if _COMBINING.isdisjoint(schema):
+            result.matches += 2
+        else:
+            _check_combinations(schema, value, path, old, result)
         if isinstance(value, str):
             _check_string(schema, value, path, result)
             if form and kinds[:1] not in (["integer"], ["number"]):

@@ -37,6 +37,13 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def mentions(schema: Any, word: str) -> bool:
+    """Whether a schema has a word anywhere."""
+    if isinstance(schema, dict):
+        return word in schema or any(mentions(part, word) for part in schema.values())
+    return isinstance(schema, list) and any(mentions(part, word) for part in schema)
+
+
 def number(value: float) -> str:
     """A number as `%v` prints it."""
     if isinstance(value, int):
