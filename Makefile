@@ -36,6 +36,10 @@ test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=...
 record: $(STAMPS)/test ## Record the embedded cluster's specification anew from RACKPLANE_TEST_KUBECONFIG (ARGS=jobs: one area)
 	$(BIN)/python -m tests.conformance.record $(ARGS)
 
+.PHONY: record-clients
+record-clients: $(STAMPS)/test $(STAMPS)/tools ## Record anew what kubectl, kopf and the Python client see of RACKPLANE_TEST_KUBECONFIG
+	$(BIN)/python -m tests.clients.record $(ARGS)
+
 .PHONY: lint
 lint: $(STAMPS)/test ## Style, types, and the layers of the code
 	$(BIN)/ruff check .
