@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.steps import JSON_PATCH, Ask, Scenario, Step, get, patch, post, put, watch
+from tests.conformance.steps import (
+    JSON_PATCH,
+    STRATEGIC,
+    Ask,
+    Scenario,
+    Step,
+    delete,
+    get,
+    patch,
+    post,
+    put,
+    watch,
+)
 
 from .crds import (
+    CRDS,
+    GROUP,
     LIST,
     MAP_LIST,
     NUMBER,
@@ -652,4 +666,125 @@ SELECTION = (
     ),
 )
 
-SCENARIOS = (*VALUES, *OBJECTS, *STATUS, *RULES, *RATCHETING, *SELECTION)
+DEEP = {
+    "type": "object",
+    "properties": {
+        "rows": {
+            "type": "array",
+            "items": {"type": "array", "items": {**NUMBER, "minimum": 0}, "maxItems": 2},
+            "maxItems": 3,
+        },
+        "by": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["x"],
+                "properties": {"x": {**TEXT, "pattern": "^x"}, "y": {**NUMBER, "default": 3, "enum": [3, 4]}},
+            },
+        },
+        "maybe": {"type": "object", "nullable": True, "properties": {"z": {**TEXT, "default": "zz"}}},
+        "loose": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        "quantity": {
+            "x-kubernetes-int-or-string": True,
+            "pattern": "^[0-9]+m?$",
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+        },
+    },
+}
+ODDITIES = (
+    _kind(
+        "mistakes deep inside",
+        crd(version(DEEP)),
+        *_tried(
+            {"rows": [[1, 2], [3]], "by": {"a": {"x": "x1"}}, "maybe": None, "quantity": "5m"},
+            {"rows": [[1, -2], [3, 4, 5]]},
+            {"rows": [[1], "x"]},
+            {"by": {"a.b/c": {"x": "y"}}},
+            {"by": {"a": {"y": 5}}},
+            {"by": {"a": None}},
+            {"maybe": {}, "loose": [{"a": {"b": 1}}, 1]},
+            {"quantity": "m5"},
+            {"quantity": 5},
+            {"quantity": 5.5},
+            {"rows": []},
+            [],
+            "text",
+            None,
+        ),
+    ),
+    _kind(
+        "a mistake in the second of two versions",
+        crd(version(DEEP), version({"type": "object", "properties": {"q": NUMBER}}, "v2", storage=False)),
+        post(
+            CRDS,
+            crd(version(), version({"type": "object", "properties": {"q": {}}}, "v2", storage=False)),
+            query={"dryRun": "All"},
+        ),
+        post(
+            f"/apis/{GROUP}/v2/namespaces/${{ns}}/things",
+            {"apiVersion": f"{GROUP}/v2", "kind": "Thing", "metadata": {"name": "b"}, "spec": {"q": "x"}},
+        ),
+        post(
+            f"/apis/{GROUP}/v2/namespaces/${{ns}}/things",
+            {"apiVersion": f"{GROUP}/v2", "kind": "Thing", "metadata": {"name": "b"}, "spec": {"q": 1}},
+        ),
+        get(f"{THINGS}/b"),
+        delete(f"/apis/{GROUP}/v2/namespaces/${{ns}}/things/b"),
+    ),
+    _kind(
+        "rules over lists of objects",
+        ruled(
+            "self.l.exists(e, e.k == 'main') || self.l.size() == 0",
+            "self.l.filter(e, e.n > 1).size() < 2",
+            "self.l.map(e, e.n).all(n, n < 10)",
+            {"rule": "!self.l.exists(e, e.k == self.s)", "message": "s is taken", "fieldPath": ".s"},
+            "self.t.getFullYear() > 2020 && self.t.getHours() < 12",
+            "self.m.all(key, self.m[key] > 0 && key.startsWith('k'))",
+            "'kx' in self.m ? self.m.kx == 1 : true",
+            l={
+                "type": "array",
+                "maxItems": 5,
+                "default": [],
+                "items": {
+                    "type": "object",
+                    "properties": {"k": {**TEXT, "maxLength": 5}, "n": {**NUMBER, "default": 1}},
+                },
+            },
+            s={**TEXT, "maxLength": 5, "default": "none"},
+            t={**TEXT, "format": "date-time", "default": "2026-01-01T01:00:00Z"},
+            m={"type": "object", "additionalProperties": NUMBER, "maxProperties": 3, "default": {}},
+        ),
+        *_tried(
+            {},
+            {"l": [{"k": "other"}]},
+            {"l": [{"k": "main", "n": 2}, {"k": "b", "n": 3}]},
+            {"l": [{"k": "main", "n": 10}]},
+            {"l": [{"k": "main"}], "s": "main"},
+            {"t": "2026-01-01T13:00:00+02:00"},
+            {"t": "2026-01-01T13:00:00Z"},
+            {"m": {"kx": 2}},
+            {"m": {"x": 1}},
+            {"m": {"ky": 0}},
+            {"l": [{"n": 1}]},
+        ),
+    ),
+    _kind(
+        "objects listed, patched and deleted together",
+        crd(
+            version(
+                {"type": "object", "properties": {"a": {**NUMBER, "default": 1}, "l": LIST}},
+                subresources={"status": {}},
+            )
+        ),
+        *(post(THINGS, {**thing(name), "spec": {}}, view="nothing") for name in ("a", "b")),
+        patch(f"{THINGS}/a", [{"op": "add", "path": "/spec/l", "value": [{"k": "x"}]}], JSON_PATCH),
+        patch(f"{THINGS}/a", [{"op": "test", "path": "/spec/a", "value": 2}], JSON_PATCH),
+        patch(f"{THINGS}/a", [{"op": "remove", "path": "/spec/a"}], JSON_PATCH),
+        patch(f"{THINGS}/a", {"spec": {"l": None}}, STRATEGIC),
+        get(THINGS),
+        delete(THINGS),
+        get(THINGS),
+    ),
+)
+
+SCENARIOS = (*ODDITIES, *VALUES, *OBJECTS, *STATUS, *RULES, *RATCHETING, *SELECTION)

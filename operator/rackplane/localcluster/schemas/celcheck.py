@@ -17,7 +17,7 @@ from rackplane.localcluster.errors import ApiError, not_implemented
 
 from .celfunctions import ELSEWHERE, OVERLOADS, Signature, Type, shown
 from .celsyntax import Node, Unreadable, parse, tokens
-from .celvalues import escape
+from .celvalues import RENAMED, escape
 from .values import Schema
 
 _MACROS = {"all": 2, "exists": 2, "exists_one": 2, "filter": 2, "map": 2}
@@ -69,9 +69,9 @@ def translated(text: str) -> str:
     parts, at = [], 0
     found = tokens(text)
     for token, following in pairwise(found):
-        if token.kind == "name" and token.text == "size" and following.text == "(":
-            parts.append(text[at : token.at] + "size__")
-            at = token.at + len("size")
+        if token.kind == "name" and token.text in RENAMED and following.text == "(":
+            parts.append(text[at : token.at] + RENAMED[token.text])
+            at = token.at + len(token.text)
     return "".join([*parts, text[at:]])
 
 

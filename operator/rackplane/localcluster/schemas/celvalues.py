@@ -57,7 +57,8 @@ def cel_value(schema: Schema, value: Any) -> Any:
 def _formatted(form: str, value: str) -> Any:
     match form:
         case "date-time":
-            return parse_time(value) or value
+            found_time = parse_time(value)
+            return value if found_time is None else found_time.astimezone(UTC)
         case "date":
             return datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)
         case "duration":
@@ -71,7 +72,11 @@ def _formatted(form: str, value: str) -> Any:
 def failure(problem: Exception, rule: str) -> str:
     """The words of the server for an expression that came to no value."""
     text = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-    if isinstance(problem, KeyError):
+    # A function of ours that failed: the evaluator puts its own words around the reason.
+    own = re.search(r"Python function call failed: \w+: (.*)\. Check function arguments", text)
+    if own:
+        text = own[1]
+    elif isinstance(problem, KeyError):
         text = f"no such key: {problem.args[0]}"
     elif isinstance(problem, ZeroDivisionError):
         text = "modulus by zero" if "modul" in text else "division by zero"
@@ -136,9 +141,25 @@ def _upper(text: str) -> str:
     return re.sub("[a-z]+", lambda found: found[0].upper(), text)
 
 
-#: By the name `celcheck.translated` gives them. The evaluator counts the bytes of a string, the server its letters.
+_LAYOUT = "2006-01-02T15:04:05Z07:00"
+
+
+def _timestamp(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    found = parse_time(value)
+    if found is None:
+        raise ValueError(f'parsing time "{value}" as "{_LAYOUT}": cannot parse "{value}" as "2006"')
+    return found.astimezone(UTC)
+
+
+#: The evaluator counts the bytes of a string, the server its letters; the evaluator tells the hours of a time where it
+#: was written, the server those of UTC.
+RENAMED = {"size": "size__", "timestamp": "timestamp__"}
+#: By the names that `celcheck.translated` gives them.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "size__": len,
+    "timestamp__": _timestamp,
     "lowerAscii": _lower,
     "upperAscii": _upper,
     "trim": str.strip,
