@@ -344,3 +344,20 @@ def without_the_patched(answer: Any) -> Any:
     return json.loads(
         re.sub(r'(patch: )?Invalid value: \\"(\\\\\\"|[^"\\]|\\[^"])*\\": ', "Invalid value: ...: ", text)
     )
+
+
+@view
+def placement(answer: Any) -> Any:
+    """Of a pod, where it is or why it is nowhere; without messages, which count all nodes of a cluster."""
+    spec, status = answer.get("spec") or {}, answer.get("status") or {}
+    conditions = [
+        {key: entry[key] for key in ("type", "status", "reason", "observedGeneration") if key in entry}
+        for entry in status.get("conditions") or ()
+    ]
+    return {
+        "node": spec.get("nodeName"),
+        "nominated": status.get("nominatedNodeName"),
+        "phase": status.get("phase"),
+        "deleted": "deletionTimestamp" in (answer.get("metadata") or {}),
+        "conditions": conditions,
+    }

@@ -1,25 +1,27 @@
-"""A scheduler: gates, selectors, required node affinity, taints, resources; binds what fits and says why not.
+"""A scheduler: the filters, the main scores and the preemption of kube-scheduler; binds what fits and says why not.
 
-It neither preempts nor allocates ResourceClaims nor spreads: a pod that needs that stays pending and says so.
+It does not allocate ResourceClaims: a pod whose claim nobody allocated stays pending and says so.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from fractions import Fraction
 
-from . import podrules, quantities
+from . import podrules
 from .errors import ApiError
 from .events import Recorder
-from .objects import Obj, dig, is_terminal, meta, name_of, namespace_of
-from .resources import CLAIMS, NODES, PODS
-from .selectors import match_requirements
+from .objects import Obj, clone, dig, is_terminal, meta, name_of, namespace_of
+from .resources import BUDGETS, CLAIMS, NAMESPACES, NODES, PODS
+from .scheduling import preemption
+from .scheduling.filters import Fit
+from .scheduling.nodes import REQUIRED, Amounts, Key, NodeInfo, requests
+from .scheduling.others import Neighbours
+from .scheduling.scores import best
 from .service import Service
 from .store import DELETED, Change
 
-_ZERO = Fraction(0)
-Amounts = dict[str, Fraction]
+_NAME = "default-scheduler"
+_MANAGER = "kube-scheduler"
 
 
 class Scheduler:
@@ -29,10 +31,12 @@ class Scheduler:
         self._service = service
         self._store = service.store
         self._pods = service.need("", "v1", "pods")
-        self._events = Recorder(service.store, "default-scheduler", service.clock)
-        self._pending: dict[tuple[str, str], None] = {}
-        self._used: dict[str, Amounts] = {}
-        self._bound: dict[tuple[str, str], tuple[str, Amounts]] = {}
+        self._events = Recorder(service.store, _NAME, service.clock)
+        self._pending: dict[Key, None] = {}
+        self._nodes: dict[str, NodeInfo] = {}
+        self._bound: dict[Key, tuple[str, Amounts]] = {}
+        self._nominated: dict[str, dict[Key, Obj]] = {}
+        self._repelling: set[Key] = set()
         self._due = False
 
     def observe(self, change: Change) -> None:
@@ -40,9 +44,14 @@ class Scheduler:
         if change.resource == PODS:
             self._observe_pod(change)
         elif change.resource == NODES:
-            self._due = self._due or (change.type != DELETED and _node_changed(change))
+            gone = change.type == DELETED
+            self._info(change.name).read(None if gone else change.object)
+            self._due = self._due or (not gone and _node_changed(change))
         elif change.resource == CLAIMS:
             self._due = True
+
+    def _info(self, node: str) -> NodeInfo:
+        return self._nodes.setdefault(node, NodeInfo(node))
 
     def _observe_pod(self, change: Change) -> None:
         key, pod = (change.namespace, change.name), change.object
@@ -50,29 +59,42 @@ class Scheduler:
         node = dig(pod, "spec", "nodeName")
         held = self._bound.get(key)
         if held is not None and (gone or held[0] != node):
-            self._account(*held, sign=-1)
+            self._info(held[0]).remove(key, held[1])
             del self._bound[key]
+            self._repelling.discard(key)
             self._due = True
+        self._note_nomination(key, pod, waits=not gone and not node)
         if gone or node:
             self._pending.pop(key, None)
-            if not gone and key not in self._bound:
-                asked = {**quantities.pod_requests(pod["spec"]), "pods": Fraction(1)}
-                self._bound[key] = (node, asked)
-                self._account(node, asked, sign=1)
+            if gone:
+                return
+            if key in self._bound:
+                self._info(node).pods[key] = pod
+                return
+            asked = requests(pod)
+            self._bound[key] = (node, asked)
+            self._info(node).add(key, pod, asked)
+            if dig(pod, "spec", "affinity", "podAntiAffinity", REQUIRED):
+                self._repelling.add(key)
             return
         spec = pod.get("spec") or {}
         waits = spec.get("schedulingGates") or meta(pod).get("deletionTimestamp")
-        if waits or spec.get("schedulerName") != "default-scheduler":
+        if waits or spec.get("schedulerName") != _NAME:
             self._pending.pop(key, None)
             return
         if change.previous is None or (change.previous.get("spec") or {}) != spec:
             self._due = True
         self._pending[key] = None
 
-    def _account(self, node: str, asked: Amounts, *, sign: int) -> None:
-        used = self._used.setdefault(node, {})
-        for name, amount in asked.items():
-            used[name] = used.get(name, _ZERO) + sign * amount
+    def _note_nomination(self, key: Key, pod: Obj, *, waits: bool) -> None:
+        node = str(dig(pod, "status", "nominatedNodeName") or "") if waits else ""
+        if node:
+            self._nominated.setdefault(node, {})[key] = pod
+        if self._nominated:
+            for other in [name for name, pods in self._nominated.items() if name != node and key in pods]:
+                del self._nominated[other][key]
+                if not self._nominated[other]:
+                    del self._nominated[other]
 
     def run(self) -> bool:
         """Try every pending pod once, if anything changed that could help; returns whether it tried."""
@@ -90,96 +112,118 @@ class Scheduler:
                 name_of(pod),
             )
         )
-        nodes = self._store.items(NODES)
         for pod in pods:
-            self._attempt(pod, nodes)
+            self._attempt(pod)
         return True
 
-    def _attempt(self, pod: Obj, nodes: list[Obj]) -> None:
-        reasons: Counter[str] = Counter()
-        helpless = 0
+    def _attempt(self, pod: Obj) -> None:
         unsupported = self._unsupported(pod)
         if unsupported is not None:
-            self._report(pod, unsupported)
+            self._report(pod, unsupported, None)
             return
-        asked = {**quantities.pod_requests(pod["spec"]), "pods": Fraction(1)}
-        best: tuple[Fraction, str] | None = None
-        for node in nodes:
-            causes, preemptible = self._filter(pod, asked, node)
-            if causes:
-                reasons.update(causes)
-                helpless += not preemptible
+        nodes = [info for info in self._nodes.values() if info.node is not None]
+        fit = self._fit(pod, None)
+        reasons: Counter[str] = Counter()
+        fitting, helpful, helpless = [], [], 0
+        for info in nodes:
+            refusal = fit.refusal(info)
+            if refusal is None:
+                fitting.append(info)
                 continue
-            rank = (self._fullness(node, asked), name_of(node))
-            best = rank if best is None or rank < best else best
-        if best is None:
-            self._report(pod, _message(len(nodes), reasons, helpless))
-            return
+            reasons.update(refusal[0])
+            if refusal[1]:
+                helpful.append(info)
+            else:
+                helpless += 1
+        if fitting:
+            self._bind(pod, best(fit, fitting).name)
+        elif not nodes:
+            self._report(pod, "no nodes available to schedule pods", None)
+        else:
+            listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+            self._preempt(
+                pod, f"0/{len(nodes)} nodes are available: {listed}.", len(nodes), helpful, helpless
+            )
+
+    def _fit(self, pod: Obj, changed: NodeInfo | None) -> Fit:
+        """The pod with what it has to know of other pods; one node may be other than it is."""
+        spec = pod["spec"]
+        affinity = spec.get("affinity") or {}
+        sociable = (
+            self._repelling
+            or affinity.get("podAffinity")
+            or affinity.get("podAntiAffinity")
+            or spec.get("topologySpreadConstraints")
+        )
+        infos: list[NodeInfo] = []
+        if sociable:
+            present = (info for info in self._nodes.values() if info.node is not None)
+            infos = [
+                changed if changed is not None and info.name == changed.name else info for info in present
+            ]
+        namespaces = {
+            name_of(found): meta(found).get("labels") or {}
+            for found in (self._store.items(NAMESPACES) if sociable else ())
+        }
+        return Fit(pod, Neighbours(pod, infos, namespaces), self._nominated)
+
+    def _bind(self, pod: Obj, node: str) -> None:
         try:
-            bound = podrules.bind(pod, best[1], self._service.clock())
+            bound = podrules.bind(pod, node, self._service.clock())
         except ApiError:
             return
         self._store.update(PODS, bound)
         self._events.record(
-            pod, "Scheduled", f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {best[1]}"
+            pod, "Scheduled", f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {node}"
         )
 
     def _unsupported(self, pod: Obj) -> str | None:
-        spec = pod["spec"]
-        if dig(spec, "affinity", "podAffinity") or dig(spec, "affinity", "podAntiAffinity"):
-            return "the embedded scheduler does not implement pod affinity"
-        if any(
-            e.get("whenUnsatisfiable") == "DoNotSchedule" for e in spec.get("topologySpreadConstraints") or ()
-        ):
-            return "the embedded scheduler does not implement topology spread constraints"
-        for entry in spec.get("resourceClaims") or ():
+        for entry in pod["spec"].get("resourceClaims") or ():
             name = entry.get("resourceClaimName")
             claim = self._store.get(CLAIMS, namespace_of(pod), name) if name else None
             if claim is None or dig(claim, "status", "allocation") is None:
                 return "the embedded scheduler does not allocate ResourceClaims"
         return None
 
-    def _filter(self, pod: Obj, asked: Amounts, node: Obj) -> tuple[list[str], bool]:
-        """Why a node does not fit (of the first filter that refuses), and whether preemption could ever help."""
-        spec, node_spec = pod["spec"], node.get("spec") or {}
-        tolerations = spec.get("tolerations") or []
-        if node_spec.get("unschedulable"):
-            taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-            if not any(tolerates(toleration, taint) for toleration in tolerations):
-                return ["node(s) were unschedulable"], False
-        for taint in node_spec.get("taints") or ():
-            if taint.get("effect") in ("NoSchedule", "NoExecute") and not any(
-                tolerates(t, taint) for t in tolerations
-            ):
-                return ["node(s) had untolerated taint(s)"], False
-        if not matches_node(spec, node):
-            return ["node(s) didn't match Pod's node affinity/selector"], False
-        status = node.get("status") or {}
-        room = quantities.read(status.get("allocatable") or status.get("capacity"))
-        used = self._used.get(name_of(node), {})
-        short = []
-        preemptible = True
-        for name, amount in sorted(asked.items(), key=lambda item: (item[0] != "pods", item[0])):
-            if amount <= 0:
-                continue
-            if name == "pods" and "pods" not in room:
-                continue
-            if used.get(name, _ZERO) + amount > room.get(name, _ZERO):
-                short.append("Too many pods" if name == "pods" else f"Insufficient {name}")
-                preemptible = preemptible and amount <= room.get(name, _ZERO)
-        return short, preemptible
+    def _preempt(self, pod: Obj, message: str, total: int, helpful: list[NodeInfo], helpless: int) -> None:
+        why = preemption.ineligible(pod, self._nodes)
+        if why:
+            nominated = str(dig(pod, "status", "nominatedNodeName") or "")
+            self._report(pod, f"{message} no new claims to deallocate, preemption: {why}", nominated)
+            return
+        budgets = self._store.items(BUDGETS) if helpful else []
+        found = preemption.search(pod, helpful, helpless, lambda info: self._fit(pod, info), budgets)
+        if found.best is None:
+            hints = ", ".join(sorted(f"{count} {reason}" for reason, count in found.reasons.items()))
+            told = f"no new claims to deallocate, preemption: 0/{total} nodes are available: {hints}."
+            self._report(pod, f"{message} {told}", "")
+            return
+        for victim in found.best.pods:
+            self._evict(victim, pod, found.best.node)
+        self._report(pod, message, found.best.node)
 
-    def _fullness(self, node: Obj, asked: Amounts) -> Fraction:
-        """Share of cpu and memory in use with the pod on the node: less is better, as LeastAllocated has it."""
-        room = quantities.read(dig(node, "status", "allocatable") or dig(node, "status", "capacity"))
-        used = self._used.get(name_of(node), {})
-        total = _ZERO
-        for name in ("cpu", "memory"):
-            if room.get(name):
-                total += (used.get(name, _ZERO) + asked.get(name, _ZERO)) / room[name]
-        return total
+    def _evict(self, victim: Obj, pod: Obj, node: str) -> None:
+        """Delete a pod that has to make way, with its grace period; its status says why."""
+        if meta(victim).get("deletionTimestamp"):
+            return
+        now = self._service.clock()
+        entry = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": preemption.REASON,
+            "message": f"{_NAME}: preempting to accommodate a higher priority pod",
+            "observedGeneration": meta(victim).get("generation", 0),
+        }
 
-    def _report(self, pod: Obj, message: str) -> None:
+        def mark(obj: Obj) -> None:
+            podrules.set_condition(obj, entry, now)
+
+        self._service.change(self._pods, victim, mark, subresource="status", manager=_MANAGER)
+        self._service.delete(self._pods, namespace_of(victim), name_of(victim))
+        self._events.record(victim, "Preempted", f"Preempted by pod {meta(pod)['uid']} on node {node}")
+
+    def _report(self, pod: Obj, message: str, nominated: str | None) -> None:
+        """Say why a pod was not bound; `nominated` is the node it waits for, None leaves that as it is."""
         now = self._service.clock()
         entry = {
             "type": "PodScheduled",
@@ -188,30 +232,22 @@ class Scheduler:
             "message": message,
             "observedGeneration": meta(pod).get("generation", 0),
         }
+        held = str(dig(pod, "status", "nominatedNodeName") or "")
+        wanted = held if nominated is None else nominated
 
         def mark(obj: Obj) -> None:
-            podrules.set_condition(obj, entry, now)
+            podrules.set_condition(obj, clone(entry), now)
+            if wanted:
+                obj["status"]["nominatedNodeName"] = wanted
+            else:
+                obj["status"].pop("nominatedNodeName", None)
 
         before = [c for c in dig(pod, "status", "conditions") or () if c.get("type") == "PodScheduled"]
-        if before and before[0].get("message") == message and before[0].get("reason") == "Unschedulable":
+        told = before and before[0].get("message") == message and before[0].get("reason") == "Unschedulable"
+        if told and wanted == held:
             return
-        self._service.change(self._pods, pod, mark, subresource="status", manager="kube-scheduler")
+        self._service.change(self._pods, pod, mark, subresource="status", manager=_MANAGER)
         self._events.record(pod, "FailedScheduling", message, warning=True)
-
-
-def _message(total: int, reasons: Counter[str], helpless: int) -> str:
-    if total == 0:
-        return "no nodes available to schedule pods"
-    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    hints = []
-    if total - helpless:
-        hints.append(f"{total - helpless} No preemption victims found for incoming pod")
-    if helpless:
-        hints.append(f"{helpless} Preemption is not helpful for scheduling")
-    return (
-        f"0/{total} nodes are available: {listed}. no new claims to deallocate, "
-        f"preemption: 0/{total} nodes are available: {', '.join(sorted(hints))}."
-    )
 
 
 def _node_changed(change: Change) -> bool:
@@ -222,35 +258,3 @@ def _node_changed(change: Change) -> bool:
     if meta(old).get("labels") != meta(new).get("labels") or old.get("spec") != new.get("spec"):
         return True
     return bool(dig(old, "status", "allocatable") != dig(new, "status", "allocatable"))
-
-
-def tolerates(toleration: Mapping[str, object], taint: Mapping[str, object]) -> bool:
-    """Whether one toleration covers one taint."""
-    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-        return False
-    if toleration.get("key") and toleration["key"] != taint.get("key"):
-        return False
-    if toleration.get("operator", "Equal") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
-
-
-def matches_node(spec: Obj, node: Obj) -> bool:
-    """Whether a node satisfies a pod's nodeSelector and required node affinity."""
-    labels = meta(node).get("labels") or {}
-    if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
-        return False
-    required = dig(spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    if required is None:
-        return True
-    fields = {"metadata.name": name_of(node)}
-    for term in required.get("nodeSelectorTerms") or ():
-        by_label, by_field = term.get("matchExpressions") or [], term.get("matchFields") or []
-        # An empty term matches nothing.
-        if (
-            (by_label or by_field)
-            and match_requirements(by_label, labels)
-            and match_requirements(by_field, fields)
-        ):
-            return True
-    return False

@@ -45,7 +45,7 @@ def gated(name: str, *gates: str, **spec: Any) -> Ask:
 
 
 def probed(name: str, probe: dict[str, Any], kind: str = "livenessProbe") -> Ask:
-    return refused(name, container(**{kind: probe}))
+    return refused(name, {**container(), kind: probe})
 
 
 def volume(name: str, *volumes: dict[str, Any]) -> Ask:
