@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ def scenarios(area: str) -> tuple[Scenario, ...]:
 
 def load(area: str) -> dict[str, list[Row]]:
     """Scenario -> its recorded rows; nothing where the area was never recorded."""
+    return dict(_loaded(area))
+
+
+@cache
+def _loaded(area: str) -> dict[str, list[Row]]:
     path = RECORDED / f"{area}.yaml"
     if not path.exists():
         return {}
