@@ -265,4 +265,18 @@ SCENARIOS = (
             becomes(conditions__1__type="Failed"),
         ),
     ),
+    Scenario(
+        name="a ready pod beside one whose replacement waits",
+        steps=(
+            made(parallelism=2, completions=2),
+            pods(2, view="nothing"),
+            running(0),
+            becomes(active=2, ready=1),
+            patch(f"{one(1)}/status", {"status": {"phase": "Failed"}}, view="nothing"),
+            wait(3),
+            becomes(),
+            pods(3, save="more", view="how_many"),
+            becomes(active=2, ready=1, failed=1),
+        ),
+    ),
 )

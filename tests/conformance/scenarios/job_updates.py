@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.steps import JSON_PATCH, STRATEGIC, Scenario, patch, post, put
+from tests.conformance.steps import JSON_PATCH, STRATEGIC, Scenario, get, patch, post, put
 
 from ._jobs import (
     AFFINITY,
@@ -50,6 +50,7 @@ SCENARIOS = (
                     **INDEXED,
                 ),
             ),
+            get(J, until={"object.status.conditions.0.type": "Suspended"}, view="nothing"),
             patch(J, {"spec": {"backoffLimitPerIndex": 2}}),
             patch(J, {"spec": {"successPolicy": rules({"succeededIndexes": "0"})}}),
             patch(J, {"spec": {"successPolicy": None}}),
@@ -64,6 +65,7 @@ SCENARIOS = (
         name="completions of an Indexed Job change with its parallelism",
         steps=(
             post(JOBS, job(suspend=True, **INDEXED)),
+            get(J, until={"object.status.conditions.0.type": "Suspended"}, view="nothing"),
             patch(J, {"spec": {"completions": 5}}),
             patch(J, {"spec": {"completions": 5, "parallelism": 5}}),
             patch(J, {"spec": {"completions": 2, "parallelism": 2}}),
@@ -126,6 +128,7 @@ SCENARIOS = (
         name="a Job replaced by its own manifest lacks what was generated",
         steps=(
             post(JOBS, job(suspend=True)),
+            get(J, until={"object.status.conditions.0.type": "Suspended"}, view="nothing"),
             put(J, job(suspend=True)),
             put(J, job(suspend=True, backoffLimit=2)),
             patch(J, [{"op": "remove", "path": "/spec/selector"}], JSON_PATCH),

@@ -200,12 +200,14 @@ class JobController:
         """The pods that are the Job's: those that fit are taken, those that no longer fit are let go."""
         uid, selector = meta(job)["uid"], dig(job, "spec", "selector")
         going = bool(meta(job).get("deletionTimestamp"))
+        generated = selector == {"matchLabels": {UID_LABEL: uid}}
         found: list[Obj] = []
         for key in sorted(self._pods_of.get(uid, {})):
             pod = self._store.get(PODS, *key)
             if pod is None:
                 continue
-            if match_selector(selector, meta(pod).get("labels") or {}):
+            labels = meta(pod).get("labels") or {}
+            if labels.get(UID_LABEL) == uid if generated else match_selector(selector, labels):
                 found.append(pod)
             elif not going:
                 self._control.release(job, pod)

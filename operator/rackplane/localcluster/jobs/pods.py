@@ -8,7 +8,6 @@ from rackplane.localcluster.objects import (
     Obj,
     clone,
     dig,
-    is_terminal,
     is_true,
     meta,
     name_of,
@@ -21,24 +20,30 @@ from . import policies
 from .labels import INDEX, INDEX_FAILURES, INDEX_IGNORED_FAILURES, TRACKING_FINALIZER
 
 NO_INDEX = -1
+_ENDED = ("Succeeded", "Failed")
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 _LONGEST_PREFIX = 58
 _LONGEST_NAME = 253
 
 
+def phase(pod: Obj) -> str:
+    """The phase of a stored pod."""
+    return str((pod.get("status") or {}).get("phase"))
+
+
 def is_tracked(pod: Obj) -> bool:
     """Whether its end has not been counted yet."""
-    return TRACKING_FINALIZER in (meta(pod).get("finalizers") or ())
+    return TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ())
 
 
 def is_active(pod: Obj) -> bool:
     """Whether it runs, or will."""
-    return not is_terminal(pod) and not meta(pod).get("deletionTimestamp")
+    return "deletionTimestamp" not in pod["metadata"] and phase(pod) not in _ENDED
 
 
 def is_terminating(pod: Obj) -> bool:
     """Whether its deletion was asked for and it has not ended."""
-    return not is_terminal(pod) and bool(meta(pod).get("deletionTimestamp"))
+    return "deletionTimestamp" in pod["metadata"] and phase(pod) not in _ENDED
 
 
 def replaced_only_when_failed(job: Obj) -> bool:
@@ -49,12 +54,9 @@ def replaced_only_when_failed(job: Obj) -> bool:
 
 def is_failed(pod: Obj, job: Obj) -> bool:
     """Whether it failed. One under deletion counts at once, unless only failed pods are replaced."""
-    phase = dig(pod, "status", "phase")
-    if phase == "Failed":
-        return True
-    if replaced_only_when_failed(job):
-        return False
-    return bool(meta(pod).get("deletionTimestamp")) and phase != "Succeeded"
+    if "deletionTimestamp" not in pod["metadata"] or replaced_only_when_failed(job):
+        return phase(pod) == "Failed"
+    return phase(pod) != "Succeeded"
 
 
 def is_indexed(job: Obj) -> bool:
@@ -64,7 +66,7 @@ def is_indexed(job: Obj) -> bool:
 
 def index_of(pod: Obj) -> int:
     """The completion index; `NO_INDEX` when it has none that can be read."""
-    text = (meta(pod).get("annotations") or {}).get(INDEX)
+    text = (pod["metadata"].get("annotations") or {}).get(INDEX)
     return int(text) if text is not None and text.isascii() and text.isdecimal() else NO_INDEX
 
 
@@ -108,6 +110,8 @@ def surplus(job: Obj, active: list[Obj], at_least: int) -> list[Obj]:
     """Active pods to delete: `at_least` so many, and all that share an index or have none of the Job's."""
     removed: list[Obj] = []
     left = active
+    if not at_least and (not is_indexed(job) or _all_in_place(job, active)):
+        return []
     if is_indexed(job):
         left = []
         holders: dict[int, list[Obj]] = {}
@@ -122,6 +126,13 @@ def surplus(job: Obj, active: list[Obj], at_least: int) -> list[Obj]:
                 left.append(kept)
     missing = max(0, at_least - len(removed))
     return removed + (sorted(left, key=removal_order)[:missing] if missing else [])
+
+
+def _all_in_place(job: Obj, active: list[Obj]) -> bool:
+    """Whether each pod has a valid index of its own."""
+    found = {index_of(pod) for pod in active}
+    end = int(job["spec"]["completions"])
+    return len(found) == len(active) and all(NO_INDEX < index < end for index in found)
 
 
 def new_pod(job: Obj, index: int | None, replaced: Obj | None = None) -> Obj:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rackplane.localcluster.objects import Obj, dig, is_true, meta, timestamp
+from rackplane.localcluster.objects import Obj, is_true, meta, timestamp
 
 from . import backoff, indexes, pods
 
 
 @dataclass(slots=True)
 class State:
-    """A Job, the pods it had when the reconciliation began, and what follows from them.
+    """A Job, the pods it had when the reconciliation began, those of them not counted yet, and what follows.
 
     `job` is a working copy: its status is changed in place and written by `Control.write_status`. `finished` is the
     condition the Job ends with, or is about to. `failed_indexes` is None unless the Job limits failures per index;
@@ -22,6 +22,7 @@ class State:
     job: Obj
     pods: list[Obj]
     now: float
+    tracked: list[Obj] = field(default_factory=list)
     active_pods: list[Obj] = field(default_factory=list)
     active: int = 0
     ready: int = 0
@@ -101,11 +102,10 @@ class State:
         known = self.uncounted_succeeded if succeeded else self.uncounted_failed
         return [
             pod
-            for pod in self.pods
-            if pods.is_tracked(pod)
+            for pod in self.tracked
+            if (pods.phase(pod) == "Succeeded" if succeeded else pods.is_failed(pod, self.job))
             and meta(pod)["uid"] not in known
             and pods.has_valid_index(pod, self.job)
-            and (dig(pod, "status", "phase") == "Succeeded" if succeeded else pods.is_failed(pod, self.job))
         ]
 
 

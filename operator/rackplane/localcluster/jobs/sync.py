@@ -94,6 +94,7 @@ class Sync:
         state, job = self.state, self.state.job
         state.uncounted_succeeded = frozenset(state.uncounted("succeeded"))
         state.uncounted_failed = frozenset(state.uncounted("failed"))
+        state.tracked = [pod for pod in state.pods if pods.is_tracked(pod)]
         state.active_pods = [pod for pod in state.pods if pods.is_active(pod)]
         state.active = len(state.active_pods)
         state.ready = count_ready(state.active_pods)
@@ -109,7 +110,7 @@ class Sync:
             state.counted_indexes = indexes.parse(
                 state.status.get("completedIndexes") or "", state.completions
             )
-            ended = [pod for pod in state.pods if self._ended_index(pod)]
+            ended = [pod for pod in state.tracked if self._ended_index(pod)]
             state.succeeded_indexes = indexes.union(
                 state.counted_indexes, indexes.of(pods.index_of(pod) for pod in ended)
             )
@@ -118,19 +119,18 @@ class Sync:
                 self._look_at_failed_indexes()
 
     def _ended_index(self, pod: Obj) -> bool:
-        succeeded = dig(pod, "status", "phase") == "Succeeded"
-        return succeeded and pods.is_tracked(pod) and pods.has_valid_index(pod, self.state.job)
+        return pods.phase(pod) == "Succeeded" and pods.has_valid_index(pod, self.state.job)
 
     def _look_at_failed_indexes(self) -> None:
         state = self.state
         known = indexes.parse(state.status.get("failedIndexes") or "", state.completions)
-        failed = [pod for pod in state.pods if self._fails_index(pod)]
+        failed = [pod for pod in state.tracked if self._fails_index(pod)]
         state.failed_indexes = indexes.union(known, indexes.of(map(pods.index_of, failed)))
         busy = {pods.index_of(pod) for pod in state.active_pods}
-        for pod in state.pods:
+        for pod in state.tracked:
             index = pods.index_of(pod)
-            tracked = pods.is_tracked(pod) and pods.has_valid_index(pod, state.job)
-            if not tracked or not pods.is_failed(pod, state.job) or index in busy:
+            valid = pods.has_valid_index(pod, state.job)
+            if not valid or not pods.is_failed(pod, state.job) or index in busy:
                 continue
             if indexes.has(state.succeeded_indexes, index) or indexes.has(state.failed_indexes, index):
                 continue
@@ -143,9 +143,7 @@ class Sync:
 
     def _fails_index(self, pod: Obj) -> bool:
         state = self.state
-        if not pods.is_tracked(pod) or not pods.has_valid_index(pod, state.job):
-            return False
-        if not pods.is_failed(pod, state.job):
+        if not pods.has_valid_index(pod, state.job) or not pods.is_failed(pod, state.job):
             return False
         verdict = policies.judge(state.spec.get("podFailurePolicy"), pod)
         if verdict.action == "FailIndex":

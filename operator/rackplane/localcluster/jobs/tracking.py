@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rackplane.localcluster.objects import Obj, dig, meta
+from rackplane.localcluster.objects import Obj, meta
 
 from . import indexes, pods, policies
 from .control import Control
@@ -26,7 +26,7 @@ def track(state: State, control: Control, *, flush: bool) -> bool:
     Raises:
         ApiError: 422, the API server does not take the status.
     """
-    held = {meta(pod)["uid"] for pod in state.pods if pods.is_tracked(pod)}
+    held = {meta(pod)["uid"] for pod in state.tracked}
     flush = _count(state, held) or flush
     done, changed, full = _collect(state)
     flush = flush or changed
@@ -69,14 +69,14 @@ def _collect(state: State) -> tuple[list[Obj], bool, bool]:
     new_indexes: list[int] = []
     done: list[Obj] = []
     before, full = len(succeeded) + len(failed), False
-    for pod in sorted(state.pods, key=pods.index_of) if indexed else state.pods:
+    for pod in sorted(state.tracked, key=pods.index_of) if indexed else state.tracked:
         is_failed = pods.is_failed(pod, job)
-        if not pods.is_tracked(pod) or not _may_go(state, pod, is_failed):
+        if not _may_go(state, pod, is_failed):
             continue
         done.append(pod)
         uid, index = meta(pod)["uid"], pods.index_of(pod)
         valid = pods.has_valid_index(pod, job)
-        if dig(pod, "status", "phase") == "Succeeded" and uid not in state.uncounted_failed:
+        if pods.phase(pod) == "Succeeded" and uid not in state.uncounted_failed:
             if not indexed:
                 if uid not in state.uncounted_succeeded:
                     succeeded.append(uid)
@@ -100,12 +100,16 @@ def _collect(state: State) -> tuple[list[Obj], bool, bool]:
 
 def _may_go(state: State, pod: Obj, is_failed: bool) -> bool:
     """Whether nothing will ask after a pod any more."""
-    if meta(state.job).get("deletionTimestamp") or state.finished is not None:
+    if (
+        state.finished is not None
+        or pods.phase(pod) == "Succeeded"
+        or meta(state.job).get("deletionTimestamp")
+    ):
         return True
-    if dig(pod, "status", "phase") == "Succeeded":
-        return True
+    if not is_failed:
+        return False
     waiting = state.delayed.get(pods.index_of(pod))
-    return is_failed and (waiting is None or meta(waiting)["uid"] != meta(pod)["uid"])
+    return waiting is None or meta(waiting)["uid"] != meta(pod)["uid"]
 
 
 def _fails(finished: Obj | None) -> bool:
