@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from . import deletes, errors, frontdoor, patching, podverbs, preflight, reads, reviews, writes
 from .requests import Call, Request, Response
-from .resources import CORE_ELSEWHERE, CORE_SUBRESOURCES_ELSEWHERE, KNOWN_ELSEWHERE, NAMESPACES
+from .resources import (
+    CORE_ELSEWHERE,
+    CORE_SUBRESOURCES_ELSEWHERE,
+    KNOWN_ELSEWHERE,
+    NAMESPACES,
+    OTHERS_ELSEWHERE,
+)
 from .service import Service
 
 
@@ -84,6 +90,8 @@ class Api:
             raise errors.not_implemented(f"{plural}.{group}: its users may do everything")
         if group == "" and plural in CORE_ELSEWHERE:
             raise errors.not_implemented(plural)
+        if (group, plural) in OTHERS_ELSEWHERE:
+            raise errors.not_implemented(f"{plural}.{group}")
         resource = self.service.registry.find(group, version, plural)
         if resource is None:
             raise errors.no_such_path()

@@ -262,6 +262,8 @@ CORE_ELSEWHERE = frozenset(
         "bindings",
     }
 )
+#: Resources of other served groups likewise.
+OTHERS_ELSEWHERE = frozenset({("batch", "cronjobs")})
 CORE_SUBRESOURCES_ELSEWHERE = frozenset(
     {
         "log",

@@ -101,3 +101,10 @@ def test_the_template_is_immutable(driver: Any) -> None:
     with pytest.raises(ApiError) as caught:
         driver.do("PATCH", f"{JOBS}/j", body, MERGE)
     assert caught.value.details["causes"][0]["field"] == "spec.template"
+
+
+def test_cron_jobs_are_refused_as_not_implemented(driver: Any) -> None:
+    with pytest.raises(ApiError) as caught:
+        driver.do("GET", "/apis/batch/v1/namespaces/default/cronjobs")
+    assert caught.value.code == 501
+    assert "cronjobs.batch" in caught.value.message
