@@ -6,64 +6,24 @@ from typing import Any
 
 from tests.conformance.steps import Ask, Scenario, Step, delete, get, patch, post, put
 
-CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-GROUP = "${ns}.example.com"
-THINGS = f"/apis/{GROUP}/v1/namespaces/${{ns}}/things"
-THING_CRD = f"{CRDS}/things.{GROUP}"
-TEXT = {"type": "string"}
-NUMBER = {"type": "integer"}
-
-
-def version(schema: Any = None, name: str = "v1", **more: Any) -> dict[str, Any]:
-    """A version of a CRD whose `spec` has this schema."""
-    root = {"type": "object", "properties": {"spec": schema or {"type": "object"}}}
-    return {
-        "name": name,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": root},
-        **more,
-    }
-
-
-def crd(
-    *versions: dict[str, Any], plural: str = "things", kind: str = "Thing", names: Any = None, **more: Any
-) -> dict[str, Any]:
-    """A CRD of a group of the scenario's own."""
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind, **(names or {})},
-            "versions": list(versions),
-            **more,
-        },
-    }
-
-
-def established(body: dict[str, Any], *, shown: bool = False) -> tuple[Step, ...]:
-    """Create a CRD and wait until its objects are served."""
-    name = body["metadata"]["name"]
-    view = "" if shown else "nothing"
-    plural = body["spec"]["names"]["plural"]
-    return (
-        post(CRDS, body, view=view),
-        get(f"{CRDS}/{name}", until={"object.status.conditions.1.status": "True"}, view=view),
-        get(
-            f"/apis/{GROUP}/{body['spec']['versions'][0]['name']}/{plural}",
-            until={"code": 200},
-            view="nothing",
-        ),
-    )
-
-
-def thing(name: str = "a", spec: Any = None, **more: Any) -> dict[str, Any]:
-    """An object of the CRD."""
-    body = {"apiVersion": f"{GROUP}/v1", "kind": "Thing", "metadata": {"name": name}, **more}
-    return body if spec is None else {**body, "spec": spec}
+from ._custom import (
+    CRDS,
+    GROUP,
+    KEYED,
+    LIST,
+    MAP_LIST,
+    NUMBER,
+    TEXT,
+    THING_CRD,
+    THINGS,
+    columned,
+    crd,
+    established,
+    field,
+    ruled,
+    thing,
+    version,
+)
 
 
 def refused(*bodies: dict[str, Any]) -> tuple[Ask, ...]:
@@ -71,24 +31,8 @@ def refused(*bodies: dict[str, Any]) -> tuple[Ask, ...]:
     return tuple(post(CRDS, body, query={"dryRun": "All"}) for body in bodies)
 
 
-def field(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A CRD whose spec has a field `a` of this schema."""
-    return crd(version({"type": "object", "properties": {"a": schema}, **more}))
-
-
-def ruled(*rules: Any, **properties: Any) -> dict[str, Any]:
-    """A CRD whose spec has rules."""
-    entries = [{"rule": rule} if isinstance(rule, str) else rule for rule in rules]
-    found = properties or {"a": NUMBER, "s": TEXT, "l": {"type": "array", "items": TEXT}}
-    return crd(version({"type": "object", "properties": found, "x-kubernetes-validations": entries}))
-
-
 def renamed(**names: Any) -> dict[str, Any]:
     return crd(version(), names=names)
-
-
-def columned(**column: Any) -> dict[str, Any]:
-    return crd(version(additionalPrinterColumns=[column]))
 
 
 def _without(body: dict[str, Any], *path: str) -> dict[str, Any]:
@@ -105,10 +49,6 @@ def _scenario(
         flat.extend(step if isinstance(step, tuple) else (step,))
     return Scenario(name=name, steps=tuple(flat), leftovers=leftovers)
 
-
-KEYED: dict[str, Any] = {"type": "object", "properties": {"k": TEXT}, "required": ["k"]}
-LIST = {"type": "array", "items": KEYED}
-MAP_LIST = {**LIST, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}
 
 DEFINITIONS = (
     _scenario(
@@ -466,4 +406,49 @@ UPDATES = (
     ),
 )
 
-SCENARIOS = (*DEFINITIONS, *RULES, *UPDATES)
+SECOND_LOOK = (
+    _scenario(
+        "rules that do not compile, again",
+        refused(
+            ruled("self.s == 1"),
+            ruled("self.l.size() > self.s"),
+            ruled("self.a + self.s > 1"),
+            ruled("self.o.b.c == 'x'", o={"type": "object", "properties": {"b": TEXT}}),
+            ruled("self.m.x > 's'", m={"type": "object", "additionalProperties": NUMBER}),
+            ruled("self.t > '2026'", t={**TEXT, "format": "date-time"}),
+            ruled("has(self.b)"),
+            ruled("self.l.exists(x, y == 'a')"),
+            ruled("self.l.filter(x, x == 'a')"),
+            ruled("(self.a > 1"),
+            ruled("self.a >> 1"),
+            ruled("self.a > 1 and true"),
+            ruled("'a' + 1 == 'a1'"),
+            ruled("[1, 'a'].size() == 2"),
+            ruled("oldSelf.b == 1"),
+        ),
+    ),
+    _scenario(
+        "schemas that are not structural, again",
+        refused(
+            field(
+                {
+                    "type": "object",
+                    "properties": {
+                        "b": {"type": "array", "items": {"type": "object", "properties": {"c": {}}}}
+                    },
+                }
+            ),
+            field({"type": "string", "allOf": [{"anyOf": [{"type": "string"}]}]}),
+            field({"x-kubernetes-int-or-string": True, "default": {}}),
+            field({"type": "array", "items": TEXT, "default": ["a", 1]}),
+            field(
+                {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "default": {"any": "thing"}}
+            ),
+            field({"type": "integer", "default": 1.5}),
+            field({"type": "object", "additionalProperties": {"type": "string", "default": "x"}}),
+            field({"type": "string", "nullable": True, "default": None}),
+        ),
+    ),
+)
+
+SCENARIOS = (*SECOND_LOOK, *DEFINITIONS, *RULES, *UPDATES)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.conformance.steps import Ask, Scenario, Step, get, patch, post, watch
 
-from .crds import NUMBER, TEXT, THING_CRD, THINGS, columned, crd, established, thing, version
+from ._custom import NUMBER, TEXT, THING_CRD, THINGS, columned, crd, established, thing, version
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 KUBECTL = f"{TABLE},application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"

@@ -8,6 +8,7 @@ comparison of lists that are sets or maps, in which order does not count. The co
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -118,6 +119,8 @@ def _syntax(text: str) -> str:
         any(word in part for word in (*known, "invalid argument to has()")) for part in parts
     ):
         raise _lacking(text, said.splitlines()[0])
+    # Both parsers are made of one grammar and list what may follow a whole expression differently.
+    parts = [re.sub(r"expecting \{<EOF>, [^}]*\}", "expecting <EOF>", part) for part in parts]
     return "\n".join(part.replace("\n| ", "\n | ") for part in parts)
 
 
@@ -181,7 +184,8 @@ class _Checker:
 
     def _call(self, node: Node, names: dict[str, Type]) -> Type:
         if node.target is None and node.name == "has":
-            self.type(node.args[0], names)
+            # The macro makes a node of its own of the selection, where it stands itself.
+            self.type(replace(node.args[0], at=node.at), names)
             return "bool"
         if node.target is not None and node.name in _MACROS:
             return self._macro(node, names)

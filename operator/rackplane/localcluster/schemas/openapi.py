@@ -312,6 +312,13 @@ def _rules(schema: Schema, path: str, place: _Place, *, root: bool) -> Iterator[
         yield from check_rule(schema, entry, where, root=root, untold=place.untold)
 
 
+def _untyped(schema: Any) -> Any:
+    """A schema as defaults are held to it: the type of what may be a number or a string is left open."""
+    if isinstance(schema, dict):
+        return {name: _untyped(part) for name, part in schema.items() if name != "x-kubernetes-int-or-string"}
+    return [_untyped(part) for part in schema] if isinstance(schema, list) else schema
+
+
 def _defaults(schema: Schema, path: str) -> Iterator[Cause]:
     """Defaults must be what the schema itself would take."""
     value = schema.get("default")
@@ -320,7 +327,7 @@ def _defaults(schema: Schema, path: str) -> Iterator[Cause]:
         kept = clone(value)
         if prune_default(schema, kept):
             yield invalid_value(where, value, "must not have unknown fields")
-        causes = list(resources(schema, value, where)) or validate(schema, value, base=where)
+        causes = list(resources(schema, value, where)) or validate(_untyped(schema), value, base=where)
         if not causes:
             causes = Rules(schema).check(value, value, path=where) or Rules(schema).check(value, path=where)
         yield from causes
