@@ -140,7 +140,8 @@ def _frozen(spec: Obj, before: Obj) -> list[Cause]:
         _put_back(rest, before, "nodeSelector")
         causes += _node_affinity(spec, before)
         _put_back_node_affinity(rest, before)
-    if internal(rest, "PodSpec") != internal(before, "PodSpec"):
+    # Absent and empty are the same to the server; most updates differ in neither.
+    if rest != before and internal(rest, "PodSpec") != internal(before, "PodSpec"):
         causes.append(forbidden_value("spec", f"{_FROZEN}{difference(before, rest, 'PodSpec')}"))
     return causes
 
