@@ -16,6 +16,7 @@ _TOKEN_VOLUME = re.compile(r"\bkube-api-access-[b-z2-9]{5}\b")
 _AGE = re.compile(r"^(\d+[smhd]|<invalid>)$")
 _HELD_VERSION = re.compile(r"(ResourceVersion in (?:object meta: |record \())\d+")
 _TOO_LARGE = re.compile(r"(Too large resource version: \d+, current: )\d+")
+_IN_RECORD = re.compile(r"in record \(\d+\)")
 _TOO_OLD = re.compile(r"too old resource version: \d+ \(\d+\)")
 #: What OpenShift's build of the API server adds to the token volume of a pod; upstream's does not.
 _ADDED_BY_DISTRIBUTIONS = (
@@ -100,6 +101,7 @@ class Masks:
         text = _UID.sub(lambda found: self._uids.setdefault(found[0], f"<uid {len(self._uids) + 1}>"), text)
         text = _TOKEN_VOLUME.sub("kube-api-access-<random>", text)
         text = _HELD_VERSION.sub(r"\1<version>", text)
+        text = _IN_RECORD.sub("in record (<version>)", text)
         text = _TOO_LARGE.sub(r"\1<version>", text)
         text = _TOO_OLD.sub("too old resource version: <version> (<version>)", text)
         return _TIME.sub(lambda found: "<microtime>" if found[1] else "<time>", text)

@@ -144,9 +144,10 @@ def no_such_path() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource", detailed=True)
 
 
-def already_exists(group: str, plural: str, name: str) -> ApiError:
-    """409 on create."""
-    message = f'{_qualified(group, plural)} "{name}" already exists'
+def already_exists(group: str, plural: str, name: str, *, leaving: bool = False) -> ApiError:
+    """409 on create; `leaving`: what exists is under deletion."""
+    message = "object is being deleted: " if leaving else ""
+    message += f'{_qualified(group, plural)} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, _details(group, plural, name))
 
 
@@ -157,6 +158,22 @@ def conflict(group: str, plural: str, name: str, why: str = STALE) -> ApiError:
     """409 on update: a precondition (resourceVersion, uid, field ownership) does not hold."""
     message = f'Operation cannot be fulfilled on {_qualified(group, plural)} "{name}": {why}'
     return ApiError(409, "Conflict", message, _details(group, plural, name))
+
+
+def other_uid(key: tuple[str, str], namespace: str, name: str, wanted: str, found: str) -> ApiError:
+    """409 on update: the object has another uid, as it is another one; none if there is none."""
+    group, plural = key
+    # Where a real server keeps the object, which it tells.
+    prefix = {"nodes": "minions", "services": "services/specs"}.get(plural, plural)
+    builtin = group in ("", "batch", "policy") or group.endswith(".k8s.io")
+    if group == "apiextensions.k8s.io" or not builtin:
+        prefix = f"{group}/{plural}"
+    path = "/".join(part for part in ("/registry", prefix, namespace, name) if part)
+    why = (
+        f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+    )
+    return conflict(group, plural, name, why)
 
 
 def invalid(group: str, kind: str, name: str, causes: list[Cause]) -> ApiError:

@@ -38,6 +38,10 @@ def from_core(resource: Resource, obj: Obj) -> Obj:
         for core, new in _PAIRS:
             if core in result:
                 result[new] = result.pop(core)
+        for field in ("reportingController", "reportingInstance"):
+            # The old API shows these though they are empty, the new one does not.
+            if not result.get(field):
+                result.pop(field, None)
         return {**result, "apiVersion": resource.api_version}
     if not resource.crd and obj.get("apiVersion") != resource.api_version:
         return {**obj, "apiVersion": resource.api_version}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import namespaces
 from .objects import Obj, clone, meta, name_of, namespace_of
 from .resources import CRDS, NAMESPACES
 from .service import Service
@@ -59,7 +60,7 @@ class GarbageCollector:
         for address in checks:
             self._collect(address)
         for space in spaces:
-            self._namespace(space)
+            namespaces.terminate(self._service, space)
         for name in names:
             self._crd(name)
         return work
@@ -86,10 +87,10 @@ class GarbageCollector:
                 if obj is None:
                     continue
                 reference = next(ref for ref in meta(obj)["ownerReferences"] if ref.get("uid") == uid)
-                blocking = blocking or bool(reference.get("blockOwnerDeletion"))
                 if not meta(obj).get("deletionTimestamp"):
                     self._delete(address, "Foreground" if self._dependents.get(meta(obj)["uid"]) else None)
-                    blocking = blocking and self._store.get(*address) is not None
+                left = self._store.get(*address) is not None
+                blocking = blocking or (left and bool(reference.get("blockOwnerDeletion")))
             if not blocking or not self._dependents.get(uid):
                 self._finish(*found, "foregroundDeletion")
 
@@ -140,22 +141,6 @@ class GarbageCollector:
         resource = self._service.registry.stored_as(address[0])
         if resource is not None and self._store.get(*address) is not None:
             self._service.delete(resource, address[1], address[2], propagation=propagation or "Background")
-
-    def _namespace(self, name: str) -> None:
-        space = self._store.get(NAMESPACES, "", name)
-        if space is None or not meta(space).get("deletionTimestamp"):
-            return
-        left = False
-        for key in list(self._store.resources()):
-            resource = self._service.registry.stored_as(key)
-            if resource is None or not resource.namespaced:
-                continue
-            for obj in self._store.items(key, name):
-                if not meta(obj).get("deletionTimestamp"):
-                    self._service.delete(resource, name, name_of(obj), propagation="Background")
-                left = left or self._store.get(key, name, name_of(obj)) is not None
-        if not left and not meta(space).get("finalizers"):
-            self._store.remove(NAMESPACES, "", name)
 
     def _crd(self, name: str) -> None:
         crd = self._store.get(CRDS, "", name)

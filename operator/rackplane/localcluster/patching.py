@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import bodies, decoding, errors, patches
+from . import bodies, decoding, errors, eventrules, patches
 from .crds import Reports
 from .errors import ApiError
 from .events import to_core
@@ -209,6 +209,8 @@ def _update(service: Service, call: Call, obj: Obj, report: Reports) -> Response
     resource = call.resource
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
+    before = service.store.get(call.resource.key, call.namespace, call.name)
+    eventrules.check(call.resource, obj, before)
     stored = service.update(
         resource,
         to_core(call.resource, obj),

@@ -43,7 +43,7 @@ def check(call: Call) -> None:
         body = bodies.no_json("") if body is None else bodies.not_an_object(body)
     # What is wrong with a patch is told after what is wrong with its target.
     if isinstance(body, bodies.Unreadable) and method != "PATCH":
-        raise body.problem("DeleteOptions" if method == "DELETE" else call.resource.kind)
+        raise errors.bad_request(body.why) if method == "DELETE" else body.problem(call.resource.kind)
 
 
 def _acceptable(call: Call) -> None:

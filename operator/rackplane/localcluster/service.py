@@ -63,7 +63,7 @@ class Service:
             jobrules.default(obj)
         elif resource.key == NAMESPACES:
             labels = meta(obj).get("labels") or {}
-            if name_of(obj) and "kubernetes.io/metadata.name" not in labels:
+            if name_of(obj):
                 obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name_of(obj)}
         elif resource.plural == "secrets":
             obj.setdefault("type", "Opaque")
@@ -156,8 +156,10 @@ class Service:
             raise errors.invalid(resource.group, resource.kind, name_of(obj), causes)
         about.obj = obj
         self.policies.validate(about)
-        if self.store.get(resource.key, namespace_of(obj), name_of(obj)) is not None:
-            raise errors.already_exists(resource.group, resource.plural, name_of(obj))
+        there = self.store.get(resource.key, namespace_of(obj), name_of(obj))
+        if there is not None:
+            leaving = "deletionTimestamp" in meta(there)
+            raise errors.already_exists(resource.group, resource.plural, name_of(obj), leaving=leaving)
         if resource.key == JOBS and caller is not None:
             caller.warnings += jobrules.warnings(obj)
         elif resource.key == PODS and caller is not None:
@@ -214,7 +216,8 @@ class Service:
             jobrules.prepare_create(obj)
             return jobrules.validate(obj)
         if key == NAMESPACES:
-            obj["spec"] = {"finalizers": ["kubernetes"]}
+            given = (obj.get("spec") or {}).get("finalizers") or []
+            obj["spec"] = {"finalizers": given if "kubernetes" in given else [*given, "kubernetes"]}
             obj["status"] = {"phase": "Active"}
             labels = {**(meta(obj).get("labels") or {}), "kubernetes.io/metadata.name": name_of(obj)}
             obj["metadata"]["labels"] = labels
@@ -280,7 +283,7 @@ class Service:
             elif obj["metadata"].get(field) is None:
                 obj["metadata"].pop(field, None)
         caller = caller or Caller(CONTROLLERS)
-        if not subresource or resource.crd:
+        if not subresource or resource.crd or resource.key == NAMESPACES:
             self.decoded(resource, obj, unknown)
         managed = meta(obj).get("managedFields")
         if not isinstance(managed, Managed) or managed is meta(stored).get("managedFields"):
@@ -315,6 +318,8 @@ class Service:
             else:
                 obj.pop("status", None)
         causes += metadata_causes(resource, obj, before, subresource)
+        if resource.key == NAMESPACES:
+            causes += smallkinds.namespace_causes(obj, subresource)
         if not subresource:
             causes += self._prepare_update(resource, obj, before, unknown)
         if definition is not None:

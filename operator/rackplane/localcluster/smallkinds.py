@@ -52,7 +52,10 @@ def prepare(resource: Resource, obj: Obj, before: Obj | None = None) -> None:
         obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
         obj.setdefault("value", 0)
     elif resource.key == LEASES:
-        obj.setdefault("spec", {})
+        spec = obj.setdefault("spec", {})
+        for field in ("strategy", "preferredHolder"):
+            # Coordinated leader election is off by default, and its fields are dropped.
+            spec.pop(field, None)
 
 
 def causes(resource: Resource, obj: Obj, before: Obj | None = None) -> list[Cause]:
@@ -132,7 +135,13 @@ def _no_json_object(encoded: Any) -> str:
 # -- Namespace
 
 
-def namespace_finalizer_causes(obj: Obj) -> list[Cause]:
+def namespace_causes(obj: Obj, subresource: str) -> list[Cause]:
+    """What is wrong with a namespace written to one of its subresources."""
+    checks = {"status": _phase_causes, "finalize": _hold_causes}
+    return checks[subresource](obj) if subresource in checks else []
+
+
+def _hold_causes(obj: Obj) -> list[Cause]:
     """What is wrong with the `spec.finalizers` of a namespace, which only its /finalize changes."""
     found: list[Cause] = []
     for index, finalizer in enumerate((obj.get("spec") or {}).get("finalizers") or ()):
@@ -144,7 +153,7 @@ def namespace_finalizer_causes(obj: Obj) -> list[Cause]:
     return found
 
 
-def namespace_phase_causes(obj: Obj) -> list[Cause]:
+def _phase_causes(obj: Obj) -> list[Cause]:
     """What is wrong with the phase a write to a namespace's status says."""
     phase, deleted = (obj.get("status") or {}).get("phase", ""), "deletionTimestamp" in meta(obj)
     if not deleted and phase != "Active":
@@ -281,16 +290,6 @@ def _lease(obj: Obj, _before: Obj | None) -> list[Cause]:
     if transitions is not None and transitions < 0:
         text = "must be greater than or equal to 0"
         found.append(invalid_value("spec.leaseTransitions", transitions, text))
-    strategy = spec.get("strategy")
-    if strategy is not None:
-        path = "spec.strategy.strategy"
-        if "/" not in strategy and strategy != "OldestEmulationVersion":
-            found.append(errors.unsupported_value(path, strategy, ["OldestEmulationVersion"]))
-        elif "/" in strategy:
-            found += [invalid_value(path, strategy, text) for text in qualified_name(strategy)]
-    if spec.get("preferredHolder") and not strategy:
-        text = "may only be specified if `strategy` is defined"
-        found.append(forbidden_value("spec.preferredHolder", text))
     return found
 
 

@@ -338,12 +338,7 @@ class Store:
         name = name_of(stored)
         uid, version = preconditions.uid, preconditions.resource_version
         if uid and uid != metadata.get("uid"):
-            why = (
-                f"StorageError: invalid object, Code: 4, Key: {_path(resource, stored)}, ResourceVersion: 0, "
-                f"AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: "
-                f"{metadata.get('uid')}"
-            )
-            raise errors.conflict(*resource, name, why)
+            raise errors.other_uid(resource, namespace_of(stored), name, uid, str(metadata.get("uid")))
         if version and version != metadata.get("resourceVersion"):
             raise errors.conflict(*resource, name)
 
@@ -386,15 +381,6 @@ def _range(keys: list[Place], namespace: str, after: Key | None) -> tuple[int, i
     if after is not None:
         start = max(start, bisect_right(keys, _place(after)))
     return start, max(start, end)
-
-
-def _path(resource: GroupResource, obj: Obj) -> str:
-    """Where a real server keeps an object, which its messages tell."""
-    group, plural = resource
-    prefix = {"nodes": "minions", "services": "services/specs"}.get(plural, plural)
-    if group == "apiextensions.k8s.io" or not (group in ("", "batch", "policy") or group.endswith(".k8s.io")):
-        prefix = f"{group}/{plural}"
-    return "/".join(part for part in ("/registry", prefix, namespace_of(obj), name_of(obj)) if part)
 
 
 #: Finalizers the garbage collector itself acts on.

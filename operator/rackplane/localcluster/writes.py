@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from . import decoding, errors
+from . import decoding, errors, eventrules
 from .bodies import Doubled
 from .events import from_core, to_core
 from .gotypes import Mismatch
@@ -125,7 +125,11 @@ def create(service: Service, call: Call) -> Response:
     body = tracked(
         service, call, None, _named(call, _decoded(call, expected_body(call, registry=service.registry)))
     )
+    if call.request.method == "PUT":
+        # An update that creates has no version to replace, whatever it says.
+        meta(body).pop("resourceVersion", None)
     resource = call.resource
+    eventrules.check(resource, body)
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
     stored = service.create(resource, body, dry_run=call.dry_run, unknown=_Unknown(call), caller=call.caller)
@@ -135,6 +139,7 @@ def create(service: Service, call: Call) -> Response:
 def _update(service: Service, call: Call, obj: Obj) -> Response:
     obj = tracked(service, call, from_core(call.resource, stored_object(service, call)), obj)
     resource = call.resource
+    eventrules.check(resource, obj, service.store.get(resource.key, call.namespace, call.name))
     if resource.stored != ("", ""):
         resource = service.need("", "v1", resource.stored[1])
     stored = service.update(
@@ -161,6 +166,8 @@ def put(service: Service, call: Call) -> Response:
         raise errors.bad_request(why)
     body = _named(call, body)
     if service.store.get(call.resource.key, call.namespace, call.name) is None and _created_by_update(call):
+        if uid := meta(body).get("uid"):
+            raise errors.other_uid(call.resource.key, call.namespace, call.name, uid, "")
         return create(service, call)
     stored_object(service, call)
     if call.resource.conditional and meta(body).get("resourceVersion") in (None, "", "0"):

@@ -191,6 +191,8 @@ def test_an_event_has_two_faces(driver: Any) -> None:
         "reason": "R",
         "action": "A",
         "type": "Normal",
+        "reportingController": "example.com/c",
+        "reportingInstance": "i",
     }
     driver.do("POST", "/apis/events.k8s.io/v1/namespaces/default/events", body)
     core = driver.do("GET", "/api/v1/namespaces/default/events/e")
