@@ -170,6 +170,8 @@ SCRIPT = (
     Command("describe configmap made"),
     Command("describe secret hidden"),
     Command("describe role reader"),
+    Command("describe namespace $NS"),
+    Command("describe pdb guard"),
     # a Job
     Command("create -f job.yaml"),
     Command("wait --for=condition=Suspended job/train --timeout=20s"),

@@ -25,6 +25,8 @@ _ELSEWHERE = {
     "flagz": "the server's flags",
     "statusz": "the server's status page",
 }
+#: Nobody can create these here. `kubectl describe namespace` asks for all of them, and there are none.
+_ALWAYS_EMPTY = {"limitranges": "LimitRangeList", "resourcequotas": "ResourceQuotaList"}
 
 
 def nowhere() -> Response:
@@ -33,7 +35,7 @@ def nowhere() -> Response:
 
 
 def answer(service: Service, request: Request) -> Response | None:
-    """The answer at a path that names no object; None at any other.
+    """The answer at a path that names no object of a kind served here; None at any other.
 
     Raises:
         ApiError: 405, 406, 501.
@@ -53,7 +55,7 @@ def answer(service: Service, request: Request) -> Response | None:
         return nowhere()
     found = discovery.document(service.registry, parts, aggregated=False)
     if found is None:
-        return None
+        return _none_of(service, request, parts)
     if request.method != "GET":
         raise errors.method_not_allowed()
     form = _form(request.accept, parts)
@@ -61,6 +63,17 @@ def answer(service: Service, request: Request) -> Response | None:
         whole = discovery.document(service.registry, parts, aggregated=True)
         return Response(200, whole, content_type=discovery.AGGREGATED)
     return Response(200, found)
+
+
+def _none_of(service: Service, request: Request, parts: list[str]) -> Response | None:
+    match parts:
+        case ["api", "v1", "namespaces", _, plural] if plural in _ALWAYS_EMPTY and request.method == "GET":
+            if request.query.get("watch") in ("true", "1"):
+                return None
+            metadata = {"resourceVersion": str(service.store.revision)}
+            listed = {"kind": _ALWAYS_EMPTY[plural], "apiVersion": "v1", "metadata": metadata, "items": []}
+            return Response(200, listed)
+    return None
 
 
 def _form(accept: str, parts: list[str]) -> str:

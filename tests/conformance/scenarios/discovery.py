@@ -201,6 +201,13 @@ SCENARIOS = (
         ),
     ),
     Scenario(
+        name="quotas and limits of a namespace that has none",
+        steps=(
+            get("/api/v1/namespaces/${ns}/resourcequotas", query={"limit": "500"}),
+            get("/api/v1/namespaces/${ns}/limitranges", query={"limit": "500"}),
+        ),
+    ),
+    Scenario(
         name="a group comes and goes with its definition",
         leftovers=(f"{CRDS}/things.{GROUP}",),
         steps=(
