@@ -74,12 +74,16 @@ class _Reader:
             if not isinstance(value, dict):
                 raise WrongForm(value, kind)
             inner = kind[2:]
-            return {key: self.value(inner, part, f"{path}.{key}", plain) for key, part in value.items()}
+            return {
+                key: self.value(inner, part, f"{path}.{key}", plain) for key, part in value.items()
+            } or None
         if kind.startswith("[]"):
             if not isinstance(value, list):
                 raise WrongForm(value, kind)
             inner = kind[2:]
-            return [self.value(inner, part, f"{path}[{place}]", plain) for place, part in enumerate(value)]
+            return [
+                self.value(inner, part, f"{path}[{place}]", plain) for place, part in enumerate(value)
+            ] or None
         if "." in kind:
             if not isinstance(value, dict):
                 raise WrongForm(value, kind)
@@ -131,7 +135,8 @@ def _fast_map(inner: _Read) -> _Read:
         if value.__class__ is not dict:
             raise _Odd
         known = known if known.__class__ is dict else {}
-        return {key: inner(part, known.get(key)) for key, part in value.items()}
+        # Empty lists and maps are stored as none.
+        return {key: inner(part, known.get(key)) for key, part in value.items()} or None
 
     return read
 
@@ -143,9 +148,9 @@ def _fast_list(inner: _Read) -> _Read:
         if value.__class__ is not list:
             raise _Odd
         if known.__class__ is not list:
-            return [inner(part, None) for part in value]
+            return [inner(part, None) for part in value] or None
         same = {id(part) for part in known}
-        return [part if id(part) in same else inner(part, None) for part in value]
+        return [part if id(part) in same else inner(part, None) for part in value] or None
 
     return read
 

@@ -8,11 +8,11 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from . import errors, jsonsyntax
+from . import errors, jsonsyntax, rbacrules
 from .errors import Cause, forbidden_value, invalid_value, required
 from .names import config_key, label_value, qualified_name
 from .objects import Obj, meta, name_of
-from .resources import LEASES, NODES, PRIORITY_CLASSES, Resource
+from .resources import LEASES, NODES, PRIORITY_CLASSES, RBAC, Resource
 from .store import GroupResource
 
 #: Bytes of the data of a ConfigMap or Secret together.
@@ -299,6 +299,8 @@ _CHECKS: dict[GroupResource, Callable[[Obj, Obj | None], list[Cause]]] = {
     NODES: _node,
     PRIORITY_CLASSES: _priority_class,
     LEASES: _lease,
+    (RBAC, "roles"): rbacrules.role,
+    (RBAC, "clusterroles"): rbacrules.cluster_role,
 }
 
 
