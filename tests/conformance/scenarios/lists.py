@@ -264,4 +264,21 @@ SCENARIOS = (
             get("/api/v1/namespaces/absent-namespace/configmaps"),
         ),
     ),
+    Scenario(
+        name="odd selectors people send",
+        steps=(
+            *ABC,
+            _by_label(" tier = x , in "),
+            _by_label("tier=x,"),
+            _by_label("tier notin (x,y),in"),
+            _by_label("! tier,in"),
+            _by_label("tier!=,in"),
+            _by_label("tier in (x"),
+            _by_label("tier<5"),
+            _by_field(MAPS, "metadata.name=a,"),
+            _by_field(MAPS, "metadata.name=a,metadata.name=b"),
+            _by_field(MAPS, "metadata.name==a,metadata.name!=b"),
+            _by_field(MAPS, "=a"),
+        ),
+    ),
 )

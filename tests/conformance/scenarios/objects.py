@@ -127,4 +127,21 @@ SCENARIOS = (
             post(MAPS, {"metadata": {"name": "b"}}, query={"fieldManager": "new\nline"}),
         ),
     ),
+    Scenario(
+        name="odd inputs people send",
+        steps=(
+            post(MAPS, {"metadata": {"name": "a", "labels": None, "annotations": None}, "data": None}),
+            put(f"{MAPS}/a", {"metadata": {"name": "a", "labels": {"": ""}}}),
+            patch(f"{MAPS}/a", {"metadata": {"ownerReferences": []}}),
+            patch(f"{MAPS}/a", {"metadata": {"resourceVersion": "1"}, "data": {"x": "1"}}),
+            patch(f"{MAPS}/a", {"metadata": {"resourceVersion": ""}, "data": {"x": "1"}}),
+            delete(f"{MAPS}/a", {"preconditions": {"uid": ""}}),
+            delete(f"{MAPS}/a", {"preconditions": {}, "propagationPolicy": "Background"}),
+            delete(f"{MAPS}/a", {"propagationPolicy": "Background"}),
+            post(MAPS, {"metadata": {"name": "b", "generateName": "b-", "deletionGracePeriodSeconds": 9}}),
+            post(MAPS, {"metadata": {"name": "c", "generateName": "UPPER"}}),
+            post(MAPS, {"metadata": {"name": "c", "finalizers": ["example.org/x", "example.org/x"]}}),
+            delete(f"{MAPS}/c", {"propagationPolicy": "Foreground"}),
+        ),
+    ),
 )
