@@ -129,6 +129,7 @@ SCENARIOS = (
     ),
     Scenario(
         name="odd inputs people send",
+        leftovers=(f"{MAPS}/c",),
         steps=(
             post(MAPS, {"metadata": {"name": "a", "labels": None, "annotations": None}, "data": None}),
             put(f"{MAPS}/a", {"metadata": {"name": "a", "labels": {"": ""}}}),
