@@ -91,7 +91,7 @@ def _exit_codes(codes: Obj, path: str, containers: set[str]) -> list[Cause]:
         causes.append(invalid_value(f"{path}.containerName", container, detail))
     where = f"{path}.values"
     if not values:
-        causes.append(invalid_value(where, codes.get("values"), "at least one value is required"))
+        causes.append(invalid_value(where, values, "at least one value is required"))
     elif len(values) > _MOST_EXIT_CODES:
         causes.append(too_many(where, len(values), _MOST_EXIT_CODES))
     seen: set[int] = set()
