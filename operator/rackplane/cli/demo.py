@@ -27,7 +27,7 @@ from rackplane.controller.logging import configure_logging
 from rackplane.controller.operator import Operator
 from rackplane.controller.settings import OperatorSettings
 from rackplane.kube.client import KubeClient
-from rackplane.localcluster import LocalCluster
+from rackplane.localcluster import LocalCluster, Request
 from rackplane.localcluster.nodeagent import NodeAgents
 
 __all__ = ["main", "parser"]
@@ -200,7 +200,8 @@ async def _ready(cluster: LocalCluster, operator: asyncio.Task[Any], options: Op
 
 
 def _look(cluster: LocalCluster) -> Snapshot:
-    return demo_view.read(lambda path: cluster.request("GET", path))
+    # What is only looked at need not be copied: `request` would.
+    return demo_view.read(lambda path: cluster.handle(Request("GET", path)).payload)
 
 
 class Stage:
