@@ -145,6 +145,8 @@ class Real:
             timeout=urllib3.Timeout(connect=5, read=60),
         )
         self._made: list[str] = []
+        # What would stay for ever once its scenario, which alone knows its finalizers, is over.
+        self._held: set[str] = set()
 
     def version(self) -> str:
         """The server's version."""
@@ -177,6 +179,7 @@ class Real:
         kind = response.headers.get("Content-Type", "")
         data = response.data
         shown = json.loads(data) if "json" in kind and data else data.decode(errors="replace")
+        self._note_finalizers(step, response.status, shown)
         return Answer(
             response.status,
             shown,
@@ -234,7 +237,15 @@ class Real:
             served = f"/apis/{group}/{version}/{plural}"
             self._wait(lambda served=served: self._do("GET", served).code == 200, served)
 
+    def _note_finalizers(self, step: Ask, code: int, shown: Any) -> None:
+        metadata = shown.get("metadata") if isinstance(shown, dict) else None
+        if code < 300 and step.method != "GET" and isinstance(metadata, dict) and metadata.get("finalizers"):
+            self._held.add(f"{step.path}/{metadata['name']}" if step.method == "POST" else step.path)
+
     def clean_up(self, namespace: str, leftovers: tuple[str, ...]) -> None:
+        for path in self._held - {*leftovers, *self._made}:
+            self._do("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+        self._held.clear()
         pods = f"/api/v1/namespaces/{namespace}/pods"
         jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
         self._do("DELETE", f"{jobs}", {"propagationPolicy": "Background"})
