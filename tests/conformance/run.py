@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from .masks import Masks
 from .servers import POLL_SECONDS, Answer, Embedded, Server
@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 60.0
 """How long `until` is waited for, in the time of the server."""
 
 Row = dict[str, Any]
+Asking = TypeVar("Asking", bound=Ask | Watch)
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 
 
@@ -50,7 +51,7 @@ def run(scenario: Scenario, server: Server) -> list[Row]:
                 server.pass_time(step.seconds)
                 rows.append({"request": described(step)})
                 continue
-            answer = _answered(_filled(step, saved), server)
+            answer = _answered(filled(step, saved), server)
             if isinstance(step, Ask) and step.save:
                 saved[step.save] = answer.object
             rows.append({"request": described(step), "answer": _shown(step, answer, masks)})
@@ -95,7 +96,12 @@ def _shown(step: Ask | Watch, answer: Answer, masks: Masks) -> Row:
     return shown
 
 
-def _filled(step: Ask | Watch, saved: dict[str, Any]) -> Ask | Watch:
+def filled(step: Asking, saved: dict[str, Any]) -> Asking:
+    """A copy of a step with its placeholders filled in.
+
+    Raises:
+        LookupError: a placeholder names nothing that was saved.
+    """
     if isinstance(step, Watch):
         return replace(step, path=fill(step.path, saved), query=fill(dict(step.query), saved))
     return replace(

@@ -47,6 +47,8 @@ class Api:
             return frontdoor.nowhere()
         if group and group not in KNOWN_ELSEWHERE and not self._serves(group):
             return frontdoor.nowhere()
+        if rest[0] == "watch":
+            raise errors.not_implemented("the old /watch/ paths: use ?watch=true")
         if len(rest) > (5 if rest[0] == "namespaces" else 3):
             raise errors.no_such_path()
         try:
@@ -74,8 +76,6 @@ class Api:
 
     def _resolve(self, request: Request, group: str, version: str, rest: list[str]) -> Call:
         namespace = ""
-        if rest[0] == "watch":
-            raise errors.not_implemented("the old /watch/ paths")
         if (
             rest[0] == "namespaces"
             and len(rest) >= 3
