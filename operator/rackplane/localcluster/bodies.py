@@ -12,7 +12,6 @@ import yaml
 from . import errors, jsonsyntax, protobuf
 
 JSON_TYPE = "application/json"
-YAML_TYPE = "application/yaml"
 #: How the reason begins where a text is no JSON.
 NO_JSON = "couldn't get version/kind; json parse error: "
 #: How much of a text that is no JSON is shown.

@@ -16,7 +16,6 @@ from importlib.resources import files
 from typing import Any
 
 _REFERENCE = "#/components/schemas/"
-_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +89,6 @@ def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         return schema
     beside = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
     return {**schemas()[name], **beside} if beside else schemas()[name]
-
-
-def property_of(schema: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    """The resolved schema of a property, of a map's values or (name "") of a list's items; None when unknown."""
-    if not name:
-        found = schema.get("items")
-    else:
-        found = schema.get("properties", {}).get(name) or schema.get("additionalProperties")
-    return resolved(found) if isinstance(found, Mapping) else None
 
 
 @cache

@@ -14,6 +14,7 @@ from .accounts import Accounts
 from .api import Api
 from .budgets.controller import DisruptionController
 from .client import LocalClient
+from .errors import ApiError, no_such_path
 from .faults import Faults
 from .gc import GarbageCollector
 from .http import Server
@@ -51,7 +52,6 @@ class LocalCluster:
         clock: seconds since the epoch; timed behaviour (back-off, deadlines) follows it.
         seed: of the source of uids and name suffixes, so that a run can be repeated exactly.
         history_limit: number of changes a watch can look back before it gets 410.
-        job_backoff_seconds: first delay before a Job replaces a failed pod (Kubernetes: 10 s); it doubles.
         job_batch_seconds: how long changes of pods are collected before their Job is looked at (Kubernetes: 1 s).
     """
 
@@ -61,15 +61,12 @@ class LocalCluster:
         seed: int = 0,
         *,
         history_limit: int = 50_000,
-        job_backoff_seconds: float = 10.0,
         job_batch_seconds: float = 0.0,
     ) -> None:
         self.clock = clock
         self.service = Service(clock=clock, seed=seed, history_limit=history_limit)
         self.api = Api(self.service)
-        self.jobs = JobController(
-            self.service, backoff_seconds=job_backoff_seconds, batch_seconds=job_batch_seconds
-        )
+        self.jobs = JobController(self.service, batch_seconds=job_batch_seconds)
         self.budgets = DisruptionController(self.service)
         self.reactors: tuple[Reactor, ...] = (
             GarbageCollector(self.service),
@@ -107,8 +104,6 @@ class LocalCluster:
         Raises:
             ApiError: the server refused.
         """
-        from .errors import ApiError
-
         answer = self.handle(Request(method, path, body=body, **options))
         if answer.code >= 400:
             status = answer.body if isinstance(answer.body, dict) else {"message": answer.body.strip()}
@@ -122,8 +117,6 @@ class LocalCluster:
         Raises:
             ApiError: the server refused, or serves no such kind.
         """
-        from .errors import ApiError, no_such_path
-
         resource = self.service.registry.of_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
         if resource is None:
             raise no_such_path()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import errors
 from .objects import Obj, clone, meta, name_of
 from .resources import EVENTS, JOBS, NAMESPACES, Resource
-from .store import Preconditions, Store
+from .store import GC_FINALIZERS, Preconditions, Store
 
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
 
@@ -37,7 +37,7 @@ def collector_finalizers(resource: Resource, stored: Obj, propagation: str | Non
     if resource.key == EVENTS:
         return ()
     if propagation is None:
-        said = [entry for entry in meta(stored).get("finalizers") or () if entry in (_ORPHAN, _FOREGROUND)]
+        said = [entry for entry in meta(stored).get("finalizers") or () if entry in GC_FINALIZERS]
         if said:
             return (said[0],)
         return (_ORPHAN,) if resource.key == JOBS else ()
@@ -52,7 +52,7 @@ def delete_namespace(
     if "deletionTimestamp" not in meta(stored):
         obj = clone(stored)
         obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
-        kept = [entry for entry in meta(obj).get("finalizers") or () if entry not in (_ORPHAN, _FOREGROUND)]
+        kept = [entry for entry in meta(obj).get("finalizers") or () if entry not in GC_FINALIZERS]
         wanted = {"Orphan": [_ORPHAN], "Foreground": [_FOREGROUND]}.get(propagation or "", [])
         obj["metadata"]["finalizers"] = kept + wanted
         if not obj["metadata"]["finalizers"]:

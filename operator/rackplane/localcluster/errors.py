@@ -5,6 +5,7 @@ Reasons, codes and wording are Kubernetes' own (apimachinery `pkg/api/errors`), 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,8 +66,6 @@ def not_found_value(path: str, value: Any, detail: str = "") -> Cause:
 
 def show(value: Any) -> str:
     """Print a value as field.Error does: strings quoted, containers as JSON."""
-    import json
-
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if value is None:
@@ -77,8 +76,6 @@ def show(value: Any) -> str:
 
 def compact(value: Any) -> str:
     """A value as JSON without spaces."""
-    import json
-
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 

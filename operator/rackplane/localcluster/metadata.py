@@ -10,10 +10,12 @@ from .errors import Cause, invalid_value
 from .names import dns_label, dns_subdomain, label_value, qualified_name
 from .objects import Obj, meta, name_of, namespace_of
 from .resources import CRDS, LEASES, NAMESPACES, NODES, Resource
+from .store import GC_FINALIZERS
 
 #: Bytes of all annotations of an object together.
 ANNOTATIONS_LIMIT = 256 * 1024
-_STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+#: Those without a domain that mean something.
+STANDARD_FINALIZERS = GC_FINALIZERS | {"kubernetes"}
 _OWNER_FIELDS = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
 _IMMUTABLE = "field is immutable"
 _LABEL_NAMED = frozenset({"namespaces", "services"})
@@ -92,7 +94,7 @@ def _content(resource: Resource, obj: Obj) -> list[Cause]:
         causes += [
             invalid_value("metadata.finalizers", finalizer, text) for text in qualified_name(finalizer)
         ]
-    if {"orphan", "foregroundDeletion"} <= set(finalizers):
+    if set(finalizers) >= GC_FINALIZERS:
         text = "finalizer orphan and foregroundDeletion cannot be both set"
         causes.append(invalid_value("metadata.finalizers", finalizers, text))
     return causes + _standard_finalizers(resource, finalizers)
@@ -105,7 +107,7 @@ def _standard_finalizers(resource: Resource, finalizers: list[str]) -> list[Caus
     return [
         invalid_value(f"metadata.finalizers[{index}]", finalizer, text)
         for index, finalizer in enumerate(finalizers)
-        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS
+        if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS
     ]
 
 

@@ -5,7 +5,7 @@ Stored objects are shared by reference and never changed in place: whoever wants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 Obj = dict[str, Any]
 #: Returns the time in seconds since the epoch. Injected everywhere, so that tests own the time.
 Clock = Callable[[], float]
-
+LARGEST_INT32 = 2**31 - 1
 
 _SCALARS = frozenset({str, int, bool, float, type(None)})
 
@@ -110,6 +110,17 @@ def condition(obj: Obj, kind: str) -> Obj | None:
     return None
 
 
+def with_condition(conditions: list[Obj], entry: Obj, now: float) -> list[Obj]:
+    """The conditions with one set at its place; its time moves only when its status does."""
+    before = next((item for item in conditions if item.get("type") == entry["type"]), None)
+    moved = before is None or before.get("status") != entry["status"]
+    when = timestamp(now) if moved or before is None else before.get("lastTransitionTime")
+    full = {"lastTransitionTime": when, **entry}
+    if before is None:
+        return [*conditions, full]
+    return [full if item is before else item for item in conditions]
+
+
 def is_true(obj: Obj, kind: str) -> bool:
     """Whether a condition is present and `True`."""
     entry = condition(obj, kind)
@@ -119,10 +130,3 @@ def is_true(obj: Obj, kind: str) -> bool:
 def is_terminal(pod: Obj) -> bool:
     """Whether a pod's phase is final."""
     return dig(pod, "status", "phase") in ("Succeeded", "Failed")
-
-
-def templates(job: Obj) -> Iterator[Obj]:
-    """The pod templates of a workload (one for a Job)."""
-    template = dig(job, "spec", "template")
-    if isinstance(template, dict):
-        yield template

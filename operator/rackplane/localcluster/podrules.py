@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from . import quantities
-from .errors import Cause, conflict
-from .objects import Obj, clone, condition, dig, is_terminal, meta, name_of, timestamp
+from .errors import conflict
+from .objects import Obj, clone, dig, is_terminal, meta, name_of, timestamp, with_condition
 from .pods.admission import admit, tolerate
 from .pods.defaults import default_pod as _default_pod
 from .pods.defaults import default_template
@@ -13,7 +13,6 @@ from .pods.spec import new_pod_causes
 from .pods.spec import spec_causes as validate_spec
 from .pods.status import prepare_status, status_causes
 from .pods.updates import keep_admitted, update_causes
-from .resources import PODS
 from .store import Store
 
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
@@ -114,18 +113,9 @@ def bind(pod: Obj, node: str, now: float, annotations: Obj | None = None, labels
 def set_condition(obj: Obj, entry: Obj, now: float) -> None:
     """Set a pod condition in place and at its place; lastTransitionTime moves only when the status does."""
     status = obj.setdefault("status", {})
-    before = condition(obj, entry["type"])
-    moved = before is None or before.get("status") != entry["status"]
-    when = timestamp(now) if moved or before is None else before.get("lastTransitionTime")
-    full = {"lastProbeTime": None, "lastTransitionTime": when, **entry}
-    conditions = list(status.get("conditions") or ())
-    for index, item in enumerate(conditions):
-        if item.get("type") == entry["type"]:
-            conditions[index] = full
-            break
-    else:
-        conditions.append(full)
-    status["conditions"] = conditions
+    status["conditions"] = with_condition(
+        status.get("conditions") or [], {"lastProbeTime": None, **entry}, now
+    )
 
 
 def grace_seconds(pod: Obj, asked: int | None) -> int:
@@ -139,8 +129,6 @@ def grace_seconds(pod: Obj, asked: int | None) -> int:
 
 
 __all__ = [
-    "PODS",
-    "Cause",
     "bind",
     "default_pod",
     "default_spec",

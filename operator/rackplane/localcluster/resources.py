@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .store import GroupResource
 
-ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 STATUS_VERBS = ("get", "patch", "update")
 
 
@@ -343,8 +343,6 @@ class Registry:
 
 def _version_order(version: str) -> tuple[int, int, int]:
     """Kubernetes' version priority: v2, v1, v1beta2, v1beta1, v1alpha1."""
-    import re
-
     found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
     if found is None:
         return (3, 0, 0)

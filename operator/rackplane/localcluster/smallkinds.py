@@ -10,8 +10,10 @@ from typing import Any
 
 from . import errors, jsonsyntax, rbacrules
 from .errors import Cause, forbidden_value, invalid_value, required
+from .metadata import STANDARD_FINALIZERS
 from .names import config_key, label_value, qualified_name
 from .objects import Obj, meta, name_of
+from .pods.placement import EFFECTS
 from .resources import LEASES, NODES, PRIORITY_CLASSES, RBAC, Resource
 from .store import GroupResource
 
@@ -33,7 +35,6 @@ SYSTEM_CLASSES: dict[str, tuple[int, str]] = {
 _KEPT = "field is immutable when `immutable` is set"
 _CONFIG_MAPS: GroupResource = ("", "configmaps")
 _SECRETS: GroupResource = ("", "secrets")
-_EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 #: The data a Secret of a type must have.
 _SECRET_DATA = {
@@ -147,7 +148,7 @@ def _hold_causes(obj: Obj) -> list[Cause]:
     for index, finalizer in enumerate((obj.get("spec") or {}).get("finalizers") or ()):
         path = f"spec.finalizers[{index}]"
         found += [invalid_value(path, finalizer, text) for text in qualified_name(finalizer)]
-        if "/" not in finalizer and finalizer not in ("kubernetes", "orphan", "foregroundDeletion"):
+        if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             found.append(invalid_value(path, finalizer, text))
     return found
@@ -203,8 +204,8 @@ def _taints(taints: list[Obj]) -> list[Cause]:
             found.append(invalid_value(f"{path}.value", value, ";".join(texts)))
         if not effect:
             found.append(required(f"{path}.effect"))
-        elif effect not in _EFFECTS:
-            found.append(errors.unsupported_value(f"{path}.effect", effect, list(_EFFECTS)))
+        elif effect not in EFFECTS:
+            found.append(errors.unsupported_value(f"{path}.effect", effect, list(EFFECTS)))
         if (key, effect) in seen:
             shown = {"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint.get("timeAdded")}
             text = f"Duplicate value: {errors.show(shown)}: taints must be unique by key and effect pair"

@@ -23,6 +23,8 @@ Key = tuple[str, str]
 Place = tuple[str, str, Key]
 
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
+#: Finalizers the garbage collector itself acts on.
+GC_FINALIZERS = frozenset({"orphan", "foregroundDeletion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +383,3 @@ def _range(keys: list[Place], namespace: str, after: Key | None) -> tuple[int, i
     if after is not None:
         start = max(start, bisect_right(keys, _place(after)))
     return start, max(start, end)
-
-
-#: Finalizers the garbage collector itself acts on.
-GC_FINALIZERS = frozenset({"orphan", "foregroundDeletion"})

@@ -10,6 +10,7 @@ from rackplane.localcluster import errors
 from rackplane.localcluster.errors import Cause, duplicate_value, invalid_value, required, unsupported_value
 from rackplane.localcluster.objects import Obj
 from rackplane.localcluster.resources import ADMISSION
+from rackplane.localcluster.schemas.celsyntax import RESERVED
 from rackplane.localcluster.store import GroupResource
 
 from .expressions import compile_expression
@@ -23,12 +24,6 @@ KINDS = frozenset({MUTATING, MUTATING_BINDINGS, VALIDATING, VALIDATING_BINDINGS}
 _REASONS = ["Forbidden", "Invalid", "RequestEntityTooLarge"]
 _OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_RESERVED = frozenset(
-    {
-        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
-        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
-    }
-)
 
 
 def default(key: GroupResource, obj: Obj) -> None:
@@ -158,7 +153,7 @@ def _variable(variable: Obj, known: frozenset[str], path: str) -> Iterator[Cause
     name = _text(variable, "name")
     if not name:
         yield required(f"{path}.name", "name is not specified")
-    elif not _IDENTIFIER.fullmatch(name) or name in _RESERVED:
+    elif not _IDENTIFIER.fullmatch(name) or name in RESERVED:
         yield invalid_value(f"{path}.name", name, "must be a valid CEL identifier")
     if not _text(variable, "expression"):
         yield required(f"{path}.expression", "expression is not specified")

@@ -25,7 +25,7 @@ from typing import Any
 import cel
 
 from rackplane.localcluster import errors
-from rackplane.localcluster.schemas.celsyntax import Unreadable, tokens
+from rackplane.localcluster.schemas.celsyntax import MACROS, Unreadable, tokens
 
 from .extracts import Path, extract
 
@@ -33,7 +33,6 @@ from .extracts import Path, extract
 TYPE = "@type"
 #: What functions are called where they are evaluated: one of the package's own name would not replace that one.
 _RENAMED = {"size": "size__", "string": "string__"}
-_MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 #: Functions that the package has as the server has them.
 _FUNCTIONS = frozenset(
     {
@@ -140,7 +139,7 @@ class _Translation:
             if is_name and before != ".":
                 yield self._name(value, before)
                 continue
-            if is_name and value in _MACROS and self._peek() == "(" and self._is_name(1):
+            if is_name and value in MACROS and self._peek() == "(" and self._is_name(1):
                 self.bound.add(self._peek(1))
             elif value in ("{", "(", "["):
                 self._open.append(False)

@@ -18,13 +18,15 @@ from rackplane.localcluster.objects import (
     meta,
     name_of,
     parse_timestamp,
+    with_condition,
 )
+from rackplane.localcluster.podrules import set_condition
 from rackplane.localcluster.resources import BUDGETS, PODS
 from rackplane.localcluster.selectors import match_selector
 from rackplane.localcluster.service import Service
 from rackplane.localcluster.store import DELETED, Change
 
-from .rules import CONDITION, set_condition, with_condition
+from .rules import CONDITION, with_allowed
 
 #: Seconds within which a pod whose eviction was allowed is expected to be deleted.
 DELETION_SECONDS = 120.0
@@ -114,13 +116,11 @@ class DisruptionController:
         return bool(due or stale)
 
     def _forget_target(self, key: Key) -> None:
-        from rackplane.localcluster.podrules import set_condition as set_pod_condition
-
         pod, now = self._store.get(PODS, *key), self._clock()
         if pod is not None:
             entry = {"type": "DisruptionTarget", "status": "False"}
             self._service.change(
-                self._pods, pod, lambda obj: set_pod_condition(obj, entry, now), subresource="status"
+                self._pods, pod, lambda obj: set_condition(obj, entry, now), subresource="status"
             )
 
     def _sync(self, key: Key, budget: Obj) -> None:
@@ -162,7 +162,7 @@ class DisruptionController:
         status["conditions"] = before.get("conditions") or []
         if {**before, "conditions": status["conditions"]} == status and _up_to_date(before, allowed):
             return
-        self._write(budget, with_condition(status, now))
+        self._write(budget, with_allowed(status, now))
 
     def _expected(self, budget: Obj, pods: list[Obj]) -> tuple[int, int, list[str]]:
         """How many pods there should be, how many of them must be healthy, and which are controlled by nobody."""
@@ -205,7 +205,7 @@ class DisruptionController:
         }
         if before.get("observedGeneration"):
             entry["observedGeneration"] = before["observedGeneration"]
-        conditions = set_condition(before.get("conditions") or [], entry, self._clock())
+        conditions = with_condition(before.get("conditions") or [], entry, self._clock())
         self._write(budget, {**before, "disruptionsAllowed": 0, "conditions": conditions})
 
     def _write(self, budget: Obj, status: Obj) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 from rackplane.localcluster import errors
 from rackplane.localcluster.objects import Obj, clone, dig, is_true, meta, name_of, namespace_of, timestamp
-from rackplane.localcluster.podrules import set_condition as set_pod_condition
+from rackplane.localcluster.podrules import set_condition
 from rackplane.localcluster.resources import BUDGETS
 from rackplane.localcluster.selectors import match_selector
 from rackplane.localcluster.service import Service
 
-from .rules import CONDITION, with_condition
+from .rules import CONDITION, with_allowed
 
 _REFUSED = "Cannot evict pod as it would violate the pod's disruption budget."
 _SEVERAL = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
@@ -72,7 +72,7 @@ def _take_one(service: Service, pod: Obj, budget: Obj, *, dry_run: bool) -> None
         "disruptedPods": {**(status.get("disruptedPods") or {}), name_of(pod): timestamp(now)},
     }
     if allowed == 1:
-        taken = with_condition(taken, now)
+        taken = with_allowed(taken, now)
 
     def put(obj: Obj) -> None:
         obj["status"] = taken
@@ -109,5 +109,5 @@ def mark(service: Service, pod: Obj) -> Obj:
         "reason": "EvictionByEvictionAPI",
         "message": "Eviction API: evicting",
     }
-    set_pod_condition(marked, entry, service.clock())
+    set_condition(marked, entry, service.clock())
     return service.store.update(("", "pods"), marked)

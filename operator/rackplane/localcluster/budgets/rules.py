@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rackplane.localcluster.errors import Cause, invalid, invalid_value, unsupported_value
-from rackplane.localcluster.objects import Obj, meta, name_of, timestamp
+from rackplane.localcluster.errors import Cause, invalid_value, unsupported_value
+from rackplane.localcluster.objects import Obj, with_condition
 from rackplane.localcluster.pods.placement import selector_causes
 
 _POLICIES = ["AlwaysAllow", "IfHealthyBudget"]
@@ -56,17 +56,6 @@ def _amount(value: Any, path: str) -> list[Cause]:
     return [invalid_value(path, value, "must be greater than or equal to 0")] if value < 0 else []
 
 
-def require_version(budget: Obj) -> None:
-    """An update must name the version it is about.
-
-    Raises:
-        ApiError: 422, it does not.
-    """
-    if not meta(budget).get("resourceVersion"):
-        cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-        raise invalid("policy", "PodDisruptionBudget", name_of(budget), [cause])
-
-
 def status_causes(budget: Obj) -> list[Cause]:
     """What is wrong with a budget's status."""
     status = budget.get("status") or {}
@@ -77,7 +66,7 @@ def status_causes(budget: Obj) -> list[Cause]:
     ]
 
 
-def with_condition(status: Obj, now: float) -> Obj:
+def with_allowed(status: Obj, now: float) -> Obj:
     """A copy of a status whose condition says whether a disruption is allowed."""
     allowed = int(status.get("disruptionsAllowed") or 0) > 0
     entry = {
@@ -87,17 +76,4 @@ def with_condition(status: Obj, now: float) -> Obj:
         "message": "",
         "observedGeneration": status.get("observedGeneration", 0),
     }
-    return {**status, "conditions": set_condition(status.get("conditions") or [], entry, now)}
-
-
-def set_condition(conditions: list[Obj], entry: Obj, now: float) -> list[Obj]:
-    """The conditions with one set at its place; its time moves only when its status does."""
-    before = next((item for item in conditions if item.get("type") == entry["type"]), None)
-    moved = before is None or before.get("status") != entry["status"]
-    full = {
-        "lastTransitionTime": timestamp(now) if moved or before is None else before["lastTransitionTime"],
-        **entry,
-    }
-    if before is None:
-        return [*conditions, full]
-    return [full if item is before else item for item in conditions]
+    return {**status, "conditions": with_condition(status.get("conditions") or [], entry, now)}

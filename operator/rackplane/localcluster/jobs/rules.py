@@ -7,13 +7,12 @@ from typing import Any
 from rackplane.localcluster import names, podrules
 from rackplane.localcluster.errors import Cause, invalid_value
 from rackplane.localcluster.gojson import internal
-from rackplane.localcluster.objects import Obj, clone, dig, is_true, meta, name_of
+from rackplane.localcluster.objects import LARGEST_INT32, Obj, clone, dig, is_true, meta, name_of
 
 from . import checks
 from .labels import NAME_LABEL, OLD_NAME_LABEL, OLD_UID_LABEL, UID_LABEL
 from .statuschecks import status_causes, tidy
 
-_MOST_INT32 = 2**31 - 1
 #: What may change in the template of a Job that is suspended and has no pods.
 _SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates")
 
@@ -28,7 +27,7 @@ def default(job: Obj) -> None:
     failed_only = "podFailurePolicy" in spec
     for field, value in (
         ("parallelism", 1),
-        ("backoffLimit", _MOST_INT32 if "backoffLimitPerIndex" in spec else 6),
+        ("backoffLimit", LARGEST_INT32 if "backoffLimitPerIndex" in spec else 6),
         ("completionMode", "NonIndexed"),
         ("suspend", False),
         ("podReplacementPolicy", "Failed" if failed_only else "TerminatingOrFailed"),

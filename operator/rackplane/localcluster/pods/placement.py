@@ -9,7 +9,8 @@ from rackplane.localcluster.objects import Obj
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-_EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
+#: What a taint may do.
+EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
 _SPREAD_ACTIONS = ["DoNotSchedule", "ScheduleAnyway"]
 _VALUES_NEEDED = "must be specified when `operator` is 'In' or 'NotIn'"
 _VALUES_FORBIDDEN = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
@@ -266,8 +267,8 @@ def toleration_causes(tolerations: list[Obj], path: str) -> list[Cause]:
             causes.append(unsupported_value(f"{where}.operator", operator, ["Equal", "Exists", "Lt", "Gt"]))
         else:
             causes.append(unsupported_value(f"{where}.operator", operator, ["Equal", "Exists"]))
-        if effect and effect not in _EFFECTS:
-            causes.append(unsupported_value(f"{where}.effect", effect, list(_EFFECTS)))
+        if effect and effect not in EFFECTS:
+            causes.append(unsupported_value(f"{where}.effect", effect, list(EFFECTS)))
     return causes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rackplane.localcluster import names
 from rackplane.localcluster.errors import Cause, forbidden_value, invalid_value, required, unsupported_value
-from rackplane.localcluster.objects import Obj
+from rackplane.localcluster.objects import LARGEST_INT32, Obj
 
 from .amounts import pod_causes, quantity_causes
 from .containers import containers_causes, image_causes
@@ -20,7 +20,6 @@ from .volumes import volume_causes
 
 _RESTART_POLICIES = ["Always", "OnFailure", "Never"]
 _DNS_POLICIES = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]
-_LARGEST = 2**31 - 1
 
 
 def spec_causes(spec: Obj, path: str) -> list[Cause]:
@@ -55,8 +54,8 @@ def spec_causes(spec: Obj, path: str) -> list[Cause]:
         if value := spec.get(field):
             causes += [invalid_value(f"{path}.{field}", value, text) for text in names.dns_subdomain(value)]
     deadline = spec.get("activeDeadlineSeconds")
-    if deadline is not None and not 1 <= deadline <= _LARGEST:
-        detail = f"must be between 1 and {_LARGEST}, inclusive"
+    if deadline is not None and not 1 <= deadline <= LARGEST_INT32:
+        detail = f"must be between 1 and {LARGEST_INT32}, inclusive"
         causes.append(invalid_value(f"{path}.activeDeadlineSeconds", deadline, detail))
     for field in ("hostname", "subdomain"):
         if value := spec.get(field):
@@ -111,8 +110,8 @@ def _identities(context: Obj, path: str) -> list[Cause]:
     causes: list[Cause] = []
     for field in ("fsGroup", "runAsUser", "runAsGroup"):
         value = context.get(field)
-        if value is not None and not 0 <= value <= _LARGEST:
-            detail = f"must be between 0 and {_LARGEST}, inclusive"
+        if value is not None and not 0 <= value <= LARGEST_INT32:
+            detail = f"must be between 0 and {LARGEST_INT32}, inclusive"
             causes.append(invalid_value(f"{path}.{field}", value, detail))
     return causes
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rackplane.localcluster.errors import Cause, forbidden_value, invalid_value, required
 from rackplane.localcluster.gojson import difference, internal
-from rackplane.localcluster.objects import Obj, clone, dig
+from rackplane.localcluster.objects import LARGEST_INT32, Obj, clone, dig
 
 from .placement import toleration_causes
 from .spec import pod_spec_causes
@@ -20,7 +20,6 @@ _FROZEN = (
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n"
 )
-_LARGEST = 2**31 - 1
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _MIRROR = "kubernetes.io/config.mirror"
 
@@ -83,8 +82,8 @@ def _deadline(spec: Obj, before: Obj) -> tuple[list[Cause], bool]:
     if now is None:
         detail = "must not update from a positive integer to nil value"
         return ([invalid_value(where, None, detail)] if then is not None else []), False
-    if not 0 <= now <= _LARGEST:
-        return [invalid_value(where, now, f"must be between 0 and {_LARGEST}, inclusive")], True
+    if not 0 <= now <= LARGEST_INT32:
+        return [invalid_value(where, now, f"must be between 0 and {LARGEST_INT32}, inclusive")], True
     if then is not None and then < now:
         return [invalid_value(where, now, "must be less than or equal to previous value")], True
     return [], False

@@ -6,7 +6,6 @@ Each answers with reasons, and whether they could go away if pods of less priori
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 
 from rackplane.localcluster.objects import Obj, meta
 
@@ -99,8 +98,3 @@ def _ports(pod: Obj) -> Iterable[tuple[str, str, int]]:
 def _clash(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
     anywhere = "0.0.0.0"
     return one[1:] == other[1:] and (one[0] == other[0] or anywhere in (one[0], other[0]))
-
-
-def share(used: Fraction, room: Fraction) -> Fraction:
-    """How full something is."""
-    return used / room if room else ZERO

@@ -17,11 +17,10 @@ import cel
 from rackplane.localcluster.errors import ApiError, not_implemented
 
 from .celfunctions import ELSEWHERE, OVERLOADS, Signature, Type, shown
-from .celsyntax import Node, Unreadable, parse, tokens
+from .celsyntax import MACROS, Node, Unreadable, parse, tokens
 from .celvalues import RENAMED, escape
 from .values import Schema
 
-_MACROS = {"all": 2, "exists": 2, "exists_one": 2, "filter": 2, "map": 2}
 _META: Schema = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}},
@@ -187,7 +186,7 @@ class _Checker:
             # The macro makes a node of its own of the selection, where it stands itself.
             self.type(replace(node.args[0], at=node.at), names)
             return "bool"
-        if node.target is not None and node.name in _MACROS:
+        if node.target is not None and node.name in MACROS:
             return self._macro(node, names)
         space = node.target.name if node.target is not None and node.target.kind == "ident" else ""
         if space in ELSEWHERE and space not in names:

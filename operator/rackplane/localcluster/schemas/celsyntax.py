@@ -24,6 +24,15 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BINARY = (("||",), ("&&",), ("<", "<=", ">", ">=", "==", "!=", "in"), ("+", "-"), ("*", "/", "%"))
+#: Macros called on a list or map, and how many arguments they take.
+MACROS = {"all": 2, "exists": 2, "exists_one": 2, "filter": 2, "map": 2}
+#: Words that are no names; a property called so is reached as `__word__`.
+RESERVED = frozenset(
+    {
+        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
+        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
+    }
+)
 
 
 class Unreadable(ValueError):

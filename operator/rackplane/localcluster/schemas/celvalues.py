@@ -9,22 +9,15 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
 
+from .celsyntax import RESERVED
 from .formats import parse_duration, parse_time
 from .validation import compiled
 from .values import Schema
 
-#: Words a property name must not be in CEL; such a property is reached as `__word__`.
-_RESERVED = frozenset(
-    {
-        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
-        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
-    }
-)
-
 
 def escape(name: str) -> str:
     """The name of a property as expressions write it."""
-    if name in _RESERVED:
+    if name in RESERVED:
         return f"__{name}__"
     return (
         name.replace("__", "__underscores__")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rackplane.localcluster.metadata import STANDARD_FINALIZERS
+
 from .values import type_of
 
 _KNOWN = {
@@ -18,7 +20,6 @@ _KNOWN = {
 }
 _JSON = {"boolean": "bool", "integer": "number"}
 _TYPES = {"string": "string", "int64": "integer", "map[string]string": "object"}
-_OWN_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
 def unknown_fields(metadata: Any) -> list[str]:
@@ -61,7 +62,7 @@ def _mismatch(value: Any, name: str, kind: str) -> str:
 def finalizer_warnings(added: list[str]) -> Iterator[str]:
     """What the server says of finalizers that could be anybody's."""
     for name in sorted(added):
-        if "/" in name or name in _OWN_FINALIZERS:
+        if "/" in name or name in STANDARD_FINALIZERS:
             continue
         advice = "prefer a domain-qualified finalizer name"
         path = " including a path (/)" if "." in name else ""
