@@ -1,4 +1,4 @@
-"""The rules every object's metadata obeys: names, labels, annotations, owners, finalizers, what may not change."""
+"""The rules every object's metadata obeys: names, labels, annotations, owners, finalizers, what stays."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ ANNOTATIONS_LIMIT = 256 * 1024
 #: Those without a domain that mean something.
 STANDARD_FINALIZERS = GC_FINALIZERS | {"kubernetes"}
 _OWNER_FIELDS = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+_GIVEN = (
+    *("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"),
+    "resourceVersion",
+)
 _IMMUTABLE = "field is immutable"
 _LABEL_NAMED = frozenset({"namespaces", "services"})
 #: Groups whose objects may have any name that can be a part of a path.
@@ -55,6 +59,27 @@ def drop_empty(metadata: Obj) -> None:
             del metadata[field]
 
 
+def drop_given(metadata: Obj) -> None:
+    """Leave out what only the server says of a new object, in place."""
+    for field in _GIVEN:
+        metadata.pop(field, None)
+
+
+def keep_known(metadata: Obj, old: Obj) -> None:
+    """Keep what only the server says of a stored object, in place; `old` is the metadata of that one."""
+    for field in ("uid", "creationTimestamp", "generation"):
+        if field in old:
+            metadata[field] = old[field]
+        else:
+            metadata.pop(field, None)
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        # Set once, these stay: only a value that differs is an error, and it is `metadata_causes` that says so.
+        if field in old and (field == "deletionTimestamp" or metadata.get(field) is None):
+            metadata[field] = old[field]
+        elif metadata.get(field) is None:
+            metadata.pop(field, None)
+
+
 def metadata_causes(
     resource: Resource, obj: Obj, before: Obj | None = None, subresource: str = ""
 ) -> list[Cause]:
@@ -67,7 +92,9 @@ def _create(resource: Resource, obj: Obj) -> list[Cause]:
     causes: list[Cause] = []
     prefix = metadata.get("generateName")
     if prefix:
-        shown = prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
+        # The last two bytes go, not the last two letters.
+        data = prefix.encode()
+        shown = (data[:-2] + b"a").decode(errors="replace") if data[1:].endswith(b"-") else prefix
         causes += [invalid_value("metadata.generateName", prefix, text) for text in rule(shown)]
     if not name:
         causes.append(errors.required("metadata.name", "name or generateName is required"))

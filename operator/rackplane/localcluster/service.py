@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import crds, deletion, errors, podrules, smallkinds
-from .admission import CREATE, DELETE, UPDATE, Attributes, Policies, definitions
-from .budgets import rules as budgetrules
+from . import crds, deletion, errors, smallkinds
+from .admission import CREATE, DELETE, UPDATE, Attributes, Policies
 from .crdcontroller import CrdController
 from .fields.managers import Managed
 from .fields.tracking import Tracker, settled
-from .jobs import rules as jobrules
-from .metadata import drop_empty, metadata_causes
+from .kinds import SYSTEM_NAMESPACES, Custom, Kind, kind_of
+from .metadata import drop_empty, drop_given, keep_known, metadata_causes
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, timestamp
-from .pods.cautions import pod_cautions
-from .resources import BUDGETS, CRDS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, Registry, Resource
+from .parts import desired, with_status, without_status
+from .resources import CRDS, NAMESPACES, PRIORITY_CLASSES, Registry, Resource
 from .store import ANY, Preconditions, Store
 from .users import CONTROLLERS, Caller
-
-#: The namespaces every cluster has.
-SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
 class Service:
@@ -54,42 +50,9 @@ class Service:
         definition = self.definitions.find(resource)
         return definition.schema if definition is not None else None
 
-    def decoded(self, resource: Resource, obj: Obj, unknown: crds.Reports | None = None) -> None:
-        """Fill in the defaults an object has as soon as it is read, before anybody else sees it, in place."""
+    def _rules(self, resource: Resource) -> Kind:
         definition = self.definitions.find(resource)
-        if resource.key == PODS:
-            podrules.default_spec(obj.setdefault("spec", {}))
-        elif resource.key == JOBS:
-            jobrules.default(obj)
-        elif resource.key == NAMESPACES:
-            labels = meta(obj).get("labels") or {}
-            if name_of(obj):
-                obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name_of(obj)}
-        elif resource.plural == "secrets":
-            obj.setdefault("type", "Opaque")
-            _merge_string_data(obj)
-        elif resource.plural == "priorityclasses":
-            obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
-        elif resource.key == CRDS:
-            crds.decode(obj)
-        elif definition is not None:
-            definition.decode(obj, unknown)
-
-    def _default(self, resource: Resource, *, creating: bool = True) -> Callable[[Obj], None]:
-        """What fills in an object before admission policies see it, in place."""
-        definition = self.definitions.find(resource)
-
-        def fill_in(obj: Obj) -> None:
-            if resource.key == PODS and creating:
-                podrules.default_pod(obj, self.store)
-            elif resource.key == PODS:
-                podrules.default_spec(obj.setdefault("spec", {}))
-            elif resource.key == JOBS:
-                jobrules.default(obj)
-            elif definition is not None:
-                definition.decode(obj)
-
-        return fill_in
+        return kind_of(resource) if definition is None else Custom(definition)
 
     # -- create
 
@@ -113,19 +76,11 @@ class Service:
         metadata = obj.setdefault("metadata", {})
         drop_empty(metadata)
         version = str(metadata.get("resourceVersion") or "")
-        for field in (
-            "uid",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "selfLink",
-            "resourceVersion",
-        ):
-            metadata.pop(field, None)
+        drop_given(metadata)
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
         self._check_namespace(resource, obj)
-        caller = caller or Caller(CONTROLLERS)
-        self.decoded(resource, obj, unknown)
+        caller, rules = caller or Caller(CONTROLLERS), self._rules(resource)
+        rules.decode(obj, unknown)
         managed = metadata.get("managedFields")
         if not isinstance(managed, Managed):
             managed = self.tracker.written(resource, None, obj, caller.manager)
@@ -139,7 +94,7 @@ class Service:
             caller,
             dry_run=dry_run,
         )
-        obj = self.policies.mutate(about, self._default(resource))
+        obj = self.policies.mutate(about, lambda new: rules.admit(new, self.store))
         metadata = obj["metadata"]
         metadata.pop("managedFields", None)
         if managed:
@@ -151,7 +106,7 @@ class Service:
         if resource.generation:
             metadata["generation"] = 1
         causes = metadata_causes(resource, obj)
-        causes += self._prepare_create(resource, obj, unknown)
+        causes += rules.create(resource, obj, self.store, unknown)
         if causes:
             raise errors.invalid(resource.group, resource.kind, name_of(obj), causes)
         about.obj = obj
@@ -160,10 +115,7 @@ class Service:
         if there is not None:
             leaving = "deletionTimestamp" in meta(there)
             raise errors.already_exists(resource.group, resource.plural, name_of(obj), leaving=leaving)
-        if resource.key == JOBS and caller is not None:
-            caller.warnings += jobrules.warnings(obj)
-        elif resource.key == PODS and caller is not None:
-            caller.warnings += pod_cautions(obj)
+        caller.warnings += rules.warnings(obj)
         if dry_run:
             return obj
         if definition := self.definitions.find(resource):
@@ -205,42 +157,6 @@ class Service:
             ]
             raise problem
 
-    def _prepare_create(
-        self, resource: Resource, obj: Obj, unknown: crds.Reports | None
-    ) -> list[errors.Cause]:
-        key = resource.key
-        if key == PODS:
-            podrules.prepare_create(obj, self.store)
-            return podrules.new_pod_causes(obj["spec"])
-        if key == JOBS:
-            jobrules.prepare_create(obj)
-            return jobrules.validate(obj)
-        if key == NAMESPACES:
-            given = (obj.get("spec") or {}).get("finalizers") or []
-            obj["spec"] = {"finalizers": given if "kubernetes" in given else [*given, "kubernetes"]}
-            obj["status"] = {"phase": "Active"}
-            labels = {**(meta(obj).get("labels") or {}), "kubernetes.io/metadata.name": name_of(obj)}
-            obj["metadata"]["labels"] = labels
-        elif key == CRDS:
-            return crds.prepare(obj, None, unknown)
-        elif key in definitions.KINDS:
-            definitions.default(key, obj)
-            return definitions.check(key, obj)
-        elif key == BUDGETS:
-            budgetrules.prepare_create(obj)
-            return budgetrules.spec_causes(obj)
-        elif resource.plural == "secrets":
-            obj.setdefault("type", "Opaque")
-            _merge_string_data(obj)
-        elif definition := self.definitions.find(resource):
-            if definition.status_subresource:
-                obj.pop("status", None)
-            return definition.problems(obj, None, reports=unknown)
-        elif "status" in resource.subresources and key != NODES:
-            obj.pop("status", None)
-        smallkinds.prepare(resource, obj)
-        return smallkinds.causes(resource, obj)
-
     # -- update
 
     def update(
@@ -271,20 +187,10 @@ class Service:
         drop_empty(obj["metadata"])
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
         before: Obj = {**stored, "apiVersion": resource.api_version}
-        for field in ("uid", "creationTimestamp", "generation"):
-            if field in meta(stored):
-                obj["metadata"][field] = meta(stored)[field]
-            else:
-                obj["metadata"].pop(field, None)
-        for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
-            # Set once, these stay: only a value that differs is an error, and it is metadata_causes that says so.
-            if field in meta(stored) and (field == "deletionTimestamp" or obj["metadata"].get(field) is None):
-                obj["metadata"][field] = meta(stored)[field]
-            elif obj["metadata"].get(field) is None:
-                obj["metadata"].pop(field, None)
-        caller = caller or Caller(CONTROLLERS)
+        keep_known(obj["metadata"], meta(stored))
+        caller, rules = caller or Caller(CONTROLLERS), self._rules(resource)
         if not subresource or resource.crd or resource.key == NAMESPACES:
-            self.decoded(resource, obj, unknown)
+            rules.decode(obj, unknown)
         managed = meta(obj).get("managedFields")
         if not isinstance(managed, Managed) or managed is meta(stored).get("managedFields"):
             # One worked out already, by an apply, is taken as it is.
@@ -300,30 +206,17 @@ class Service:
             subresource,
             dry_run=dry_run,
         )
-        obj = self.policies.mutate(about, self._default(resource, creating=False))
+        obj = self.policies.mutate(about, rules.readmit)
         causes: list[errors.Cause] = []
-        definition = self.definitions.find(resource)
         if subresource == "status":
-            obj = _with_status(resource, obj, before)
-            if resource.key == PODS:
-                podrules.prepare_status(obj, before)
-                causes += podrules.status_causes(obj, before)
-            elif resource.key == BUDGETS:
-                causes += budgetrules.status_causes(obj)
-            elif resource.key == JOBS:
-                causes += jobrules.prepare_status(obj, before)
+            obj = with_status(resource, obj, before)
+            causes += rules.status(obj, before)
         elif "status" in resource.subresources:
-            if "status" in before:
-                obj["status"] = before["status"]
-            else:
-                obj.pop("status", None)
+            without_status(obj, before)
         causes += metadata_causes(resource, obj, before, subresource)
-        if resource.key == NAMESPACES:
-            causes += smallkinds.namespace_causes(obj, subresource)
         if not subresource:
-            causes += self._prepare_update(resource, obj, before, unknown)
-        if definition is not None:
-            causes += definition.problems(obj, before, subresource=subresource, reports=unknown)
+            causes += rules.update(resource, obj, before, unknown)
+        causes += rules.judge(obj, before, subresource, unknown)
         if causes:
             raise errors.invalid(resource.group, resource.kind, name, causes)
         about.obj = obj
@@ -332,9 +225,9 @@ class Service:
             resource.generation
             and subresource != "status"
             and resource.key != PRIORITY_CLASSES
-            and _desired(resource, obj) != _desired(resource, before)
+            and desired(resource, obj) != desired(resource, before)
         )
-        if definition is not None and not dry_run:
+        if not dry_run and (definition := self.definitions.find(resource)):
             definition.to_storage(obj)
         obj["metadata"]["managedFields"] = settled(managed, obj, before)
         if dry_run:
@@ -343,35 +236,11 @@ class Service:
                 metadata["generation"] = int(metadata.get("generation") or 0) + 1
             return {**obj, "metadata": metadata}
         result = self.store.update(resource.key, obj, bump=bump, owned=True)
-        if resource.key == JOBS and caller is not None and bump:
-            caller.warnings += jobrules.warnings(result, before)
+        if bump:
+            caller.warnings += rules.warnings(result, before)
         if resource.key == CRDS and not subresource and self.store.get(CRDS, "", name) is not None:
             self._settle(result)
         return result
-
-    def _prepare_update(
-        self, resource: Resource, obj: Obj, before: Obj, unknown: crds.Reports | None
-    ) -> list[errors.Cause]:
-        key = resource.key
-        if key == PODS:
-            podrules.prepare_update(obj, before)
-            return podrules.update_causes(obj, before)
-        if key == JOBS:
-            jobrules.default(obj)
-            return jobrules.validate_update(obj, before)
-        if key == CRDS:
-            return crds.prepare(obj, before, unknown)
-        elif key in definitions.KINDS:
-            definitions.default(key, obj)
-            return definitions.check(key, obj)
-        elif key == NAMESPACES:
-            obj["spec"] = before["spec"]
-        elif key == BUDGETS:
-            return budgetrules.spec_causes(obj)
-        elif resource.plural == "secrets":
-            _merge_string_data(obj)
-        smallkinds.prepare(resource, obj, before)
-        return smallkinds.causes(resource, obj, before)
 
     # -- delete
 
@@ -394,13 +263,10 @@ class Service:
         Orphan. `grace_seconds` matters to pods only. `admitted`: no admission policy is asked, as for an eviction.
 
         Raises:
-            ApiError: 404, 409, 403 (system namespaces).
+            ApiError: 403 (what every cluster needs), 404, 409.
         """
-        if resource.key == NAMESPACES and name in SYSTEM_NAMESPACES[:1] + SYSTEM_NAMESPACES[2:]:
-            raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
-        if resource.key == PRIORITY_CLASSES and name in smallkinds.SYSTEM_CLASSES:
-            why = "this is a system priority class and cannot be deleted"
-            raise errors.forbidden(*resource.key, name, why)
+        rules = self._rules(resource)
+        rules.protect(name)
         stored = self.store.need(resource.key, namespace, name)
         deletion.check(resource, stored, preconditions)
         about = Attributes(
@@ -419,16 +285,12 @@ class Service:
             return deletion.delete_namespace(self.store, stored, propagation, dry_run=dry_run)
         if resource.key == CRDS and not dry_run and not meta(stored).get("deletionTimestamp"):
             return self.crds.terminate(stored), False
-        grace = None
-        if resource.key == PODS:
-            deleted = "deletionTimestamp" in meta(stored)
-            grace = grace_seconds if deleted else podrules.grace_seconds(stored, grace_seconds)
         return self.store.delete(
             resource.key,
             namespace,
             name,
             preconditions=preconditions,
-            grace_seconds=grace,
+            grace_seconds=rules.grace_seconds(stored, grace_seconds),
             finalizers=deletion.collector_finalizers(resource, stored, propagation),
             dry_run=dry_run,
         )
@@ -469,36 +331,3 @@ class Service:
 def _request_namespace(resource: Resource, obj: Obj) -> str:
     """The namespace as requests have it: that of a Namespace is its own name."""
     return name_of(obj) if resource.key == NAMESPACES else namespace_of(obj)
-
-
-def _with_status(resource: Resource, obj: Obj, before: Obj) -> Obj:
-    """What a write to /status changes: the status and, for some built-in kinds, labels and annotations too."""
-    result: Obj = clone(before)
-    if "status" in obj:
-        result["status"] = obj["status"]
-    else:
-        result.pop("status", None)
-    if not resource.crd:
-        metadata = result["metadata"]
-        for field in ("labels", "annotations", "finalizers"):
-            if field in meta(obj):
-                metadata[field] = meta(obj)[field]
-            else:
-                metadata.pop(field, None)
-    return result
-
-
-def _desired(resource: Resource, obj: Obj) -> Obj:
-    ignored = {"metadata", "apiVersion", "kind"}
-    if "status" in resource.subresources:
-        ignored.add("status")
-    return {key: value for key, value in obj.items() if key not in ignored}
-
-
-def _merge_string_data(obj: Obj) -> None:
-    import base64
-
-    plain = obj.pop("stringData", None)
-    if plain:
-        encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in plain.items()}
-        obj["data"] = {**(obj.get("data") or {}), **encoded}
