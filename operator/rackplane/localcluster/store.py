@@ -9,35 +9,31 @@ from __future__ import annotations
 import random
 import uuid
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import errors
+from .history import ADDED, DELETED, MODIFIED, Change, GroupResource, History
 from .objects import Clock, Obj, clone, meta, name_of, namespace_of, parse_timestamp, timestamp
 
-#: (group, plural): what is stored once however many versions serve it.
-GroupResource = tuple[str, str]
+__all__ = [
+    "ADDED",
+    "ANY",
+    "DELETED",
+    "GC_FINALIZERS",
+    "MODIFIED",
+    "Change",
+    "GroupResource",
+    "Preconditions",
+    "Store",
+]
+
 Key = tuple[str, str]
 #: A key as it is sorted.
 Place = tuple[str, str, Key]
 
-ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 #: Finalizers the garbage collector itself acts on.
 GC_FINALIZERS = frozenset({"orphan", "foregroundDeletion"})
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One committed write. `previous` is None for ADDED; for DELETED `object` is the last state."""
-
-    revision: int
-    type: str
-    resource: GroupResource
-    namespace: str
-    name: str
-    object: Obj
-    previous: Obj | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +61,10 @@ class Store:
         self.clock = clock
         self.random = random.Random(seed)
         self.revision = 1
-        self.compacted = 0
-        self.history_limit = history_limit
         self._objects: dict[GroupResource, dict[Key, Obj]] = {}
         # Sorted, so that a page of a long list costs what the page holds.
         self._keys: dict[GroupResource, list[Place]] = {}
-        self._history: dict[GroupResource, deque[Change]] = {}
-        self._history_order: deque[GroupResource] = deque()
+        self._history = History(history_limit)
         self._by_uid: dict[str, tuple[GroupResource, Key]] = {}
         self._listeners: list[Listener] = []
 
@@ -141,19 +134,16 @@ class Store:
         Raises:
             ApiError: 410, the revision is compacted.
         """
-        if revision < self.compacted:
-            raise errors.too_old(revision, self.compacted)
-        found: list[Change] = []
-        for change in reversed(self._history.get(resource, ())):
-            if change.revision <= revision:
-                break
-            found.append(change)
-        found.reverse()
-        return found
+        return self._history.since(resource, revision)
 
     def resources(self) -> Iterator[GroupResource]:
         """Resources that have at least one object."""
         return (resource for resource, items in list(self._objects.items()) if items)
+
+    @property
+    def compacted(self) -> int:
+        """Up to which revision the history is forgotten."""
+        return self._history.compacted
 
     # -- listening
 
@@ -164,16 +154,7 @@ class Store:
 
     def compact(self, revision: int | None = None) -> None:
         """Forget the history up to and including a revision (default: all of it)."""
-        upto = self.revision if revision is None else revision
-        for changes in self._history.values():
-            while changes and changes[0].revision <= upto:
-                changes.popleft()
-        order: deque[GroupResource] = deque()
-        for resource, changes in self._history.items():
-            order.extend([resource] * len(changes))
-        # Order among resources is lost here; trimming then removes a resource's oldest first, which is all it needs.
-        self._history_order = order
-        self.compacted = max(self.compacted, upto)
+        self._history.compact(self.revision if revision is None else revision)
 
     # -- writing
 
@@ -360,11 +341,7 @@ class Store:
             items[key] = obj
             self._by_uid[uid] = (resource, key)
         change = Change(self.revision, kind, resource, key[0], key[1], obj, previous)
-        self._history.setdefault(resource, deque()).append(change)
-        self._history_order.append(resource)
-        while len(self._history_order) > self.history_limit:
-            oldest = self._history[self._history_order.popleft()].popleft()
-            self.compacted = max(self.compacted, oldest.revision)
+        self._history.add(change)
         for listener in tuple(self._listeners):
             listener(change)
         return obj

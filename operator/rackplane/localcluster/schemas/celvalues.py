@@ -11,7 +11,7 @@ from typing import Any
 
 from .celsyntax import RESERVED
 from .formats import parse_duration, parse_time
-from .validation import compiled
+from .scalars import compiled
 from .values import Schema
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rackplane.localcluster.errors import Cause, forbidden_value, invalid_value, required
 
-from .validation import compiled
+from .scalars import compiled
 from .values import Schema
 
 _EITHER = [{"type": "integer"}, {"type": "string"}]
