@@ -49,6 +49,7 @@ def save(area: str, server: str, rows: dict[str, list[Row]]) -> Path:
     order = [scenario.name for scenario in scenarios(area)]
     document = {"scenarios": {name: rows[name] for name in order if name in rows}}
     path.write_text(head + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=200), encoding="utf-8")
+    _loaded.cache_clear()
     return path
 
 

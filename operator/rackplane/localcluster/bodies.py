@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ JSON_TYPE = "application/json"
 #: How the reason begins where a text is no JSON.
 NO_JSON = "couldn't get version/kind; json parse error: "
 #: How much of a text that is no JSON is shown.
-_SHOWN_BYTES = 1024
+_SHOWN_BYTES = 30
+#: Halves of characters beyond 16 bits, which a string of UTF-8 has no place for.
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,18 @@ def decode(raw: bytes, content_type: str) -> Any:
 
 
 class Doubled(dict[str, Any]):
-    """An object some of whose fields were given twice; the last one counts. `paths` are those fields."""
+    """An object some of whose fields were given twice; the last one counts. `paths` are those fields.
+
+    `united` is what structs make of it, which read the second of two objects into the first.
+    """
 
     paths: tuple[str, ...] = ()
+    united: dict[str, Any]
 
 
 def _json(raw: bytes) -> Any:
     doubled = False
+    text = raw.decode(errors="replace")
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal doubled
@@ -76,13 +84,43 @@ def _json(raw: bytes) -> Any:
         return made
 
     try:
-        parsed = json.loads(raw, object_pairs_hook=pairs)
+        parsed = json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
     except ValueError:
-        return no_json(raw.decode(errors="replace"))
+        return no_json(text)
+    halves = "\\ud" in text or "\\uD" in text
+    if halves:
+        parsed = _whole(parsed)
     if doubled and isinstance(parsed, dict):
+        given = json.loads(text, object_pairs_hook=_Pairs)
         parsed = Doubled(parsed)
-        parsed.paths = tuple(_doubled(json.loads(raw, object_pairs_hook=_Pairs), ""))
+        parsed.paths = tuple(_doubled(given, ""))
+        parsed.united = _whole(_united(given)) if halves else _united(given)
     return {} if parsed is None else parsed
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _whole(value: Any) -> Any:
+    """A value with the halves of characters in its strings replaced, as the server's decoder does."""
+    if isinstance(value, dict):
+        return {_whole(key): _whole(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    return _HALVES.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+def _united(value: Any) -> Any:
+    """A value each of whose objects has its fields once; of two objects in one place, both have theirs."""
+    if isinstance(value, _Pairs):
+        made: dict[str, Any] = {}
+        for name, part in value:
+            part = _united(part)
+            before = made.get(name)
+            made[name] = {**before, **part} if isinstance(before, dict) and isinstance(part, dict) else part
+        return made
+    return [_united(part) for part in value] if isinstance(value, list) else value
 
 
 class _Pairs(list[Any]):
@@ -110,9 +148,20 @@ def no_json(text: str) -> Unreadable:
     return Unreadable(f"{NO_JSON}{why}", _summary(text))
 
 
+class _Loader(yaml.CSafeLoader):
+    """Reads y and n as truth values too, as YAML 1.1 has it."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
+_Loader.add_constructor(
+    "tag:yaml.org,2002:bool",
+    lambda _, node: node.value.lower() in ("y", "yes", "true", "on"),
+)
+
+
 def _yaml(raw: bytes) -> Any:
     try:
-        return yaml.load(raw, Loader=yaml.CSafeLoader)
+        return yaml.load(raw, Loader=_Loader)
     except yaml.MarkedYAMLError as problem:
         marks = (problem.context_mark, problem.problem_mark)
         line = next((mark.line for mark in marks if mark is not None and mark.line), 0)

@@ -14,6 +14,8 @@ from .resources import JOBS, PODS
 from .service import Service
 from .store import GroupResource, Preconditions
 
+#: Kinds that every group version of the server knows.
+_UNVERSIONED = ("Status", "APIVersions", "APIGroup", "APIGroupList", "APIResourceList")
 _POLICIES = ("Foreground", "Background", "Orphan")
 #: Kinds whose deletion is answered with the object as it last was, not with a Status.
 _ANSWERED_WHOLE: frozenset[GroupResource] = frozenset(
@@ -51,6 +53,9 @@ def _options(call: Call) -> Options:
     body = call.request.body
     if isinstance(body, dict):
         if body.get("kind", "DeleteOptions") != "DeleteOptions":
+            if body["kind"] in _UNVERSIONED and body.get("apiVersion") == "v1":
+                why = f"converting (v1.{body['kind']}) to (v1.DeleteOptions): unknown conversion"
+                raise errors.bad_request(why)
             raise errors.bad_request("decoded object cannot be converted to DeleteOptions")
         given = body
     else:

@@ -246,6 +246,13 @@ def unknown_body_type() -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
+def unknown_patch_type() -> ApiError:
+    """415: a patch of a type that custom resources do not take."""
+    listed = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+    message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
 def not_acceptable(available: Iterable[str]) -> ApiError:
     """406: the client accepts no encoding the path speaks."""
     message = f"406: Not Acceptable\n\nAvailable representations: {', '.join(available)}"

@@ -100,7 +100,7 @@ class GarbageCollector:
         if obj is None or meta(obj).get("deletionTimestamp"):
             return
         references = meta(obj).get("ownerReferences") or []
-        alive = [ref for ref in references if self._present(ref)]
+        alive = [ref for ref in references if self._present(ref, address)]
         if not references or len(alive) == len(references):
             return
         if not alive:
@@ -110,14 +110,20 @@ class GarbageCollector:
         kept["metadata"]["ownerReferences"] = alive
         self._store.update(address[0], kept)
 
-    def _present(self, reference: Obj) -> bool:
-        """Whether an owner exists. One of a kind nobody serves counts as present: it cannot be looked up."""
-        if self._store.by_uid(str(reference.get("uid"))) is not None:
-            return True
-        return (
-            self._service.registry.of_kind(str(reference.get("apiVersion")), str(reference.get("kind")))
-            is None
+    def _present(self, reference: Obj, dependent: Address) -> bool:
+        """Whether an owner exists: under its kind and name, in the namespace of what names it.
+
+        One that cannot be looked up counts as present: of a kind nobody serves, or with a namespace where the
+        dependent has none.
+        """
+        resource = self._service.registry.of_kind(
+            str(reference.get("apiVersion")), str(reference.get("kind"))
         )
+        if resource is None or (resource.namespaced and not dependent[1]):
+            return True
+        namespace = dependent[1] if resource.namespaced else ""
+        owner = self._store.get(resource.key, namespace, str(reference.get("name")))
+        return owner is not None and meta(owner)["uid"] == reference.get("uid")
 
     def _orphan(self, address: Address, uid: str) -> None:
         obj = self._store.get(*address)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from . import builtin_schemas
+from . import builtin_schemas, quantities
 from .gotext import type_name
 
 INTEGERS = frozenset({"int", "int32", "int64", "uint32"})
@@ -78,8 +78,11 @@ def scalar(kind: str, value: Any) -> Any:
         return _bytes(value)
     if kind in ("time", "microtime"):
         return _time(value, kind)
-    if kind == "quantity" and form in (int, float):
-        return str(value)
+    if kind == "quantity" and form in (int, float, str):
+        try:
+            return quantities.canonical(str(value))
+        except ValueError as problem:
+            raise Mismatch(str(problem)) from None
     return value
 
 

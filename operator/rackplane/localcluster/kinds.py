@@ -192,6 +192,11 @@ class _Budgets(Kind):
         return budgetrules.spec_causes(obj)
 
 
+class _Nodes(Kind):
+    def status(self, obj: Obj, before: Obj) -> list[Cause]:
+        return smallkinds.node_status_causes(obj)
+
+
 class _Policies(Kind):
     def create(self, resource: Resource, obj: Obj, store: Store, reports: Reports | None) -> list[Cause]:
         definitions.default(resource.key, obj)
@@ -258,6 +263,7 @@ _KINDS: dict[GroupResource, Kind] = {
     PODS: _Pods(),
     JOBS: _Jobs(),
     NAMESPACES: _Namespaces(),
+    NODES: _Nodes(),
     ("", "secrets"): _Secrets(),
     PRIORITY_CLASSES: _PriorityClasses(),
     BUDGETS: _Budgets(),

@@ -75,9 +75,7 @@ def _patched(call: Call, kind: str, stored: Obj) -> tuple[Any, Callable[[], str]
         return merged, lambda: errors.compact(merged)
     if kind == patches.STRATEGIC and not call.resource.crd:
         return strategic_merge(call.resource, stored, body), lambda: formatted(body)
-    listed = ", ".join([patches.JSON, patches.MERGE, patches.APPLY])
-    message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
-    raise ApiError(415, "UnsupportedMediaType", message)
+    raise errors.unknown_patch_type()
 
 
 def _check_json_patch(call: Call, body: Any, *, strict: bool) -> None:

@@ -31,7 +31,7 @@ def check(call: Call) -> None:
     method, request = call.request.method, call.request
     kind = bodies.media_type(request.content_type)
     if method == "PATCH" and kind not in _PATCH_TYPES:
-        raise errors.unsupported_media_type()
+        raise errors.unknown_patch_type() if call.resource.crd else errors.unsupported_media_type()
     _acceptable(call)
     written = method in ("POST", "PUT") or (method == "DELETE" and request.body is not None)
     if written and kind not in errors.MEDIA_TYPES:

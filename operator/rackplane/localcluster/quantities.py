@@ -26,6 +26,8 @@ _SUFFIX: dict[str, Fraction] = {
     "Pi": Fraction(2**50),
     "Ei": Fraction(2**60),
 }
+#: What an amount in powers of 1024 is cut to.
+_LARGEST = Fraction(2**63 - 1)
 _FORM = re.compile(r"[+-]?[0-9.]+[eEinumkKMGTP]*[-+]?[0-9]*")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
@@ -80,6 +82,8 @@ def canonical(text: str, finest: Fraction | None = None) -> str:
     if not value:
         return "0"
     if suffix.endswith("i"):
+        if abs(value) > _LARGEST:
+            return write(_LARGEST if value > 0 else -_LARGEST, binary=True)
         return text if not part and int(digits) % 8 else write(value, binary=True)
     scale = (int(exponent) if exponent else _POWER[suffix]) - len(part)
     # What reads as the shortest form does is answered as it was written, such as 1.500.

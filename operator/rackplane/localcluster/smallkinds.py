@@ -8,14 +8,15 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from . import errors, jsonsyntax, rbacrules
+from . import errors, jsonsyntax, quantities, rbacrules
 from .errors import Cause, forbidden_value, invalid_value, required
 from .metadata import STANDARD_FINALIZERS
 from .names import config_key, label_value, qualified_name
 from .objects import Obj, meta, name_of
+from .pods.amounts import quantity_causes
 from .pods.placement import EFFECTS
 from .resources import LEASES, NODES, PRIORITY_CLASSES, RBAC, Resource
-from .store import GroupResource
+from .store import GroupResource, Store
 
 #: Bytes of the data of a ConfigMap or Secret together.
 DATA_LIMIT = 1024 * 1024
@@ -176,21 +177,15 @@ def _prepare_node(obj: Obj, before: Obj | None) -> None:
     elif spec.get("podCIDRs") and not spec.get("podCIDR"):
         spec["podCIDR"] = spec["podCIDRs"][0]
     if before is None:
-        status = obj.setdefault("status", {})
-        for kind in ("capacity", "allocatable"):
-            if status.get(kind):
-                status[kind] = {name: str(amount) for name, amount in status[kind].items()}
+        obj.setdefault("status", {})
     default_node_status(obj)
 
 
 def default_node_status(obj: Obj) -> None:
-    """A node offers what it has, unless it says otherwise."""
+    """A node offers all it has, unless it says what it offers."""
     status = obj.get("status") or {}
-    if status.get("capacity") is not None:
-        allocatable = dict(status.get("allocatable") or {})
-        for name, amount in status["capacity"].items():
-            allocatable.setdefault(name, amount)
-        obj["status"] = {**status, "allocatable": allocatable}
+    if status.get("capacity") is not None and status.get("allocatable") is None:
+        obj["status"] = {**status, "allocatable": dict(status["capacity"])}
 
 
 def _taints(taints: list[Obj]) -> list[Cause]:
@@ -231,12 +226,25 @@ def _ranges(cidrs: list[str]) -> list[Cause]:
     return found
 
 
+def node_status_causes(obj: Obj) -> list[Cause]:
+    """What is wrong with what a node says it has."""
+    status = obj.get("status") or {}
+    return [
+        cause
+        for kind in ("capacity", "allocatable")
+        for name, amount in (status.get(kind) or {}).items()
+        for cause in quantity_causes(name, amount, quantities.parse(amount), f"status.{kind}.{name}")
+    ]
+
+
 def _node(obj: Obj, before: Obj | None) -> list[Cause]:
     spec = obj.get("spec") or {}
-    taints = _taints(spec.get("taints") or [])
-    found = taints + _ranges(spec.get("podCIDRs") or [])
+    taints, amounts = _taints(spec.get("taints") or []), node_status_causes(obj)
+    found = taints + amounts + _ranges(spec.get("podCIDRs") or [])
     if before is None:
         return found
+    # Taints and amounts are looked at twice.
+    found += amounts
     old = before.get("spec") or {}
     if old.get("podCIDRs") and old["podCIDRs"] != spec.get("podCIDRs"):
         text = 'node updates may not change podCIDR except from "" to valid'
@@ -244,7 +252,6 @@ def _node(obj: Obj, before: Obj | None) -> list[Cause]:
     if old.get("providerID") and old["providerID"] != spec.get("providerID"):
         text = 'node updates may not change providerID except from "" to valid'
         found.append(forbidden_value("spec.providerID", text))
-    # Taints are looked at twice.
     return found + taints
 
 
@@ -272,6 +279,23 @@ def _priority_class(obj: Obj, before: Obj | None) -> list[Cause]:
     if policy not in ("PreemptLowerPriority", "Never"):
         found.append(errors.unsupported_value("preemptionPolicy", policy, ["PreemptLowerPriority", "Never"]))
     return found
+
+
+def only_default(store: Store, obj: Obj, *, new: bool) -> None:
+    """Refuse a second default among the PriorityClasses.
+
+    Raises:
+        ApiError: 403, another class is the default; or the same one, as long as it is there to be created.
+    """
+    if not obj.get("globalDefault"):
+        return
+    found = [other for other in store.items(PRIORITY_CLASSES) if other.get("globalDefault")]
+    if not found:
+        return
+    default = name_of(min(found, key=lambda other: int(other.get("value") or 0)))
+    if new or default != name_of(obj):
+        why = f"PriorityClass {default} is already marked as default. Only one default can exist"
+        raise errors.forbidden(*PRIORITY_CLASSES, name_of(obj), why)
 
 
 def _system_problem(obj: Obj, name: str, value: int) -> str:

@@ -74,8 +74,10 @@ class _Unknown:
     def __call__(self, paths: list[str]) -> None:
         body = self._call.request.body
         texts = []
-        if self._call.resource.crd and isinstance(body, Doubled):
-            texts += [f'duplicate field "{path}"' for path in body.paths]
+        if isinstance(body, Doubled):
+            # The decoder of a struct passes over what it does not know.
+            passed = () if self._call.resource.crd else tuple(paths)
+            texts += [f'duplicate field "{path}"' for path in body.paths if not path.startswith(passed)]
         texts += [f'unknown field "{path}"' for path in paths]
         if self._mode == "Warn":
             self._call.warnings.extend(texts)
@@ -99,6 +101,8 @@ def _decoded(call: Call, body: Obj) -> Obj:
     if call.resource.crd:
         # Its definition decodes it, later.
         return body
+    if isinstance(body, Doubled):
+        body = body.united
     try:
         found, unknown = decoding.decoded(call.resource, body)
     except Mismatch as mismatch:
@@ -169,8 +173,9 @@ def put(service: Service, call: Call) -> Response:
         if uid := meta(body).get("uid"):
             raise errors.other_uid(call.resource.key, call.namespace, call.name, uid, "")
         return create(service, call)
-    stored_object(service, call)
-    if call.resource.conditional and meta(body).get("resourceVersion") in (None, "", "0"):
+    same = meta(body).get("uid") in (None, "", meta(stored_object(service, call))["uid"])
+    # That it is another object comes first.
+    if same and call.resource.conditional and meta(body).get("resourceVersion") in (None, "", "0"):
         cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
         raise errors.invalid(call.resource.group, call.resource.plural, call.name, [cause])
     return _update(service, call, body)

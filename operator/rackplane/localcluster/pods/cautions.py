@@ -105,12 +105,24 @@ def _containers(spec: Obj, path: str) -> list[str]:
     return found + _ports(placed)
 
 
+def _fractional(text: str) -> bool:
+    """Whether the server takes an amount for one with a fraction.
+
+    It looks at the thousandths; of a number of more than 18 digits it has but the lowest 64 bits of them.
+    """
+    thousandths = quantities.parse(text) * 1000
+    if sum(letter.isdecimal() for letter in text) > 18 and thousandths.denominator == 1:
+        wrapped = thousandths.numerator % 2**64
+        return (wrapped if wrapped < 2**63 else 2**64 - wrapped) % 1000 != 0
+    return thousandths % 1000 != 0
+
+
 def _fractions(resources: Obj, where: str) -> list[str]:
     found = []
     for name in _BYTES:
         for kind in ("limits", "requests"):
             text = (resources.get(kind) or {}).get(name)
-            if text is not None and quantities.parse(str(text)).denominator != 1:
+            if text is not None and _fractional(str(text)):
                 path = f"{where}.resources.{kind}[{name}]"
                 found.append(f'{path}: fractional byte value "{text}" is invalid, must be an integer')
     return found
