@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from .store import GroupResource
 
@@ -65,30 +66,6 @@ _CONDITIONAL: frozenset[GroupResource] = frozenset(
 )
 
 
-def _core(
-    plural: str,
-    kind: str,
-    *,
-    namespaced: bool = True,
-    short: str = "",
-    subresources: tuple[str, ...] = (),
-    generation: bool = False,
-    categories: tuple[str, ...] = (),
-) -> Resource:
-    return Resource(
-        "",
-        "v1",
-        plural,
-        kind,
-        namespaced,
-        tuple(short.split()),
-        categories,
-        subresources,
-        generation,
-        kind.lower(),
-    )
-
-
 def _other(
     group: str,
     plural: str,
@@ -118,6 +95,7 @@ def _other(
     )
 
 
+_core = partial(_other, "", namespaced=True)
 RBAC = "rbac.authorization.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
 
