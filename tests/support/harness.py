@@ -23,7 +23,7 @@ from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
 from rackplane.kube.client import ApiError as ClientError
 from rackplane.localcluster import LocalCluster, Request
-from rackplane.localcluster.nodeagent import ended_status, exit_code, run_seconds, running_status, started_at
+from rackplane.localcluster.podruns import ended_status, exit_code, run_seconds, running_status, started_at
 from rackplane.localcluster.store import DELETED, Change
 
 GPU = "nvidia.com/gpu"

@@ -14,7 +14,7 @@ import yaml
 
 from rackplane.api.hardware import shipped_profile_texts
 from rackplane.api.labels import GROUP, QUEUE_LABEL, REQUIRED_TOPOLOGY, SEGMENT_SIZE
-from rackplane.localcluster.nodeagent import RUN_SECONDS
+from rackplane.localcluster.podruns import RUN_SECONDS
 
 __all__ = [
     "GPUS_PER_NODE",

@@ -27,7 +27,7 @@ The kinds
     smallkinds         ConfigMap to Lease; eventrules and events, rbacrules
 The controllers
     scheduler          and scheduling: filters, scores, preemption
-    nodeagent          what kubelets would do, for any cluster that has none
+    nodeagent          what kubelets would do, for any cluster that has none; podruns: how a pod runs and ends
     gc, namespaces     what owners, namespaces and CRDs leave behind; crdcontroller, accounts
 Under all of them: objects (JSON), quantities, clocks.
 """

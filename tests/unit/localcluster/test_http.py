@@ -14,7 +14,8 @@ import pytest
 from kubernetes.aio import client, config, watch
 
 from rackplane.localcluster import LocalCluster
-from rackplane.localcluster.nodeagent import EXIT_CODE, RUN_SECONDS, NodeAgents
+from rackplane.localcluster.nodeagent import NodeAgents
+from rackplane.localcluster.podruns import EXIT_CODE, RUN_SECONDS
 
 NODES = ("n1", "n2")
 
