@@ -524,8 +524,8 @@ SCENARIOS = (
                     query={"resourceVersion": "${" + start + ".metadata.resourceVersion}", **query},
                 )
                 for start, count, query in (
-                    ("a", 7, {"labelSelector": "s=in", "fieldSelector": "metadata.name=a"}),
-                    ("b", 3, {"labelSelector": "s!=in", "fieldSelector": "metadata.name=a"}),
+                    ("a", 5, {"labelSelector": "s=in", "fieldSelector": "metadata.name=a"}),
+                    ("b", 2, {"labelSelector": "s!=in", "fieldSelector": "metadata.name=a"}),
                     ("b", 2, {"labelSelector": "s in (in),!t", "fieldSelector": "metadata.name!=a"}),
                 )
             ),
