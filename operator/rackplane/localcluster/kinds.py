@@ -56,6 +56,13 @@ class Kind:
         """What is wrong with an object that is written to any of its subresources, or to none."""
         return []
 
+    def compare(self, obj: Obj, store: Store, *, new: bool) -> None:
+        """Refuse what does not go with the other objects of its kind.
+
+        Raises:
+            ApiError: 403.
+        """
+
     def warnings(self, obj: Obj, before: Obj | None = None) -> list[str]:
         """What the client is told of an object that is right but odd."""
         return []
@@ -173,6 +180,9 @@ class _Secrets(Kind):
 class _PriorityClasses(Kind):
     def decode(self, obj: Obj, reports: Reports | None) -> None:
         obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+    def compare(self, obj: Obj, store: Store, *, new: bool) -> None:
+        smallkinds.only_default(store, obj, new=new)
 
     def protect(self, name: str) -> None:
         if name in smallkinds.SYSTEM_CLASSES:

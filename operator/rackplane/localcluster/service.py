@@ -110,8 +110,7 @@ class Service:
         if causes:
             raise errors.invalid(resource.group, resource.kind, name_of(obj), causes)
         about.obj = obj
-        if resource.key == PRIORITY_CLASSES:
-            smallkinds.only_default(self.store, obj, new=True)
+        rules.compare(obj, self.store, new=True)
         self.policies.validate(about)
         there = self.store.get(resource.key, namespace_of(obj), name_of(obj))
         if there is not None:
@@ -222,8 +221,7 @@ class Service:
         if causes:
             raise errors.invalid(resource.group, resource.kind, name, causes)
         about.obj = obj
-        if resource.key == PRIORITY_CLASSES:
-            smallkinds.only_default(self.store, obj, new=False)
+        rules.compare(obj, self.store, new=False)
         self.policies.validate(about)
         bump = (
             resource.generation
