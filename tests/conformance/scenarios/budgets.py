@@ -172,7 +172,7 @@ SCENARIOS = (
             counted(disruptionsAllowed=1),
             evict("one", query={"dryRun": "All"}),
             evict("one"),
-            counted(disruptionsAllowed=0, currentHealthy=1),
+            counted(disruptionsAllowed=0, currentHealthy=1, disruptedPods=None),
             evict("two"),
             get(f"{PODS}/two"),
         ),

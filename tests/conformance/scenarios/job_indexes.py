@@ -219,7 +219,7 @@ SCENARIOS = (
             made(**{**PER_INDEX, "backoffLimitPerIndex": 0}, successPolicy=rules({"succeededIndexes": "0"})),
             pods(3, view="nothing"),
             ends(1, 1),
-            becomes(failedIndexes="1", active=2),
+            becomes(failedIndexes="1", active=2, failed=1, uncountedTerminatedPods={}),
             ends(0),
             becomes(conditions__1__type="Complete"),
         ),
