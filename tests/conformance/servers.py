@@ -58,6 +58,13 @@ def _crds() -> tuple[dict[str, Any], ...]:
     return tuple(crd(model) for model in KINDS)
 
 
+def _text(step: Ask) -> str | None:
+    """The body as it is sent; None: no body."""
+    if step.raw is not None:
+        return step.raw
+    return None if step.body is None else json.dumps(step.body)
+
+
 class Embedded:
     """An embedded cluster of its own, without sockets; time is virtual."""
 
@@ -81,7 +88,7 @@ class Embedded:
         )
 
     def ask(self, step: Ask) -> Answer:
-        text = step.raw if step.raw is not None else None if step.body is None else json.dumps(step.body)
+        text = _text(step)
         try:
             body = decode_body((text or "").encode(), step.type)
             response = self.cluster.handle(self._request(step.method, step, step.query, body))
@@ -132,7 +139,7 @@ class Real:
     def __init__(self, kubeconfig: str) -> None:
         configuration = Configuration()
         load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-        self._base = configuration.host.rstrip("/")
+        self._base = str(configuration.host).rstrip("/")
         self._headers: dict[str, str] = {}
         if token := configuration.get_api_key_with_prefix("authorization"):
             self._headers["Authorization"] = token
@@ -152,29 +159,22 @@ class Real:
         """The server's version."""
         return str(self.ask(Ask(method="GET", path="/version")).object["gitVersion"])
 
-    def _send(
-        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, **headers: str
-    ) -> Any:
-        url = self._base + path + ("?" + urlencode(query) if query else "")
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._pool.request(
-            method, url, body=body, headers={**self._headers, **named}, preload_content=False
-        )
+    def _url(self, path: str, query: Mapping[str, str]) -> str:
+        return self._base + path + ("?" + urlencode(query) if query else "")
 
     def ask(self, step: Ask) -> Answer:
-        text = step.raw if step.raw is not None else None if step.body is None else json.dumps(step.body)
-        who = {"Impersonate_User": step.user} if step.user else {}
-        url = self._base + step.path + ("?" + urlencode(step.query) if step.query else "")
+        text = _text(step)
         headers = urllib3.HTTPHeaderDict(self._headers)
         headers.extend({"Accept": step.accept, "User-Agent": step.agent})
         if text is not None:
             headers.add("Content-Type", step.type)
-        for name, value in who.items():
-            headers.add(name.replace("_", "-"), value)
+        if step.user:
+            headers.add("Impersonate-User", step.user)
         for group in step.groups:
             headers.add("Impersonate-Group", group)
+        body = text.encode() if text is not None else None
         response = self._pool.request(
-            step.method, url, body=text.encode() if text is not None else None, headers=headers
+            step.method, self._url(step.path, step.query), body=body, headers=headers
         )
         kind = response.headers.get("Content-Type", "")
         data = response.data
@@ -193,7 +193,9 @@ class Real:
         )
 
     def watch(self, step: Watch) -> Answer:
-        response = self._send("GET", step.path, {**step.query, "watch": "true"}, None, Accept=step.accept)
+        url = self._url(step.path, {**step.query, "watch": "true"})
+        headers = {**self._headers, "Accept": step.accept}
+        response: Any = self._pool.request("GET", url, headers=headers, preload_content=False)
         if response.status != 200:
             return Answer(response.status, json.loads(response.read()))
         events: list[Any] = []

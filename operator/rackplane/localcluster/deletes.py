@@ -96,6 +96,19 @@ def _seconds(text: str) -> int:
         raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from problem
 
 
+def _carry_out(service: Service, call: Call, options: Options, namespace: str, name: str) -> tuple[Obj, bool]:
+    return service.delete(
+        call.resource,
+        namespace,
+        name,
+        propagation=options.policy,
+        grace_seconds=options.grace_seconds,
+        preconditions=options.preconditions,
+        dry_run=options.dry_run,
+        caller=call.caller,
+    )
+
+
 def delete(service: Service, call: Call) -> Response:
     """DELETE of one object."""
     options = _options(call)
@@ -105,16 +118,7 @@ def delete(service: Service, call: Call) -> Response:
             "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
             "them or set propagationPolicy=Orphan to suppress this warning"
         )
-    stored, gone = service.delete(
-        resource,
-        call.namespace,
-        call.name,
-        propagation=options.policy,
-        grace_seconds=options.grace_seconds,
-        preconditions=options.preconditions,
-        dry_run=options.dry_run,
-        caller=call.caller,
-    )
+    stored, gone = _carry_out(service, call, options, call.namespace, call.name)
     if not gone or resource.key in _ANSWERED_WHOLE:
         # 202 only for those who ask in the old way that dependents go too, as upstream.
         return reads.respond(service, call, stored, 202 if not gone and options.orphan is False else 200)
@@ -138,16 +142,7 @@ def delete_collection(service: Service, call: Call) -> Response:
     items, metadata = reads.listed(service, call)
     for item in items:
         try:
-            service.delete(
-                resource,
-                namespace_of(item),
-                name_of(item),
-                propagation=options.policy,
-                grace_seconds=options.grace_seconds,
-                preconditions=options.preconditions,
-                dry_run=options.dry_run,
-                caller=call.caller,
-            )
+            _carry_out(service, call, options, namespace_of(item), name_of(item))
         except errors.ApiError as problem:
             if problem.code != 404:
                 raise

@@ -34,6 +34,15 @@ def member(name: str, **spec: Any) -> Ask:
     return post(PODS, body)
 
 
+def job_of_two() -> Ask:
+    template = {
+        "metadata": {"labels": {"app": "a"}},
+        "spec": {"schedulerName": "nobody", "restartPolicy": "Never", "containers": [container()]},
+    }
+    spec = {"parallelism": 2, "completions": 2, "template": template}
+    return post(JOBS, {"metadata": {"name": "job"}, "spec": spec}, view="nothing")
+
+
 def runs(name: str, ready: str = "True") -> Ask:
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
     return patch(f"{PODS}/{name}/status", {"status": status}, STRATEGIC)
@@ -114,25 +123,7 @@ SCENARIOS = (
     Scenario(
         name="a maximum of unavailable pods of a Job cannot be counted",
         steps=(
-            post(
-                JOBS,
-                {
-                    "metadata": {"name": "job"},
-                    "spec": {
-                        "parallelism": 2,
-                        "completions": 2,
-                        "template": {
-                            "metadata": {"labels": {"app": "a"}},
-                            "spec": {
-                                "schedulerName": "nobody",
-                                "restartPolicy": "Never",
-                                "containers": [container()],
-                            },
-                        },
-                    },
-                },
-                view="nothing",
-            ),
+            job_of_two(),
             get(f"{JOBS}/job", until={"object.status.active": 2}, view="nothing"),
             make(maxUnavailable=1),
             get(f"{BUDGETS}/a", until={"object.status.conditions.0.reason": "SyncFailed"}),
@@ -141,25 +132,7 @@ SCENARIOS = (
     Scenario(
         name="an absolute minimum counts the pods of a Job",
         steps=(
-            post(
-                JOBS,
-                {
-                    "metadata": {"name": "job"},
-                    "spec": {
-                        "parallelism": 2,
-                        "completions": 2,
-                        "template": {
-                            "metadata": {"labels": {"app": "a"}},
-                            "spec": {
-                                "schedulerName": "nobody",
-                                "restartPolicy": "Never",
-                                "containers": [container()],
-                            },
-                        },
-                    },
-                },
-                view="nothing",
-            ),
+            job_of_two(),
             make(minAvailable=1),
             counted(expectedPods=2),
         ),
