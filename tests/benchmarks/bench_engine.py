@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from rackplane.engine.facility import compile_facility
+from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     CoolingSpec,
     CoolingUnit,

@@ -1,6 +1,6 @@
 """Rack: the nodes in one rack, what feeds it, what cools it and how much it may draw."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from rackplane.api.base import (
     ApiModel,
     Column,
     Count,
+    Integer,
     Kilowatts,
     KindInfo,
     Line,
@@ -76,6 +77,14 @@ class RackSpec(ApiModel):
     limit_watts: PositiveWatts = Field(
         description="Nominal watts the rack may draw, overhead and idle nodes included."
     )
+    peak_limit_watts: PositiveWatts | None = Field(
+        default=None, description="Watts that short peaks of the rack may reach. Absent: limitWatts."
+    )
+    expected_nodes: Annotated[Integer, Field(ge=1, le=1024)] | None = Field(
+        default=None,
+        description="Nodes the rack is built for. Status shows how many are missing, and planning without a cluster "
+        "(rackplane --facility) counts on them. Absent: whatever the selector matches.",
+    )
     feeds: tuple[RackFeed, ...] = Field(
         min_length=1,
         max_length=8,
@@ -105,6 +114,13 @@ class RackSpec(ApiModel):
             remedy="Set overheadWatts to at most limitWatts",
             check=lambda spec: spec.overhead_watts <= spec.limit_watts,
             field="overheadWatts",
+        ),
+        Rule(
+            cel="!has(self.peakLimitWatts) || self.peakLimitWatts >= self.limitWatts",
+            message="peakLimitWatts is below limitWatts",
+            remedy="Set peakLimitWatts to at least limitWatts, or leave it out",
+            check=lambda spec: spec.peak_limit_watts is None or spec.peak_limit_watts >= spec.limit_watts,
+            field="peakLimitWatts",
         ),
     )
 

@@ -61,6 +61,7 @@ def rack_spec(rack: Rack) -> RackSpec:
         liquid=spec.cooling.liquid if spec.cooling else None,
         air=spec.cooling.air if spec.cooling else None,
         schedulable=spec.state is ServiceState.ACTIVE,
+        peak_limit_watts=spec.peak_limit_watts,
     )
 
 

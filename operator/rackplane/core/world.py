@@ -13,7 +13,7 @@ from rackplane.core.record import Decision, GangRecord, Key
 from rackplane.core.settings import MachineSettings
 from rackplane.core.usage import unmanaged_gpus
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
-from rackplane.engine.facility import compile_facility
+from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import Group, Placement
 from rackplane.engine.state import State
 

@@ -74,7 +74,7 @@ class Candidates:
         self.bars = np.zeros(len(inventory.names), dtype=np.int64)
         """Per node, a :class:`Bar`."""
         self.node_slots = self._node_slots(fits, caps)
-        self.slack = (facility.limits - state.loads).ravel() + TOLERANCE_WATTS / 2
+        self.slack = state.slack(request.until) + TOLERANCE_WATTS / 2
         self.use = self._use_per_slot()
         self.rack_slots = self._rack_slots()
         self.names = inventory.names

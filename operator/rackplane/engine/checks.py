@@ -346,7 +346,13 @@ def _check_rack(
         bad(
             "spec.limitWatts",
             f"limitWatts is {rack.limit_watts}",
-            "set what the rack may draw at peak, in watts",
+            "set what the rack may draw, in watts",
+        )
+    if rack.peak_limit_watts is not None and rack.peak_limit_watts < 1:
+        bad(
+            "spec.peakLimitWatts",
+            f"peakLimitWatts is {rack.peak_limit_watts}",
+            "set what the rack may draw at peak, in watts, or leave it out",
         )
     if rack.overhead_watts < 0:
         bad("spec.overheadWatts", "overheadWatts is negative", "set it to 0 or more")

@@ -6,7 +6,6 @@ import numpy as np
 
 from rackplane.engine.candidates import Attempt, Bar, Bin, Candidates, Subtree
 from rackplane.engine.draw import find_cap
-from rackplane.engine.facility import NORMAL
 from rackplane.engine.model import (
     NVLINK,
     Cause,
@@ -242,9 +241,9 @@ class _Writer:
 
     def _limit(self, cell: int) -> str:
         contingency, row = self.facility.describe(cell)
-        load = float(self.candidates.state.loads.flat[cell])
-        limit = float(self.facility.limits.flat[cell])
-        after = "" if contingency == NORMAL else f" after the loss of {contingency}"
+        load = float(self.candidates.state.loads[cell])
+        limit = float(self.facility.limits[cell])
+        after = "" if contingency.normal else f" after the loss of {contingency.label}"
         return f"{row.label}{after}: {kilowatts(load)} of {kilowatts(limit)} in use"
 
     def _nodes(self, domain: Subtree, domains: list[Subtree]) -> tuple[str, str]:

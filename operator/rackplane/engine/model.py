@@ -107,7 +107,10 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class RackSpec:
-    """A rack.  ``limit_watts`` bounds its peak draw; ``schedulable`` is False while it drains or is maintained."""
+    """A rack.  ``limit_watts`` bounds its nominal draw, ``peak_limit_watts`` (None: the same) its peak draw.
+
+    ``schedulable`` is False while it drains or is maintained.
+    """
 
     name: str
     node_type: str
@@ -117,6 +120,7 @@ class RackSpec:
     liquid: str | None = None
     air: str | None = None
     schedulable: bool = True
+    peak_limit_watts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +175,20 @@ class CoolingSpec:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSpec:
-    """A power budget in force now; the topmost of its targets are summed, nominal watts."""
+    """A power budget; the topmost of its targets are summed, nominal watts.
+
+    ``always`` extends it from the normal state to every contingency.  ``starts_at`` (seconds, on the caller's clock)
+    is None for one that is in force; a coming one bounds what still runs then: bookings and requests that are not
+    expected to end before.  ``ends_at`` is for people.
+    """
 
     name: str
     powers: tuple[str, ...]
     feed_tags: tuple[str, ...]
     limit_watts: int
+    always: bool = False
+    starts_at: float | None = None
+    ends_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +213,11 @@ class DomainSpec:
 
 @dataclass(frozen=True, slots=True)
 class FacilitySpec:
-    """The whole facility as configured.  ``levels`` are innermost first; "nvlink" is implied below them."""
+    """The whole facility as configured.  ``levels`` are innermost first; "nvlink" is implied below them.
+
+    ``admit_after_loss``: while a survivable element is out of service, gangs may still be placed where only a second
+    loss that shares its redundancy would exceed a limit.
+    """
 
     node_types: tuple[NodeType, ...] = ()
     racks: tuple[RackSpec, ...] = ()
@@ -210,6 +226,7 @@ class FacilitySpec:
     budgets: tuple[BudgetSpec, ...] = ()
     domains: tuple[DomainSpec, ...] = ()
     levels: tuple[str, ...] = ()
+    admit_after_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +247,8 @@ class Request:
     ``capacity`` bounds the slots per node by all that the engine does not know (taints, selectors, CPU, memory):
     None is no further bound, a node that is absent from it takes none.  ``required`` and ``preferred`` name a
     level ("nvlink" or one of the facility's); each run of ``segment_slots`` consecutive slots shares one NVLink
-    domain, the last run may be short.
+    domain, the last run may be short.  ``until`` is its expected end on the clock of ``BudgetSpec.starts_at``: coming
+    budgets that start later do not bind it; None is no end.
     """
 
     slots: int
@@ -242,6 +260,7 @@ class Request:
     power_profile: str = "MaxP"
     strict: bool = False
     capacity: Mapping[str, int] | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,21 +64,40 @@ class PowerFlow:
         lost: Collection[str] = (),
     ) -> None:
         """``order`` lists parents first; ``bad`` elements (a configuration error) are never live."""
+        self.powers = powers
         self.live: set[str] = set()
         self._up: dict[str, dict[str, float]] = {}
         for name in order:
-            spec = powers[name]
-            if name in bad or name in lost or not spec.online:
-                continue
-            split = shares(spec.parents, self.live)
-            if spec.parents and not split:
-                continue
-            self.live.add(name)
-            up = {name: 1.0}
-            efficiency = spec.efficiency_basis_points / 10_000
-            for parent, share in split.items():
-                add_scaled(up, self._up[parent], share / efficiency)
-            self._up[name] = up
+            if name not in bad and name not in lost and powers[name].online:
+                self._energise(name)
+
+    def _energise(self, name: str) -> None:
+        spec = self.powers[name]
+        split = shares(spec.parents, self.live)
+        if spec.parents and not split:
+            return
+        self.live.add(name)
+        up = {name: 1.0}
+        efficiency = spec.efficiency_basis_points / 10_000
+        for parent, share in split.items():
+            add_scaled(up, self._up[parent], share / efficiency)
+        self._up[name] = up
+
+    def without(self, lost: str, below: Sequence[str]) -> PowerFlow:
+        """This flow after the loss of one more element; ``below`` are all that it is an ancestor of, parents first.
+
+        Only those are solved again, so the cost is theirs and not the whole graph's.
+        """
+        after = PowerFlow.__new__(PowerFlow)
+        after.powers = self.powers
+        after.live = self.live - {lost, *below}
+        after._up = dict(self._up)
+        for name in (lost, *below):
+            after._up.pop(name, None)
+        for name in below:
+            if name in self.live:
+                after._energise(name)
+        return after
 
     def above(self, feeds: Sequence[Feed]) -> tuple[dict[str, float], dict[str, float]]:
         """For one watt drawn over these feeds: the output at every element above, and the share of each feed's element.

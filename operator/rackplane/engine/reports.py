@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rackplane.engine.facility import LimitRow, RowKind
 from rackplane.engine.model import Medium
+from rackplane.engine.rows import LimitRow, RowKind
 
 if TYPE_CHECKING:  # State hands these out, and so imports this module
     from rackplane.engine.state import State
@@ -102,7 +102,7 @@ def power_report(state: State, name: str) -> PowerReport | None:
     peak, peak_rating = _row(state, LimitRow(RowKind.POWER_PEAK, name))
     return PowerReport(
         name=name,
-        live=name in f.live[0],
+        live=name in f.live,
         usable_watts=int(rating),
         nominal_watts=round(nominal),
         peak_watts=round(peak),
@@ -144,7 +144,7 @@ def budget_report(state: State, name: str) -> BudgetReport | None:
 
 def _row(state: State, row: LimitRow) -> tuple[float, float]:
     b = state.facility.row_index[row]
-    return float(state.loads[0, b]), float(state.facility.limits[0, b])
+    return float(state.loads[b]), float(state.facility.limits[b])
 
 
 def _floor(watts: float) -> int:

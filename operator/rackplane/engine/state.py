@@ -1,6 +1,6 @@
 """What is running where, and the load of every limit: incremental, with exact undo and a full check.
 
-Draws of racks are exact integers.  Loads ``L[c, b]`` are float64, updated by differences and recomputed every
+Draws of racks are exact integers.  Loads (watts by cell) are float64, updated by differences and recomputed every
 ``RECOMPUTE_EVERY`` changes; their error stays far below ``TOLERANCE_WATTS``, and a limit counts as exceeded only
 beyond that.
 """
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from rackplane.engine import draw, reports
 from rackplane.engine.draw import Watts
-from rackplane.engine.facility import Facility, LimitRow
+from rackplane.engine.facility import Facility
 from rackplane.engine.inventory import Inventory, build_inventory
 from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
+from rackplane.engine.rows import Contingency, LimitRow
 
 TOLERANCE_WATTS = 0.01
 RECOMPUTE_EVERY = 1024
@@ -36,23 +37,33 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A limit that is exceeded now: by contingency and row, with the load and the limit in watts."""
+    """A limit that is exceeded, by contingency and row, with the load and the limit in watts."""
 
-    contingency: str
+    contingency: Contingency
     row: LimitRow
     load_watts: float
     limit_watts: float
 
 
 class _Booking:
-    __slots__ = ("held", "nodes", "placement")
+    __slots__ = ("held", "nodes", "placement", "until")
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, until: float | None) -> None:
         self.placement = placement
+        self.until = until
         self.held: dict[int, str] = dict(enumerate(placement.slots))
         self.nodes: dict[str, int] = {}
         for node in placement.slots:
             self.nodes[node] = self.nodes.get(node, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """What a node draws in its rack; ``over_by`` are nominal watts that end before each coming budget starts."""
+
+    rack: int
+    watts: Watts
+    over_by: tuple[int, ...]
 
 
 class State:
@@ -71,13 +82,15 @@ class State:
         self._bookings: dict[str, _Booking] = {}
         self._keys_on: dict[str, dict[str, None]] = {}
         self._unmanaged: dict[str, int] = {}
-        self._draws: dict[str, tuple[int, Watts]] = {}
+        self._draws: dict[str, _Draw] = {}
+        self._over_by = np.zeros((len(facility.windows), len(facility.racks)), dtype=np.int64)
+        """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
         self._inventory: Inventory | None = None
         self._free: NDArray[np.int64] | None = None
         self._journal: list[Callable[[], None]] | None = None
         self._updates = 0
         self.loads = self._exact_loads()
-        """L[c, b] in watts."""
+        """Watts by cell."""
         for node in nodes:
             self.set_node(node)
 
@@ -167,8 +180,12 @@ class State:
 
     # -- bookings ----------------------------------------------------------------------------------
 
-    def book(self, key: str, placement: Placement, *, force: bool = False) -> None:
-        """Hold a placement's GPUs and watts under ``key``.
+    def book(
+        self, key: str, placement: Placement, *, force: bool = False, until: float | None = None
+    ) -> None:
+        """Hold a placement's GPUs and watts under ``key``, expected to end at ``until`` (None: never).
+
+        The end is an expectation: nothing is given up by it, but coming budgets that start later do not count it.
 
         ``force`` records what is already committed whatever the state says, for rebuilding after a restart; what
         is then too much shows in :meth:`violations` and :meth:`overbooked`.  Otherwise a GPU held twice, or a node
@@ -176,7 +193,7 @@ class State:
         """
         if key in self._bookings:
             raise BookingError(f"{key} is already booked")
-        booking = _Booking(placement)
+        booking = _Booking(placement, until)
         if not force:
             self._check_booking(key, booking)
         self._record(lambda: self.release(key))
@@ -227,6 +244,21 @@ class State:
         for node in booking.nodes:
             self._keys_on.setdefault(node, {})[key] = None
             self._refresh(node)
+
+    def expect(self, key: str, until: float | None) -> None:
+        """Change when the booking is expected to end; unknown keys are ignored."""
+        booking = self._bookings.get(key)
+        if booking is None or booking.until == until:
+            return
+        old, booking.until = booking.until, until
+        self._record(lambda: self.expect(key, old))
+        for node in booking.nodes:
+            self._refresh(node)
+
+    def until(self, key: str) -> float | None:
+        """When the booking is expected to end; None if never, or if it is not known."""
+        found = self._bookings.get(key)
+        return None if found is None else found.until
 
     def booking(self, key: str) -> Placement | None:
         """The placement as it was booked, whatever of it has been released since."""
@@ -297,21 +329,31 @@ class State:
     # -- loads -------------------------------------------------------------------------------------
 
     def violations(self) -> list[Violation]:
-        """Every limit that is exceeded now, in row order."""
-        over = np.flatnonzero((self.loads > self.facility.limits + TOLERANCE_WATTS).ravel())
+        """Every limit that is exceeded, by contingency and row: of second losses and of coming budgets too."""
+        over = np.flatnonzero(self.loads > self.facility.limits + TOLERANCE_WATTS)
         result = []
-        for cell in over:
-            contingency, row = self.facility.describe(int(cell))
-            load, limit = float(self.loads.flat[cell]), float(self.facility.limits.flat[cell])
-            result.append(Violation(contingency, row, load, limit))
+        for cell in over.tolist():
+            contingency, row = self.facility.describe(cell)
+            result.append(
+                Violation(contingency, row, float(self.loads[cell]), float(self.facility.limits[cell]))
+            )
         return result
+
+    def slack(self, until: float | None = None) -> NDArray[np.float64]:
+        """Watts left by cell for something that ends at ``until`` (None: never); infinite where it is not bound."""
+        f = self.facility
+        binds = f.enforced
+        if f.windows:
+            coming = f.cell_windows >= 0
+            binds = binds | (coming if until is None else coming & (f.cell_starts < until))
+        return np.where(binds, f.limits - self.loads, np.inf)
 
     @contextmanager
     def simulation(self) -> Iterator[State]:
         """Try changes: on exit everything is as on entry, to the last bit.  Simulations nest."""
         outer, updates, loads = self._journal, self._updates, self.loads.copy()
         inventory, free = self._inventory, None if self._free is None else self._free.copy()
-        specs = dict(self._specs)
+        specs, over_by = dict(self._specs), self._over_by.copy()
         journal: list[Callable[[], None]] = []
         self._journal = journal
         try:
@@ -322,7 +364,7 @@ class State:
                 undo()
             self._journal = outer
             self._updates, self.loads = updates, loads
-            self._specs = specs
+            self._specs, self._over_by = specs, over_by
             self._inventory, self._free = inventory, free
 
     def _record(self, undo: Callable[[], None]) -> None:
@@ -339,36 +381,45 @@ class State:
         new = self._node_draw(name)
         if new is not None:
             self._draws[name] = new
-        if old is not None and new is not None and old[0] == new[0]:
-            self._add(new[0], new[1] - old[1])
+        if old is not None and new is not None and old.rack == new.rack:
+            over = tuple(a - b for a, b in zip(new.over_by, old.over_by, strict=True))
+            self._add(_Draw(new.rack, new.watts - old.watts, over))
             return
         if old is not None:
-            self._add(old[0], Watts() - old[1])
+            self._add(_Draw(old.rack, Watts() - old.watts, tuple(-w for w in old.over_by)))
         if new is not None:
-            self._add(new[0], new[1])
+            self._add(new)
 
-    def _node_draw(self, name: str) -> tuple[int, Watts] | None:
+    def _node_draw(self, name: str) -> _Draw | None:
         node_type = self.node_type(name)
         spec = self._specs.get(name)
         if node_type is None or spec is None or spec.rack is None:
             return None
         watts = Watts(node_type.idle_watts, node_type.idle_watts)
+        over_by = [0] * len(self.facility.windows)
         for key in self._keys_on.get(name, ()):
             booking = self._bookings[key]
             gpus = booking.nodes[name] * booking.placement.gpus_per_slot
-            watts += draw.gang_increment(node_type, booking.placement.power_profile, gpus)
+            increment = draw.gang_increment(node_type, booking.placement.power_profile, gpus)
+            watts += increment
+            for w, start in enumerate(self.facility.windows):
+                if booking.until is not None and booking.until <= start:
+                    over_by[w] += increment.nominal
         watts += draw.unmanaged_increment(node_type, self._unmanaged.get(name, 0))
-        return self.facility.rack_index[spec.rack], watts
+        return _Draw(self.facility.rack_index[spec.rack], watts, tuple(over_by))
 
-    def _add(self, rack: int, delta: Watts) -> None:
-        if not delta.nominal and not delta.peak:
+    def _add(self, delta: _Draw) -> None:
+        if not delta.watts.nominal and not delta.watts.peak and not any(delta.over_by):
             return
-        self.nominal[rack] += delta.nominal
-        self.peak[rack] += delta.peak
-        f, entries = self.facility, self.facility.entries(rack)
-        self.loads.flat[f.cells[entries]] += f.coefficients[entries] * np.where(
-            f.peak[entries], delta.peak, delta.nominal
-        )
+        self.nominal[delta.rack] += delta.watts.nominal
+        self.peak[delta.rack] += delta.watts.peak
+        f, entries = self.facility, self.facility.entries(delta.rack)
+        drawn = np.where(f.peak[entries], delta.watts.peak, delta.watts.nominal)
+        if f.windows:
+            over = np.array((*delta.over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
+            self._over_by[:, delta.rack] += over[:-1]
+            drawn = drawn - over[f.cell_windows[f.cells[entries]]]
+        self.loads[f.cells[entries]] += f.coefficients[entries] * drawn
         self._updates += 1
         if self._updates >= RECOMPUTE_EVERY:
             self._updates = 0
@@ -376,11 +427,12 @@ class State:
 
     def _exact_loads(self) -> NDArray[np.float64]:
         f = self.facility
-        loads = f.constant.ravel().copy()
-        counts = np.diff(f.starts)
-        drawn = np.where(f.peak, np.repeat(self.peak, counts), np.repeat(self.nominal, counts))
-        np.add.at(loads, f.cells, f.coefficients * drawn)
-        return loads.reshape(f.limits.shape)
+        rack = np.repeat(np.arange(len(f.racks)), np.diff(f.starts))
+        drawn = np.where(f.peak, self.peak[rack], self.nominal[rack])
+        if f.windows:
+            over = np.vstack([self._over_by, np.zeros(len(f.racks), dtype=np.int64)])
+            drawn = drawn - over[f.cell_windows[f.cells], rack]
+        return f.constant + np.bincount(f.cells, f.coefficients * drawn, minlength=len(f.limits))
 
     # -- views for placement and reports -----------------------------------------------------------
 
@@ -401,13 +453,17 @@ class State:
         return self._free
 
     def headroom(self, rack: int) -> float:
-        """Watts the rack may still add: min over c, b with A > 0 of (limit - L) / A; negative if one is exceeded."""
+        """Watts the rack may still add: min over c, b with A > 0 of (limit - L) / A; negative if one is exceeded.
+
+        Coming budgets do not bound it.
+        """
         f, entries = self.facility, self.facility.entries(rack)
         cells = f.cells[entries]
-        if not len(cells):
+        binds = f.enforced[cells]
+        if not binds.any():
             return 0.0
-        slack = (f.limits.flat[cells] - self.loads.flat[cells]) / f.coefficients[entries]
-        return float(slack.min())
+        slack = (f.limits[cells] - self.loads[cells]) / f.coefficients[entries]
+        return float(slack[binds].min())
 
     def rack_report(self, name: str) -> reports.RackReport | None:
         """Figures of one rack, or None if it is not known."""
@@ -449,12 +505,17 @@ class State:
         fresh.__dict__.update(self.__dict__)
         fresh.nominal = np.array([max(0, r.overhead_watts) for r in self.facility.racks], dtype=np.int64)
         fresh.peak = fresh.nominal.copy()
+        fresh._over_by = np.zeros_like(self._over_by)
         for name in self._specs:
             drawn = self._node_draw(name)
             if drawn is not None:
-                fresh.nominal[drawn[0]] += drawn[1].nominal
-                fresh.peak[drawn[0]] += drawn[1].peak
-        if not (np.array_equal(fresh.nominal, self.nominal) and np.array_equal(fresh.peak, self.peak)):
+                fresh.nominal[drawn.rack] += drawn.watts.nominal
+                fresh.peak[drawn.rack] += drawn.watts.peak
+                fresh._over_by[:, drawn.rack] += np.array(drawn.over_by, dtype=np.int64)
+        if not all(
+            np.array_equal(getattr(fresh, part), getattr(self, part))
+            for part in ("nominal", "peak", "_over_by")
+        ):
             raise InvariantViolation("the draw of a rack differs from the sum of its nodes")
         if not np.allclose(fresh._exact_loads(), self.loads, rtol=0, atol=TOLERANCE_WATTS):
             raise InvariantViolation("a load differs from its recomputation by more than the tolerance")

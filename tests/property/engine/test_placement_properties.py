@@ -7,7 +7,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.facility import LimitRow, compile_facility
+from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -28,6 +28,7 @@ from rackplane.engine.model import (
     Request,
 )
 from rackplane.engine.placement import place
+from rackplane.engine.rows import LimitRow
 from rackplane.engine.state import TOLERANCE_WATTS, State
 
 LABEL = NodeType("label", "gpu", 4, 1000, 5000, 90, 120, 75, NvlinkScope.LABEL, (PowerCap("MaxQ", 3000, 80),))
@@ -255,8 +256,8 @@ def _holds(state: State, counts: dict[tuple[str, str, str], int]) -> bool:
             row = facility.rows[int(cell)]
             extra[row] = extra.get(row, 0.0) + factor * n * (5000 if row.basis else 3600)
     return all(
-        float(state.loads[0, facility.row_index[row]]) + watts
-        <= float(facility.limits[0, facility.row_index[row]]) + TOLERANCE_WATTS / 2
+        float(state.loads[facility.row_index[row]]) + watts
+        <= float(facility.limits[facility.row_index[row]]) + TOLERANCE_WATTS / 2
         for row, watts in extra.items()
     )
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from rackplane.core.facility import Catalog
 from rackplane.core.objects import Condition, Metadata, Node, NodeStatus
-from rackplane.engine.facility import Facility, compile_facility
+from rackplane.engine.compiler import compile_facility
+from rackplane.engine.facility import Facility
 from rackplane.engine.model import (
     Feed,
     RackSpec,

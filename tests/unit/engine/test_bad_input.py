@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rackplane.engine.checks import node_claimed_twice
-from rackplane.engine.facility import LimitRow, RowKind, compile_facility
+from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -28,6 +28,7 @@ from rackplane.engine.model import (
     Role,
 )
 from rackplane.engine.placement import place
+from rackplane.engine.rows import LimitRow, RowKind
 from rackplane.engine.state import State
 
 TYPE = NodeType("t", "gpu", 4, 1000, 6000, nvlink_scope=NvlinkScope.LABEL)
@@ -140,8 +141,8 @@ def test_what_is_below_a_cycle_is_unusable_too_but_not_accused() -> None:
 def test_a_bad_element_has_zero_limits() -> None:
     facility = compile_facility(ups(continuous_percent=0))
     for row in (RowKind.POWER_NOMINAL, RowKind.POWER_PEAK):
-        assert facility.limits[0, facility.row_index[LimitRow(row, "ups")]] == 0.0
-        assert facility.limits[0, facility.row_index[LimitRow(row, "pdu")]] == 0.0
+        assert facility.limits[facility.row_index[LimitRow(row, "ups")]] == 0.0
+        assert facility.limits[facility.row_index[LimitRow(row, "pdu")]] == 0.0
 
 
 def test_a_rack_whose_feeds_are_all_offline_is_unusable_without_a_problem() -> None:
@@ -157,7 +158,7 @@ def test_a_standby_takes_over_only_when_no_active_feed_is_live() -> None:
         spec = replace(GOOD, powers=(replace(UPS, online=online), spare, replace(PDU, parents=both)))
         facility = compile_facility(spec)
         row = facility.row_index[LimitRow(RowKind.POWER_NOMINAL, "spare")]
-        assert State(facility, NODES).loads[0, row] == expected
+        assert State(facility, NODES).loads[row] == expected
 
 
 def test_a_budget_with_unknown_targets_is_reported_and_still_bounds_the_known() -> None:
@@ -171,7 +172,7 @@ def test_a_budget_with_unknown_targets_is_reported_and_still_bounds_the_known() 
         ("PowerBudget", "n", "spec.limitWatts"),
     ]
     assert isinstance(place(State(facility, NODES), REQUEST), Refusal)
-    assert facility.limits[0, facility.row_index[LimitRow(RowKind.BUDGET, "n")]] == 0.0
+    assert facility.limits[facility.row_index[LimitRow(RowKind.BUDGET, "n")]] == 0.0
 
 
 def test_a_node_claimed_twice_is_described() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rackplane.engine.facility import compile_facility
+from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     DomainSpec,
     FacilitySpec,

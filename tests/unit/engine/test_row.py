@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.facility import compile_facility
+from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BookingError,
     BudgetSpec,
