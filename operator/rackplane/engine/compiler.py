@@ -54,7 +54,7 @@ class _Compiler:
         types = {t.name: t for t in spec.node_types if t.name not in found.bad_types}
         self.types = tuple(types.get(r.node_type) for r in self.racks)
         self.zones = {z.name: self._working(z) for z in spec.coolings}
-        self.unusable = dict(found.bad_racks)
+        self.unusable = {r.name: "it is being deleted" for r in self.racks if r.retired} | found.bad_racks
         self.flow = PowerFlow(self.powers, self.order, found.bad_powers)
         self.live = frozenset(self.flow.live)
         self.budgets = _budgets(spec.budgets)
@@ -151,6 +151,7 @@ class _Compiler:
             constant=np.array(constant, dtype=np.float64),
             enforced=np.array(enforced, dtype=np.bool_),
             cell_starts=np.array([-np.inf if s is None else s for s in starts_at], dtype=np.float64),
+            cell_ends=np.array([self._ends_at(self.rows[b]) for b in cell_rows], dtype=np.float64),
             windows=windows,
             cell_windows=np.array([-1 if s is None else windows.index(s) for s in starts_at], dtype=np.int64),
             live=self.live,
@@ -192,7 +193,7 @@ class _Compiler:
 
     def _add_rows(self) -> None:
         for p in self.powers.values():
-            usable = p.name in self.live and p.name not in self.found.bad_powers
+            usable = p.name in self.live and p.name not in self.found.bad_powers and not p.retired
             self._row(LimitRow(RowKind.POWER_NOMINAL, p.name), power.continuous_rating(p) if usable else 0.0)
             self._row(LimitRow(RowKind.POWER_PEAK, p.name), power.peak_rating(p) if usable else 0.0)
         for row, budgets in self.budgets.items():
@@ -200,7 +201,7 @@ class _Compiler:
         for z in self.zones.values():
             self._row(_heat_row(z), self.cooling_limit(z, self.live))
         for r in self.racks:
-            limit = 0 if r.name in self.found.bad_racks else r.limit_watts
+            limit = 0 if r.retired or r.name in self.found.bad_racks else r.limit_watts
             peak = r.limit_watts if r.peak_limit_watts is None else r.peak_limit_watts
             self._row(LimitRow(RowKind.RACK_NOMINAL, r.name), limit)
             self._row(LimitRow(RowKind.RACK_PEAK, r.name), peak if limit else 0)
@@ -210,6 +211,10 @@ class _Compiler:
                     feed_limits[feed.power] = feed_limits.get(feed.power, 0) + feed.limit_watts
             for name, watts in feed_limits.items():
                 self._row(LimitRow(RowKind.FEED, r.name, name), watts)
+
+    def _ends_at(self, row: LimitRow) -> float:
+        ends = [b.ends_at for b in self.budgets.get(row, ())]
+        return max((np.inf if e is None else e for e in ends), default=np.inf)
 
     def _working(self, zone: CoolingSpec) -> CoolingSpec:
         units = tuple(u for u in zone.units if (zone.name, u.name) not in self.found.bad_units)
@@ -226,7 +231,9 @@ class _Compiler:
 
     def cooling_limit(self, zone: CoolingSpec, live: frozenset[str] | set[str]) -> float:
         """Heat the zone can promise with these elements live, in watts."""
-        return 0.0 if zone.name in self.found.bad_zones else cooling.usable_watts(zone, live)
+        if zone.retired or zone.name in self.found.bad_zones:
+            return 0.0
+        return cooling.usable_watts(zone, live)
 
     def _unit_is_out(self, b: int) -> bool:
         """Whether the row is a zone that would not lose capacity if all its units were in service."""

@@ -61,6 +61,8 @@ class Facility:
     """Cell -> whether it may hold back an admission now: not a coming budget, not a permitted second loss."""
     cell_starts: NDArray[np.float64]
     """Cell -> when its budget starts, for one that is coming; -inf for every other cell."""
+    cell_ends: NDArray[np.float64]
+    """Cell -> when its budget ends; inf for one without end and every other cell."""
     windows: tuple[float, ...]
     """The distinct starts of coming budgets, in order."""
     cell_windows: NDArray[np.int64]

@@ -109,7 +109,8 @@ class Feed:
 class RackSpec:
     """A rack.  ``limit_watts`` bounds its nominal draw, ``peak_limit_watts`` (None: the same) its peak draw.
 
-    ``schedulable`` is False while it drains or is maintained.
+    ``schedulable`` is False while it drains or is maintained.  ``retired``: it is being deleted or can no longer be
+    read; nothing may be placed there, but what runs there is still counted on everything above it.
     """
 
     name: str
@@ -121,6 +122,7 @@ class RackSpec:
     air: str | None = None
     schedulable: bool = True
     peak_limit_watts: int | None = None
+    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,11 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class PowerSpec:
-    """An element of the power path.  Ratings bound its output; no parents makes it a source."""
+    """An element of the power path.  Ratings bound its output; no parents makes it a source.
+
+    ``retired``: it is being deleted or can no longer be read; it still carries what it carries, and may carry nothing
+    more.
+    """
 
     name: str
     rated_watts: int
@@ -148,6 +154,7 @@ class PowerSpec:
     survivable: bool = False
     modules: Modules | None = None
     online: bool = True
+    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,10 @@ class CoolingUnit:
 
 @dataclass(frozen=True, slots=True)
 class CoolingSpec:
-    """A cooling loop.  ``derating_percent`` is what the supply temperature leaves of each unit's capacity."""
+    """A cooling loop.  ``derating_percent`` is what the supply temperature leaves of each unit's capacity.
+
+    ``retired``: it is being deleted or can no longer be read; it takes no more heat.
+    """
 
     name: str
     medium: Medium
@@ -171,6 +181,7 @@ class CoolingSpec:
     needed_units: int = 1
     derating_percent: int = 100
     parents: tuple[str, ...] = ()
+    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -339,13 +339,18 @@ class State:
             )
         return result
 
-    def slack(self, until: float | None = None) -> NDArray[np.float64]:
-        """Watts left by cell for something that ends at ``until`` (None: never); infinite where it is not bound."""
+    def slack(self, until: float | None = None, *, at: float | None = None) -> NDArray[np.float64]:
+        """Watts left by cell for something that ends at ``until`` (None: never); infinite where it is not bound.
+
+        ``at`` asks for a later time than now: budgets that end by then bind no more.
+        """
         f = self.facility
         binds = f.enforced
         if f.windows:
             coming = f.cell_windows >= 0
             binds = binds | (coming if until is None else coming & (f.cell_starts < until))
+        if at is not None:
+            binds = binds & (f.cell_ends > at)
         return np.where(binds, f.limits - self.loads, np.inf)
 
     @contextmanager
