@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,9 @@ class Candidates:
         """Per node, a :class:`Bar`."""
         self.node_slots = self._node_slots(fits, caps)
         self.slack = state.slack(request.until) + TOLERANCE_WATTS / 2
-        self.use = self._use_per_slot()
+        increments = [w.nominal for w in self.slot_watts] + [w.peak for w in self.slot_watts]
+        self._increments = np.array(increments, dtype=np.float64)
+        """Watts of a slot by rack: nominal, then peak."""
         self.rack_slots = self._rack_slots()
         self.names = inventory.names
 
@@ -135,27 +138,19 @@ class Candidates:
                     slots[i], self.bars[i] = 0, Bar.HELD
                     left -= 1
 
-    def _use_per_slot(self) -> NDArray[np.float64]:
+    @cached_property
+    def use(self) -> NDArray[np.float64]:
         """Entry -> watts on its limit for one slot in its rack."""
         f = self.state.facility
-        counts = np.diff(f.starts)
-        nominal = np.repeat(np.array([w.nominal for w in self.slot_watts], dtype=np.float64), counts)
-        peak = np.repeat(np.array([w.peak for w in self.slot_watts], dtype=np.float64), counts)
-        return f.coefficients * np.where(f.peak, peak, nominal)
+        return f.coefficients * self._increments[f.draw_index]
 
     def _rack_slots(self) -> Ints:
         """Slots each rack could take by watts and heat, taken alone."""
-        f = self.state.facility
-        result = np.full(len(f.racks), UNLIMITED, dtype=np.int64)
-        used = self.use > 0
-        if not used.any():
-            return result
-        ratio = np.full(len(self.use), float(UNLIMITED))
-        ratio[used] = np.floor(self.slack[f.cells[used]] / self.use[used])
-        ratio = np.clip(ratio, 0, UNLIMITED)
-        filled = np.flatnonzero(np.diff(f.starts) > 0)
-        result[filled] = np.minimum.reduceat(ratio, f.starts[filled]).astype(np.int64)
-        return result
+        headroom = np.concatenate(self.state.headrooms_under(self.slack))
+        slots = np.full(len(headroom), float(UNLIMITED))
+        np.divide(headroom, self._increments, out=slots, where=self._increments > 0)
+        fewest: NDArray[np.float64] = np.clip(np.floor(slots), 0, UNLIMITED).reshape(2, -1).min(axis=0)
+        return fewest.astype(np.int64)
 
     def rack_limit(self, rack: int, slack: NDArray[np.float64]) -> int:
         """Slots the rack can take by watts under this slack."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.headroom import HeadroomTable
 from rackplane.engine.model import (
     CoolingSpec,
     DomainSpec,
@@ -76,6 +78,43 @@ class Facility:
     coefficients: NDArray[np.float64]
     peak: NDArray[np.bool_]
     """Entry -> whether it takes the rack's peak draw."""
+
+    @cached_property
+    def entry_racks(self) -> NDArray[np.int64]:
+        """Entry -> rack."""
+        return np.repeat(np.arange(len(self.racks)), np.diff(self.starts))
+
+    @cached_property
+    def draw_index(self) -> NDArray[np.int64]:
+        """Entry -> where its rack's draw lies if all nominal draws are followed by all peak draws."""
+        return self.entry_racks + len(self.racks) * self.peak
+
+    @cached_property
+    def by_cell(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The entries in order of their cells; the cells that have any; and where each of those begins."""
+        order = np.argsort(self.cells, kind="stable")
+        loaded, begins = np.unique(self.cells[order], return_index=True)
+        return order, loaded, begins
+
+    @cached_property
+    def coming(self) -> NDArray[np.int64]:
+        """The entries on cells of coming budgets."""
+        return np.flatnonzero(self.cell_windows[self.cells] >= 0)
+
+    @cached_property
+    def nominal_headroom(self) -> HeadroomTable:
+        """The enforced cells that sum nominal draws."""
+        return self._headroom(~self.peak)
+
+    @cached_property
+    def peak_headroom(self) -> HeadroomTable:
+        """The enforced cells that sum peak draws."""
+        return self._headroom(self.peak)
+
+    def _headroom(self, basis: NDArray[np.bool_]) -> HeadroomTable:
+        chosen = np.flatnonzero(basis & self.enforced[self.cells])
+        starts = np.searchsorted(self.entry_racks[chosen], np.arange(len(self.racks) + 1))
+        return HeadroomTable(starts, self.cells[chosen], self.coefficients[chosen])
 
     def entries(self, rack: int) -> slice:
         """Where the rack's entries lie."""

@@ -57,13 +57,8 @@ class _Booking:
             self.nodes[node] = self.nodes.get(node, 0) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Draw:
-    """What a node draws in its rack; ``over_by`` are nominal watts that end before each coming budget starts."""
-
-    rack: int
-    watts: Watts
-    over_by: tuple[int, ...]
+_Draw = tuple[int, ...]
+"""A node's rack, its nominal and peak watts, and its nominal watts that are over before each coming budget starts."""
 
 
 class State:
@@ -83,10 +78,12 @@ class State:
         self._keys_on: dict[str, dict[str, None]] = {}
         self._unmanaged: dict[str, int] = {}
         self._draws: dict[str, _Draw] = {}
+        self._increments: dict[tuple[int, str, int], Watts] = {}
         self._over_by = np.zeros((len(facility.windows), len(facility.racks)), dtype=np.int64)
         """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
         self._inventory: Inventory | None = None
         self._free: NDArray[np.int64] | None = None
+        self._headrooms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._journal: list[Callable[[], None]] | None = None
         self._updates = 0
         self.loads = self._exact_loads()
@@ -200,7 +197,7 @@ class State:
         self._bookings[key] = booking
         for node in booking.nodes:
             self._keys_on.setdefault(node, {})[key] = None
-            self._refresh(node)
+        self._refresh_all(booking.nodes)
 
     def release(self, key: str, slots: Iterable[int] | None = None) -> None:
         """Give up all of a booking, or these slots of it.  Unknown keys and slots are ignored."""
@@ -227,8 +224,7 @@ class State:
         if not booking.held:
             del self._bookings[key]
         self._record(lambda: self._restore(key, booking, before=before, order=order))
-        for node in touched:
-            self._refresh(node)
+        self._refresh_all(touched)
 
     def _restore(
         self,
@@ -243,7 +239,7 @@ class State:
         self._bookings = {k: self._bookings[k] for k in order}
         for node in booking.nodes:
             self._keys_on.setdefault(node, {})[key] = None
-            self._refresh(node)
+        self._refresh_all(booking.nodes)
 
     def expect(self, key: str, until: float | None) -> None:
         """Change when the booking is expected to end; unknown keys are ignored."""
@@ -252,8 +248,7 @@ class State:
             return
         old, booking.until = booking.until, until
         self._record(lambda: self.expect(key, old))
-        for node in booking.nodes:
-            self._refresh(node)
+        self._refresh_all(booking.nodes)
 
     def until(self, key: str) -> float | None:
         """When the booking is expected to end; None if never, or if it is not known."""
@@ -358,7 +353,7 @@ class State:
         """Try changes: on exit everything is as on entry, to the last bit.  Simulations nest."""
         outer, updates, loads = self._journal, self._updates, self.loads.copy()
         inventory, free = self._inventory, None if self._free is None else self._free.copy()
-        specs, over_by = dict(self._specs), self._over_by.copy()
+        specs, over_by, headrooms = dict(self._specs), self._over_by.copy(), self._headrooms
         journal: list[Callable[[], None]] = []
         self._journal = journal
         try:
@@ -368,7 +363,7 @@ class State:
             for undo in reversed(journal):
                 undo()
             self._journal = outer
-            self._updates, self.loads = updates, loads
+            self._updates, self.loads, self._headrooms = updates, loads, headrooms
             self._specs, self._over_by = specs, over_by
             self._inventory, self._free = inventory, free
 
@@ -377,54 +372,74 @@ class State:
             self._journal.append(undo)
 
     def _refresh(self, name: str) -> None:
-        """Bring the node's draw, its rack's P_r and the loads up to date."""
-        if self._free is not None and self._inventory is not None:
-            i = self._inventory.index.get(name)
-            if i is not None:
-                self._free[i] = self.free_gpus(name)
-        old = self._draws.pop(name, None)
-        new = self._node_draw(name)
-        if new is not None:
-            self._draws[name] = new
-        if old is not None and new is not None and old.rack == new.rack:
-            over = tuple(a - b for a, b in zip(new.over_by, old.over_by, strict=True))
-            self._add(_Draw(new.rack, new.watts - old.watts, over))
-            return
-        if old is not None:
-            self._add(_Draw(old.rack, Watts() - old.watts, tuple(-w for w in old.over_by)))
-        if new is not None:
-            self._add(new)
+        self._refresh_all((name,))
+
+    def _refresh_all(self, names: Iterable[str]) -> None:
+        """Bring the nodes' draws, their racks' P_r and the loads up to date: the loads once for each rack."""
+        index = None if self._free is None or self._inventory is None else self._inventory.index
+        change: dict[int, list[int]] = {}
+        for name in names:
+            if index is not None and self._free is not None:
+                i = index.get(name)
+                if i is not None:
+                    self._free[i] = self.free_gpus(name)
+            old = self._draws.pop(name, None)
+            new = self._node_draw(name)
+            if new is not None:
+                self._draws[name] = new
+            for draw_, sign in ((old, -1), (new, 1)):
+                if draw_ is None:
+                    continue
+                sums = change.setdefault(draw_[0], [0] * (len(draw_) - 1))
+                for k, watts in enumerate(draw_[1:]):
+                    sums[k] += sign * watts
+        for rack, sums in change.items():
+            if any(sums):
+                self._add(rack, sums)
 
     def _node_draw(self, name: str) -> _Draw | None:
         node_type = self.node_type(name)
         spec = self._specs.get(name)
         if node_type is None or spec is None or spec.rack is None:
             return None
-        watts = Watts(node_type.idle_watts, node_type.idle_watts)
+        nominal = peak = node_type.idle_watts
         over_by = [0] * len(self.facility.windows)
         for key in self._keys_on.get(name, ()):
             booking = self._bookings[key]
             gpus = booking.nodes[name] * booking.placement.gpus_per_slot
-            increment = draw.gang_increment(node_type, booking.placement.power_profile, gpus)
-            watts += increment
+            increment = self._increment(node_type, booking.placement.power_profile, gpus)
+            nominal += increment.nominal
+            peak += increment.peak
             for w, start in enumerate(self.facility.windows):
                 if booking.until is not None and booking.until <= start:
                     over_by[w] += increment.nominal
-        watts += draw.unmanaged_increment(node_type, self._unmanaged.get(name, 0))
-        return _Draw(self.facility.rack_index[spec.rack], watts, tuple(over_by))
+        if name in self._unmanaged:
+            others = draw.unmanaged_increment(node_type, self._unmanaged[name])
+            nominal += others.nominal
+            peak += others.peak
+        return (self.facility.rack_index[spec.rack], nominal, peak, *over_by)
 
-    def _add(self, delta: _Draw) -> None:
-        if not delta.watts.nominal and not delta.watts.peak and not any(delta.over_by):
-            return
-        self.nominal[delta.rack] += delta.watts.nominal
-        self.peak[delta.rack] += delta.watts.peak
-        f, entries = self.facility, self.facility.entries(delta.rack)
-        drawn = np.where(f.peak[entries], delta.watts.peak, delta.watts.nominal)
+    def _increment(self, node_type: NodeType, profile: str, gpus: int) -> Watts:
+        # By identity: the facility keeps its node types, and hashing one costs more than the sum.
+        key = (id(node_type), profile, gpus)
+        found = self._increments.get(key)
+        if found is None:
+            found = self._increments[key] = draw.gang_increment(node_type, profile, gpus)
+        return found
+
+    def _add(self, rack: int, delta: Sequence[int]) -> None:
+        """``delta``: nominal watts, peak watts, and nominal watts over before each coming budget."""
+        nominal, peak, *over_by = delta
+        self.nominal[rack] += nominal
+        self.peak[rack] += peak
+        f, entries = self.facility, self.facility.entries(rack)
+        drawn = np.where(f.peak[entries], peak, nominal)
         if f.windows:
-            over = np.array((*delta.over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
-            self._over_by[:, delta.rack] += over[:-1]
+            over = np.array((*over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
+            self._over_by[:, rack] += over[:-1]
             drawn = drawn - over[f.cell_windows[f.cells[entries]]]
         self.loads[f.cells[entries]] += f.coefficients[entries] * drawn
+        self._headrooms = None
         self._updates += 1
         if self._updates >= RECOMPUTE_EVERY:
             self._updates = 0
@@ -432,12 +447,16 @@ class State:
 
     def _exact_loads(self) -> NDArray[np.float64]:
         f = self.facility
-        rack = np.repeat(np.arange(len(f.racks)), np.diff(f.starts))
-        drawn = np.where(f.peak, self.peak[rack], self.nominal[rack])
+        order, loaded, begins = f.by_cell
+        watts = np.concatenate((self.nominal, self.peak))[f.draw_index] * f.coefficients
         if f.windows:
-            over = np.vstack([self._over_by, np.zeros(len(f.racks), dtype=np.int64)])
-            drawn = drawn - over[f.cell_windows[f.cells], rack]
-        return f.constant + np.bincount(f.cells, f.coefficients * drawn, minlength=len(f.limits))
+            rack = f.entry_racks[f.coming]
+            over = self._over_by[f.cell_windows[f.cells[f.coming]], rack]
+            watts[f.coming] -= over * f.coefficients[f.coming]
+        loads = f.constant.copy()
+        if len(loaded):
+            loads[loaded] += np.add.reduceat(watts[order], begins)
+        return loads
 
     # -- views for placement and reports -----------------------------------------------------------
 
@@ -457,18 +476,34 @@ class State:
             self._free = np.array([self.free_gpus(name) for name in inventory.names], dtype=np.int64)
         return self._free
 
+    def headrooms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Watts by rack that may still be added to its nominal and to its peak draw: the least over all enforced cells.
+
+        Negative where a limit is exceeded, inf where nothing bounds a rack.  Do not write to them.
+        """
+        if self._headrooms is None:
+            f = self.facility
+            slack = np.append(f.limits - self.loads, np.inf)
+            self._headrooms = f.nominal_headroom.of(slack), f.peak_headroom.of(slack)
+        return self._headrooms
+
+    def headrooms_under(self, slack: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """As :meth:`headrooms`, under another slack by cell, and with what coming budgets leave in it."""
+        f = self.facility
+        padded = np.append(slack, np.inf)
+        nominal, peak = f.nominal_headroom.of(padded), f.peak_headroom.of(padded)
+        if f.windows:
+            ratio = slack[f.cells[f.coming]] / f.coefficients[f.coming]
+            np.minimum.at(nominal, f.entry_racks[f.coming], ratio)
+        return nominal, peak
+
     def headroom(self, rack: int) -> float:
         """Watts the rack may still add: min over c, b with A > 0 of (limit - L) / A; negative if one is exceeded.
 
         Coming budgets do not bound it.
         """
-        f, entries = self.facility, self.facility.entries(rack)
-        cells = f.cells[entries]
-        binds = f.enforced[cells]
-        if not binds.any():
-            return 0.0
-        slack = (f.limits[cells] - self.loads[cells]) / f.coefficients[entries]
-        return float(slack[binds].min())
+        nominal, peak = self.headrooms()
+        return float(min(nominal[rack], peak[rack]))
 
     def rack_report(self, name: str) -> reports.RackReport | None:
         """Figures of one rack, or None if it is not known."""
@@ -514,9 +549,10 @@ class State:
         for name in self._specs:
             drawn = self._node_draw(name)
             if drawn is not None:
-                fresh.nominal[drawn.rack] += drawn.watts.nominal
-                fresh.peak[drawn.rack] += drawn.watts.peak
-                fresh._over_by[:, drawn.rack] += np.array(drawn.over_by, dtype=np.int64)
+                rack, nominal, peak, *over_by = drawn
+                fresh.nominal[rack] += nominal
+                fresh.peak[rack] += peak
+                fresh._over_by[:, rack] += np.array(over_by, dtype=np.int64)
         if not all(
             np.array_equal(getattr(fresh, part), getattr(self, part))
             for part in ("nominal", "peak", "_over_by")
@@ -524,6 +560,10 @@ class State:
             raise InvariantViolation("the draw of a rack differs from the sum of its nodes")
         if not np.allclose(fresh._exact_loads(), self.loads, rtol=0, atol=TOLERANCE_WATTS):
             raise InvariantViolation("a load differs from its recomputation by more than the tolerance")
+        if self._headrooms is not None:
+            cached, fresh._headrooms = self._headrooms, None
+            if not all(np.array_equal(a, b) for a, b in zip(cached, fresh.headrooms(), strict=True)):
+                raise InvariantViolation("the headroom of a rack differs from its recomputation")
         if self._free is not None and self._inventory is not None:
             if set(self._inventory.names) != set(self._specs):
                 raise InvariantViolation("the inventory lists other nodes than are known")
