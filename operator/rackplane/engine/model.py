@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rackplane.engine.reasons import Relief, Tightest
+
 NVLINK = "nvlink"
 """Name of the innermost fabric level: one NVSwitch fabric.  The facility's own levels lie above it."""
 
@@ -303,16 +305,26 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class LevelCount:
-    """How many domains of one level were examined, and how many failed first on which cause."""
+    """How many domains of one level were examined, and how many failed first on which cause.
+
+    ``limits`` counts those that failed on power by the kind of limit (a value of ``RowKind``), and ``after_loss`` those
+    that failed on a limit that holds only after a loss.
+    """
 
     level: str
     domains: int
     failing: Mapping[Cause, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    after_loss: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why a request cannot be placed now.  ``message`` and ``relief`` are one plain sentence each."""
+    """Why a request cannot be placed now.
+
+    ``message`` and ``relief`` are one plain sentence each; the rest is the same for programs.  ``reliefs`` are cheapest
+    first, at most one of a kind, and ``relief`` is the first of them.
+    """
 
     kind: RefusalKind
     cause: Cause
@@ -321,3 +333,6 @@ class Refusal:
     relief: str
     #: waiting will not help: not even an idle facility, as it stands, could take the request
     misfit: bool = False
+    #: None where nodes or the request itself are the cause, and no limit
+    tightest: Tightest | None = None
+    reliefs: tuple[Relief, ...] = ()
