@@ -74,6 +74,7 @@ class State:
         self.peak = self.nominal.copy()
         """P_r peak, exact."""
         self._specs: dict[str, NodeSpec] = {}
+        self._placed: dict[str, tuple[int, NodeType]] = {}
         self._bookings: dict[str, _Booking] = {}
         self._keys_on: dict[str, dict[str, None]] = {}
         self._unmanaged: dict[str, int] = {}
@@ -84,6 +85,7 @@ class State:
         self._inventory: Inventory | None = None
         self._free: NDArray[np.int64] | None = None
         self._headrooms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
         self._updates = 0
         self.loads = self._exact_loads()
@@ -102,7 +104,9 @@ class State:
         if old == node:
             return
         self._record((lambda: self.set_node(old)) if old else (lambda: self.remove_node(node.name)))
+        self._keep_order()
         self._specs[node.name] = node
+        self._place(node)
         if old is None or (old.rack, old.domain, old.fabric) != (node.rack, node.domain, node.fabric):
             self._inventory = None
         self._free = None if self._inventory is None else self._free
@@ -110,13 +114,25 @@ class State:
 
     def remove_node(self, name: str) -> None:
         """Forget a node; unknown names are ignored.  Bookings keep their slots on it: it may come back."""
-        old = self._specs.pop(name, None)
+        old = self._specs.get(name)
         if old is None:
             return
+        self._keep_order()
+        del self._specs[name]
+        self._placed.pop(name, None)
         self._record(lambda: self.set_node(old))
         self._inventory = None
         self._free = None
         self._refresh(name)
+
+    def _place(self, node: NodeSpec) -> None:
+        """Look up the rack and the type once: every question about a node asks for them."""
+        rack = None if node.rack is None else self.facility.rack_index.get(node.rack)
+        node_type = None if rack is None else self.facility.rack_types[rack]
+        if rack is None or node_type is None:
+            self._placed.pop(node.name, None)
+        else:
+            self._placed[node.name] = (rack, node_type)
 
     def set_unmanaged(self, node: str, gpus: int) -> None:
         """Say how many of the node's GPUs are used by what is not ours: not free, and counted at ``max_watts``."""
@@ -144,17 +160,16 @@ class State:
 
     def node_type(self, name: str) -> NodeType | None:
         """The type of a known node in a known rack with a valid profile."""
-        spec = self._specs.get(name)
-        if spec is None or spec.rack is None:
-            return None
-        rack = self.facility.rack_index.get(spec.rack)
-        return None if rack is None else self.facility.rack_types[rack]
+        found = self._placed.get(name)
+        return None if found is None else found[1]
 
     def booked_gpus(self, name: str) -> int:
         """GPUs of the node that gangs hold."""
+        keys = self._keys_on.get(name)
+        if not keys:
+            return 0
         return sum(
-            self._bookings[key].nodes[name] * self._bookings[key].placement.gpus_per_slot
-            for key in self._keys_on.get(name, ())
+            self._bookings[key].nodes[name] * self._bookings[key].placement.gpus_per_slot for key in keys
         )
 
     def free_gpus(self, name: str) -> int:
@@ -353,7 +368,8 @@ class State:
         """Try changes: on exit everything is as on entry, to the last bit.  Simulations nest."""
         outer, updates, loads = self._journal, self._updates, self.loads.copy()
         inventory, free = self._inventory, None if self._free is None else self._free.copy()
-        specs, over_by, headrooms = dict(self._specs), self._over_by.copy(), self._headrooms
+        over_by, headrooms = self._over_by.copy(), self._headrooms
+        outer_order, self._order = self._order, None
         journal: list[Callable[[], None]] = []
         self._journal = journal
         try:
@@ -364,8 +380,16 @@ class State:
                 undo()
             self._journal = outer
             self._updates, self.loads, self._headrooms = updates, loads, headrooms
-            self._specs, self._over_by = specs, over_by
+            if self._order is not None:
+                self._specs = {name: self._specs[name] for name in self._order}
+            self._order = outer_order
+            self._over_by = over_by
             self._inventory, self._free = inventory, free
+
+    def _keep_order(self) -> None:
+        """Remember the order of the nodes before a simulation first changes it: undoing puts a node last."""
+        if self._journal is not None and self._order is None:
+            self._order = tuple(self._specs)
 
     def _record(self, undo: Callable[[], None]) -> None:
         if self._journal is not None:
@@ -377,7 +401,9 @@ class State:
     def _refresh_all(self, names: Iterable[str]) -> None:
         """Bring the nodes' draws, their racks' P_r and the loads up to date: the loads once for each rack."""
         index = None if self._free is None or self._inventory is None else self._inventory.index
-        change: dict[int, list[int]] = {}
+        gone: dict[int, list[_Draw]] = {}
+        come: dict[int, list[_Draw]] = {}
+        none = (0,) * (3 + len(self.facility.windows))
         for name in names:
             if index is not None and self._free is not None:
                 i = index.get(name)
@@ -387,21 +413,22 @@ class State:
             new = self._node_draw(name)
             if new is not None:
                 self._draws[name] = new
-            for draw_, sign in ((old, -1), (new, 1)):
-                if draw_ is None:
-                    continue
-                sums = change.setdefault(draw_[0], [0] * (len(draw_) - 1))
-                for k, watts in enumerate(draw_[1:]):
-                    sums[k] += sign * watts
-        for rack, sums in change.items():
-            if any(sums):
-                self._add(rack, sums)
+            if old is not None:
+                gone.setdefault(old[0], []).append(old)
+            if new is not None:
+                come.setdefault(new[0], []).append(new)
+        for rack in {**gone, **come}:
+            minus = [sum(watts) for watts in zip(*gone.get(rack, (none,)), strict=True)]
+            plus = [sum(watts) for watts in zip(*come.get(rack, (none,)), strict=True)]
+            delta = [b - a for a, b in zip(minus[1:], plus[1:], strict=True)]
+            if any(delta):
+                self._add(rack, delta)
 
     def _node_draw(self, name: str) -> _Draw | None:
-        node_type = self.node_type(name)
-        spec = self._specs.get(name)
-        if node_type is None or spec is None or spec.rack is None:
+        placed = self._placed.get(name)
+        if placed is None:
             return None
+        rack, node_type = placed
         nominal = peak = node_type.idle_watts
         over_by = [0] * len(self.facility.windows)
         for key in self._keys_on.get(name, ()):
@@ -417,7 +444,7 @@ class State:
             others = draw.unmanaged_increment(node_type, self._unmanaged[name])
             nominal += others.nominal
             peak += others.peak
-        return (self.facility.rack_index[spec.rack], nominal, peak, *over_by)
+        return (rack, nominal, peak, *over_by)
 
     def _increment(self, node_type: NodeType, profile: str, gpus: int) -> Watts:
         # By identity: the facility keeps its node types, and hashing one costs more than the sum.
@@ -442,8 +469,13 @@ class State:
         self._headrooms = None
         self._updates += 1
         if self._updates >= RECOMPUTE_EVERY:
-            self._updates = 0
-            self.loads = self._exact_loads()
+            self.reload()
+
+    def reload(self) -> None:
+        """Compute every load anew from the racks' draws, as is done by itself every ``RECOMPUTE_EVERY`` changes."""
+        self._updates = 0
+        self.loads = self._exact_loads()
+        self._headrooms = None
 
     def _exact_loads(self) -> NDArray[np.float64]:
         f = self.facility
