@@ -1,9 +1,9 @@
 """A campus of 4N/3 halls for the benchmarks, after E2 and E8 of the reference: 48 racks and 864 nodes a hall.
 
-Four levels of power above a rack (utility, the hall's switchgear, a UPS block, the row's busway on that side), two feeds
-a rack, and five losses that a hall is designed to survive: its four UPS blocks and its mechanical board, which feeds one
-of each row's two CDUs and one of its three air handlers; the rest hang on the row's two UPS blocks. A row of eight racks
-draws 1.2 MW when full: 8 x (15 kW + 18 x 7,500 W).
+Four levels of power above a rack (utility, the hall's switchgear, a UPS block, the row's busway on that side), two
+feeds a rack, and five losses that a hall is designed to survive: its four UPS blocks and its mechanical board, which
+feeds one of each row's two CDUs and one of its three air handlers; the rest hang on the row's two UPS blocks. A row of
+eight racks draws 1.2 MW when full: 8 x (15 kW + 18 x 7,500 W).
 """
 
 from __future__ import annotations
