@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rackplane.engine.reports import RackReport
 from tests.support.harness import started
 
 
@@ -27,14 +26,13 @@ def test_a_labelled_job_is_placed_whole_runs_and_gives_its_watts_back() -> None:
     assert status["reservedKilowatts"] == "16.0"
     assert status["domains"] == "nvl-r1"
     assert h.machine.state is not None
-    report = h.machine.state.rack_report("r1")
-    assert report is not None and report.nominal_watts == 22_000 and report.free_gpus == 0
+    report = h.machine.state.report().racks["r1"]
+    assert report.nominal_watts == 22_000 and report.free_gpus == 0
     assert h.machine.state.violations() == []
     assert len(h.commits) == 1
 
     h.until(lambda: h.phase("job-train") == "Finished", seconds=60)
-    after = h.machine.state.rack_report("r1")
-    assert isinstance(after, RackReport)
+    after = h.machine.state.report().racks["r1"]
     assert after.nominal_watts == 6_000 and after.free_gpus == 16
     assert h.machine.gangs["default", "job-train"].decision is None
     assert h.failures == []

@@ -117,15 +117,13 @@ def _facility(state: State) -> Iterator[Metric]:
         "rackplane_rack_reserved_watts", "Draw of a rack by reservations.", labels=["rack", "basis"]
     )
     rack_limits = GaugeMetricFamily("rackplane_rack_limit_watts", "What a rack may draw.", labels=["rack"])
-    for rack in state.facility.rack_index:
-        report = state.rack_report(rack)
-        if report is None:
-            continue
-        total += report.gpus
-        free.add_metric([rack], report.free_gpus)
-        racks.add_metric([rack, "nominal"], report.nominal_watts)
-        racks.add_metric([rack, "peak"], report.peak_watts)
-        rack_limits.add_metric([rack], report.limit_watts)
+    report = state.report()
+    for name, rack in report.racks.items():
+        total += rack.gpus
+        free.add_metric([name], rack.free_gpus)
+        racks.add_metric([name, "nominal"], rack.nominal_watts)
+        racks.add_metric([name, "peak"], rack.peak_watts)
+        rack_limits.add_metric([name], rack.limit_watts)
     yield free
     yield _gauge("rackplane_gpus", "GPUs of all racks.", total)
     yield racks
@@ -138,10 +136,7 @@ def _facility(state: State) -> Iterator[Metric]:
     limits = GaugeMetricFamily(
         "rackplane_power_limit_watts", "What a power domain may carry.", labels=["power_domain", "basis"]
     )
-    for domain in state.facility.powers:
-        power = state.power_report(domain)
-        if power is None:
-            continue
+    for domain, power in report.powers.items():
         reserved.add_metric([domain, "nominal"], power.nominal_watts)
         reserved.add_metric([domain, "peak"], power.peak_watts)
         limits.add_metric([domain, "nominal"], power.usable_watts)
@@ -154,10 +149,8 @@ def _facility(state: State) -> Iterator[Metric]:
     usable = GaugeMetricFamily(
         "rackplane_cooling_limit_watts", "Heat that a zone can carry off.", labels=["cooling_zone"]
     )
-    for zone in state.facility.coolings:
-        cooling = state.cooling_report(zone)
-        if cooling is not None:
-            heat.add_metric([zone], cooling.heat_watts)
-            usable.add_metric([zone], cooling.usable_watts)
+    for zone, cooling in report.coolings.items():
+        heat.add_metric([zone], cooling.heat_watts)
+        usable.add_metric([zone], cooling.usable_watts)
     yield heat
     yield usable

@@ -14,6 +14,7 @@ from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
 from rackplane.engine.checks import node_without_rack
 from rackplane.engine.model import Problem
+from rackplane.engine.reports import BudgetReport, FacilityReport
 
 __all__ = ["facility_status"]
 
@@ -37,9 +38,10 @@ class Publisher:
     def run(self, world: World) -> Iterator[Instruction]:
         assert world.state is not None
         problems = world.catalog.problems(world.state.facility)
+        report = world.state.report()
         for kind, name in world.catalog.objects():
             found = problems.get((kind, name), [])
-            numbers = facility_status(world, kind, name)
+            numbers = facility_status(world, report, kind, name)
             ready = _ready(found, world.now)
             old = self._conditions.get((kind, name)) or world.catalog.conditions(kind, name)
             conditions = merged_conditions(old, [ready])
@@ -100,13 +102,11 @@ def _ready(problems: list[Problem], now: float) -> dict[str, Any]:
     return condition("Ready", true=False, reason="Invalid", message=text, now=now)
 
 
-def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
+def facility_status(world: World, report: FacilityReport, kind: str, name: str) -> dict[str, Any]:
     """The numbers of one object; empty for what the engine does not know, because it is not valid."""
-    state = world.state
-    assert state is not None
     match kind:
         case "Rack":
-            rack = state.rack_report(name)
+            rack = report.racks.get(name)
             return (
                 {}
                 if rack is None
@@ -122,7 +122,7 @@ def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
                 }
             )
         case "PowerDomain":
-            power = state.power_report(name)
+            power = report.powers.get(name)
             return (
                 {}
                 if power is None
@@ -137,7 +137,7 @@ def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
                 }
             )
         case "CoolingZone":
-            zone = state.cooling_report(name)
+            zone = report.coolings.get(name)
             return (
                 {}
                 if zone is None
@@ -151,10 +151,14 @@ def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
                 }
             )
         case "NVLinkDomain":
-            domain = state.domain_report(name)
-            return {"nodes": domain.nodes, "freeNodes": domain.free_nodes, "gpus": domain.gpus}
+            domain = report.domains.get(name)
+            return (
+                {"nodes": 0, "freeNodes": 0, "gpus": 0}
+                if domain is None
+                else {"nodes": domain.nodes, "freeNodes": domain.free_nodes, "gpus": domain.gpus}
+            )
         case "PowerBudget":
-            return _budget_status(world, name)
+            return _budget_status(world, report.budgets.get(name), name)
         case "Queue":
             mine = [u for u in world.usages() if u.queue == name]
             return {
@@ -166,20 +170,21 @@ def facility_status(world: World, kind: str, name: str) -> dict[str, Any]:
     return {}
 
 
-def _budget_status(world: World, name: str) -> dict[str, Any]:
+def _budget_status(world: World, budget: BudgetReport | None, name: str) -> dict[str, Any]:
     """Of a budget on power by the engine's sums, of one on queues or namespaces by what their gangs add over idle."""
-    assert world.state is not None
-    budget = world.state.budget_report(name)
     if budget is not None:
         used, left = budget.nominal_watts, budget.headroom_watts
     else:
-        groups = {found[0]: found for found in world.catalog.group_budgets(world.now)}
+        groups = {b.name: b for b in world.catalog.budgets.groups(world.now) if b.starts_at is None}
         if name not in groups:
             # Figures of the time when it held would read as if they were of now: None removes them.
-            return {"active": world.catalog.in_force(name, world.now), **dict.fromkeys(_BUDGET_FIGURES)}
-        _, queues, namespaces, limit = groups[name]
-        used = group_watts(world.usages(), queues=queues, namespaces=namespaces, queue=world.catalog.queue)
-        left = limit - used
+            active = world.catalog.budgets.in_force(name, world.now)
+            return {"active": active, **dict.fromkeys(_BUDGET_FIGURES)}
+        group = groups[name]
+        used = group_watts(
+            world.usages(), queues=group.queues, namespaces=group.namespaces, queue=world.catalog.queue
+        )
+        left = group.limit_watts - used
     return {
         "active": True,
         "reservedNominalWatts": used,

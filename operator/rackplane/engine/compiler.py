@@ -138,7 +138,7 @@ class _Compiler:
             unusable=self.unusable,
             domains={d.name: d for d in self.spec.domains},
             powers=self.powers,
-            coolings={z.name: z for z in self.spec.coolings},
+            coolings=self.zones,
             levels=self.spec.levels,
             contingencies=tuple(contingencies),
             second_loss=second,

@@ -64,8 +64,9 @@ def second_losses(
 ) -> dict[int, tuple[str, ...]]:
     """Contingency -> the survivable elements out of service whose redundancy it shares.
 
-    Two elements share redundancy if, with everything in service, some element would pick up load after the loss of
-    either of them.  Their common ancestors do not count: what they carry is not a reserve for either.
+    Two elements share redundancy if, with everything in service, one would pick up load after the loss of the other, or
+    some element after the loss of either.  Their common ancestors do not count: what they carry is not a reserve for
+    either.
 
     Args:
         consumers: the feeds of every rack and every cooling unit.
@@ -94,7 +95,7 @@ def second_losses(
         if c.normal or c.zone:
             continue
         own = picks_up(c.lost)
-        partners = tuple(name for name in out if own & gone[name])
+        partners = tuple(name for name in out if c.lost in gone[name] or own & gone[name])
         if partners:
             result[i] = partners
     return result

@@ -25,7 +25,9 @@ from rackplane.engine.model import (
     Problem,
     RackSpec,
 )
-from rackplane.engine.rows import Contingency, LimitRow
+from rackplane.engine.rows import Contingency, LimitRow, RowKind
+
+_OF_RACKS = frozenset({RowKind.RACK_NOMINAL, RowKind.RACK_PEAK, RowKind.FEED})
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,7 @@ class Facility:
     domains: Mapping[str, DomainSpec]
     powers: Mapping[str, PowerSpec]
     coolings: Mapping[str, CoolingSpec]
+    """Without the units that have an error: those carry nothing."""
     levels: tuple[str, ...]
     contingencies: tuple[Contingency, ...]
     """The normal state, then every single loss that the facility is designed to survive."""
@@ -115,6 +118,18 @@ class Facility:
         chosen = np.flatnonzero(basis & self.enforced[self.cells])
         starts = np.searchsorted(self.entry_racks[chosen], np.arange(len(self.racks) + 1))
         return HeadroomTable(starts, self.cells[chosen], self.coefficients[chosen])
+
+    @cached_property
+    def elements(self) -> NDArray[np.int64]:
+        """Row -> an id that all rows of one power element, cooling zone or budget in force share; -1 for other rows."""
+        ids: dict[tuple[str, str], int] = {}
+        found = np.full(len(self.rows), -1, dtype=np.int64)
+        for b, row in enumerate(self.rows):
+            if row.kind in _OF_RACKS or row.starts_at is not None:
+                continue
+            kind = RowKind.POWER_NOMINAL if row.kind is RowKind.POWER_PEAK else row.kind
+            found[b] = ids.setdefault((kind, row.element), len(ids))
+        return found
 
     def entries(self, rack: int) -> slice:
         """Where the rack's entries lie."""

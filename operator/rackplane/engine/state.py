@@ -537,25 +537,9 @@ class State:
         nominal, peak = self.headrooms()
         return float(min(nominal[rack], peak[rack]))
 
-    def rack_report(self, name: str) -> reports.RackReport | None:
-        """Figures of one rack, or None if it is not known."""
-        return reports.rack_report(self, name)
-
-    def power_report(self, name: str) -> reports.PowerReport | None:
-        """Figures of one power element, or None if it is not known."""
-        return reports.power_report(self, name)
-
-    def cooling_report(self, name: str) -> reports.CoolingReport | None:
-        """Figures of one cooling zone, or None if it is not known."""
-        return reports.cooling_report(self, name)
-
-    def domain_report(self, name: str) -> reports.DomainReport:
-        """Figures of one NVLink domain; all zero if no known node is in it."""
-        return reports.domain_report(self, name)
-
-    def budget_report(self, name: str) -> reports.BudgetReport | None:
-        """Figures of one budget in force, or None if it is not."""
-        return reports.budget_report(self, name)
+    def report(self) -> reports.FacilityReport:
+        """The figures of every object, read together."""
+        return reports.facility_report(self)
 
     def validate(self) -> None:
         """Recompute everything from nodes, bookings and unmanaged use; InvariantViolation names what differs."""

@@ -78,8 +78,7 @@ def test_a_folder_is_a_facility_whose_racks_have_the_nodes_they_are_built_for(tm
     assert state is not None
     assert sorted(machine.world.nodes) == ["r1-01", "r1-02", "r1-03"]
     assert machine.world.nodes["r1-02"].metadata.labels == {"kubernetes.io/hostname": "r1-02", "rack": "r1"}
-    report = state.rack_report("r1")
-    assert report is not None
+    report = state.report().racks["r1"]
     assert (report.nodes, report.gpus, report.free_gpus, report.problem) == (3, 12, 12, "")
     # 13,200 W of overhead and three idle GB300 trays.
     assert report.nominal_watts == 13_200 + 3 * state.facility.spec.node_types[0].idle_watts

@@ -35,7 +35,16 @@ from rackplane.engine.model import (
     Request,
 )
 from rackplane.engine.placement import place
-from rackplane.engine.reports import BudgetReport, CoolingReport, DomainReport, PowerReport, RackReport
+from rackplane.engine.reports import (
+    BudgetReport,
+    CoolingReport,
+    DomainReport,
+    PowerReport,
+    RackReport,
+    Redundancy,
+    WorstCase,
+)
+from rackplane.engine.rows import NORMAL, LimitRow, RowKind
 from rackplane.engine.state import State
 
 GPU = "nvidia.com/gpu"
@@ -92,18 +101,70 @@ def refused(state: State, request: Request) -> Refusal:
     return answer
 
 
+def worst(kind: RowKind, element: str, load: int, limit: int) -> WorstCase:
+    """With nothing survivable, the normal state is the worst there is."""
+    return WorstCase(NORMAL, LimitRow(kind, element), load, limit, limit - load)
+
+
+def rack_report(name: str, *, free: int, draws: int) -> RackReport:
+    """Of 18 nodes at full power, where the rack's own limit is the nearest."""
+    return RackReport(
+        name=name,
+        nodes=18,
+        gpus=72,
+        free_gpus=free,
+        nominal_watts=draws,
+        peak_watts=draws,
+        limit_watts=132_000,
+        headroom_watts=132_000 - draws,
+        problem="",
+        worst=worst(RowKind.RACK_NOMINAL, name, draws, 132_000),
+    )
+
+
+def power_report(name: str, *, carries: int, of: int) -> PowerReport:
+    """With peak draw and peak limit as the nominal ones."""
+    return PowerReport(
+        name=name,
+        live=True,
+        usable_watts=of,
+        nominal_watts=carries,
+        peak_watts=carries,
+        peak_limit_watts=of,
+        headroom_watts=of - carries,
+        worst=worst(RowKind.POWER_NOMINAL, name, carries, of),
+    )
+
+
 def test_an_idle_row() -> None:
     state = row()
-    assert state.rack_report("rack-1") == RackReport(
-        "rack-1", 18, 72, 72, 22_000, 22_000, 132_000, 110_000, ""
-    )
-    assert state.power_report("row-1") == PowerReport(
-        "row-1", True, 1_200_000, 240_000, 240_000, 1_200_000, 960_000
-    )
-    assert state.power_report("a") == PowerReport("a", True, 700_000, 88_000, 88_000, 700_000, 612_000)
-    assert state.cooling_report("liquid") == CoolingReport("liquid", 1_300_000, 153_120, 1_146_880)
-    assert state.cooling_report("air") == CoolingReport("air", 220_000, 22_880, 197_120)
-    assert state.domain_report("rack-1") == DomainReport("rack-1", 18, 18, 72)
+    report = state.report()
+    assert report.racks["rack-1"] == rack_report("rack-1", free=72, draws=22_000)
+    assert report.powers == {
+        "row-1": power_report("row-1", carries=240_000, of=1_200_000),
+        "a": power_report("a", carries=88_000, of=700_000),
+        "b": power_report("b", carries=88_000, of=700_000),
+    }
+    assert report.coolings == {
+        "liquid": CoolingReport(
+            "liquid",
+            usable_watts=1_300_000,
+            heat_watts=153_120,
+            headroom_watts=1_146_880,
+            worst=worst(RowKind.LIQUID, "liquid", 153_120, 1_300_000),
+            units=Redundancy(running=2, needed=1, installed=2),
+        ),
+        "air": CoolingReport(
+            "air",
+            usable_watts=220_000,
+            heat_watts=22_880,
+            headroom_watts=197_120,
+            worst=worst(RowKind.AIR, "air", 22_880, 220_000),
+            units=Redundancy(running=3, needed=2, installed=3),
+        ),
+    }
+    assert report.domains == {r: DomainReport(r, 18, 18, 72) for r in RACKS}
+    assert report.budgets == {}
     assert state.violations() == []
 
 
@@ -123,9 +184,7 @@ def test_one_full_rack() -> None:
         relative_performance_percent=100,
     )
     state.book("g", answer)
-    assert state.rack_report("rack-1") == RackReport(
-        "rack-1", 18, 72, 0, 122_800, 122_800, 132_000, 9_200, ""
-    )
+    assert state.report().racks["rack-1"] == rack_report("rack-1", free=0, draws=122_800)
     state.release("g", range(9))
     assert state.reserved("g").nominal_watts == 50_400
     assert state.held("g") == {i: names[i] for i in range(9, 18)}
@@ -147,7 +206,11 @@ def test_the_whole_row_fits_and_a_smaller_budget_offers_the_lower_profile() -> N
     )
     state.book("g", answer)
     # Feeds a and b are summed: the row's own 64 kW of base load is above them.
-    assert state.budget_report("grid-order") == BudgetReport("grid-order", 492_800, 900_000, 407_200)
+    assert state.report().budgets == {
+        "grid-order": BudgetReport(
+            "grid-order", 492_800, 900_000, 407_200, worst(RowKind.BUDGET, "grid-order", 492_800, 900_000)
+        )
+    }
     strict = refused(row(spec), ask(150, strict=True))
     assert strict.message == "needs 150 nodes of 4 GPUs; the facility has 144 in all"
 
@@ -242,9 +305,7 @@ def test_partial_gangs_fill_the_fullest_node_that_takes_them() -> None:
     assert (first.nominal_watts, first.peak_watts) == (2800, 2800)
     state.book("first", first)
     assert state.free_gpus("rack-5-n07") == 0
-    assert state.rack_report("rack-5") == RackReport(
-        "rack-5", 18, 72, 68, 27_600, 27_600, 132_000, 104_400, ""
-    )
+    assert state.report().racks["rack-5"] == rack_report("rack-5", free=68, draws=27_600)
 
 
 def test_a_node_has_one_power_profile() -> None:
