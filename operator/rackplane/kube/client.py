@@ -28,6 +28,7 @@ __all__ = [
     "Client",
     "KubeClient",
     "WriteHook",
+    "current_namespace",
     "refusal",
     "split_lines",
 ]
@@ -114,15 +115,16 @@ class KubeClient:
         self._reload = reload
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
+    async def connect(cls, kubeconfig: str | None = None, *, context: str | None = None) -> KubeClient:
         """Reads the configuration; the first connection is made by the first request.
 
         kubeconfig: a path. None: the service account inside a pod, else $KUBECONFIG, else ~/.kube/config.
+        context: a name of that file's, which is then read inside a pod too. None: its current one.
         Raises ApiError with status 0 and reason "Configuration" if there is no usable configuration.
         """
         configuration = _client.Configuration()
         configuration.client_session_kwargs = {"middlewares": (_write_once,)}
-        if kubeconfig is None and _in_a_pod():
+        if kubeconfig is None and context is None and _in_a_pod():
             try:
                 # Installs a hook that reads the token again every minute: tokens of pods rotate.
                 _config.load_incluster_config(client_configuration=configuration)
@@ -131,11 +133,11 @@ class KubeClient:
                     0, "Configuration", f"The pod's service account is unusable: {error}"
                 ) from error
             return cls(_client.ApiClient(configuration))
-        path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+        path = _kubeconfig_path(kubeconfig)
 
         async def load() -> None:
             await _config.load_kube_config(
-                config_file=path, client_configuration=configuration, persist_config=False
+                config_file=path, context=context, client_configuration=configuration, persist_config=False
             )
 
         if not any(Path(part).expanduser().exists() for part in path.split(os.pathsep)):  # noqa: ASYNC240
@@ -297,6 +299,28 @@ async def _write_once(
         if request.method == "GET" or isinstance(error, aiohttp.ClientConnectorError):
             raise
         raise aiohttp.ClientConnectionError(str(error) or type(error).__name__) from error
+
+
+def current_namespace(kubeconfig: str | None = None, *, context: str | None = None) -> str:
+    """The namespace that kubectl would take by default: the context's, or the pod's own; else "default".
+
+    The arguments are those of `KubeClient.connect`. Never raises: what is unusable gives "default".
+    """
+    try:
+        if kubeconfig is None and context is None and _in_a_pod():
+            return (
+                Path(incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip()
+                or "default"
+            )
+        contexts, current = _config.list_kube_config_contexts(_kubeconfig_path(kubeconfig))
+        chosen = current if context is None else next(c for c in contexts if c["name"] == context)
+        return str(chosen["context"].get("namespace") or "default")
+    except Exception:  # As in connect: whatever the loader comes up with.
+        return "default"
+
+
+def _kubeconfig_path(kubeconfig: str | None) -> str:
+    return kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
 
 
 def _in_a_pod() -> bool:

@@ -19,14 +19,12 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from .client import ApiError, Client
+from .listing import list_all
 from .resources import Resource
 
 __all__ = ["Informer", "Key", "Metadata", "Object"]
 
 logger = logging.getLogger(__name__)
-
-PAGE = 500
-"""Objects in one page of a list."""
 
 WATCH_SECONDS = 240.0
 """The shortest time a watch is asked to last; half as much again at most, so that watches do not end together."""
@@ -89,17 +87,6 @@ class _Identity(msgspec.Struct):
     metadata: _Meta = msgspec.field(default_factory=_Meta)
 
 
-class _ListMeta(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    continue_: str = msgspec.field(name="continue", default="")
-
-
-class _Page(msgspec.Struct):
-    metadata: _ListMeta
-    # Raw, decoded one by one: an object that does not fit must not hide the others.
-    items: list[msgspec.Raw] | None = None
-
-
 class _Event(msgspec.Struct):
     type: str
     object: msgspec.Raw
@@ -119,7 +106,6 @@ class _StreamError(Exception):
         self.gone = status.code == 410
 
 
-_page = msgspec.json.Decoder(_Page)
 _event = msgspec.json.Decoder(_Event)
 _identity = msgspec.json.Decoder(_Identity)
 _status = msgspec.json.Decoder(_Status)
@@ -234,26 +220,10 @@ class Informer(Generic[T]):
         self.synced.set()
 
     async def _list(self) -> tuple[str, list[msgspec.Raw]]:
-        limit = PAGE
-        items: list[msgspec.Raw] = []
-        query = self._query(limit=str(limit))
-        while True:
-            try:
-                # No resourceVersion: the server answers with the latest state, not with one it has cached.
-                answer = await self._client.request("GET", self.resource.path(), query=query)
-            except ApiError as error:
-                if error.status == 410 and "continue" in query:
-                    # The list took longer than etcd keeps its version. Once more, in one piece.
-                    items = []
-                    query = self._query()
-                    continue
-                raise
+        def heard() -> None:
             self.last_activity = self._monotonic()
-            page = _page.decode(answer)
-            items += page.items or []
-            if not page.metadata.continue_:
-                return page.metadata.resource_version, items
-            query = self._query(limit=str(limit), **{"continue": page.metadata.continue_})
+
+        return await list_all(self._client, self.resource, query=self._query(), heard=heard)
 
     def _query(self, **more: str) -> dict[str, str]:
         return {"labelSelector": self._selector, **more} if self._selector else more

@@ -13,7 +13,14 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from rackplane.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError, KubeClient
+from rackplane.kube.client import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    STRATEGIC_MERGE_PATCH,
+    ApiError,
+    KubeClient,
+    current_namespace,
+)
 from rackplane.kube.resources import GANGS, LEASES, NODES, PODS, Resource, facility
 
 
@@ -272,6 +279,26 @@ async def test_kubeconfig_from_the_environment(
     client = await KubeClient.connect(None)
     assert client.server == server.url
     await client.close()
+
+
+async def test_a_context_and_its_namespace(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    write_kubeconfig(path, server.url, "t1")
+    config = json.loads(path.read_text())
+    config["clusters"].append({"name": "b", "cluster": {"server": "https://b.example:6443"}})
+    config["contexts"].append(
+        {"name": "other", "context": {**config["contexts"][0]["context"], "cluster": "b", "namespace": "ai"}}
+    )
+    path.write_text(json.dumps(config))
+    client = await KubeClient.connect(str(path), context="other")
+    assert client.server == "https://b.example:6443"
+    await client.close()
+    assert current_namespace(str(path), context="other") == "ai"
+    assert current_namespace(str(path)) == "default"
+    assert current_namespace(str(path), context="gone") == "default"
+    assert current_namespace(str(tmp_path / "gone")) == "default"
+    with pytest.raises(ApiError, match="gone"):
+        await KubeClient.connect(str(path), context="gone")
 
 
 def test_paths() -> None:
