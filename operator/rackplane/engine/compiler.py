@@ -55,7 +55,7 @@ class _Compiler:
         self.types = tuple(types.get(r.node_type) for r in self.racks)
         self.zones = {z.name: self._working(z) for z in spec.coolings}
         self.unusable = {r.name: "it is being deleted" for r in self.racks if r.retired} | found.bad_racks
-        self.flow = PowerFlow(self.powers, self.order, found.bad_powers)
+        self.flow = PowerFlow(self.powers, self.order)
         self.live = frozenset(self.flow.live)
         self.budgets = _budgets(spec.budgets)
         self.tops = {row: self._tops(budgets) for row, budgets in self.budgets.items()}
@@ -69,7 +69,7 @@ class _Compiler:
     def compile(self) -> Facility:
         self._normal()
         contingencies = [NORMAL, *designed_losses(self.powers, self.zones, self.live)]
-        units = [u for z in self.zones.values() for u in z.units]
+        units = [u for z in self.spec.coolings for u in z.units]
         second = second_losses(
             self.powers,
             self.order,
@@ -80,7 +80,7 @@ class _Compiler:
         cell_rows = list(range(len(self.rows)))
         cell_contingencies = [0] * len(self.rows)
         limits, constant = list(self.limits), list(self.constant)
-        enforced = [row.starts_at is None for row in self.rows]
+        permitted = [False] * len(self.rows)
         entries: list[dict[int, float]] = [{} for _ in self.racks]
         for b, racks in enumerate(self.by_row):
             for rack, value in racks.items():
@@ -101,8 +101,7 @@ class _Compiler:
                 cell_contingencies.append(c)
                 limits.append(change.limit)
                 constant.append(change.constant)
-                permitted = self.spec.admit_after_loss and (c in second or self._unit_is_out(b))
-                enforced.append(self.rows[b].starts_at is None and not permitted)
+                permitted.append(self.spec.admit_after_loss and (c in second or self._unit_is_out(b)))
                 for rack, value in (self.by_row[b] | change.racks).items():
                     if value:
                         entries[rack][cell] = value
@@ -110,7 +109,7 @@ class _Compiler:
             contingencies,
             second,
             {name: tuple(found) for name, found in dropped.items()},
-            cells=(cell_rows, cell_contingencies, limits, constant, enforced),
+            cells=(cell_rows, cell_contingencies, limits, constant, permitted),
             entries=entries,
         )
 
@@ -123,9 +122,11 @@ class _Compiler:
         cells: tuple[list[int], list[int], list[float], list[float], list[bool]],
         entries: Sequence[Mapping[int, float]],
     ) -> Facility:
-        cell_rows, cell_contingencies, limits, constant, enforced = cells
+        cell_rows, cell_contingencies, limits, constant, permitted = cells
         rows = np.array(cell_rows, dtype=np.int64)
         starts_at = [self.rows[b].starts_at for b in cell_rows]
+        coming = np.array([s is not None for s in starts_at], dtype=np.bool_)
+        allowed = np.array(permitted, dtype=np.bool_)
         windows = tuple(sorted({s for s in starts_at if s is not None}))
         flat = np.array([cell for rack in entries for cell in rack], dtype=np.int64)
         peak_cell = np.array([self.rows[b].basis == PEAK for b in cell_rows], dtype=np.bool_)
@@ -149,7 +150,8 @@ class _Compiler:
             cell_contingencies=np.array(cell_contingencies, dtype=np.int64),
             limits=np.maximum(0.0, np.array(limits, dtype=np.float64)),
             constant=np.array(constant, dtype=np.float64),
-            enforced=np.array(enforced, dtype=np.bool_),
+            enforced=~coming & ~allowed,
+            enforced_later=coming & ~allowed,
             cell_starts=np.array([-np.inf if s is None else s for s in starts_at], dtype=np.float64),
             cell_ends=np.array([self._ends_at(self.rows[b]) for b in cell_rows], dtype=np.float64),
             windows=windows,
@@ -160,7 +162,16 @@ class _Compiler:
             coefficients=np.array([value for rack in entries for value in rack.values()], dtype=np.float64),
             peak=peak_cell[flat],
         )
-        for name in ("limits", "constant", "cells", "coefficients", "peak", "starts", "enforced"):
+        for name in (
+            "limits",
+            "constant",
+            "cells",
+            "coefficients",
+            "peak",
+            "starts",
+            "enforced",
+            "enforced_later",
+        ):
             getattr(facility, name).setflags(write=False)
         return facility
 
@@ -179,10 +190,10 @@ class _Compiler:
         output: dict[str, float] = {}
         for p in self.powers.values():
             add_scaled(output, self.flow.above_element(p.name), float(max(0, p.base_load_watts)))
-        for zone in self.zones.values():
-            for unit in zone.units:
+        for zone in self.spec.coolings:
+            for unit in zone.units:  # one with an error cools nothing, and may draw all the same
                 if unit.online:
-                    add_scaled(output, self.flow.above(unit.feeds)[0], float(unit.draw_watts))
+                    add_scaled(output, self.flow.above(unit.feeds)[0], float(max(0, unit.draw_watts)))
         sums = self.power_rows(output)
         self.constant = [sums.get(row, 0.0) for row in self.rows]
 
@@ -305,7 +316,7 @@ class _Losses:
         self.compiler = compiler
         self.downstream = Downstream(compiler.powers, compiler.order)
         self.racks_on = _by_feed((i, r.feeds) for i, r in enumerate(compiler.racks))
-        self.units = [(z, u) for z in compiler.zones.values() for u in z.units]
+        self.units = [(z.name, u) for z in compiler.spec.coolings for u in z.units]
         self.units_on = _by_feed((i, u.feeds) for i, (_, u) in enumerate(self.units))
 
     def changes(self, contingency: Contingency) -> tuple[dict[int, _Change], list[int]]:
@@ -322,22 +333,22 @@ class _Losses:
             add_scaled(output, after.above_element(name), base)
         zones: dict[str, CoolingSpec] = {}
         for i in _on(self.units_on, touched):
-            zone, unit = self.units[i]
-            zones[zone.name] = zone
+            zone_name, unit = self.units[i]
+            zones[zone_name] = k.zones[zone_name]
             if unit.online:
-                add_scaled(output, k.flow.above(unit.feeds)[0], -float(unit.draw_watts))
-                add_scaled(output, after.above(unit.feeds)[0], float(unit.draw_watts))
+                drawn = float(max(0, unit.draw_watts))
+                add_scaled(output, k.flow.above(unit.feeds)[0], -drawn)
+                add_scaled(output, after.above(unit.feeds)[0], drawn)
         for row, watts in k.power_rows(output).items():
             if row in k.index:
                 self._change(found, row).constant += watts
         gone: list[int] = []
         for rack in _on(self.racks_on, touched):
-            if not after.above(k.racks[rack].feeds)[0]:
+            now: Mapping[LimitRow, float] = k.coefficients(rack, after)
+            if not after.above(k.racks[rack].feeds)[0] and k.racks[rack].name not in k.found.bad_racks:
                 if k.racks[rack].name not in k.unusable:
                     gone.append(rack)
-                now: Mapping[LimitRow, float] = {}
-            else:
-                now = k.coefficients(rack, after)
+                now = {}
             was = k.coefficients(rack, k.flow)
             for row in {**was, **now}:
                 if now.get(row, 0.0) != was.get(row, 0.0):

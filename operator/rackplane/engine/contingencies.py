@@ -75,7 +75,7 @@ def second_losses(
     if not out:
         return {}
     whole = {name: replace(p, online=True) for name, p in powers.items()}
-    flow = PowerFlow(whole, order, bad)
+    flow = PowerFlow(whole, order)
     downstream = Downstream(whole, order)
 
     def picks_up(lost: str) -> set[str]:

@@ -64,6 +64,8 @@ class Facility:
     constant: NDArray[np.float64]
     enforced: NDArray[np.bool_]
     """Cell -> whether it may hold back an admission now: not a coming budget, not a permitted second loss."""
+    enforced_later: NDArray[np.bool_]
+    """Cell -> whether it is a coming budget that may hold back what still runs then: not in a permitted second loss."""
     cell_starts: NDArray[np.float64]
     """Cell -> when its budget starts, for one that is coming; -inf for every other cell."""
     cell_ends: NDArray[np.float64]

@@ -55,20 +55,16 @@ def shares(feeds: Sequence[Feed], live: Collection[str]) -> dict[str, float]:
 class PowerFlow:
     """The solved graph of one contingency: which elements are live, and the flow above each of them."""
 
-    def __init__(
-        self,
-        powers: Mapping[str, PowerSpec],
-        order: Iterable[str],
-        bad: Collection[str],
-        *,
-        lost: Collection[str] = (),
-    ) -> None:
-        """``order`` lists parents first; ``bad`` elements (a configuration error) are never live."""
+    def __init__(self, powers: Mapping[str, PowerSpec], order: Iterable[str]) -> None:
+        """``order`` lists parents first; what is not in it (on or below a cycle) is not live.
+
+        An element with another error is: it may carry nothing, yet what it does carry loads all that feeds it.
+        """
         self.powers = powers
         self.live: set[str] = set()
         self._up: dict[str, dict[str, float]] = {}
         for name in order:
-            if name not in bad and name not in lost and powers[name].online:
+            if powers[name].online:
                 self._energise(name)
 
     def _energise(self, name: str) -> None:
@@ -78,7 +74,8 @@ class PowerFlow:
             return
         self.live.add(name)
         up = {name: 1.0}
-        efficiency = spec.efficiency_basis_points / 10_000
+        basis_points = spec.efficiency_basis_points
+        efficiency = basis_points / 10_000 if 1 <= basis_points <= 10_000 else 1.0
         for parent, share in split.items():
             add_scaled(up, self._up[parent], share / efficiency)
         self._up[name] = up
@@ -135,8 +132,8 @@ def topmost(targets: Collection[str], powers: Mapping[str, PowerSpec], order: It
 
 
 def continuous_rating(spec: PowerSpec) -> float:
-    """Watts the element carries for good: rated, or what its redundant modules still give, times continuousPercent."""
-    return _capability(spec) * spec.continuous_percent / 100
+    """Watts the element carries for good: rated times continuousPercent, or what its modules still give if less."""
+    return min(_capability(spec), spec.rated_watts * spec.continuous_percent / 100)
 
 
 def peak_rating(spec: PowerSpec) -> float:

@@ -357,8 +357,8 @@ class State:
         f = self.facility
         binds = f.enforced
         if f.windows:
-            coming = f.cell_windows >= 0
-            binds = binds | (coming if until is None else coming & (f.cell_starts < until))
+            later = f.enforced_later
+            binds = binds | (later if until is None else later & (f.cell_starts < until))
         if at is not None:
             binds = binds & (f.cell_ends > at)
         return np.where(binds, f.limits - self.loads, np.inf)

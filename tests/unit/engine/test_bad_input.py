@@ -8,6 +8,7 @@ import pytest
 
 from rackplane.engine.checks import node_claimed_twice
 from rackplane.engine.compiler import compile_facility
+from rackplane.engine.facility import Facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -143,6 +144,42 @@ def test_a_bad_element_has_zero_limits() -> None:
     for row in (RowKind.POWER_NOMINAL, RowKind.POWER_PEAK):
         assert facility.limits[facility.row_index[LimitRow(row, "ups")]] == 0.0
         assert facility.limits[facility.row_index[LimitRow(row, "pdu")]] == 0.0
+
+
+def load(facility: Facility, kind: RowKind, element: str) -> float:
+    return float(State(facility, NODES).loads[facility.row_index[LimitRow(kind, element)]])
+
+
+def test_what_runs_below_an_error_still_loads_what_is_sound_above_it() -> None:
+    """Else the UPS would seem to have 2.5 kW to spare as soon as somebody mistypes a parent of the PDU it feeds."""
+    wrong = replace(PDU, parents=(Feed("ups"), Feed("usp")))
+    facility = compile_facility(replace(GOOD, powers=(UPS, wrong)))
+    assert set(facility.unusable) == {"r"}
+    assert load(facility, RowKind.POWER_NOMINAL, "ups") == 2500.0
+    assert load(facility, RowKind.AIR, "air") == 2500.0
+
+
+def test_a_unit_with_an_error_cools_nothing_and_still_draws() -> None:
+    cdu = CoolingUnit("u", 500_000, 700, (Feed("pdu"), Feed("x")))
+    facility = compile_facility(zone(units=(cdu,)))
+    assert load(facility, RowKind.POWER_NOMINAL, "pdu") == 3200.0
+    assert facility.limits[facility.row_index[LimitRow(RowKind.AIR, "air")]] == 0.0
+
+
+def test_a_rating_that_makes_no_sense_is_no_rating_and_loses_no_watts() -> None:
+    for efficiency in (0, -1, 20_000):
+        facility = compile_facility(
+            replace(GOOD, powers=(UPS, replace(PDU, efficiency_basis_points=efficiency)))
+        )
+        assert load(facility, RowKind.POWER_NOMINAL, "ups") == 2500.0
+        assert facility.limits[facility.row_index[LimitRow(RowKind.POWER_NOMINAL, "pdu")]] == 0.0
+
+
+def test_modules_and_the_continuous_part_of_the_rating_each_bound_the_element() -> None:
+    """480 kW of modules on a UPS rated 500 kW: 80 percent of the rating is less, 100 percent is more."""
+    for percent, expected in ((80, 400_000.0), (100, 480_000.0)):
+        facility = compile_facility(ups(modules=Modules(3, 2, 240_000), continuous_percent=percent))
+        assert facility.limits[facility.row_index[LimitRow(RowKind.POWER_NOMINAL, "ups")]] == expected
 
 
 def test_a_rack_whose_feeds_are_all_offline_is_unusable_without_a_problem() -> None:
