@@ -185,8 +185,8 @@ class _Figures:
         # Whole watts: of limits that are equally near, noise must not choose another in every period.
         self.left = whole_watts(f.limits - state.loads)
         now = f.cell_windows < 0
-        self._of_element = _least(f.elements[f.cell_rows], self.left, now)
-        self._of_loss = _least(f.cell_contingencies, self.left, now & (f.cell_contingencies > 0))
+        self._of_element = least(f.elements[f.cell_rows], self.left, now)
+        self._of_loss = least(f.cell_contingencies, self.left, now & (f.cell_contingencies > 0))
         self.of_rack = self._of_racks(state)
 
     def _of_racks(self, state: State) -> NDArray[np.int64]:
@@ -194,7 +194,7 @@ class _Figures:
         f = self.facility
         ratio = (f.limits - state.loads)[f.cells] / f.coefficients
         bound = np.clip(whole_watts(ratio), -(2**62), 2**62)
-        found = _least(f.entry_racks, bound, f.enforced[f.cells])
+        found = least(f.entry_racks, bound, f.enforced[f.cells])
         result = np.full(len(f.racks), -1, dtype=np.int64)
         result[list(found)] = f.cells[list(found.values())]
         return result
@@ -272,7 +272,9 @@ def _powers(figures: _Figures) -> dict[str, PowerReport]:
             headroom_watts=int(min(figures.left[nominal], figures.left[peak])),
             worst=figures.of_row(nominal),
             own_loss=own.get(name),
-            modules=modules and Redundancy(power.module_count(spec), modules.needed, modules.installed),
+            modules=None
+            if modules is None
+            else Redundancy(power.module_count(spec), modules.needed, modules.installed),
         )
     return result
 
@@ -358,8 +360,8 @@ def whole_watts(watts: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor(np.clip(watts, -(2.0**62), 2.0**62) + _NOISE_WATTS).astype(np.int64)
 
 
-def _least(group: NDArray[np.int64], value: NDArray[np.int64], chosen: NDArray[np.bool_]) -> dict[int, int]:
-    """Group -> index of its least value among those chosen; of equal ones the first."""
+def least(group: NDArray[np.int64], value: NDArray[np.int64], chosen: NDArray[np.bool_]) -> dict[int, int]:
+    """Group -> index of its least value among those chosen; of equal ones the first.  Group -1 is none."""
     indices = np.flatnonzero(chosen & (group >= 0))
     order = indices[np.lexsort((value[indices], group[indices]))]
     firsts = np.flatnonzero(np.diff(group[order], prepend=-1))
