@@ -152,9 +152,9 @@ def test_an_element_out_of_service_makes_its_partners_loss_a_second_one() -> Non
     assert report.racks["ad"].switched_off_by == (Contingency("a"),)
     assert report.racks["ad"].second_to == ("d",)
     assert report.powers["b"].worst == rating("b", "a", 2_500_000, 2_400_000, "d")
-    # b is 100 kW over without c as well (ab 0.5, bc 1, bd 1), and half of what ab gives up then reaches it.
+    # a is 100 kW over without c (ab 0.5, ac 1, ad 1), and half of what ab gives up reaches it then.
     assert report.racks["ab"].headroom_watts == -200_000
-    assert report.racks["ab"].worst == rating("b", "c", 2_500_000, 2_400_000, "d")
+    assert report.racks["ab"].worst == rating("a", "c", 2_500_000, 2_400_000, "d")
 
 
 def test_after_a_loss_with_admission_going_on_a_second_loss_is_shown_and_bounds_nothing() -> None:
