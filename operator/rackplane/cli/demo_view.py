@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rackplane.api.labels import GROUP, QUEUE_LABEL
+from rackplane.cli.words import count, names
 
 __all__ = ["GangView", "RackView", "Snapshot", "changes", "queue_view", "read", "results", "screen"]
 
@@ -159,45 +160,16 @@ def changes(before: Snapshot, after: Snapshot) -> Iterator[str]:
     for key, now in after.gangs.items():
         old = before.gangs.get(key)
         if old is None:
-            yield f"submitted  {now.name}: {_count(now.gpus, 'GPU')} in {_count(now.pods, 'pod')}, {now.topology}"
+            yield f"submitted  {now.name}: {count(now.gpus, 'GPU')} in {count(now.pods, 'pod')}, {now.topology}"
         if now.decision and (old is None or old.decision != now.decision):
             where = names(now.domains)
-            yield f"placed     {now.name} on {where}: {_count(now.nodes, 'node')}, {now.kilowatts} kW"
+            yield f"placed     {now.name} on {where}: {count(now.nodes, 'node')}, {now.kilowatts} kW"
         if old is not None and old.decision and not now.decision:
             yield f"requeued   {now.name}: {now.message}"
         if now.phase == "Pending" and now.message and (old is None or not old.message):
             yield f"waiting    {now.name}: {now.message}"
         if now.phase in _ENDED and (old is None or old.phase != now.phase):
             yield f"{now.phase.lower():<10} {now.name}"
-
-
-def names(items: Sequence[str], most: int = 8) -> str:
-    """ "r1..r3, r5": sorted, runs of numbered names in short, at most so many parts."""
-    parts: list[str] = []
-    run: list[str] = []
-    for name in [*sorted(items, key=_number), ""]:
-        if run and _follows(run[-1], name):
-            run.append(name)
-            continue
-        if run:
-            parts.extend(run if len(run) < 3 else [f"{run[0]}..{run[-1]}"])
-        run = [name]
-    shown = ", ".join(parts[:most])
-    return f"{shown} and {len(parts) - most} more" if len(parts) > most else shown
-
-
-def _number(name: str) -> tuple[str, int]:
-    digits = len(name) - len(name.rstrip("0123456789"))
-    return (name[:-digits], int(name[-digits:])) if digits else (name, -1)
-
-
-def _follows(before: str, after: str) -> bool:
-    (left, first), (right, second) = _number(before), _number(after)
-    return left == right and first >= 0 and second == first + 1
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 # -- the live view

@@ -1,4 +1,10 @@
-"""Commands, flags and environment variables."""
+"""Commands, flags and environment variables.
+
+A command that answers questions is a module of its own, named in `_QUESTIONS`. It has ``add(commands)``, which calls
+``commands.add_parser(...)`` on what `argparse` calls the subparsers, adds its arguments (those of `cli.source` among
+them) and ends with ``parser.set_defaults(run=function)``. The function takes the parsed options and returns the exit
+code; a `CommandError` that it raises is printed, and its code returned.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +14,30 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import PurePath
+from typing import Any, NoReturn
 
 from rackplane import __version__
+from rackplane.cli import tree
+from rackplane.cli.errors import CommandError, nearest
 
 # Commands import what they run when they run: `rackplane version` must not take seconds to load kopf.
 
 __all__ = ["main"]
 
 _ENVIRONMENT = "RACKPLANE_"
+_QUESTIONS = (tree,)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 done, 1 failed, 2 wrong usage."""
+    """Run one command; returns its exit code: 0 done, 1 failed, 2 wrong usage, or what the command's --help says."""
     parser = _parser(os.environ)
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "demo":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.unrecognized(options.command, rest)
     try:
+        if "run" in options:
+            return _answer(options)
         match options.command:
             case "operator":
                 return _operator(options, parser)
@@ -44,12 +56,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rackplane",
+def _answer(options: argparse.Namespace) -> int:
+    try:
+        code = int(options.run(options))
+        sys.stdout.flush()
+    except CommandError as error:
+        print(f"rackplane: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:
+        # Whoever reads has seen enough (`| head`); Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with a guess at what was meant."""
+
+    commands: argparse._SubParsersAction[_Parser]
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            hint = nearest(str(value), choices) or f"; it is one of {', '.join(choices)}"
+            raise argparse.ArgumentError(action, f"there is no {str(value)!r}{hint}")
+
+    def unrecognized(self, command: str | None, rest: Sequence[str]) -> NoReturn:
+        parser = self.commands.choices.get(command or "", self)
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        hint = nearest(rest[0].partition("=")[0], flags) if rest[0].startswith("-") else ""
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+
+
+def _parser(environment: Mapping[str, str]) -> _Parser:
+    plugin = PurePath(sys.argv[0]).name.startswith("kubectl-")
+    parser = _Parser(
+        prog="kubectl rackplane" if plugin else "rackplane",
         description="Places gang-scheduled training jobs on GPU racks by fabric, power and cooling.",
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", parser_class=_Parser, title="commands"
+    )
+    for question in _QUESTIONS:
+        question.add(commands)
     operator = commands.add_parser(
         "operator",
         help="run the operator",
@@ -88,6 +137,8 @@ _HELP = {
     "facility_resync_seconds": "seconds between full lists of the facility (default: %(default)s)",
     "silence_seconds": "seconds of silence of a watch that fail the liveness probe (default: %(default)s)",
     "shutdown_seconds": "seconds that writes under way may take at shutdown (default: %(default)s)",
+    "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "
+    "over a limit",
     "validate": "check every invariant after every batch of events; slow",
 }
 _CHOICES = {"log_level": ("DEBUG", "INFO", "WARNING", "ERROR"), "log_format": ("json", "text")}

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rackplane.api.admission import shipped_policies
 from rackplane.api.labels import QUEUE_LABEL, parse_request
-from rackplane.cli import demo_load, demo_view
+from rackplane.cli import demo_load, demo_view, words
 from rackplane.cli.demo_view import GangView, RackView, Snapshot
 from rackplane.localcluster import LocalCluster
 
@@ -151,10 +151,10 @@ def test_one_line_for_each_event() -> None:
 
 
 def test_names_in_short() -> None:
-    assert demo_view.names(["r5", "r1", "r3", "r2"]) == "r1..r3, r5"
-    assert demo_view.names(["r1", "r2"]) == "r1, r2"
-    assert demo_view.names(["a", "b"], most=1) == "a and 1 more"
-    assert demo_view.names([]) == ""
+    assert words.names(["r5", "r1", "r3", "r2"]) == "r1..r3, r5"
+    assert words.names(["r1", "r2"]) == "r1, r2"
+    assert words.names(["a", "b"], most=1) == "a and 1 more"
+    assert words.names([]) == ""
 
 
 def rendered(view: Any, width: int) -> str:

@@ -1,0 +1,290 @@
+"""The power path as a tree: what each element carries now, and after the loss that is worst for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from rackplane.api.power_domain import PowerDomain, PowerState
+from rackplane.cli.errors import CommandError, nearest
+from rackplane.cli.view import Branch, Gauge, Tree
+from rackplane.cli.words import count, kilowatts, names, nearest_limit
+from rackplane.core.machine import Machine
+from rackplane.engine.facility import Facility
+from rackplane.engine.model import Feed, PowerSpec, Role
+from rackplane.engine.reports import FacilityReport, RackReport, WorstCase
+
+__all__ = ["power_data", "power_tree", "rack_branches", "share", "worst_data"]
+
+
+def power_tree(machine: Machine, report: FacilityReport, *, name: str | None, each_rack: bool) -> Tree:
+    """The elements from the sources down; below `name` if it is an element, above it if it is a rack.
+
+    An element with several parents stands in full below the first and as a reference below the others. Racks stand
+    below what feeds them, together unless `each_rack`.
+
+    Raises:
+        CommandError: there is no element and no rack of that name.
+    """
+    return _Builder(machine, report, name, each_rack).tree()
+
+
+class _Builder:
+    def __init__(self, machine: Machine, report: FacilityReport, name: str | None, each_rack: bool) -> None:
+        assert machine.state is not None
+        facility = machine.state.facility
+        self._catalog, self._facility, self._report = machine.world.catalog, facility, report
+        self._children: dict[str, list[tuple[PowerSpec, Feed]]] = {}
+        for spec in facility.powers.values():
+            for feed in spec.parents:
+                self._children.setdefault(feed.power, []).append((spec, feed))
+        self._seen: set[str] = set()
+        self._seen_racks: set[tuple[str, ...]] = set()
+        self._only, self._only_rack, self._each_rack = selected(facility, name), "", each_rack
+        if name is not None and name not in facility.powers:
+            self._only_rack, self._each_rack = name, True
+        self._root = name if name in facility.powers else None
+
+    def tree(self) -> Tree:
+        powers = self._facility.powers
+        if self._root is not None:
+            roots = [self._element(powers[self._root], Role.ACTIVE)]
+        else:
+            sources = [p for p in powers.values() if not any(feed.power in powers for feed in p.parents)]
+            roots = [self._element(p, Role.ACTIVE) for p in sources if p.name in self._only]
+            # What hangs from nothing but itself (a cycle of parents) has no source above it.
+            roots += [
+                self._element(p, Role.ACTIVE)
+                for p in powers.values()
+                if p.name in self._only and p.name not in self._seen
+            ]
+        remarks = [] if roots else ["There are no PowerDomains."]
+        return Tree(
+            ("power path", "load, {worst} worst loss", "nearest limit"),
+            ("kW", "of kW", "left kW"),
+            roots,
+            remarks,
+        )
+
+    def _element(self, spec: PowerSpec, role: Role) -> Branch:
+        name = spec.name
+        domain = self._catalog.get(PowerDomain, name)
+        words = [
+            str(domain.spec.type.value) if domain is not None else "",
+            "standby" if role is Role.STANDBY else "",
+        ]
+        detail = ", ".join(filter(None, words))
+        if name in self._seen:
+            return Branch(name, detail, reference=True)
+        self._seen.add(name)
+        report = self._report.powers[name]
+        note, alarm = nearest_limit(report.worst, of=name), report.worst.headroom_watts < 0
+        gauge: Gauge | None = Gauge(
+            share(report.nominal_watts, report.usable_watts),
+            share(report.worst.load_watts, report.worst.limit_watts),
+        )
+        if not report.live:
+            out = domain is not None and domain.spec.state is not PowerState.ONLINE
+            note = (
+                domain.spec.state.value.lower() if domain and out else "no feed reaches it"
+            ) + ": carries nothing"
+            gauge, alarm = None, True
+        if report.modules is not None and report.modules.designed:
+            m = report.modules
+            note += f"; {m.running} of {m.installed} modules run, {m.needed} needed"
+            alarm = alarm or m.lost
+        figures = (
+            kilowatts(report.nominal_watts),
+            kilowatts(report.usable_watts),
+            kilowatts(report.worst.headroom_watts) if report.live else "",
+        )
+        children = [
+            self._element(child, feed.role)
+            for child, feed in self._children.get(name, ())
+            if child.name in self._only
+        ]
+        return Branch(
+            name,
+            detail,
+            gauge,
+            figures,
+            note,
+            alarm,
+            children=[*children, *self._units(name), *self._below(name)],
+        )
+
+    def _below(self, power: str) -> Iterable[Branch]:
+        """Racks that the element feeds; those with the same feeds stand together."""
+        groups: dict[tuple[Role, tuple[Feed, ...]], list[str]] = {}
+        for rack in self._facility.racks:
+            if self._only_rack not in ("", rack.name):
+                continue
+            for feed in rack.feeds:
+                if feed.power == power:
+                    groups.setdefault((feed.role, rack.feeds), []).append(rack.name)
+        for (role, _), racks in groups.items():
+            yield from rack_branches(
+                self._report.racks,
+                racks,
+                each=self._each_rack,
+                standby=role is Role.STANDBY,
+                seen=self._seen_racks,
+            )
+
+    def _units(self, power: str) -> Iterable[Branch]:
+        """Cooling units that the element feeds."""
+        if self._only_rack:
+            return
+        for zone in self._facility.coolings.values():
+            fed = [u for u in zone.units if any(feed.power == power for feed in u.feeds)]
+            if fed:
+                drawn = sum(u.draw_watts for u in fed if u.online)
+                yield Branch(
+                    names([u.name for u in fed]), f"cooling {zone.name}", figures=(kilowatts(drawn),), note=""
+                )
+
+
+def selected(facility: Facility, name: str | None) -> Collection[str]:
+    """The elements that a question about `name` is about: all, those below an element, or those above a rack."""
+    if name is None:
+        return set(facility.powers)
+    if name in facility.powers:
+        children: dict[str, list[str]] = {}
+        for spec in facility.powers.values():
+            for feed in spec.parents:
+                children.setdefault(feed.power, []).append(spec.name)
+        return _closure([name], children)
+    index = facility.rack_index.get(name)
+    if index is None:
+        hint = nearest(name, [*facility.powers, *facility.rack_index])
+        raise CommandError(f"there is no PowerDomain and no Rack {name}{hint}")
+    parents = {spec.name: [feed.power for feed in spec.parents] for spec in facility.powers.values()}
+    return _closure([feed.power for feed in facility.racks[index].feeds], parents) & set(facility.powers)
+
+
+def _closure(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:
+    found, stack = set(), list(start)
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            stack += following.get(name, ())
+    return found
+
+
+def rack_branches(
+    reports: Mapping[str, RackReport],
+    racks: Iterable[str],
+    *,
+    each: bool,
+    standby: bool = False,
+    seen: set[tuple[str, ...]],
+) -> list[Branch]:
+    """Racks as one line, or as one each; those that stand in full elsewhere already as a reference."""
+    together = tuple(racks)
+    groups = [(rack,) for rack in together] if each else [together] if together else []
+    found = []
+    for group in groups:
+        known = [reports[rack] for rack in group]
+        detail = ("rack" if each else count(len(group), "rack")) + (", standby" if standby else "")
+        if group in seen:
+            found.append(Branch(names(group, most=3), detail, reference=True))
+            continue
+        seen.add(group)
+        load, limit = sum(r.nominal_watts for r in known), sum(r.limit_watts for r in known)
+        least = min(known, key=lambda r: r.headroom_watts)
+        note = least.problem or nearest_limit(least.worst, of=least.name)
+        if len(group) > 1 and len({r.headroom_watts for r in known}) > 1:
+            note = f"least in {least.name}: {note}"
+        found.append(
+            Branch(
+                names(group, most=3),
+                detail,
+                Gauge(share(load, limit)),
+                (kilowatts(load), kilowatts(limit), kilowatts(least.headroom_watts)),
+                note,
+                alarm=bool(least.problem) or least.headroom_watts < 0,
+            )
+        )
+    return found
+
+
+def share(load: float, limit: float) -> float:
+    """Parts of the limit; of no limit at all the least load is too much."""
+    return load / limit if limit > 0 else 2.0 if load > 0 else 0.0
+
+
+# -- for programs ------------------------------------------------------------------------------------
+
+
+def power_data(machine: Machine, report: FacilityReport, *, name: str | None) -> dict[str, Any]:
+    """The same for programs: every element of the tree once, with its parents; watts are integers."""
+    assert machine.state is not None
+    facility = machine.state.facility
+    only = selected(facility, name)
+    in_question = [
+        r for r in facility.racks if name in (None, r.name) or any(f.power in only for f in r.feeds)
+    ]
+    if name is not None and name in facility.rack_index:
+        in_question = [r for r in in_question if r.name == name]
+    elements = []
+    for spec in facility.powers.values():
+        if spec.name not in only:
+            continue
+        domain, figures = machine.world.catalog.get(PowerDomain, spec.name), report.powers[spec.name]
+        modules = figures.modules
+        elements.append(
+            {
+                "name": spec.name,
+                "type": domain.spec.type.value if domain is not None else None,
+                "state": domain.spec.state.value if domain is not None else None,
+                "live": figures.live,
+                "survivable": spec.survivable,
+                "parents": _feeds(spec.parents),
+                "usableWatts": figures.usable_watts,
+                "reservedNominalWatts": figures.nominal_watts,
+                "reservedPeakWatts": figures.peak_watts,
+                "peakLimitWatts": figures.peak_limit_watts,
+                "worstCase": worst_data(figures.worst),
+                "modules": modules
+                and {"running": modules.running, "needed": modules.needed, "installed": modules.installed},
+            }
+        )
+    return {
+        "tree": "power",
+        "elements": elements,
+        "racks": [_rack(report, r.name, r.feeds) for r in in_question],
+    }
+
+
+def worst_data(worst: WorstCase | None) -> dict[str, Any] | None:
+    """A nearest limit: the loss ("" for none), the limited thing, load, limit and what is left, in watts."""
+    if worst is None:
+        return None
+    return {
+        "loss": "" if worst.loss.normal else worst.loss.label,
+        "secondTo": list(worst.second_to),
+        "limit": worst.row.label,
+        "loadWatts": worst.load_watts,
+        "limitWatts": worst.limit_watts,
+        "headroomWatts": worst.headroom_watts,
+    }
+
+
+def _rack(report: FacilityReport, name: str, feeds: Iterable[Feed]) -> dict[str, Any]:
+    figures = report.racks[name]
+    return {
+        "name": name,
+        "feeds": _feeds(feeds),
+        "limitWatts": figures.limit_watts,
+        "reservedNominalWatts": figures.nominal_watts,
+        "reservedPeakWatts": figures.peak_watts,
+        "headroomWatts": figures.headroom_watts,
+        "worstCase": worst_data(figures.worst),
+        "switchedOffBy": [loss.label for loss in figures.switched_off_by],
+        "problem": figures.problem or None,
+    }
+
+
+def _feeds(feeds: Iterable[Feed]) -> list[dict[str, Any]]:
+    return [{"powerDomain": f.power, "weight": f.weight, "role": f.role.value} for f in feeds]

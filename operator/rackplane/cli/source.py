@@ -1,0 +1,210 @@
+"""What a question is asked of: a cluster, as kubectl finds it, or a folder of YAML.
+
+Either way the answer comes from the operator's own machine (`rackplane.core.machine`), which is fed everything once,
+does not lead and writes nothing. Reading a cluster needs no more than `list` on what is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from rackplane.cli.errors import CommandError
+
+if TYPE_CHECKING:  # What reads and decides takes half a second to import, and --help shall not.
+    from rackplane.core import events as e
+    from rackplane.core.machine import Machine
+    from rackplane.kube.client import Client
+    from rackplane.kube.resources import Resource
+
+__all__ = ["add_source_arguments", "namespace_of", "open_source", "read_cluster", "time_of"]
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say what to ask, in a group of their own: --facility, --kubeconfig, --context and --at."""
+    group = parser.add_argument_group(
+        "what to ask", "By default the cluster that kubectl would ask; inside a pod, the pod's own."
+    )
+    group.add_argument(
+        "--facility",
+        metavar="DIR",
+        help="a folder of YAML (or one file) instead of a cluster: the facility, queues, and whatever gangs, jobs, pods "
+        "and nodes there are; racks without nodes get their expectedNodes",
+    )
+    group.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
+    group.add_argument(
+        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
+    )
+    group.add_argument(
+        "--at",
+        type=_moment,
+        metavar="TIME",
+        help="answer for this time, such as 2026-11-23T17:00:00Z: power budgets come and go (default: now)",
+    )
+
+
+def open_source(options: argparse.Namespace) -> Machine:
+    """The machine that has seen all there is. For options of a parser that `add_source_arguments` has seen.
+
+    Raises:
+        CommandError: it cannot be read; the message says what is wrong and what to do.
+    """
+    from rackplane.core.documents import DocumentError
+    from rackplane.core.snapshot import load_folder, machine_of, snapshot
+
+    if options.facility is not None:
+        if options.kubeconfig is not None or options.context is not None:
+            raise CommandError(
+                "--facility asks a folder: leave out --kubeconfig and --context, or --facility"
+            )
+        try:
+            return snapshot(load_folder(options.facility), time_of(options))
+        except DocumentError as error:
+            raise CommandError(str(error)) from error
+    return machine_of(asyncio.run(_of_cluster(options.kubeconfig, options.context)), time_of(options))
+
+
+def time_of(options: argparse.Namespace) -> float:
+    """The time that is asked about, in seconds since the epoch."""
+    return time.time() if options.at is None else float(options.at)
+
+
+def namespace_of(options: argparse.Namespace) -> str:
+    """The namespace that was asked for (``-n``), or kubectl's default one; "default" for a folder."""
+    from rackplane.kube.client import current_namespace
+
+    if options.namespace:
+        return str(options.namespace)
+    if options.facility is not None:
+        return "default"
+    return current_namespace(options.kubeconfig, context=options.context)
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T17:00:00Z") from error
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text} has no time zone: write {text}Z for UTC, or an offset")
+    return moment.timestamp()
+
+
+# -- a cluster ---------------------------------------------------------------------------------------
+
+
+async def _of_cluster(kubeconfig: str | None, context: str | None) -> list[e.Event]:
+    from rackplane.kube.client import ApiError, KubeClient
+
+    try:
+        client = await KubeClient.connect(kubeconfig, context=context)
+    except ApiError as error:
+        raise CommandError(
+            f"{error.message}; name one with --kubeconfig, or ask a folder with --facility"
+        ) from error
+    try:
+        return await read_cluster(client)
+    finally:
+        await client.close()
+
+
+async def read_cluster(client: Client) -> list[e.Event]:
+    """Everything a machine has to see of a cluster, listed in pages.
+
+    Raises:
+        CommandError: a list was refused, or no answer came.
+    """
+    from rackplane.api.kinds import BY_KIND
+    from rackplane.core.facility import FACILITY_KINDS
+    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS, facility
+
+    kinds = {kind: facility(BY_KIND[kind].info.plural) for kind in sorted(FACILITY_KINDS)}
+    resources = [*kinds.values(), NODES, GANGS, JOBS, PODS, RESOURCE_CLAIMS]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            lists = {resource: tasks.create_task(_list(client, resource)) for resource in resources}
+    except ExceptionGroup as group:
+        # One wrong address fails every list: one sentence is enough.
+        raise _first(group) from group
+    found: list[e.Event] = []
+    for resource in resources:
+        found += _events(resource, lists[resource].result(), {plural: kind for kind, plural in kinds.items()})
+    return found
+
+
+async def _list(client: Client, resource: Resource) -> list[msgspec.Raw]:
+    from rackplane.kube.client import ApiError
+    from rackplane.kube.listing import list_all
+    from rackplane.kube.resources import RESOURCE_CLAIMS
+
+    try:
+        _, items = await list_all(client, resource)
+    except ApiError as error:
+        if error.status == 404 and resource == RESOURCE_CLAIMS:
+            return []  # The API is younger than the oldest cluster that can run us.
+        raise CommandError(_words(error.status, error.message or str(error), resource)) from error
+    except msgspec.DecodeError as error:
+        raise CommandError(f"the answer to a list of {resource} cannot be read: {error}") from error
+    return items
+
+
+def _words(status: int, message: str, resource: Resource) -> str:
+    match status:
+        case 401:
+            return f"the API server does not know who asks: {message}; log in, or name another --context"
+        case 403:
+            return (
+                f"no permission to list {resource} in all of the cluster: {message}; ask for a ClusterRole that allows "
+                f"the verb list on {resource} (docs/cli.md has one)"
+            )
+        case 404:
+            return (
+                f"the cluster knows no {resource}: install the CRDs of Rackplane (helm install, or kubectl apply -f "
+                "crds), or name another --context"
+            )
+        case 0:
+            return f"the cluster cannot be asked: {message}"
+    return f"the list of {resource} was refused ({status}): {message}"
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, ExceptionGroup) else found
+
+
+def _events(resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resource, str]) -> Iterator[e.Event]:
+    from rackplane.api.base import API_VERSION
+    from rackplane.core import events as e
+    from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
+    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS
+
+    if (kind := kinds.get(resource)) is not None:
+        for raw in items:
+            # Items of a list carry neither.
+            body = {"apiVersion": API_VERSION, "kind": kind, **msgspec.json.decode(raw)}
+            yield e.FacilityChanged(kind, body["metadata"]["name"], body)
+        return
+    types: Final[Mapping[Resource, tuple[type[Any], type[Any]]]] = {
+        NODES: (Node, e.NodeChanged),
+        GANGS: (Gang, e.GangChanged),
+        JOBS: (Job, e.JobChanged),
+        PODS: (Pod, e.PodChanged),
+        RESOURCE_CLAIMS: (ResourceClaim, e.ClaimChanged),
+    }
+    model, event = types[resource]
+    decoder = msgspec.json.Decoder(model)
+    for raw in items:
+        try:
+            yield event(decoder.decode(raw))
+        except msgspec.ValidationError as error:
+            metadata = msgspec.json.decode(raw).get("metadata", {})
+            name = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name"))))
+            # As the operator does: one odd object must not hide the others.
+            print(f"rackplane: {resource} {name} is passed over: {error}", file=sys.stderr)

@@ -1,0 +1,213 @@
+"""A tree of things with bars and figures, as lines of a terminal.
+
+A bar shows the load now (solid), what the worst case adds (shaded) and what is left, out of the limit. Colour appears
+only on a terminal and never without NO_COLOR's consent; where the encoding is not UTF-8 everything is plain ASCII.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Final
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+__all__ = ["Branch", "Gauge", "Tree", "console_for", "lines", "show"]
+
+#: Characters of a bar, at most and at least.
+_BAR: Final = (24, 8)
+_GAP: Final = "  "
+#: The least that is left to the last column before it is cut.
+_NOTE: Final = 24
+#: A load from which a bar is a warning, in parts of the limit.
+_NEAR: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Parts of a limit: `load` now, `worst` in the worst case (at least `load`), `lost` of no use to anybody."""
+
+    load: float
+    worst: float = 0.0
+    lost: float = 0.0
+
+
+@dataclass(slots=True)
+class Branch:
+    """One line and what hangs from it."""
+
+    name: str
+    detail: str = ""
+    gauge: Gauge | None = None
+    figures: tuple[str, ...] = ()
+    note: str = ""
+    #: the note tells of something that is wrong
+    alarm: bool = False
+    #: it stands in full elsewhere
+    reference: bool = False
+    children: list[Branch] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Tree:
+    """A whole answer: headings, branches, and sentences below them."""
+
+    #: heading of the names, of the bars ({worst} and {lost} stand for what is drawn), and of the notes
+    headings: tuple[str, str, str]
+    #: headings of the figures
+    figures: tuple[str, ...]
+    roots: list[Branch]
+    remarks: list[str] = field(default_factory=list)
+
+
+def console_for(file: IO[str] | None = None) -> Console:
+    """A console on standard output; wide enough for everything where that is no terminal."""
+    file = sys.stdout if file is None else file
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 10_000
+    return console
+
+
+def show(tree: Tree, console: Console) -> None:
+    """Print the tree and its remarks."""
+    for line in lines(tree, width=console.width, ascii=not console.encoding.startswith("utf")):
+        console.print(line, soft_wrap=True)
+    for remark in tree.remarks:
+        console.print(Text(remark), soft_wrap=not console.is_terminal)
+
+
+def lines(tree: Tree, *, width: int, ascii: bool) -> Iterator[Text]:
+    """The lines of a tree, without its remarks.
+
+    Args:
+        width: of the terminal, in characters. Bars shrink first, then notes are cut.
+        ascii: draw with ASCII only.
+    """
+    glyphs = _ASCII if ascii else _UNICODE
+    rows = [row for root in tree.roots for row in _rows(root, "", "", glyphs)]
+    left = max([cell_len(row.label) for row in rows] + [cell_len(tree.headings[0])])
+    columns = [
+        max([cell_len(heading)] + [cell_len(row.figure(i)) for row in rows])
+        for i, heading in enumerate(tree.figures)
+    ]
+    fixed = left + sum(len(_GAP) + column for column in columns) + 2 * len(_GAP)
+    longest = max(cell_len(row.branch.note) for row in rows) if rows else 0
+    bar = max(_BAR[1], min(_BAR[0], width - fixed - min(longest, _NOTE)))
+    note = max(width - fixed - bar, 0)
+
+    names, bars, notes = tree.headings
+    bars = bars.format(worst=glyphs.worst, lost=glyphs.lost)
+    heading = Text(_pad(names, left) + _GAP + _pad(bars if cell_len(bars) <= bar else "", bar))
+    for title, column in zip(tree.figures, columns, strict=True):
+        heading.append(_GAP + title.rjust(column))
+    heading.append(_GAP + notes)
+    heading.stylize("bold")
+    yield _trimmed(heading)
+    for row in rows:
+        yield _trimmed(row.text(left, bar, columns, note, glyphs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Glyphs:
+    fork: str
+    last: str
+    pass_by: str
+    load: str
+    worst: str
+    lost: str
+    left: str
+    over: str
+    more: str
+    above: str
+
+
+_UNICODE: Final = _Glyphs("├─ ", "└─ ", "│  ", "█", "▒", "╳", "░", "▶", "…", "↑")
+_ASCII: Final = _Glyphs("|- ", "`- ", "|  ", "#", "+", "x", ".", ">", "...", "^")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    guide: str
+    branch: Branch
+    glyphs: _Glyphs
+
+    @property
+    def label(self) -> str:
+        detail = f"  {self.branch.detail}" if self.branch.detail else ""
+        above = f" {self.glyphs.above}" if self.branch.reference else ""
+        return f"{self.guide}{self.branch.name}{detail}{above}"
+
+    def figure(self, i: int) -> str:
+        return self.branch.figures[i] if i < len(self.branch.figures) else ""
+
+    def text(self, left: int, bar: int, columns: Sequence[int], note: int, glyphs: _Glyphs) -> Text:
+        branch = self.branch
+        line = Text(self.guide, "dim")
+        if branch.reference:
+            line.append(self.label[len(self.guide) :], "dim")
+        else:
+            line.append(branch.name, "bold" if branch.children or branch.gauge else "")
+            line.append(f"  {branch.detail}" if branch.detail else "", "dim")
+        line.append(" " * (left - cell_len(self.label)) + _GAP)
+        if branch.gauge is None:
+            line.append(" " * bar)
+        else:
+            _draw(line, branch.gauge, bar, glyphs)
+        for i, column in enumerate(columns):
+            line.append(_GAP + self.figure(i).rjust(column))
+        line.append(_GAP)
+        line.append(_cut(branch.note, note, glyphs.more), "red" if branch.alarm else "")
+        return line
+
+
+def _rows(branch: Branch, here: str, below: str, glyphs: _Glyphs) -> Iterator[_Row]:
+    yield _Row(here, branch, glyphs)
+    for i, child in enumerate(branch.children):
+        last = i == len(branch.children) - 1
+        yield from _rows(
+            child,
+            below + (glyphs.last if last else glyphs.fork),
+            below + ("   " if last else glyphs.pass_by),
+            glyphs,
+        )
+
+
+def _draw(line: Text, gauge: Gauge, width: int, glyphs: _Glyphs) -> None:
+    worst = max(gauge.load, gauge.worst)
+    over = worst > 1.0
+    style = "red" if over else "yellow" if worst >= _NEAR else "green"
+    room = width - over
+    solid = _part(gauge.load, room)
+    shaded = max(_part(worst, room), solid) - solid
+    lost = min(_part(gauge.lost, room), room - solid - shaded)
+    line.append(glyphs.load * solid, style)
+    line.append(glyphs.worst * shaded, style)
+    line.append(glyphs.lost * lost, "magenta")
+    line.append(glyphs.left * (room - solid - shaded - lost), "dim")
+    line.append(glyphs.over if over else "", "red")
+
+
+def _part(share: float, width: int) -> int:
+    """Characters for a share: some for the least load, and all of them only for a full one."""
+    if share <= 0:
+        return 0
+    if share >= 1:
+        return width
+    return min(max(round(share * width), 1), width - 1)
+
+
+def _pad(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
+
+
+def _cut(text: str, width: int, more: str) -> str:
+    return text if cell_len(text) <= width else text[: max(width - len(more), 0)] + more[:width]
+
+
+def _trimmed(line: Text) -> Text:
+    line.rstrip()
+    return line
