@@ -227,6 +227,11 @@ class GangStatus(Status):
     reserved_peak_watts: Watts | None = Field(default=None, description="Peak watts it adds to its racks.")
     heat: GangHeat | None = Field(default=None, description="Heat it adds, by medium.")
     position: Count | None = Field(default=None, description="Place in its queue, 1 is next.")
+    estimated_start: Timestamp | None = Field(
+        default=None,
+        description="When it could start by what is expected now: ends of running gangs and of budgets. Gangs that "
+        "wait before it are not counted. Absent: not known, or not within the time looked ahead.",
+    )
     message: Text | None = Field(
         default=None, description="Where it stands, in a sentence: why it waits, what would help."
     )
@@ -256,6 +261,7 @@ class Gang(Resource):
             Column("Domains", ".status.domains", description="NVLink domains it is in"),
             Column("kW", ".status.reservedKilowatts", description="Nominal kilowatts it adds"),
             Column("Profile", ".status.powerProfile", description="Power profile", wide=True),
+            Column("Estimated start", ".status.estimatedStart", description="When it could start", wide=True),
             Column("Workload", ".spec.workload.name", description="The job", wide=True),
             REASON,
             Column("Message", ".status.message", description="Where it stands, in words", wide=True),

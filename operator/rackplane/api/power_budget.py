@@ -185,14 +185,30 @@ class PowerBudgetSpec(ApiModel):
 
 
 class PowerBudgetStatus(Status):
-    """Whether the budget holds now, and what is left of it."""
+    """Whether the budget holds now, and what is left of it; and what it will find when it next starts."""
 
     active: bool | None = Field(default=None, strict=True, description="The budget holds at this time.")
+    active_until: Timestamp | None = Field(
+        default=None, description="When it ceases to hold. Absent: it does not hold now, or has no end."
+    )
     reserved_nominal_watts: Watts | None = Field(
         default=None, description="Nominal watts of the targets by the books."
     )
     headroom_watts: SignedWatts | None = Field(
         default=None, description="Watts left below the limit. Below zero: above it."
+    )
+    next_start: Timestamp | None = Field(
+        default=None, description="When it next starts to hold, within the time that is looked ahead."
+    )
+    next_end: Timestamp | None = Field(
+        default=None, description="When the stretch that starts at nextStart ends. Absent: it has no end."
+    )
+    expected_watts: Watts | None = Field(
+        default=None,
+        description="Nominal watts of the targets at nextStart: of the gangs that are expected to run then.",
+    )
+    expected_headroom_watts: SignedWatts | None = Field(
+        default=None, description="Watts below the limit at nextStart. Below zero: above it."
     )
     limit_kilowatts: Kilowatts | None = Field(
         default=None, description="spec.limitWatts in kW, for the table."
@@ -202,6 +218,9 @@ class PowerBudgetStatus(Status):
     )
     headroom_kilowatts: Kilowatts | None = Field(
         default=None, description="headroomWatts in kW, for the table."
+    )
+    expected_kilowatts: Kilowatts | None = Field(
+        default=None, description="expectedWatts in kW, for the table."
     )
 
 
@@ -218,7 +237,16 @@ class PowerBudget(Resource):
             Column("kW", ".status.reservedKilowatts", description="Reserved nominal kilowatts"),
             Column("Limit kW", ".status.limitKilowatts", description="Limit in kilowatts"),
             Column("Headroom kW", ".status.headroomKilowatts", description="Kilowatts left"),
+            Column("Next start", ".status.nextStart", description="When it next starts to hold"),
             Column("Applies", ".spec.appliesTo", description="Normal or Always"),
+            Column("Until", ".status.activeUntil", description="When it ceases to hold", wide=True),
+            Column(
+                "Expected kW",
+                ".status.expectedKilowatts",
+                description="Kilowatts at the next start",
+                wide=True,
+            ),
+            Column("Order", ".spec.correlationId", description="The sender's name for the order", wide=True),
             Column(
                 "Best effort",
                 ".spec.bestEffort",

@@ -2,58 +2,94 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from rackplane.api.power_budget import PowerBudgetSpec, ScheduleWindow, Weekday
 
-__all__ = ["in_force", "next_change"]
+__all__ = ["ALWAYS", "Stretch", "in_force", "next_change", "stretches"]
 
 _WEEKDAYS: Final = tuple(Weekday)
-#: A window starts on one of seven days and lasts two days at most; all others of the week look the same.
-_DAYS_BEFORE, _DAYS_AFTER = 3, 9
+_DAY: Final = 86_400.0
+#: A window starts on one of seven days, lasts a day at most, and a clock change moves it by hours at most: whoever
+#: looks a week and a day further has seen every window again, and every gap between windows.
+_WEEK_AND_MORE: Final = 8 * _DAY
+_DAYS_BEFORE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A budget is in force at every time t with start <= t < end."""
+
+    start: float
+    end: float
+
+
+#: Of a budget without interval and schedule.
+ALWAYS: Final = Stretch(-math.inf, math.inf)
+
+
+def stretches(spec: PowerBudgetSpec, now: float, horizon: float = 0.0) -> list[Stretch]:
+    """When it is in force from `now` on, as disjoint stretches in order; those that are over are left out.
+
+    Args:
+        horizon: how far ahead a stretch may start, in seconds. The first one has begun if the budget is in force.
+
+    Returns:
+        a stretch that never ends, such as a schedule that covers the whole week, ends at infinity. The start of one
+        that has begun may be later than its true start, never later than `now`.
+    """
+    if spec.interval is not None:
+        found = [Stretch(spec.interval.start.timestamp(), spec.interval.end.timestamp())]
+    elif not spec.schedule or not all(window.time_zone_known for window in spec.schedule):
+        # A window that nobody can place in time holds at all times: longer than meant, never shorter.
+        return [ALWAYS]
+    else:
+        found = _scheduled(spec, now, now + horizon + _WEEK_AND_MORE)
+    return [stretch for stretch in found if stretch.end > now and stretch.start <= now + horizon]
 
 
 def in_force(spec: PowerBudgetSpec, now: float) -> bool:
     """Whether it bounds anything at `now`."""
-    stretches = _stretches(spec, now)
-    return stretches is None or any(start <= now < end for start, end in stretches)
+    return bool(stretches(spec, now))
 
 
-def next_change(spec: PowerBudgetSpec, now: float) -> float | None:
-    """When it next starts or ends, after `now`; None if it never will, or not within a week."""
-    stretches = _stretches(spec, now) or []
-    edges = [edge for stretch in stretches for edge in stretch if edge > now]
-    if spec.interval is None and stretches and stretches[-1][0] <= now < stretches[-1][1]:
-        return None  # one window runs into the next, all week long
+def next_change(spec: PowerBudgetSpec, now: float, horizon: float = 0.0) -> float | None:
+    """When, after `now`, it next starts or ends, or a stretch of it comes within the horizon; None if never."""
+    further = math.inf if spec.interval is not None else horizon + _WEEK_AND_MORE
+    edges = [
+        edge
+        for stretch in stretches(spec, now, further)
+        for edge in (stretch.start - horizon, stretch.start, stretch.end)
+        if now < edge < math.inf
+    ]
     return min(edges, default=None)
 
 
-def _stretches(spec: PowerBudgetSpec, now: float) -> list[tuple[float, float]] | None:
-    """When it is in force, around `now`, as disjoint [start, end) in order; None: at all times."""
-    if spec.interval is not None:
-        return [(spec.interval.start.timestamp(), spec.interval.end.timestamp())]
-    # A window that nobody can place in time holds at all times: longer than meant, never shorter.
-    if not spec.schedule or not all(window.time_zone_known for window in spec.schedule):
-        return None
-    merged: list[tuple[float, float]] = []
-    for start, end in sorted(stretch for window in spec.schedule for stretch in _occurrences(window, now)):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+def _scheduled(spec: PowerBudgetSpec, now: float, until: float) -> list[Stretch]:
+    """The windows as stretches, up to `until` at least."""
+    days = math.ceil((until - now) / _DAY) + 2
+    merged: list[Stretch] = []
+    for start, end in sorted(found for window in spec.schedule for found in _occurrences(window, now, days)):
+        if merged and start <= merged[-1].end:
+            merged[-1] = Stretch(merged[-1].start, max(merged[-1].end, end))
         else:
-            merged.append((start, end))
-    return merged
+            merged.append(Stretch(start, end))
+    # One window runs into the next, all week long.
+    return [Stretch(s.start, math.inf) if s.end - s.start > _WEEK_AND_MORE else s for s in merged]
 
 
-def _occurrences(window: ScheduleWindow, now: float) -> Iterator[tuple[float, float]]:
+def _occurrences(window: ScheduleWindow, now: float, days: int) -> Iterator[tuple[float, float]]:
     zone = ZoneInfo(window.time_zone)
     today = datetime.fromtimestamp(now, UTC).astimezone(zone).date()
     opens, closes = _minutes(window.from_), _minutes(window.to)
     while closes <= opens:
         closes += 24 * 60
-    for offset in range(-_DAYS_BEFORE, _DAYS_AFTER):
+    for offset in range(-_DAYS_BEFORE, days):
         day = today + timedelta(days=offset)
         if not window.days or _WEEKDAYS[day.weekday()] in window.days:
             # A local time that the clock change skips or repeats counts for the window, not against it.

@@ -8,7 +8,7 @@ policy of an NVLinkDomain) the bound is 0. Never does an error read as "no limit
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -20,34 +20,33 @@ from rackplane.api.gang import Gang
 from rackplane.api.hardware_profile import HardwareProfile
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.nvlink_domain import NVLinkDomain
-from rackplane.api.power_budget import PowerBudget, PowerBudgetSpec
+from rackplane.api.power_budget import PowerBudget
 from rackplane.api.power_domain import PowerDomain
 from rackplane.api.problems import FieldProblem
 from rackplane.api.queue import Queue
 from rackplane.api.rack import Rack
-from rackplane.core.budgettimes import in_force, next_change
+from rackplane.core.budgets import Budgets
 from rackplane.core.membership import LEVELS, Claim, Membership, membership_problems
 from rackplane.core.objects import Node
+from rackplane.core.settings import MachineSettings
 from rackplane.core.translation import cooling_spec, node_type, power_spec, rack_spec
 from rackplane.engine.facility import Facility
 from rackplane.engine.model import (
-    BudgetSpec,
     DomainSpec,
     FacilitySpec,
     NodeSpec,
     Problem,
 )
 
-__all__ = ["FACILITY_KINDS", "LEVELS", "Catalog", "GroupBudget", "ObjectKey"]
+__all__ = ["FACILITY_KINDS", "LEVELS", "Catalog", "ObjectKey"]
 
 M = TypeVar("M", bound=Resource)
 #: (kind, name) of a cluster-scoped object.
 ObjectKey = tuple[str, str]
-#: name of the budget, queues, namespaces, limit in nominal watts
-GroupBudget = tuple[str, tuple[str, ...], tuple[str, ...], int]
 
 #: The kinds a Catalog takes: all but Gang.
 FACILITY_KINDS: Final = frozenset(BY_KIND) - {Gang.info.kind}
+_DEFAULTS: Final = MachineSettings()
 _SHAPES_MEMBERSHIP: Final = frozenset({"HardwareProfile", "Rack", "NVLinkDomain"})
 _DANGLING: Final = re.compile(r"(power domain|cooling zone|hardware profile) (\S+) does not exist$")
 _KIND_BY_NOUN: Final = {
@@ -74,10 +73,15 @@ class Catalog:
 
     After a `put` or `drop` that returned True, `spec` is to be compiled anew and `node_spec` asked again for every
     node: which nodes are claimed twice or by nobody is known for the nodes asked for since.
+
+    Args:
+        horizon: how far ahead PowerBudgets are looked at, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, horizon: float = _DEFAULTS.lookahead_seconds) -> None:
+        self._horizon = horizon
         self._entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in FACILITY_KINDS}
+        self._budgets: Budgets | None = None
         self._membership: Membership | None = None
         self._claims: dict[str, Claim] = {}
 
@@ -113,6 +117,7 @@ class Catalog:
         self._claims.pop(name, None)
 
     def _reshape(self, kind: str) -> None:
+        self._budgets = None
         if kind in _SHAPES_MEMBERSHIP:
             self._membership = None
             self._claims.clear()
@@ -170,13 +175,13 @@ class Catalog:
     # --- the engine's description -------------------------------------------------------------------
 
     def spec(self, now: float) -> FacilitySpec:
-        """The facility at `now` (seconds since the epoch), with the budgets that are in force then."""
+        """The facility at `now` (seconds since the epoch), with budgets that are in force then or come soon."""
         return FacilitySpec(
             node_types=tuple(node_type(p) for p in self._valid(HardwareProfile).values()),
             racks=tuple(rack_spec(r) for r in self._valid(Rack).values()),
             powers=tuple(power_spec(p) for p in self._valid(PowerDomain).values()),
             coolings=tuple(cooling_spec(z) for z in self._valid(CoolingZone).values()),
-            budgets=tuple(self._budgets(now)),
+            budgets=tuple(self.budgets.rows(now)),
             domains=self.domains,
             levels=LEVELS,
         )
@@ -191,79 +196,19 @@ class Catalog:
         invalid = [DomainSpec(name, schedulable=False) for name in self._invalid("NVLinkDomain")]
         return tuple(sorted((*valid, *invalid), key=lambda domain: domain.name))
 
-    def group_budgets(self, now: float) -> list[GroupBudget]:
-        """Budgets in force at `now` that bound queues or namespaces: what their gangs draw above idle, together."""
-        found: list[GroupBudget] = []
-        for name, budget in self._valid(PowerBudget).items():
-            targets = budget.spec.targets
-            if (targets.queues or targets.namespaces) and in_force(budget.spec, now):
-                found.append((name, targets.queues, targets.namespaces, self._limit(budget.spec)))
-        for name, raw in self._invalid("PowerBudget").items():
-            queues, namespaces = _written(raw, "queues"), _written(raw, "namespaces")
-            if queues or namespaces:
-                found.append((name, queues, namespaces, 0))
-        return sorted(found)
-
-    def next_change(self, now: float) -> float | None:
-        """When the next budget starts or ends, in seconds since the epoch and after `now`.
-
-        None if no budget has a time, or none will change within a week.
-        """
-        times = [next_change(budget.spec, now) for budget in self._valid(PowerBudget).values()]
-        return min((time for time in times if time is not None), default=None)
-
-    def in_force(self, name: str, now: float) -> bool:
-        """Whether the PowerBudget bounds anything at `now`; one that does not decode always does."""
-        budget = self.get(PowerBudget, name)
-        return name in self._entries["PowerBudget"] and (budget is None or in_force(budget.spec, now))
-
-    def _budgets(self, now: float) -> Iterator[BudgetSpec]:
-        valid = self._valid(PowerBudget)
-        for name, entry in sorted(self._entries["PowerBudget"].items()):
-            if (budget := valid.get(name)) is None:
-                powers, tags = _written(entry.raw, "powerDomains"), _written(entry.raw, "feedTags")
-                elsewhere = _written(entry.raw, "queues") or _written(entry.raw, "namespaces")
-                if not elsewhere and not self._any_known(powers, tags):
-                    powers = tuple(self._valid(PowerDomain))  # it may have meant any of them
-                if powers or tags:
-                    yield BudgetSpec(name, powers, tags, 0)
-                continue
-            targets = budget.spec.targets
-            if (targets.power_domains or targets.feed_tags) and in_force(budget.spec, now):
-                powers, tags = targets.power_domains, targets.feed_tags
-                if not _is_mixed(budget.spec) and not self._any_known(powers, tags):
-                    powers = (*powers, *self._valid(PowerDomain))
-                yield BudgetSpec(name, powers, tags, self._limit(budget.spec))
-
-    def _limit(self, spec: PowerBudgetSpec) -> int:
-        """Its limit in watts; 0 if it bounds things that are not added up, or not all of them are known."""
-        return 0 if _is_mixed(spec) or any(True for _ in self._dangling(spec)) else spec.limit_watts
-
-    def _any_known(self, powers: Collection[str], tags: Collection[str]) -> bool:
-        return any(name in self._entries["PowerDomain"] for name in powers) or any(
-            domain.spec.feed_tag in tags for domain in self._valid(PowerDomain).values()
-        )
-
-    def _dangling(self, spec: PowerBudgetSpec) -> Iterator[tuple[str, str, str]]:
-        """Targets that do not exist: the field, what is wrong and the remedy, in words."""
-        targets = spec.targets
-        for name in targets.power_domains:
-            if name not in self._entries["PowerDomain"]:
-                remedy = f"create PowerDomain {name} or correct the name"
-                yield "spec.targets.powerDomains", f"power domain {name} does not exist", remedy
-        tags = (
-            {domain.spec.feed_tag for domain in self._valid(PowerDomain).values()}
-            if targets.feed_tags
-            else ()
-        )
-        for tag in targets.feed_tags:
-            if tag not in tags:
-                remedy = "set feedTag on a PowerDomain or correct the tag"
-                yield "spec.targets.feedTags", f"no power domain has the feed tag {tag}", remedy
-        for name in targets.queues:
-            if name not in self._entries["Queue"]:
-                remedy = f"create Queue {name} or correct the name"
-                yield "spec.targets.queues", f"queue {name} does not exist", remedy
+    @property
+    def budgets(self) -> Budgets:
+        """The PowerBudgets, valid or not, as of the last `put` or `drop`."""
+        if self._budgets is None:
+            self._budgets = Budgets(
+                valid=self._valid(PowerBudget),
+                broken=self._invalid("PowerBudget"),
+                domains=self._valid(PowerDomain),
+                known_domains=self._entries["PowerDomain"].keys(),
+                known_queues=self._entries["Queue"].keys(),
+                horizon=self._horizon,
+            )
+        return self._budgets
 
     # --- nodes --------------------------------------------------------------------------------------
 
@@ -304,7 +249,7 @@ class Catalog:
                 domains=self._valid(NVLinkDomain),
                 racks=self._entries["Rack"].keys(),
             ),
-            *self._budget_problems(),
+            *self.budgets.problems(),
             *self._queue_problems(),
         ):
             found.setdefault((problem.kind, problem.name), []).append(problem)
@@ -325,29 +270,6 @@ class Catalog:
             return problem
         message = f"{problem.message[: matched.start()]}{matched[1]} {name} is not usable"
         return replace(problem, message=message, remedy=f"correct {kind} {name}")
-
-    def _budget_problems(self) -> Iterator[Problem]:
-        for name, budget in self._valid(PowerBudget).items():
-            for index, window in enumerate(budget.spec.schedule):
-                if not window.time_zone_known:
-                    yield Problem(
-                        "PowerBudget",
-                        name,
-                        f"spec.schedule[{index}].timeZone",
-                        f"time zone {window.time_zone} is not known, so the budget is in force at all times",
-                        "write an IANA time zone such as America/Chicago",
-                    )
-            if _is_mixed(budget.spec):
-                yield Problem(
-                    "PowerBudget",
-                    name,
-                    "spec.targets",
-                    "the budget has both power domains or feed tags and queues or namespaces, which are not counted "
-                    "together; it counts as 0 W",
-                    "write one PowerBudget for the power domains and one for the queues",
-                )
-            for where, message, remedy in self._dangling(budget.spec):
-                yield Problem("PowerBudget", name, where, f"{message}; the budget counts as 0 W", remedy)
 
     def _queue_problems(self) -> Iterator[Problem]:
         """A queue whose ancestors are not all known: what bounds it is not known either."""
@@ -412,13 +334,6 @@ def _same(old: _Entry, new: _Entry) -> bool:
     return old.model == new.model
 
 
-def _written(raw: object, target: str) -> tuple[str, ...]:
-    """A list of targets as written in a budget that does not decode, as far as it can be read."""
-    targets = raw.get("targets") if isinstance(raw, Mapping) else None
-    names = targets.get(target) if isinstance(targets, Mapping) else None
-    return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list | tuple) else ()
-
-
 def _on_cycle(name: str, queues: Mapping[str, Queue]) -> bool:
     seen: set[str] = set()
     queue = queues.get(name)
@@ -428,8 +343,3 @@ def _on_cycle(name: str, queues: Mapping[str, Queue]) -> bool:
         seen.add(queue.spec.parent)
         queue = queues.get(queue.spec.parent)
     return False
-
-
-def _is_mixed(spec: PowerBudgetSpec) -> bool:
-    targets = spec.targets
-    return bool(targets.power_domains or targets.feed_tags) and bool(targets.queues or targets.namespaces)

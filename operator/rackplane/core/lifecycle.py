@@ -6,6 +6,7 @@ between any two writes goes on where the objects are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -135,8 +136,14 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         phase="Pending",
         ready=not record.misfit,
         reason=record.reason,
-        message=record.message or "waits for its turn",
+        message=_why_it_waits(record),
     )
+
+
+def _why_it_waits(record: GangRecord) -> str:
+    estimate = record.estimate
+    known = record.message or "waits for its turn"
+    return f"{known}; {estimate.words}" if estimate is not None and estimate.words else known
 
 
 def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -327,6 +334,7 @@ def _finished(world: World, record: GangRecord) -> dict[str, Any]:
         "phase": "Failed" if failed else "Finished",
         "message": text,
         "position": None,
+        "estimatedStart": None,
         "finishedAt": timestamp(world.now),
         "conditions": conditions_of(
             record,
@@ -363,11 +371,14 @@ def _say(
     assert record.gang is not None
     status = record.gang.status
     position = record.position if phase == "Pending" and ready else None
+    estimate = record.estimate if position is not None else None
+    start = None if estimate is None or estimate.at is None else timestamp(math.ceil(estimate.at))
     known = next((c for c in status.conditions if c.type == "Ready"), None)
     if (
         status.phase == phase
         and status.message == message
         and status.position == position
+        and status.estimated_start == start
         and known is not None
         and known.status == ("True" if ready else "False")
     ):
@@ -380,6 +391,7 @@ def _say(
             "phase": phase,
             "message": message,
             "position": position,
+            "estimatedStart": start,
             "submittedAt": status.submitted_at or timestamp(world.now),
             "observedGeneration": record.gang.metadata.generation,
             "conditions": conditions_of(

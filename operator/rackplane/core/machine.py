@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rackplane.core import events as e
+from rackplane.core.facility import Catalog
 from rackplane.core.instructions import (
     CommitGang,
     CreateGang,
@@ -38,7 +39,7 @@ class Machine:
 
     def __init__(self, *, settings: MachineSettings | None = None) -> None:
         self.settings = settings or MachineSettings()
-        self.world = World(settings=self.settings)
+        self.world = World(settings=self.settings, catalog=Catalog(horizon=self.settings.lookahead_seconds))
         self.leading = False
         self.synced = False
         self._publisher = Publisher()
@@ -187,6 +188,7 @@ class Machine:
                         committed=True,
                     ),
                 )
+            self.world.expect(record)
             if before is not None and before.status.released_slots != status.released_slots:
                 self.world.release(record, record.released)
             return

@@ -284,6 +284,7 @@ class GangStatus(_Object, frozen=True):
     reserved_peak_watts: int = 0
     heat: GangHeat = GangHeat()
     position: int | None = None
+    estimated_start: str | None = None
     message: str = ""
     domains: str = ""
     reserved_kilowatts: str = ""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rackplane.api.labels import GANG_SIZE, MANAGED_TAINT, QUEUE_LABEL
+from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
+from rackplane.core.asking import capacity_of, quota_of, request_of
+from rackplane.core.estimates import estimate
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
-from rackplane.core.pods import requests, slots_on
-from rackplane.core.quota import Usage, queue_path, quota_refusal
+from rackplane.core.pods import requests
+from rackplane.core.quota import queue_path
 from rackplane.core.record import Decision, GangRecord
 from rackplane.core.statuses import admitted, condition, merged_conditions, timestamp
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World, add_pod
-from rackplane.engine.model import Placement, Refusal, Request
-from rackplane.engine.placement import place
+from rackplane.engine.model import Placement, Refusal
+from rackplane.engine.placement import find, place
 
 __all__ = ["conditions_of", "gang_event", "pending", "schedule"]
-
-_OURS = frozenset({MANAGED_TAINT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class _Wait:
     message: str
     reason: str = "Waiting"
     misfit: bool = False
+    foreseeable: bool = False
+    """It waits for watts, nodes or quota, which others will give back."""
 
 
 def pending(world: World) -> list[GangRecord]:
@@ -58,7 +60,8 @@ def schedule(world: World) -> Iterator[Instruction]:
     """One pass over the queue. What fits is booked at once and committed by the instruction that is returned."""
     assert world.state is not None
     used: dict[str, dict[str, int]] | None = None
-    for position, record in enumerate(pending(world), start=1):
+    waiting = pending(world)
+    for position, record in enumerate(waiting, start=1):
         if record.position != position:
             record.position = position
             world.dirty[record.key] = None
@@ -71,12 +74,14 @@ def schedule(world: World) -> Iterator[Instruction]:
             if (answer.message, answer.reason) != (record.message, record.reason):
                 record.message, record.reason, record.misfit = answer.message, answer.reason, answer.misfit
                 world.dirty[record.key] = None
-            record.refused_at = world.version
+            record.refused_at, record.foreseeable = world.version, answer.foreseeable
             continue
+        record.foreseeable, record.estimate = False, None
         yield from _commit(world, record, answer)
         assert record.template is not None
         for node in answer.slots:
             add_pod(used, node, requests(record.template))
+    estimate(world, waiting)
 
 
 def _can_start(record: GangRecord) -> bool:
@@ -109,44 +114,23 @@ def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -
     if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
         allowed = ", ".join(queue.spec.namespaces)
         return _Wait(f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}")
-    capacity = {
-        name: slots
-        for name, node in world.nodes.items()
-        if (slots := slots_on(node, record.template, used=used.get(name, {}), ignored_taints=_OURS)) > 0
-    }
-    answer = place(
-        world.state,
-        Request(
-            slots=spec.slots,
-            gpus_per_slot=spec.gpus_per_slot,
-            resource=spec.resource_name,
-            required=spec.topology.required,
-            preferred=spec.topology.preferred,
-            segment_slots=spec.topology.segment_slots,
-            power_profile=spec.power.profile,
-            strict=spec.power.strict,
-            capacity=capacity,
-        ),
-    )
+    request = request_of(world, record, capacity_of(world, record, used))
+    answer = place(world.state, request)
     if isinstance(answer, Refusal):
         text = "; ".join(filter(None, (answer.message, answer.relief)))
         if answer.misfit:
             return _Wait(
                 f"{_workload(record)}, {_size_field(record)}: {text}", reason="DoesNotFit", misfit=True
             )
-        return _Wait(text)
-    refusal = quota_refusal(
-        Usage(
-            queue=spec.queue,
-            namespace=record.key[0],
-            gpus=spec.slots * spec.gpus_per_slot,
-            nominal_watts=answer.nominal_watts,
-        ),
-        admitted=world.usages(),
-        queue=world.catalog.queue,
-        budgets=world.catalog.group_budgets(world.now),
-    )
-    return _Wait(refusal) if refusal is not None else answer
+        return _Wait(text, foreseeable=True)
+    refusal = quota_of(world, record, answer)
+    if refusal is None:
+        return answer
+    if refusal.of_watts and not spec.power.strict:
+        lower = find(world.state, request, lambda offer: quota_of(world, record, offer) is None)
+        if lower is not None:
+            return lower
+    return _Wait(refusal.message, foreseeable=True)
 
 
 def _workload(record: GangRecord) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from rackplane.api.queue import Queue
+from rackplane.core.budgets import GroupBudget
+from rackplane.engine.times import when
 
-__all__ = ["Usage", "group_watts", "queue_path", "quota_refusal"]
+__all__ = ["QuotaRefusal", "Usage", "group_watts", "queue_path", "quota_refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,16 @@ class Usage:
     namespace: str
     gpus: int
     nominal_watts: int
+    #: when it is expected to be over, in seconds since the epoch; None: not foreseen
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRefusal:
+    """Why not, in one sentence with numbers. `of_watts`: at fewer watts the gang might start."""
+
+    message: str
+    of_watts: bool
 
 
 def queue_path(name: str, queue: Callable[[str], Queue | None]) -> Iterator[Queue]:
@@ -38,15 +50,19 @@ def quota_refusal(
     *,
     admitted: Iterable[Usage],
     queue: Callable[[str], Queue | None],
-    budgets: Iterable[tuple[str, tuple[str, ...], tuple[str, ...], int]],
-) -> str | None:
-    """Why the queue may not take this gang now, in one sentence with numbers; None if it may.
+    budgets: Iterable[GroupBudget],
+    at: float,
+    now: float | None = None,
+) -> QuotaRefusal | None:
+    """Why the queue may not take this gang, or None if it may.
 
     Args:
         asked: the gang; GPUs, and nominal watts over idle.
-        admitted: what is admitted now.
+        admitted: what runs at that time, without what is over by then.
         queue: looks a Queue up.
-        budgets: (name, queues, namespaces, limit in W) of PowerBudgets in force that target those.
+        budgets: PowerBudgets that target queues or namespaces, in force or coming.
+        at: when the gang would start, in seconds since the epoch.
+        now: to leave the date out of times of the same day; None: `at`.
     """
     others = list(admitted)
     above = {u.queue: {q.metadata.name for q in queue_path(u.queue, queue)} for u in [*others, asked]}
@@ -56,23 +72,54 @@ def quota_refusal(
             continue
         used_gpus = sum(u.gpus for u in others if name in above[u.queue])
         if quota.gpus is not None and used_gpus + asked.gpus > quota.gpus:
-            return (
+            return QuotaRefusal(
                 f"queue {name} has {quota.gpus - used_gpus} of its {quota.gpus} GPUs left, "
-                f"and the gang needs {asked.gpus}"
+                f"and the gang needs {asked.gpus}",
+                of_watts=False,
             )
         used_watts = sum(u.nominal_watts for u in others if name in above[u.queue])
         if quota.watts is not None and used_watts + asked.nominal_watts > quota.watts:
-            return (
+            return QuotaRefusal(
                 f"queue {name} has {(quota.watts - used_watts) / 1000:,.1f} kW of its "
-                f"{quota.watts / 1000:,.1f} kW left, and the gang needs {asked.nominal_watts / 1000:,.1f} kW"
+                f"{quota.watts / 1000:,.1f} kW left, and the gang needs {asked.nominal_watts / 1000:,.1f} kW",
+                of_watts=True,
             )
-    for name, queues, namespaces, limit in budgets:
-        if not group_watts([asked], queues=queues, namespaces=namespaces, queue=queue):
-            continue
-        over = group_watts([*others, asked], queues=queues, namespaces=namespaces, queue=queue) - limit
+    for budget in budgets:
+        over = _over_budget(asked, budget, others=others, queue=queue, at=at)
         if over > 0:
-            return f"power budget {name} of {limit / 1000:,.1f} kW would be exceeded by {over / 1000:,.1f} kW"
+            coming = budget.starts_at is not None and budget.starts_at > at
+            start = (
+                f", in force from {when(budget.starts_at or 0.0, at if now is None else now)},"
+                if coming
+                else ""
+            )
+            return QuotaRefusal(
+                f"power budget {budget.name} of {budget.limit_watts / 1000:,.1f} kW{start} would be exceeded by "
+                f"{over / 1000:,.1f} kW" + (" then" if coming else ""),
+                of_watts=True,
+            )
     return None
+
+
+def _over_budget(
+    asked: Usage,
+    budget: GroupBudget,
+    *,
+    others: Iterable[Usage],
+    queue: Callable[[str], Queue | None],
+    at: float,
+) -> int:
+    """By how many watts the gang would break the budget, when it starts or, for one that comes later, then."""
+    if budget.ends_at is not None and budget.ends_at <= at:
+        return 0
+    start = at if budget.starts_at is None else max(at, budget.starts_at)
+    running = [u for u in others if start <= at or u.until is None or u.until > start]
+    if start > at and asked.until is not None and asked.until <= start:
+        return 0
+    group = {"queues": budget.queues, "namespaces": budget.namespaces}
+    if not group_watts([asked], **group, queue=queue):
+        return 0
+    return group_watts([*running, asked], **group, queue=queue) - budget.limit_watts
 
 
 def group_watts(

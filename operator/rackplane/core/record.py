@@ -34,6 +34,17 @@ class Decision:
     committed: bool  # the API server has it: from here on it is finished, not decided anew
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """When a gang that waits could start, by what was expected at that version of the machine's state."""
+
+    version: int
+    made: float
+    #: seconds since the epoch; None: not within the horizon, or not found
+    at: float | None
+    words: str
+
+
 @dataclass(slots=True)
 class GangRecord:
     """Everything about one gang. Objects are as last seen; `decision` is what the engine has booked for it."""
@@ -66,6 +77,9 @@ class GangRecord:
     reason: str = "Waiting"
     #: waiting alone will not help it: its Ready condition is False
     misfit: bool = False
+    #: what it waits for ends by itself, as far as is known: a start can be foreseen
+    foreseeable: bool = False
+    estimate: Estimate | None = None
     position: int | None = None
     #: version of the machine's state at which it was last refused: nothing changed since means the same answer
     refused_at: int = -1

@@ -24,6 +24,29 @@ class MachineSettings:
     status_seconds: float = 1.0
     """The facility's status is written at most this often. Seconds."""
 
+    lookahead_seconds: float = 7 * 86_400.0
+    """How far ahead PowerBudgets are looked at. A budget that starts later holds back nothing yet. Seconds."""
+
+    assumed_duration_seconds: float = 86_400.0
+    """How long a gang that does not say is taken to run, from when its pods run. Seconds."""
+
+    estimated_gangs: int = 10
+    """For so many gangs at the head of the queue it is worked out when they could start."""
+
+    estimate_seconds: float = 10.0
+    """For one gang it is worked out at most this often. Seconds."""
+
+    status_refresh_seconds: float = 30.0
+    """Figures that other objects' loads change (headroom, worst contingency, stranded watts) are written at most this
+    often for one object. What an object carries itself, and its conditions, are written at once. Seconds."""
+
+    status_refresh_writes: int = 64
+    """So many objects at most are written in one period for the sake of such figures alone, the oldest first."""
+
+    admit_after_loss: bool = False
+    """While a survivable element is out of service, start gangs that would be over a limit only at a second loss that
+    shares its redundancy. False: what the facility was designed to survive it goes on surviving."""
+
     dra_drivers: tuple[str, ...] = ("gpu.nvidia.com", "gpu.amd.com")
     """DRA drivers whose devices count as GPUs that are not ours."""
 

@@ -79,4 +79,5 @@ def admitted(placement: Placement) -> dict[str, Any]:
         "domains": shown,
         "reservedKilowatts": kilowatts(placement.nominal_watts),
         "position": None,
+        "estimatedStart": None,
     }

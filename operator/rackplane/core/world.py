@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import heapq
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,6 +14,7 @@ from rackplane.core.pods import is_terminal, requests
 from rackplane.core.quota import Usage
 from rackplane.core.record import Decision, GangRecord, Key
 from rackplane.core.settings import MachineSettings
+from rackplane.core.statuses import seconds
 from rackplane.core.usage import unmanaged_gpus
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
 from rackplane.engine.compiler import compile_facility
@@ -42,6 +46,8 @@ class World:
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gang_of: dict[Key, Key] = field(default_factory=dict)
     _stale_nodes: dict[str, None] = field(default_factory=dict)
+    #: a heap of (expected end, booking); one that is not what the state expects is out of date
+    _ends: list[tuple[float, str]] = field(default_factory=list)
     _facility_stale: bool = True
 
     # -- upkeep ------------------------------------------------------------------------------------
@@ -119,6 +125,7 @@ class World:
                 spec = self.catalog.node_spec(node)
                 if spec is not None:
                     self.state.set_node(spec)
+            self._ends.clear()
             for record in self.gangs.values():
                 if record.decision is not None:
                     self._book(record)
@@ -127,9 +134,10 @@ class World:
         for name in self._stale_nodes:
             self._refresh_node(name)
         self._stale_nodes.clear()
+        self._overrun()
 
     def next_change(self) -> float | None:
-        return self.catalog.next_change(self.now)
+        return self.catalog.budgets.next_change(self.now)
 
     # -- bookings ----------------------------------------------------------------------------------
 
@@ -160,9 +168,59 @@ class World:
         if self.state is None or record.decision is None:
             return
         key = booking_key(record.key)
-        self.state.book(key, record.decision.placement, force=record.decision.committed)
+        until = self._expected_end(record)
+        self.state.book(key, record.decision.placement, force=record.decision.committed, until=until)
+        self._watch_end(key, until)
         if record.released:
             self.state.release(key, record.released)
+
+    # -- expected ends -----------------------------------------------------------------------------
+
+    def end_of_start(self, record: GangRecord, at: float) -> float:
+        """When the gang is expected to end if it starts at `at`; both in seconds since the epoch.
+
+        A gang that does not say how long it runs is taken to run for the assumed duration.
+        """
+        assert record.gang is not None
+        # The API keeps whole seconds, and a restart must come to the same end.
+        return math.floor(at) + (
+            record.gang.spec.expected_duration_seconds or self.settings.assumed_duration_seconds
+        )
+
+    def expect(self, record: GangRecord) -> None:
+        """Take note of when the gang is expected to end, as its Gang has it now."""
+        if self.state is None or record.decision is None:
+            return
+        key, until = booking_key(record.key), self._expected_end(record)
+        if until != self.state.until(key):
+            self.state.expect(key, until)
+            self._watch_end(key, until)
+            self.version += 1
+
+    def _expected_end(self, record: GangRecord) -> float | None:
+        """None for a gang that has run for longer than expected: when it will end is not known then."""
+        assert record.decision is not None
+        if record.gang is None:
+            return None
+        start = record.decision.time
+        if record.gang.status.started_at:
+            with contextlib.suppress(ValueError):
+                start = seconds(record.gang.status.started_at)
+        end = self.end_of_start(record, start)
+        return end if end > self.now else None
+
+    def _watch_end(self, key: str, until: float | None) -> None:
+        if until is not None:
+            heapq.heappush(self._ends, (until, key))
+
+    def _overrun(self) -> None:
+        """Bookings whose expected end has come, and which are still there, count as running on."""
+        assert self.state is not None
+        while self._ends and self._ends[0][0] <= self.now:
+            until, key = heapq.heappop(self._ends)
+            if self.state.until(key) == until:
+                self.state.expect(key, None)
+                self.version += 1
 
     def _decision_changed(self, record: GangRecord, decision: Decision) -> None:
         self.version += 1
@@ -184,6 +242,7 @@ class World:
                 namespace=record.key[0],
                 gpus=len(self.state.held(key)) * record.decision.placement.gpus_per_slot,
                 nominal_watts=self.state.reserved(key).nominal_watts,
+                until=self.state.until(key),
             )
 
     def used(self) -> dict[str, dict[str, int]]:
@@ -194,15 +253,27 @@ class World:
                 if not is_terminal(self.pods[key]):
                     add_pod(result, name, requests(self.pods[key].spec))
         for record in self.gangs.values():
-            template = record.template
-            if record.decision is None or template is None or self.state is None:
-                continue
-            bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
-            wanted = requests(template)
-            for slot, node in self.state.held(booking_key(record.key)).items():
-                if slot not in bound:
-                    add_pod(result, node, wanted)
+            for node, wanted in self._promised(record):
+                add_pod(result, node, wanted)
         return result
+
+    def holdings(self, record: GangRecord) -> Iterator[tuple[str, dict[str, int]]]:
+        """What `used` counts for this gang: the node and the thousandths of each pod, bound or promised."""
+        for pod in record.live_pods():
+            if pod.spec.node_name:
+                yield pod.spec.node_name, {"pods": 1000, **requests(pod.spec)}
+        for node, wanted in self._promised(record):
+            yield node, {"pods": 1000, **wanted}
+
+    def _promised(self, record: GangRecord) -> Iterator[tuple[str, dict[str, int]]]:
+        """The node, and what a pod will ask for there, of each slot whose pod is not bound yet."""
+        if record.decision is None or record.template is None or self.state is None:
+            return
+        bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
+        wanted = requests(record.template)
+        for slot, node in self.state.held(booking_key(record.key)).items():
+            if slot not in bound:
+                yield node, wanted
 
     def _refresh_node(self, name: str) -> None:
         assert self.state is not None

@@ -75,7 +75,7 @@ class Candidates:
         self.bars = np.zeros(len(inventory.names), dtype=np.int64)
         """Per node, a :class:`Bar`."""
         self.node_slots = self._node_slots(fits, caps)
-        self.slack = state.slack(request.until) + TOLERANCE_WATTS / 2
+        self.slack = state.slack(request.until, at=request.at) + TOLERANCE_WATTS / 2
         increments = [w.nominal for w in self.slot_watts] + [w.peak for w in self.slot_watts]
         self._increments = np.array(increments, dtype=np.float64)
         """Watts of a slot by rack: nominal, then peak."""

@@ -261,7 +261,8 @@ class Request:
     None is no further bound, a node that is absent from it takes none.  ``required`` and ``preferred`` name a
     level ("nvlink" or one of the facility's); each run of ``segment_slots`` consecutive slots shares one NVLink
     domain, the last run may be short.  ``until`` is its expected end on the clock of ``BudgetSpec.starts_at``: coming
-    budgets that start later do not bind it; None is no end.
+    budgets that start later do not bind it; None is no end.  ``at`` is when it would start, on the same clock: budgets
+    that end by then do not bind it; None is now.
     """
 
     slots: int
@@ -274,6 +275,7 @@ class Request:
     strict: bool = False
     capacity: Mapping[str, int] | None = None
     until: float | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

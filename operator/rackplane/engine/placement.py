@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rackplane.engine import explanation
 from rackplane.engine.candidates import Attempt, Bin, Candidates, attempts
@@ -41,6 +41,26 @@ def place(state: State, request: Request) -> Placement | Refusal:
     assert first is not None
     kind = RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND
     return explanation.refuse(first[0], first[1], kind)
+
+
+def find(
+    state: State, request: Request, admits: Callable[[Placement], bool] = lambda _: True
+) -> Placement | None:
+    """As :func:`place`, without the reasons, for questions that are asked many times.
+
+    Args:
+        admits: what else has a say: of each profile's best placement, the first that it takes is the answer.
+    """
+    if explanation.invalid(state, request) is not None:
+        return None
+    for profile in _profiles(state, request):
+        candidates = Candidates(state, request, profile)
+        solution, _ = _best(candidates, attempts(candidates, state.facility.levels))
+        if solution is not None:
+            placement = _placement(candidates, solution)
+            if admits(placement):
+                return placement
+    return None
 
 
 def _profiles(state: State, request: Request) -> list[str]:

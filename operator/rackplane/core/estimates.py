@@ -1,0 +1,115 @@
+"""When gangs that wait could start, by what is expected now: for the first of the queue, and not too often."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rackplane.core.asking import Used, capacity_of, capacity_without, quota_of, request_of
+from rackplane.core.budgets import GroupBudget
+from rackplane.core.record import Estimate, GangRecord
+from rackplane.core.world import World, booking_key
+from rackplane.engine.model import Placement, Request
+from rackplane.engine.outlook import Ending, Opening, Span, earliest_start
+from rackplane.engine.times import when
+
+__all__ = ["estimate"]
+
+
+def estimate(world: World, waiting: Iterable[GangRecord]) -> None:
+    """Bring the estimates of gangs that wait, in the order of the queue, up to date.
+
+    An estimate costs some placements, so only the first gangs get one, and it is renewed at most once in
+    `estimate_seconds`, and only if something changed.
+    """
+    used: Used | None = None
+    for position, record in enumerate(waiting):
+        if record.decision is not None:
+            continue
+        found: Estimate | None = None
+        if record.foreseeable and position < world.settings.estimated_gangs:
+            if _is_fresh(world, record.estimate):
+                continue
+            if used is None:
+                used = world.used()
+            found = _estimate(world, record, used)
+        _note(world, record, found)
+
+
+def _is_fresh(world: World, known: Estimate | None) -> bool:
+    if known is None:
+        return False
+    # One that nothing has changed since stands; so does, for a while, one that has not come true or false yet.
+    return known.version == world.version or (
+        world.now - known.made < world.settings.estimate_seconds
+        and (known.at is None or known.at > world.now)
+    )
+
+
+def _note(world: World, record: GangRecord, found: Estimate | None) -> None:
+    old, record.estimate = record.estimate, found
+    if (old and (old.at, old.words)) != (found and (found.at, found.words)):
+        world.dirty[record.key] = None
+
+
+def _estimate(world: World, record: GangRecord, used: Used) -> Estimate:
+    assert world.state is not None and record.gang is not None
+    settings = world.settings
+    gangs = {booking_key(other.key): other for other in world.gangs.values() if other.decision is not None}
+    capacity = capacity_of(world, record, used)
+
+    def request(at: float, over: frozenset[str]) -> Request:
+        freed = capacity_without(world, record, used, capacity, (gangs[key] for key in over if key in gangs))
+        return request_of(world, record, freed, at=at)
+
+    def admits(placement: Placement, at: float) -> bool:
+        return quota_of(world, record, placement, at=at) is None
+
+    outlook = earliest_start(
+        world.state,
+        now=world.now,
+        horizon=settings.lookahead_seconds,
+        duration=world.end_of_start(record, 0.0),
+        request=request,
+        admits=admits,
+        spans=[_spanned(budget) for budget in world.catalog.budgets.groups(world.now)],
+    )
+    opening = outlook.opening
+    if opening is not None:
+        words = _words(opening, asked=record.gang.spec.power.profile, now=world.now)
+    elif outlook.certain:
+        words = f"nothing that is expected within {_period(settings.lookahead_seconds)} would let it start"
+    else:
+        words = ""
+    return Estimate(world.version, world.now, None if opening is None else opening.at, words)
+
+
+def _spanned(budget: GroupBudget) -> Span:
+    starts_at = -math.inf if budget.starts_at is None else budget.starts_at
+    return Span(budget.name, starts_at, math.inf if budget.ends_at is None else budget.ends_at)
+
+
+def _words(opening: Opening, *, asked: str, now: float) -> str:
+    profile = opening.placement.power_profile
+    lower = f" at {profile}" if profile != asked else ""
+    return f"could start{lower} at {when(opening.at, now)}, when {_cause(opening.endings)}"
+
+
+def _cause(endings: tuple[Ending, ...]) -> str:
+    budgets = [e.name for e in endings if e.of_budget]
+    gangs = [e.name for e in endings if not e.of_budget]
+    parts = []
+    if budgets:
+        parts.append(f"PowerBudget {_named(budgets)} {'ends' if len(budgets) == 1 else 'end'}")
+    if gangs:
+        parts.append(f"gang {_named(gangs)} {'is' if len(gangs) == 1 else 'are'} expected to be over")
+    return " and ".join(parts)
+
+
+def _named(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _period(seconds: float) -> str:
+    days, hours = seconds / 86_400, seconds / 3_600
+    return f"{days:.0f} days" if days >= 2 else f"{hours:.0f} hours"
