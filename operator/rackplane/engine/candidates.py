@@ -6,6 +6,7 @@ part of a bin in one rack; a *subtree* is one domain of the level that must hold
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from rackplane.engine import draw
 from rackplane.engine.draw import Watts
 from rackplane.engine.model import NVLINK, NvlinkScope, Request
+from rackplane.engine.spares import held_back
 from rackplane.engine.state import TOLERANCE_WATTS, State
 
 Ints = NDArray[np.int64]
@@ -107,36 +109,9 @@ class Candidates:
                 slots[i] = min(int(slots[i]), max(0, request.capacity.get(name, 0)))
                 if not slots[i]:
                     self.bars[i] = Bar.CONSTRAINTS
-        self._hold_back(slots)
+        held = held_back(state)
+        slots[held], self.bars[held] = 0, Bar.HELD
         return np.minimum(slots, request.slots)
-
-    def _hold_back(self, slots: Ints) -> None:
-        """Take out nodes of domains that are not Active, and each domain's spares: its last idle healthy nodes."""
-        state = self.state
-        inventory = state.inventory
-        policies = state.facility.domains
-        if not policies:
-            return
-        members: dict[str, list[int]] = {}
-        for i, name in enumerate(inventory.names):
-            spec = state.node(name)
-            if spec is not None and spec.domain in policies:
-                members.setdefault(spec.domain or "", []).append(i)
-        for domain, nodes in members.items():
-            policy = policies[domain]
-            if not policy.schedulable or policy.spare_nodes < 0:
-                slots[nodes] = 0
-                self.bars[nodes] = Bar.HELD
-                continue
-            left = policy.spare_nodes
-            for i in reversed(nodes):
-                if not left:
-                    break
-                spec = state.node(inventory.names[i])
-                node_type = state.node_type(inventory.names[i])
-                if spec and spec.healthy and node_type and state.free[i] == node_type.gpus_per_node:
-                    slots[i], self.bars[i] = 0, Bar.HELD
-                    left -= 1
 
     @cached_property
     def use(self) -> NDArray[np.float64]:
@@ -152,6 +127,13 @@ class Candidates:
         fewest: NDArray[np.float64] = np.clip(np.floor(slots), 0, UNLIMITED).reshape(2, -1).min(axis=0)
         return fewest.astype(np.int64)
 
+    def under(self, slack: NDArray[np.float64]) -> Candidates:
+        """The same request with other watts left by cell: what if limits were higher."""
+        other = copy.copy(self)
+        other.slack = slack
+        other.rack_slots = other._rack_slots()
+        return other
+
     def rack_limit(self, rack: int, slack: NDArray[np.float64]) -> int:
         """Slots the rack can take by watts under this slack."""
         f = self.state.facility
@@ -161,7 +143,7 @@ class Candidates:
         if not used.any():
             return UNLIMITED
         least = float((slack[f.cells[entries]][used] / use[used]).min())
-        return max(0, min(UNLIMITED, int(np.floor(least))))
+        return int(np.floor(np.clip(least, 0, UNLIMITED)))
 
     def take(self, rack: int, slots: int, slack: NDArray[np.float64]) -> None:
         """Lower the slack by so many slots in the rack."""

@@ -1,31 +1,22 @@
-"""Why a gang cannot be placed: counts per level and cause, one plain sentence with numbers, and the cheapest relief."""
+"""Why a gang cannot be placed: counts per level and cause, the tightest limit, and one plain sentence with numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+
 import numpy as np
 
+from rackplane.engine import phrases, relief, trials
 from rackplane.engine.candidates import Attempt, Bar, Bin, Candidates, Subtree
-from rackplane.engine.draw import find_cap
-from rackplane.engine.model import (
-    NVLINK,
-    Cause,
-    LevelCount,
-    Refusal,
-    RefusalKind,
-    Request,
-)
+from rackplane.engine.draw import find_cap, liquid_share
+from rackplane.engine.model import NVLINK, Cause, LevelCount, Refusal, RefusalKind, Request
+from rackplane.engine.phrases import level_words
+from rackplane.engine.reasons import Relief, ReliefKind, Tightest
+from rackplane.engine.rows import PEAK, LimitRow
 from rackplane.engine.search import Search
+from rackplane.engine.shortage import Jam, Room, Shortage, contended, jam, shortages
 from rackplane.engine.state import State
-
-
-def kilowatts(watts: float) -> str:
-    """ "1,150.0 kW"; what is less than 100 W in watts, so that a shortage never reads as 0.0 kW."""
-    return f"{watts:,.0f} W" if 0 < abs(watts) < 100 else f"{watts / 1000:,.1f} kW"
-
-
-def level_words(level: str) -> str:
-    """A level as a reader says it."""
-    return {NVLINK: "NVLink domain", "": "facility"}.get(level, level)
 
 
 def invalid(state: State, request: Request) -> Refusal | None:
@@ -69,204 +60,273 @@ def invalid(state: State, request: Request) -> Refusal | None:
     return None
 
 
-def _refusal(cause: Cause, message: str, relief: str) -> Refusal:
+def _refusal(cause: Cause, message: str, change: str) -> Refusal:
     return Refusal(
-        kind=RefusalKind.UNPLACEABLE, cause=cause, counts=(), message=message, relief=relief, misfit=True
+        kind=RefusalKind.UNPLACEABLE,
+        cause=cause,
+        counts=(),
+        message=message,
+        relief=change,
+        misfit=True,
+        reliefs=(Relief(kind=ReliefKind.CHANGE, message=change, now=False),),
     )
 
 
-def refuse(candidates: Candidates, tries: list[Attempt], kind: RefusalKind) -> Refusal:
-    """Explain a valid request that does not fit, by that domain of the widest level tried that is nearest to it."""
-    counts = tuple(_count(candidates, attempt) for attempt in tries)
-    domains = _domains(tries[-1])
-    writer = _Writer(candidates, tries[-1])
-    if not domains:
-        cause, message, relief = writer.nothing()
+def refuse(
+    candidates: Candidates,
+    tries: Sequence[Attempt],
+    kind: RefusalKind,
+    fits: relief.Fits | None = None,
+    *,
+    questions: int = 0,
+) -> Refusal:
+    """Explain a valid request that does not fit, by that domain of the widest level tried that is nearest to it.
+
+    Args:
+        fits: where a changed request would be placed; without it reliefs that need that answer are left out.
+        questions: how often it may be asked for reliefs that concern the whole facility.
+    """
+    views = [View(candidates, attempt) for attempt in tries]
+    last = views[-1]
+    counts = tuple(view.count() for view in views)
+    if not last.domains:
+        level = level_words(last.attempt.level)
+        message = f"needs {last.need()}; no {level} with {candidates.request.resource} is known"
+        change = f"label the nodes with their {level}, or ask for another level"
+        reliefs: tuple[Relief, ...] = (Relief(kind=ReliefKind.CHANGE, message=change, now=False),)
+        return _answer(kind, Cause.NODES, counts, message, reliefs)
+    nearest = last.nearest()
+    cause = last.causes[nearest]
+    misfit = max(d.whole for d in last.domains) < candidates.request.slots
+    tightest = None
+    if cause in (Cause.NODES, Cause.PROFILE):
+        message = last.about_nodes(nearest)
+        reliefs = relief.for_nodes(last, nearest, misfit=misfit)
     else:
-        causes = {id(d): _cause(candidates, d, single=tries[-1].single) for d in domains}
-        # Nearest: those with nodes enough first, then the one that could take most.
-        nearest = max(
-            domains,
-            key=lambda d: (causes[id(d)] not in (Cause.NODES, Cause.PROFILE), _cap(d), _size(d)),
-        )
-        cause, message, relief = writer.explain(nearest, causes[id(nearest)], domains)
-    misfit = bool(domains) and max(d.whole for d in domains) < candidates.request.slots
-    return Refusal(kind=kind, cause=cause, counts=counts, message=message, relief=relief, misfit=misfit)
+        message, cause, tightest = last.about_limit(nearest)
+        misfit = misfit or last.never()
+        reliefs = relief.for_limit(last, nearest, tightest, fits, misfit=misfit)
+    if fits is not None and questions:
+        reliefs = (*reliefs, *trials.tried(last, nearest, fits, questions))
+    return _answer(kind, cause, counts, message, relief.ordered(reliefs), tightest=tightest, misfit=misfit)
 
 
-def _domains(attempt: Attempt) -> list[Subtree]:
-    """What is counted at a level: its subtrees, or each NVLink domain for the innermost."""
-    if attempt.single:
-        return [Subtree(b.name, (b,)) for tree in attempt.subtrees for b in tree.bins]
-    return list(attempt.subtrees)
-
-
-def _size(domain: Subtree) -> int:
-    return sum(b.size for b in domain.bins)
-
-
-def _cap(domain: Subtree) -> int:
-    return sum(b.cap for b in domain.bins)
-
-
-def _count(candidates: Candidates, attempt: Attempt) -> LevelCount:
-    domains = _domains(attempt)
-    failing: dict[Cause, int] = {}
-    for domain in domains:
-        cause = _cause(candidates, domain, single=attempt.single)
-        failing[cause] = failing.get(cause, 0) + 1
-    return LevelCount(
-        level_words(attempt.level), len(domains), {c: failing[c] for c in Cause if c in failing}
+def _answer(
+    kind: RefusalKind,
+    cause: Cause,
+    counts: tuple[LevelCount, ...],
+    message: str,
+    reliefs: tuple[Relief, ...],
+    *,
+    tightest: Tightest | None = None,
+    misfit: bool = False,
+) -> Refusal:
+    return Refusal(
+        kind=kind,
+        cause=cause,
+        counts=counts,
+        message=message,
+        relief=relief.sentence(reliefs, misfit=misfit),
+        misfit=misfit,
+        tightest=tightest,
+        reliefs=reliefs,
     )
 
 
-def _runs(bins: tuple[Bin, ...], search: Search, *, by_nodes: bool) -> bool:
-    """Whether the gang fits by counts: of nodes alone, or with each rack's watts."""
-    sizes = [b.size if by_nodes else b.cap for b in bins]
-    if search.single:
-        return any(s >= search.slots for s in sizes)
-    whole = sum(s // search.run for s in sizes)
-    spare = [s for s in sizes if s % search.run >= search.short or s // search.run > search.units]
-    return whole > search.units or (whole == search.units and (not search.short or bool(spare)))
-
-
-def _cause(candidates: Candidates, domain: Subtree, *, single: bool) -> Cause:
-    search = Search(candidates, domain, single=single)
-    if not _runs(domain.bins, search, by_nodes=True):
-        racks = _all_racks(domain)
-        return Cause.PROFILE if racks and not any(candidates.has_profile[r] for r in racks) else Cause.NODES
-    shortage = search.shared_shortage(by_nodes=True)
-    if shortage is not None:
-        return candidates.state.facility.describe(shortage.cell)[1].cause
-    rack = _tightest_rack(domain)
-    if rack is None:
-        return Cause.POWER
-    return candidates.state.facility.describe(_binding(candidates, rack))[1].cause
-
-
-def _all_racks(domain: Subtree) -> list[int]:
-    return list(dict.fromkeys(c.rack for b in domain.bins for c in b.cells))
-
-
-def _tightest_rack(domain: Subtree) -> int | None:
-    """The rack whose watts cost the domain most slots."""
-    lost: dict[int, int] = {}
-    for b in domain.bins:
-        for c in b.cells:
-            lost[c.rack] = lost.get(c.rack, 0) + c.free - c.cap
-    return max(lost, key=lambda r: (lost[r], -r)) if lost else None
-
-
-def _binding(candidates: Candidates, rack: int) -> int:
-    """The limit (flattened index) that allows the rack the fewest slots."""
-    f = candidates.state.facility
-    entries = f.entries(rack)
-    use = candidates.use[entries]
-    cells = f.cells[entries]
-    used = use > 0
-    if not used.any():
-        return int(cells[0])
-    ratio = candidates.slack[cells][used] / use[used]
-    return int(cells[used][ratio.argmin()])
-
-
-class _Writer:
-    """Sentences for one refused request."""
+class View:
+    """One level that was tried: its domains, and what each of them fails on."""
 
     def __init__(self, candidates: Candidates, attempt: Attempt) -> None:
         self.candidates = candidates
         self.request = candidates.request
         self.attempt = attempt
         self.facility = candidates.state.facility
-        gpus = self.request.gpus_per_slot
-        whole = {
-            t.gpus_per_node for t in self.facility.rack_types if t and t.resource == self.request.resource
-        }
-        self.noun = "nodes" if whole == {gpus} else "pods"
-        self.each = f" of {gpus} GPUs" if gpus else ""
+        if attempt.single:
+            self.domains = [Subtree(b.name, (b,)) for tree in attempt.subtrees for b in tree.bins]
+        else:
+            self.domains = list(attempt.subtrees)
+        self.enough = [self._nodes_suffice(d) for d in self.domains]
+        wide = [d.bins if ok else () for d, ok in zip(self.domains, self.enough, strict=True)]
+        self.room = Room.of([[(c.rack, c.free) for b in bins for c in b.cells] for bins in wide])
+        self.shortages: list[Shortage | None] = [None] * len(self.domains)
+        if any(self.enough):
+            self.shortages = shortages(candidates, self.room)
+
+    # -- counts ------------------------------------------------------------------------------------
+
+    @cached_property
+    def cells(self) -> list[int | None]:
+        """By domain: the limit it fails on, None if nodes are too few there or no limit can be named."""
+        found = [None if s is None else s.cell for s in self.shortages]
+        if any(ok and cell is None for ok, cell in zip(self.enough, found, strict=True)):
+            found = [
+                a if a is not None else b
+                for a, b in zip(found, contended(self.candidates, self.room), strict=True)
+            ]
+        return [cell if ok else None for ok, cell in zip(self.enough, found, strict=True)]
+
+    @cached_property
+    def causes(self) -> list[Cause]:
+        """By domain: what it fails on."""
+        return [
+            self._node_cause(d)
+            if not ok
+            else (Cause.POWER if cell is None else self.facility.describe(cell)[1].cause)
+            for d, ok, cell in zip(self.domains, self.enough, self.cells, strict=True)
+        ]
+
+    def count(self) -> LevelCount:
+        """How many domains fail on what."""
+        failing: dict[Cause, int] = {}
+        limits: dict[str, int] = {}
+        after_loss = 0
+        for cause, cell in zip(self.causes, self.cells, strict=True):
+            failing[cause] = failing.get(cause, 0) + 1
+            if cell is None:
+                continue
+            contingency, row = self.facility.describe(cell)
+            after_loss += not contingency.normal
+            if cause is Cause.POWER:
+                limits[row.kind.value] = limits.get(row.kind.value, 0) + 1
+        return LevelCount(
+            level_words(self.attempt.level),
+            len(self.domains),
+            {c: failing[c] for c in Cause if c in failing},
+            limits,
+            after_loss,
+        )
+
+    def nearest(self) -> int:
+        """The domain that is nearest to taking the gang: with nodes enough, the fewest watts short, the most room."""
+
+        def rank(d: int) -> tuple[bool, float, int, int]:
+            short = self.shortages[d]
+            usable = self.causes[d] not in (Cause.NODES, Cause.PROFILE)
+            return (
+                usable,
+                -round(short.short_watts) if short else 0,
+                cap(self.domains[d]),
+                size(self.domains[d]),
+            )
+
+        return max(range(len(self.domains)), key=rank)
+
+    def _nodes_suffice(self, domain: Subtree) -> bool:
+        return runs(domain.bins, self.candidates, single=self.attempt.single)
+
+    def _node_cause(self, domain: Subtree) -> Cause:
+        racks = {c.rack for b in domain.bins for c in b.cells}
+        lacks = bool(racks) and not any(self.candidates.has_profile[r] for r in racks)
+        return Cause.PROFILE if lacks else Cause.NODES
+
+    def never(self) -> bool:
+        """Whether limits alone keep even an idle facility from taking the gang, with everything in service."""
+        return relief.never(self.candidates, self.domains)
+
+    # -- sentences ---------------------------------------------------------------------------------
+
+    @cached_property
+    def noun(self) -> str:
+        """ "nodes" where a slot takes whole nodes, else "pods"."""
+        kinds = [t for t in self.facility.rack_types if t and t.resource == self.request.resource]
+        return "nodes" if {t.gpus_per_node for t in kinds} == {self.request.gpus_per_slot} else "pods"
+
+    def counted(self, slots: int) -> str:
+        """ "1 node", "1,024 pods"."""
+        return f"{slots:,} {self.noun[:-1] if slots == 1 else self.noun}"
 
     def need(self) -> str:
         """ "32 nodes of 4 GPUs in one leaf"."""
-        noun = self.noun[:-1] if self.request.slots == 1 else self.noun
+        gpus, run = self.request.gpus_per_slot, self.request.segment_slots
+        each = f" of {gpus} GPUs" if gpus else ""
+        runs_ = f" in segments of {run}" if run and run > 1 else ""
         place = f" in one {level_words(self.attempt.level)}" if self.attempt.level else ""
-        run = self.request.segment_slots
-        runs = f" in segments of {run}" if run and run > 1 else ""
-        return f"{self.request.slots:,} {noun}{self.each}{runs}{place}"
+        return f"{self.counted(self.request.slots)}{each}{runs_}{place}"
 
-    def nothing(self) -> tuple[Cause, str, str]:
-        """No domain of the level has any node with the resource."""
-        level = level_words(self.attempt.level)
-        return (
-            Cause.NODES,
-            f"needs {self.need()}; no {level} with {self.request.resource} is known",
-            f"label the nodes with their {level}, or ask for another level",
-        )
-
-    def explain(self, domain: Subtree, cause: Cause, domains: list[Subtree]) -> tuple[Cause, str, str]:
-        """The sentence and the relief for the nearest domain."""
-        if cause is Cause.PROFILE:
-            return (
-                cause,
-                f"needs {self.need()}; no rack there has the power profile {self.request.power_profile}",
-                "ask for a power profile that the racks have",
-            )
-        if cause is Cause.NODES:
-            return (cause, *self._nodes(domain, domains))
-        shortage = Search(self.candidates, domain, single=self.attempt.single).shared_shortage(by_nodes=True)
-        if shortage is not None:
-            cell = shortage.cell
-            message = f"needs {kilowatts(shortage.needed_watts)} more on {self._limit(shortage.cell)}"
-            short = shortage.short_watts
-        else:
-            rack = _tightest_rack(domain)
-            if rack is None or _cap(domain) >= self.request.slots:
-                return (
-                    cause,
-                    f"needs {self.need()}; {domain.name} has {_size(domain):,} free, "
-                    "but limits that its racks share do not allow them together",
-                    self._lower("wait for running gangs to end"),
-                )
-            cell = _binding(self.candidates, rack)
-            message = (
-                f"needs {self.need()}; {domain.name} has {_size(domain):,} free, but watts and cooling allow "
-                f"{_cap(domain):,}: {self._limit(cell)}"
-            )
-            entries = self.facility.entries(rack)
-            use = float(self.candidates.use[entries][self.facility.cells[entries] == cell][0])
-            short = (self.request.slots - _cap(domain)) * use
-        return cause, message, self._lower(f"free {kilowatts(short)} on {self._name(cell)}")
-
-    def _name(self, cell: int) -> str:
-        return self.facility.describe(cell)[1].label
-
-    def _limit(self, cell: int) -> str:
-        contingency, row = self.facility.describe(cell)
-        load = float(self.candidates.state.loads[cell])
-        limit = float(self.facility.limits[cell])
-        after = "" if contingency.normal else f" after the loss of {contingency.label}"
-        return f"{row.label}{after}: {kilowatts(load)} of {kilowatts(limit)} in use"
-
-    def _nodes(self, domain: Subtree, domains: list[Subtree]) -> tuple[str, str]:
-        largest = max(domains, key=lambda d: d.whole)
-        free = f"{domain.name} has {_size(domain):,} free{self._barred(domain)}"
-        # A wider level is advice only where what lies beside this domain would make up for what it lacks.
-        wider = (
-            self._wider() if sum(d.whole for d in domains) >= self.request.slots and len(domains) > 1 else ""
-        )
+    def about_nodes(self, d: int) -> str:
+        """Why the nodes of the domain do not do."""
+        domain = self.domains[d]
+        if self.causes[d] is Cause.PROFILE:
+            return f"needs {self.need()}; no rack there has the power profile {self.request.power_profile}"
+        largest = max(self.domains, key=lambda other: other.whole)
         if largest.whole < self.request.slots:
             subject = f"the largest, {largest.name}," if self.attempt.level else largest.name
-            return (
-                f"needs {self.need()}; {subject} has {largest.whole:,} in all",
-                f"ask for at most {largest.whole:,} {self.noun}" + wider,
-            )
-        if _size(domain) >= self.request.slots:
-            return (
-                f"needs {self.need()}; {free}, but not in whole segments of one NVLink domain",
-                "ask for smaller segments" + wider,
-            )
-        missing = self.request.slots - _size(domain)
-        noun = self.noun[:-1] if missing == 1 else self.noun
-        return f"needs {self.need()}; {free}", f"free {missing:,} more {noun} in {domain.name}" + wider
+            return f"needs {self.need()}; {subject} has {largest.whole:,} in all"
+        free = f"{domain.name} has {size(domain):,} free{self._barred(domain)}"
+        if size(domain) >= self.request.slots:
+            return f"needs {self.need()}; {free}, but not in whole segments of one NVLink domain"
+        return f"needs {self.need()}; {free}"
+
+    def about_limit(self, d: int) -> tuple[str, Cause, Tightest | None]:
+        """Which limit the domain fails on, in words and in parts."""
+        domain, shortage = self.domains[d], self.shortages[d]
+        cause = self.causes[d]
+        if shortage is not None:
+            tightest = self.tightest(domain, shortage)
+            where = f" in {domain.name}" if self.attempt.level else ""
+            peak = " at peak" if tightest.peak else ""
+            heat = {Cause.LIQUID: " liquid cooling", Cause.AIR: " air cooling"}.get(cause, "")
+            need = f"needs {phrases.kilowatts(tightest.needed_watts)} more{heat}{peak}{where}"
+            return f"{need}; {phrases.held_over(tightest, cause, self.facility, who='that')}", cause, tightest
+        full = self._jam(domain)
+        free = f"needs {self.need()}; {domain.name} has {size(domain):,} free"
+        if full is None:
+            return f"{free}, but no way was found to place them within its limits", cause, None
+        cause = self.facility.describe(full.shortage.cell)[1].cause
+        tightest = self.tightest(domain, full.shortage)
+        placed = f"with {full.placed:,} placed, " if full.placed else ""
+        if tightest.lost:
+            placed = f"with {full.placed:,} placed and {full.more:,} more, " if full.placed else ""
+        held = phrases.held_over(
+            tightest, cause, self.facility, who=f"{full.more:,} more" if full.placed else "that"
+        )
+        return f"{free}; {placed}{held}", cause, tightest
+
+    def _jam(self, domain: Subtree) -> Jam | None:
+        # The roomiest first, so that the limit that is named stops as much as it can.
+        cells = sorted((c for b in domain.bins for c in b.cells), key=lambda c: (-c.cap, c.rack))
+        return jam(self.candidates, [(c.rack, c.free) for c in cells])
+
+    def tightest(self, domain: Subtree, shortage: Shortage) -> Tightest:
+        """The shortage as parts, in whole watts."""
+        f = self.facility
+        contingency, row = f.describe(shortage.cell)
+        limit = round(float(f.limits[shortage.cell]))
+        load = max(
+            limit + 1, round(float(self.candidates.state.loads[shortage.cell]) + shortage.needed_watts)
+        )
+        ends = float(f.cell_ends[shortage.cell])
+        return Tightest(
+            level=level_words(self.attempt.level),
+            domain=domain.name,
+            kind=phrases.kind_of(row),
+            name=row.element,
+            feed=row.detail,
+            peak=row.basis == PEAK,
+            lost=contingency.lost,
+            out_of_service=f.second_loss.get(int(f.cell_contingencies[shortage.cell]), ()),
+            load_watts=load,
+            limit_watts=limit,
+            normal_limit_watts=round(float(f.limits[f.cell_rows[shortage.cell]])),
+            over_watts=load - limit,
+            added_watts=round(shortage.needed_watts),
+            needed_watts=self._drawn(domain, row),
+            starts_at=row.starts_at,
+            ends_at=None if np.isinf(ends) else ends,
+        )
+
+    def _drawn(self, domain: Subtree, row: LimitRow) -> int:
+        """What the whole gang draws at least in the domain, by the row's measure: nominal, peak, or heat; watts."""
+        least: list[int] = []
+        for rack in {c.rack for b in domain.bins for c in b.cells}:
+            watts, node_type = self.candidates.slot_watts[rack], self.facility.rack_types[rack]
+            assert node_type is not None
+            if row.cause in (Cause.LIQUID, Cause.AIR):
+                liquid = liquid_share(node_type, watts.nominal)
+                least.append(liquid if row.cause is Cause.LIQUID else watts.nominal - liquid)
+            else:
+                least.append(watts.peak if row.basis == PEAK else watts.nominal)
+        return self.request.slots * min(least, default=0)
 
     def _barred(self, domain: Subtree) -> str:
         """ " (2 more not healthy)": nodes that would be free but for something other than GPUs in use."""
@@ -281,21 +341,23 @@ class _Writer:
         found = [f"{n:,} {text}" for bar, text in words.items() if (n := int((bars == bar).sum()))]
         return f" (besides, {', '.join(found)})" if found else ""
 
-    def _wider(self) -> str:
-        if not self.attempt.level:
-            return ""
-        levels = [NVLINK, *self.facility.levels]
-        above = levels[levels.index(self.attempt.level) + 1 :]
-        return f", or require only {above[0]}" if above else ", or require no level"
 
-    def _lower(self, first: str) -> str:
-        """Watts can be had by waiting, or by a lower profile where strictness forbids one."""
-        lower = [
-            c.name
-            for t in self.facility.rack_types
-            if t is not None and t.resource == self.request.resource
-            for c in t.caps
-            for asked in [find_cap(t, self.request.power_profile)]
-            if asked is not None and c.node_watts < asked.node_watts
-        ]
-        return f"{first}, or allow power profile {lower[0]}" if self.request.strict and lower else first
+def size(domain: Subtree) -> int:
+    """Slots it has free by nodes alone."""
+    return sum(b.size for b in domain.bins)
+
+
+def cap(domain: Subtree) -> int:
+    """Slots it could take at most, each rack by its own watts."""
+    return sum(b.cap for b in domain.bins)
+
+
+def runs(bins: Sequence[Bin], candidates: Candidates, *, single: bool) -> bool:
+    """Whether the gang fits these bins by counts of nodes alone."""
+    search = Search(candidates, Subtree("", tuple(bins)), single=single)
+    sizes = [b.size for b in bins]
+    if single:
+        return any(s >= search.slots for s in sizes)
+    whole = sum(s // search.run for s in sizes)
+    spare = [s for s in sizes if s % search.run >= search.short or s // search.run > search.units]
+    return whole > search.units or (whole == search.units and (not search.short or bool(spare)))

@@ -19,11 +19,14 @@ from rackplane.engine.search import Search, Solution
 from rackplane.engine.state import State
 
 
-def place(state: State, request: Request) -> Placement | Refusal:
+def place(state: State, request: Request, *, questions: int = 0) -> Placement | Refusal:
     """The best placement of the gang now, or why there is none.  Books nothing.
 
     If the power profile that is asked for does not fit and the request is not strict, the next lower ones are
     tried in turn; the placement says which one is offered.
+
+    Args:
+        questions: how many more placements may be searched for, to find out what would let a refused gang start.
     """
     invalid = explanation.invalid(state, request)
     if invalid is not None:
@@ -40,7 +43,9 @@ def place(state: State, request: Request) -> Placement | Refusal:
         first = first or (candidates, tries)
     assert first is not None
     kind = RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND
-    return explanation.refuse(first[0], first[1], kind)
+    return explanation.refuse(
+        first[0], first[1], kind, lambda changed: find(state, changed), questions=questions
+    )
 
 
 def find(
@@ -61,6 +66,19 @@ def find(
             if admits(placement):
                 return placement
     return None
+
+
+def refuse(state: State, request: Request) -> Refusal:
+    """What :func:`place` says to a request that is known to exceed what fits under its own profile, unsearched."""
+    invalid = explanation.invalid(state, request)
+    if invalid is not None:
+        return invalid
+    candidates = Candidates(state, request, request.power_profile)
+    tries = attempts(candidates, state.facility.levels)
+    proved = candidates.exact or not _rounding_matters(candidates, tries)
+    return explanation.refuse(
+        candidates, tries, RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND
+    )
 
 
 def _profiles(state: State, request: Request) -> list[str]:

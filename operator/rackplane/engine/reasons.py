@@ -22,24 +22,24 @@ class ElementKind(StrEnum):
 
 
 class ReliefKind(StrEnum):
-    """What would help."""
+    """What would help, the cheapest first."""
 
     PROFILE = "Profile"
     """Run at a lower power profile."""
-    WATTS = "Watts"
-    """Free watts on elements, or raise their limits by so much."""
-    EARLIER_END = "EarlierEnd"
-    """Expect to be over before a coming budget starts."""
-    BUDGET_END = "BudgetEnd"
-    """Wait until a budget ends."""
     LEVEL = "Level"
     """Require another fabric level, or none."""
+    EARLIER_END = "EarlierEnd"
+    """Expect to be over before a coming budget starts."""
     GANG_END = "GangEnd"
     """Wait until running gangs end."""
-    RETURN = "Return"
-    """Bring racks, NVLink domains or nodes back into service."""
+    BUDGET_END = "BudgetEnd"
+    """Wait until a budget ends."""
     NODES = "Nodes"
     """Free nodes in one domain."""
+    RETURN = "Return"
+    """Bring racks, NVLink domains or nodes back into service."""
+    WATTS = "Watts"
+    """Free watts on elements, or raise their limits by so much."""
     FEWER_SLOTS = "FewerSlots"
     """Ask for less."""
     CHANGE = "Change"
@@ -90,7 +90,9 @@ class Tightest:
     """Its limit in the normal state: higher than ``limit_watts`` where the loss takes capacity away."""
     over_watts: int
     needed_watts: int
-    """What the gang adds there, by the limit's own measure: nominal or peak watts, or heat."""
+    """What the gang draws, by the limit's own measure: nominal or peak watts, or heat."""
+    added_watts: int
+    """What of it comes to the limited element at least: its share of the feeds, with the losses on the way."""
     starts_at: float | None = None
     ends_at: float | None = None
     """When a budget starts (None: it is in force) and ends (None: not known to end)."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.candidates import Bin, Candidates, Subtree
+from rackplane.engine.shortage import Room, shortages
 
 SETS_EXAMINED = 300
 STEPS = 20_000
@@ -37,15 +38,6 @@ class Solution:
 
     key: Key
     parts: tuple[tuple[Bin, dict[int, int]], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """A limit (flattened index), what the gang needs on it at least, and by how much that is too much: watts."""
-
-    cell: int
-    needed_watts: float
-    short_watts: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +88,11 @@ class Search:
             count += 1
         return None if left > 0 else max(1, count)
 
-    def solve(self) -> Outcome:
-        """The best solution found; ``proved`` says whether its absence is certain."""
+    def solve(self, *, prove: bool = True) -> Outcome:
+        """The best solution found; ``proved`` says whether its absence is certain.
+
+        Without ``prove`` the search ends before the long one that would make it certain.
+        """
         least = self.fewest_bins()
         if least is None:
             return Outcome(None, True)
@@ -106,7 +101,7 @@ class Search:
             if found is not None:
                 return Outcome(found, True)
         if self.single:
-            return self._prove()
+            return self._prove() if prove else Outcome(None, False)
         usable = [i for i, cap in enumerate(self.caps) if cap > 0]
         for count in range(max(2, least), min(len(usable), self.units + bool(self.short)) + 1):
             if comb(len(usable), count) <= SETS_EXAMINED:
@@ -118,7 +113,9 @@ class Search:
             if count - least >= 12:
                 break
         found = self._pour(usable)
-        return Outcome(found, True) if found is not None else self._prove()
+        if found is not None:
+            return Outcome(found, True)
+        return self._prove() if prove else Outcome(None, False)
 
     # -- sets --------------------------------------------------------------------------------------
 
@@ -396,7 +393,7 @@ class Search:
                 del chosen[i, cell.rack]
             return False
 
-        if self.shared_shortage() is not None:
+        if self._impossible():
             return Outcome(None, self.candidates.exact)
         if len(cells) > CELLS_PROVED:
             return Outcome(None, False)
@@ -409,37 +406,12 @@ class Search:
             return Outcome(self._solution(parts), True)
         return Outcome(None, answer is False and self.candidates.exact)
 
-    def shared_shortage(self, *, by_nodes: bool = False) -> Shortage | None:
-        """The limit that the gang exceeds by most however it is spread over these bins, if there is one.
-
-        A relaxation: one limit at a time, each rack filled in the order of what a slot costs on that limit, up
-        to its own watts, or (``by_nodes``, the weaker proof but the plainer explanation) to its free nodes.
-        """
-        candidates = self.candidates
-        f = candidates.state.facility
-        room: dict[int, int] = {}
-        for b in self.bins:
-            for c in b.cells:
-                room[c.rack] = room.get(c.rack, 0) + c.free
-        if not by_nodes:
-            room = {r: min(n, int(candidates.rack_slots[r])) for r, n in room.items()}
-        costs: dict[int, dict[int, float]] = {}
-        for rack in room:
-            entries = f.entries(rack)
-            for cell, use in zip(f.cells[entries].tolist(), candidates.use[entries].tolist(), strict=True):
-                if use > 0:
-                    costs.setdefault(cell, {})[rack] = use
-        worst: Shortage | None = None
-        for cell, cost in costs.items():
-            left, watts = self.slots - sum(n for r, n in room.items() if r not in cost), 0.0
-            for rack in sorted(cost, key=lambda r: cost[r]):
-                taken = min(room[rack], max(0, left))
-                watts += taken * cost[rack]
-                left -= taken
-            short = watts - float(candidates.slack[cell])
-            if left <= 0 and short > 0 and (worst is None or short > worst.short_watts):
-                worst = Shortage(cell, watts, short)
-        return worst
+    def _impossible(self) -> bool:
+        """Whether one limit alone rules the gang out, however it is spread over these bins."""
+        cells = [
+            (c.rack, min(c.free, int(self.candidates.rack_slots[c.rack]))) for b in self.bins for c in b.cells
+        ]
+        return shortages(self.candidates, Room.of([cells]))[0] is not None
 
     # -- objective ---------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from rackplane.engine.model import (
     Request,
 )
 from rackplane.engine.placement import place
+from rackplane.engine.reasons import ElementKind, ElementWatts, Relief, ReliefKind, Tightest
 from rackplane.engine.reports import (
     BudgetReport,
     CoolingReport,
@@ -218,12 +219,33 @@ def test_the_whole_row_fits_and_a_smaller_budget_offers_the_lower_profile() -> N
 def test_power_refusals_name_the_element_and_the_watts() -> None:
     state = row(replace(SPEC, powers=(replace(SPEC.powers[0], rated_watts=260_000), *SPEC.powers[1:])))
     answer = refused(state, ask(18, required="nvlink", strict=True))
+    # Idle 240 kW, and 18 nodes x 5.6 kW: 340.8 kW of 260 kW.
     assert answer == Refusal(
         kind=RefusalKind.UNPLACEABLE,
         cause=Cause.POWER,
-        counts=(LevelCount("NVLink domain", 8, {Cause.POWER: 8}),),
-        message="needs 100.8 kW more on power domain row-1: 240.0 kW of 260.0 kW in use",
-        relief="free 80.8 kW on power domain row-1, or allow power profile MaxQ",
+        counts=(LevelCount("NVLink domain", 8, {Cause.POWER: 8}, {"continuous rating": 8}),),
+        message="needs 100.8 kW more in rack-1; that would put power domain row-1 at 341 kW of 260 kW (81 kW over)",
+        relief="raise power domain row-1 by 80.8 kW",
+        misfit=True,
+        tightest=Tightest(
+            level="NVLink domain",
+            domain="rack-1",
+            kind=ElementKind.POWER_DOMAIN,
+            name="row-1",
+            load_watts=340_800,
+            limit_watts=260_000,
+            normal_limit_watts=260_000,
+            over_watts=80_800,
+            needed_watts=100_800,
+            added_watts=100_800,
+        ),
+        reliefs=(
+            Relief(
+                kind=ReliefKind.WATTS,
+                message="raise power domain row-1 by 80.8 kW",
+                elements=(ElementWatts(ElementKind.POWER_DOMAIN, "row-1", 80_800),),
+            ),
+        ),
     )
 
 
@@ -231,7 +253,9 @@ def test_cooling_refusals_name_the_zone() -> None:
     small = CoolingSpec("liquid", Medium.LIQUID, (CoolingUnit("cdu", 160_000),))
     answer = refused(row(replace(SPEC, coolings=(small, SPEC.coolings[1]))), ask(4, strict=True))
     assert answer.cause is Cause.LIQUID
-    assert answer.message == "needs 19.5 kW more on cooling zone liquid: 153.1 kW of 160.0 kW in use"
+    assert answer.message == (
+        "needs 19.5 kW more liquid cooling; that would put cooling zone liquid at 173 kW of 160 kW (13 kW over)"
+    )
 
 
 def test_node_refusals_count_what_is_free() -> None:
@@ -250,7 +274,7 @@ def test_node_refusals_count_what_is_free() -> None:
     assert (
         answer.message == "needs 19 nodes of 4 GPUs in one NVLink domain; the largest, rack-1, has 18 in all"
     )
-    assert answer.relief == "ask for at most 18 nodes, or require only leaf"
+    assert answer.relief == "require only leaf, or ask for at most 18 nodes"
 
 
 @pytest.mark.parametrize(
