@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import kubernetes_validate
 import pytest
@@ -12,6 +12,22 @@ import yaml
 
 from rackplane import __version__
 from rackplane.api.admission import shipped_policies
+from rackplane.controller.requests import requests_for
+from rackplane.core.instructions import (
+    CapNode,
+    CommitGang,
+    CreateGang,
+    Instruction,
+    PublishEvent,
+    ResumeJob,
+    SuspendJob,
+    UngatePod,
+    UpdateGangSpec,
+    WriteFacilityStatus,
+    WriteGangStatus,
+)
+from rackplane.localcluster import Request
+from rackplane.localcluster.faults import Asked
 from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, render, run, template
 
 EVERYTHING_SET: Manifest = {
@@ -169,7 +185,8 @@ def _verbs(rules: list[Manifest], group: str, resource: str) -> set[str]:
     ("group", "resource", "forbidden"),
     [
         pytest.param("", "pods", {"create", "delete", "deletecollection", "update"}, id="pods-are-evicted"),
-        pytest.param("", "nodes", {"patch", "update", "delete"}, id="nodes-are-read"),
+        pytest.param("", "nodes", {"create", "delete", "update"}, id="nodes-are-annotated"),
+        pytest.param("", "nodes/status", {"patch", "update"}, id="node-status-is-the-kubelets"),
         pytest.param("", "secrets", {"get", "list", "watch"}, id="secrets-are-not-read"),
         pytest.param("batch", "jobs", {"create", "delete", "deletecollection"}, id="jobs-belong-to-users"),
         pytest.param("rackplane.dev", "racks", {"create", "delete", "patch", "update"}, id="racks-are-input"),
@@ -190,6 +207,27 @@ def test_the_operator_may_read_and_report_on_every_kind_of_ours(defaults: list[M
         plural = crd["spec"]["names"]["plural"]
         assert {"get", "list", "watch"} <= _verbs(rules, "rackplane.dev", plural), plural
         assert {"patch", "update"} <= _verbs(rules, "rackplane.dev", f"{plural}/status"), plural
+
+
+def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manifest]) -> None:
+    rules = _rules(defaults)
+    written: list[Instruction] = [
+        CapNode("n", "1", {}),
+        CommitGang("ns", "g", "1", "d", {}),
+        CreateGang("ns", "g", {}),
+        PublishEvent("v1", "Node", "", "n", "u", False, "R", "m"),
+        ResumeJob("ns", "j", "u", "1"),
+        SuspendJob("ns", "j", "u"),
+        UngatePod("ns", "p", "u", "n", 0, "g", "MaxP", ()),
+        UpdateGangSpec("ns", "g", "1", {}),
+        WriteFacilityStatus("Rack", "r", {}),
+        WriteGangStatus("ns", "g", "1", {}),
+    ]
+    assert {type(i) for i in written} == set(get_args(Instruction)), "an instruction is not asked about"
+    for instruction in written:
+        write = requests_for(instruction, now=0.0)
+        asked = Asked.of(Request(write.method, write.path))
+        assert asked.verb in _verbs(rules, asked.group, asked.resource), instruction
 
 
 def test_leases_are_reached_in_the_operators_namespace_only(defaults: list[Manifest]) -> None:

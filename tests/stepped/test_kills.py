@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rackplane.api.labels import GANG_LABEL, NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from tests.support.harness import QUEUE, RUN, Harness, facility, started
 
 
@@ -40,9 +41,23 @@ def watched(**options: Any) -> Harness:
                 wanted = pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
                 gpus[pod["spec"]["nodeName"]] += int(wanted)
         assert all(used <= 4 for used in gpus.values()), gpus
+        check_caps(h)
 
     h.check = check
     return h
+
+
+def check_caps(h: Harness) -> None:
+    """The cap of a pod that was let go is in force on its node from before that until the pod is over."""
+    for pod in h.pods():
+        if pod["spec"].get("schedulingGates") or pod["status"].get("phase") in ("Succeeded", "Failed"):
+            continue
+        of_pod = pod["metadata"]["annotations"]
+        name = pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]
+        of_node = h.get("", "nodes", name, "")["metadata"].get("annotations", {})
+        for key in (POWER_PROFILE, POWER_CAP_WATTS):
+            assert of_node.get(key) == of_pod[key], (pod["metadata"]["name"], name, of_node)
+        assert f"default/{of_pod[GANG_LABEL]}" in of_node[NODE_GANGS].split(",")
 
 
 def verify(h: Harness) -> None:
@@ -55,6 +70,9 @@ def verify(h: Harness) -> None:
     assert Counter(c.name for c in h.commits) == Counter(h.gangs().keys())
     assert all(record.decision is None for record in h.machine.gangs.values())
     assert h.machine.state is not None and set(h.machine.state.keys()) == set()
+    assert not [
+        n for n in h.cluster.store.items(("", "nodes")) if NODE_GANGS in n["metadata"].get("annotations", {})
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from rackplane.api.base import (
     LevelName,
     Line,
     ObjectName,
+    Percent,
     Priority,
     ProfileName,
     Resource,
@@ -221,6 +222,16 @@ class GangStatus(Status):
         | None
     ) = Field(default=None, description="Slots that are over and hold nothing any more, as ranges: 3,5-7.")
     power_profile: ProfileName | None = Field(default=None, description="Power profile it was admitted with.")
+    requested_power_profile: ProfileName | None = Field(
+        default=None,
+        description="Power profile it asked for when it was admitted; another than powerProfile if only a lower one "
+        "fitted.",
+    )
+    expected_performance_percent: Percent | None = Field(
+        default=None,
+        description="Speed to expect at powerProfile, in percent of the speed without a cap: that of its slowest "
+        "node type.",
+    )
     reserved_nominal_watts: Watts | None = Field(
         default=None, description="Nominal watts it adds to its racks."
     )
@@ -260,7 +271,17 @@ class Gang(Resource):
             Column("GPUs/slot", ".spec.gpusPerSlot", "integer", "GPUs of one pod"),
             Column("Domains", ".status.domains", description="NVLink domains it is in"),
             Column("kW", ".status.reservedKilowatts", description="Nominal kilowatts it adds"),
-            Column("Profile", ".status.powerProfile", description="Power profile", wide=True),
+            Column("Profile", ".status.powerProfile", description="Power profile it runs at"),
+            Column(
+                "Asked", ".status.requestedPowerProfile", description="Power profile it asked for", wide=True
+            ),
+            Column(
+                "Speed %",
+                ".status.expectedPerformancePercent",
+                "integer",
+                "Speed to expect, in percent of full speed",
+                wide=True,
+            ),
             Column("Estimated start", ".status.estimatedStart", description="When it could start", wide=True),
             Column("Workload", ".spec.workload.name", description="The job", wide=True),
             REASON,

@@ -87,6 +87,10 @@ PLACEMENT_GATE: Final = f"{GROUP}/placement"
 MANAGED_TAINT: Final = f"{GROUP}/managed"
 #: Annotation on a pod: the slot of its gang that it holds.
 SLOT_ANNOTATION: Final = f"{GROUP}/slot"
+#: Annotation on a pod and on its node, beside POWER_PROFILE: the watts that the whole node is held to.
+POWER_CAP_WATTS: Final = f"{GROUP}/power-cap-watts"
+#: Annotation on a node: the gangs whose power profile it runs at, as namespace/name, separated by commas.
+NODE_GANGS: Final = f"{GROUP}/gangs"
 #: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.
 SUSPENDED_BY: Final = f"{GROUP}/suspended-by"
 SUSPENDED_BY_VALUE: Final = "rackplane"
@@ -385,5 +389,14 @@ def _duration(text: str) -> int:
 
 _USER_NAMES: Final = [key.removeprefix(f"{GROUP}/") for key in USER_ANNOTATIONS]
 _KNOWN_KEYS: Final = frozenset(
-    (*USER_ANNOTATIONS, QUEUE_LABEL, GANG_LABEL, SLOT_ANNOTATION, SUSPENDED_BY, PLACEMENT_GATE, MANAGED_TAINT)
+    (
+        *USER_ANNOTATIONS,
+        QUEUE_LABEL,
+        GANG_LABEL,
+        SLOT_ANNOTATION,
+        POWER_CAP_WATTS,
+        SUSPENDED_BY,
+        PLACEMENT_GATE,
+        MANAGED_TAINT,
+    )
 )

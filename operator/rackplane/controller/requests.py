@@ -14,6 +14,7 @@ from rackplane.api.labels import (
     HOSTNAME_LABEL,
     MANAGED_TAINT,
     PLACEMENT_GATE,
+    POWER_CAP_WATTS,
     POWER_PROFILE,
     SLOT_ANNOTATION,
     SUSPENDED_BY,
@@ -21,6 +22,7 @@ from rackplane.api.labels import (
 )
 from rackplane.core.events import FailureReason
 from rackplane.core.instructions import (
+    CapNode,
     CommitGang,
     CreateGang,
     Instruction,
@@ -33,7 +35,7 @@ from rackplane.core.instructions import (
     WriteGangStatus,
 )
 from rackplane.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
-from rackplane.kube.resources import EVENTS, GANGS, JOBS, PODS, facility
+from rackplane.kube.resources import EVENTS, GANGS, JOBS, NODES, PODS, facility
 
 __all__ = ["Write", "failure", "requests_for", "subject"]
 
@@ -79,6 +81,11 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
         case UngatePod():
             path = PODS.path(instruction.namespace, instruction.name)
             return Write("PATCH", path, _pod_patch(instruction), STRATEGIC_MERGE_PATCH)
+        case CapNode():
+            path = NODES.path(None, instruction.name)
+            version = {"resourceVersion": instruction.resource_version}
+            metadata = {**version, "annotations": instruction.annotations}
+            return Write("PATCH", path, {"metadata": metadata}, MERGE_PATCH)
         case PublishEvent():
             body = _event(instruction, now)
             return Write("POST", EVENTS.path(body["metadata"]["namespace"]), body)
@@ -97,6 +104,8 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
             return ("Job", instruction.namespace, instruction.name)
         case UngatePod():
             return ("Pod", instruction.namespace, instruction.name)
+        case CapNode():
+            return ("Node", instruction.name)
         case PublishEvent():
             return ("Event", instruction.kind, instruction.namespace, instruction.name)
         case WriteFacilityStatus():
@@ -140,15 +149,15 @@ def _pod_patch(instruction: UngatePod) -> dict[str, Any]:
     tolerations = [dict(toleration) for toleration in instruction.tolerations]
     if ours not in tolerations:
         tolerations.append(ours)
+    annotations = {
+        SLOT_ANNOTATION: str(instruction.slot),
+        POWER_PROFILE: instruction.power_profile,
+        GANG_LABEL: instruction.gang,
+    }
+    if instruction.cap_watts is not None:
+        annotations[POWER_CAP_WATTS] = str(instruction.cap_watts)
     return {
-        "metadata": {
-            "uid": instruction.uid,
-            "annotations": {
-                SLOT_ANNOTATION: str(instruction.slot),
-                POWER_PROFILE: instruction.power_profile,
-                GANG_LABEL: instruction.gang,
-            },
-        },
+        "metadata": {"uid": instruction.uid, "annotations": annotations},
         "spec": {
             "nodeSelector": {HOSTNAME_LABEL: instruction.hostname},
             "tolerations": tolerations,

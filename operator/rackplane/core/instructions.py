@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "CapNode",
     "CommitGang",
     "CreateGang",
     "Instruction",
@@ -87,6 +88,21 @@ class UngatePod:
     gang: str
     power_profile: str
     tolerations: tuple[Mapping[str, Any], ...]
+    #: what the pod's whole node is held to; None for a gang without accelerators
+    cap_watts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CapNode:
+    """The power cap of a node, written where its agent reads it: annotations, None removes one.
+
+    Compare-and-swap on the Node's resourceVersion: what a former leader sends late is refused, and whoever sees a
+    later version of the Node knows whether the write took effect.
+    """
+
+    name: str
+    resource_version: str
+    annotations: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,7 @@ Instruction = (
     | SuspendJob
     | ResumeJob
     | UngatePod
+    | CapNode
     | PublishEvent
     | WriteFacilityStatus
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, QUEUE_LABEL
+from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, POWER_CAP_WATTS, QUEUE_LABEL
 from rackplane.core.instructions import (
     CreateGang,
     Instruction,
@@ -24,6 +24,7 @@ from rackplane.core.instructions import (
 )
 from rackplane.core.objects import Pod
 from rackplane.core.pods import is_ready, is_terminal
+from rackplane.core.profiles import lowered, running_words
 from rackplane.core.queueing import commit, conditions_of, gang_event
 from rackplane.core.record import GangRecord, is_gated
 from rackplane.core.slots import format_slots
@@ -150,6 +151,9 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     decision, job = record.decision, record.job
     if decision is None or not decision.committed or record.committing:
         return
+    if record.announce:
+        record.announce = False
+        yield from _tell_of_profile(world, record)
     record.assign_slots()
     live = record.live_pods()
     if job is None and record.of_job():
@@ -196,12 +200,13 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         return
     yield from _ungate(world, record)
     if record.phase == "Admitted" and _all_running(record):
+        assert record.gang is not None
         text = f"all {record.slot_count()} slots run"
         yield from _write(
             record,
             {
                 "phase": "Running",
-                "message": text,
+                "message": text + running_words(record.gang.status),
                 "startedAt": timestamp(world.now),
                 "conditions": conditions_of(
                     record, condition("PodsReady", true=True, reason="Running", message=text, now=world.now)
@@ -249,12 +254,19 @@ def _ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
     ):
         # A gang starts whole: the first pod is let go when every slot has one.
         return
+    capped = _capped(world, record)
+    if not record.started() and not all(capped.values()):
+        yield from _tell_of_caps(world, record, capped)
+        return
     for pod in sorted(record.live_pods(), key=lambda p: record.slots.get(p.metadata.uid, -1)):
         uid = pod.metadata.uid
         if not is_gated(pod) or uid not in record.slots or uid in record.ungating:
             continue
         slot = record.slots[uid]
         node = world.nodes[decision.placement.slots[slot]]
+        if not capped.get(node.metadata.name, True):
+            continue
+        cap = node.metadata.annotations.get(POWER_CAP_WATTS) if capped else None
         record.ungating.add(uid)
         yield UngatePod(
             namespace=pod.metadata.namespace,
@@ -265,7 +277,37 @@ def _ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
             gang=record.key[1],
             power_profile=decision.placement.power_profile,
             tolerations=tuple(msgspec.to_builtins(t) for t in pod.spec.tolerations),
+            cap_watts=None if cap is None else int(cap),
         )
+
+
+def _capped(world: World, record: GangRecord) -> dict[str, bool]:
+    """By node that the gang draws watts on: whether its cap is in force, which it must be before the load is."""
+    assert record.decision is not None and world.state is not None
+    if record.decision.placement.gpus_per_slot == 0:
+        return {}
+    nodes = dict.fromkeys(world.state.held(booking_key(record.key)).values())
+    return {name: world.caps.in_force(world, name) for name in nodes}
+
+
+def _tell_of_profile(world: World, record: GangRecord) -> Iterator[Instruction]:
+    """Who asked for more hears at once what the lower profile costs."""
+    assert world.state is not None and record.gang is not None and record.decision is not None
+    lower = lowered(world.state, record.decision.placement, record.gang.spec.power.profile)
+    if lower is not None:
+        yield from gang_event(record, warning=False, reason="LowerPowerProfile", message=f"admitted {lower}")
+
+
+def _tell_of_caps(world: World, record: GangRecord, capped: Mapping[str, bool]) -> Iterator[Instruction]:
+    """The start waits for a node whose annotations we may not write: that takes a person."""
+    for name, done in capped.items():
+        problem = world.caps.problem(name)
+        if not done and problem:
+            text = f"node {name} does not take its power cap, so no pod is let go: {problem}"
+            if text != record.told_of_cap:
+                record.told_of_cap = text
+                yield from gang_event(record, warning=True, reason="CapNotWritten", message=text)
+            return
 
 
 def _broken_promise(world: World, record: GangRecord) -> str | None:
@@ -303,7 +345,8 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
         and not _all_running(record)
     ):
         bound = sum(1 for pod in record.live_pods() if pod.spec.node_name)
-        return f"{bound} of {record.needed()} pods were bound {world.settings.start_seconds:.0f} s after the decision"
+        late = f"{bound} of {record.needed()} pods were bound {world.settings.start_seconds:.0f} s after the decision"
+        return f"{late}: {record.told_of_cap}" if record.told_of_cap else late
     return None
 
 

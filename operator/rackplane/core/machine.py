@@ -5,6 +5,7 @@ from __future__ import annotations
 from rackplane.core import events as e
 from rackplane.core.facility import Catalog
 from rackplane.core.instructions import (
+    CapNode,
     CommitGang,
     CreateGang,
     Instruction,
@@ -80,6 +81,7 @@ class Machine:
             result.extend(schedule(world))
             result.extend(self._reconcile_dirty())
             world.refresh()
+            result.extend(world.caps.run(world))
             if now - self._published_at >= self.settings.status_seconds:
                 self._published_at = now
                 result.extend(self._publisher.run(world))
@@ -144,12 +146,13 @@ class Machine:
             case e.LeadershipGained(term):
                 self.leading, world.term = True, term
                 world.dirty.update(dict.fromkeys(world.gangs))
+                world.caps.look(world.nodes)
             case e.LeadershipLost():
                 self._leadership_lost()
             case e.WriteSucceeded(instruction):
                 self._succeeded(instruction)
-            case e.WriteFailed(instruction, reason, _):
-                self._failed(instruction, reason)
+            case e.WriteFailed(instruction, reason, message):
+                self._failed(instruction, reason, message)
             case e.TimePassed():
                 # Deadlines are few and gangs in these phases fewer: looking at them all is cheaper than a timer each.
                 for record in world.gangs.values():
@@ -170,9 +173,7 @@ class Machine:
         if status.phase in ACTIVE and status.decision is not None and status.assignment:
             if decision is not None and decision.id == status.decision.id:
                 if not decision.committed:
-                    record.decision = Decision(
-                        decision.id, decision.term, decision.time, decision.placement, committed=True
-                    )
+                    self.world.confirm(record)
             elif self.leading and before is not None and status.decision.term < self.world.term:
                 # A former leader's commit that came after our first list: it does not count, and it is taken back.
                 self.world.forget(record)
@@ -216,8 +217,9 @@ class Machine:
 
     def _leadership_lost(self) -> None:
         self.leading = False
+        self.world.caps.resign()
         for record in self.world.gangs.values():
-            record.creating = record.committing = False
+            record.creating = record.committing = record.announce = False
             record.gang_write = record.job_write = None
             if record.decision is not None and not record.decision.committed:
                 self.world.forget(record)
@@ -235,15 +237,24 @@ class Machine:
         return None
 
     def _succeeded(self, instruction: Instruction) -> None:
+        if isinstance(instruction, CapNode):
+            self.world.caps.succeeded(self.world, instruction)
+            self.world.dirty.update(dict.fromkeys(self.world.gangs_on(instruction.name)))
+            return
         record = self._record_of(instruction)
         if record is None:
             return
         record.failures, record.not_before = 0, 0.0
         if isinstance(instruction, CommitGang):
-            record.committing = False
+            record.committing, record.announce = False, True
+            self.world.caps.look(record.decision.placement.slots if record.decision else ())
         self.world.dirty[record.key] = None
 
-    def _failed(self, instruction: Instruction, reason: e.FailureReason) -> None:
+    def _failed(self, instruction: Instruction, reason: e.FailureReason, message: str) -> None:
+        if isinstance(instruction, CapNode):
+            self.world.caps.failed(self.world, instruction, reason, message)
+            self.world.dirty.update(dict.fromkeys(self.world.gangs_on(instruction.name)))
+            return
         if isinstance(instruction, WriteFacilityStatus):
             self._publisher.forget(instruction.kind, instruction.name)
             return

@@ -10,6 +10,7 @@ from rackplane.core.asking import capacity_of, quota_of, request_of
 from rackplane.core.estimates import estimate
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
 from rackplane.core.pods import requests
+from rackplane.core.profiles import lowered
 from rackplane.core.quota import queue_path
 from rackplane.core.record import Decision, GangRecord
 from rackplane.core.statuses import admitted, condition, merged_conditions, timestamp
@@ -157,19 +158,21 @@ def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[
 
 def commit(world: World, record: GangRecord) -> CommitGang:
     """The write that makes a booked decision the gang's."""
-    assert record.gang is not None and record.decision is not None
-    decision = record.decision
+    assert world.state is not None and record.gang is not None and record.decision is not None
+    decision, asked = record.decision, record.gang.spec.power.profile
     where = ", ".join(dict.fromkeys(group.rack for group in decision.placement.groups))
+    lower = lowered(world.state, decision.placement, asked)
+    text = f"placed on {where}" if lower is None else f"placed on {where} {lower}"
     status = {
-        **admitted(decision.placement),
+        **admitted(decision.placement, asked=asked),
         "phase": "Admitted",
         "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
-        "message": f"placed on {where}",
+        "message": text,
         "observedGeneration": record.gang.metadata.generation,
         "conditions": conditions_of(
             record,
             condition("Ready", true=True, reason="Accepted", message="", now=world.now),
-            condition("Admitted", true=True, reason="Placed", message=f"placed on {where}", now=world.now),
+            condition("Admitted", true=True, reason="Placed", message=text, now=world.now),
         ),
     }
     return CommitGang(

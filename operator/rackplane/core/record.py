@@ -17,10 +17,15 @@ from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
 from rackplane.engine.model import Placement
 
-__all__ = ["Decision", "GangRecord", "Key", "completion_index", "is_gated"]
+__all__ = ["Decision", "GangRecord", "Key", "booking_key", "completion_index", "is_gated"]
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
+
+
+def booking_key(key: Key) -> str:
+    """The gang's name in the engine."""
+    return f"{key[0]}/{key[1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,10 @@ class GangRecord:
     foreseeable: bool = False
     estimate: Estimate | None = None
     position: int | None = None
+    #: the decision was committed by us and its users have not been told of it
+    announce: bool = False
+    #: what was last told of a node that does not take its cap
+    told_of_cap: str = ""
     #: version of the machine's state at which it was last refused: nothing changed since means the same answer
     refused_at: int = -1
 

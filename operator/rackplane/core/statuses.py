@@ -17,6 +17,8 @@ UNPLACED: Mapping[str, Any] = {
     "assignment": None,
     "releasedSlots": None,
     "powerProfile": None,
+    "requestedPowerProfile": None,
+    "expectedPerformancePercent": None,
     "reservedNominalWatts": None,
     "reservedPeakWatts": None,
     "heat": None,
@@ -63,8 +65,8 @@ def merged_conditions(
     return list(result.values())
 
 
-def admitted(placement: Placement) -> dict[str, Any]:
-    """The decision's part of a Gang's status."""
+def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
+    """The decision's part of a Gang's status; `asked` is the power profile that it was asked for."""
     domains = list(dict.fromkeys(group.domain or group.rack for group in placement.groups))
     shown = ",".join(domains[:4]) + (f" and {len(domains) - 4} more" if len(domains) > 4 else "")
     return {
@@ -73,6 +75,8 @@ def admitted(placement: Placement) -> dict[str, Any]:
         ],
         "releasedSlots": None,
         "powerProfile": placement.power_profile,
+        "requestedPowerProfile": asked,
+        "expectedPerformancePercent": placement.relative_performance_percent,
         "reservedNominalWatts": placement.nominal_watts,
         "reservedPeakWatts": placement.peak_watts,
         "heat": {"liquidWatts": placement.liquid_watts, "airWatts": placement.air_watts},

@@ -6,13 +6,14 @@ import contextlib
 import heapq
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from rackplane.core.caps import Caps
 from rackplane.core.facility import Catalog
 from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
 from rackplane.core.pods import is_terminal, requests
 from rackplane.core.quota import Usage
-from rackplane.core.record import Decision, GangRecord, Key
+from rackplane.core.record import Decision, GangRecord, Key, booking_key
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
 from rackplane.core.usage import unmanaged_gpus
@@ -44,6 +45,8 @@ class World:
     #: gangs to look at again
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
+    caps: Caps = field(default_factory=Caps)
+    _gangs_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gang_of: dict[Key, Key] = field(default_factory=dict)
     _stale_nodes: dict[str, None] = field(default_factory=dict)
     #: a heap of (expected end, booking); one that is not what the state expects is out of date
@@ -61,8 +64,14 @@ class World:
         self.version += 1
 
     def put_node(self, node: Node) -> None:
-        self.nodes[node.metadata.name] = node
-        self._node_touched(node.metadata.name)
+        name = node.metadata.name
+        before = self.nodes.get(name)
+        self.nodes[name] = node
+        self.caps.look((name,))
+        self.dirty.update(self._gangs_on.get(name, {}))
+        # Annotations and heartbeats, our own caps among them, make no room for anybody.
+        if before is None or not _same_to_placement(before, node):
+            self._node_touched(name)
 
     def drop_node(self, name: str) -> None:
         self.nodes.pop(name, None)
@@ -131,6 +140,8 @@ class World:
                     self._book(record)
             self._stale_nodes.update(dict.fromkeys(self.nodes))
             self.dirty.update(dict.fromkeys(self.gangs))
+            # A profile's watts may have changed.
+            self.caps.look(self._gangs_on)
         for name in self._stale_nodes:
             self._refresh_node(name)
         self._stale_nodes.clear()
@@ -145,8 +156,16 @@ class World:
         """Book a decision from this moment; one that is committed is booked whatever the state says."""
         self.forget(record)
         record.decision = decision
+        for node in decision.placement.slots:
+            self._gangs_on.setdefault(node, {})[record.key] = None
         self._book(record)
         self._decision_changed(record, decision)
+
+    def confirm(self, record: GangRecord) -> None:
+        """The API server has the decision that is booked: from here on it is carried out."""
+        if record.decision is not None:
+            record.decision = replace(record.decision, committed=True)
+            self.caps.look(record.decision.placement.slots)
 
     def forget(self, record: GangRecord) -> None:
         """Give up what is booked for the gang."""
@@ -154,6 +173,11 @@ class World:
         record.slots, record.ungating = {}, set()
         if decision is None:
             return
+        for node in set(decision.placement.slots):
+            here = self._gangs_on[node]
+            del here[record.key]
+            if not here:
+                del self._gangs_on[node]
         if self.state is not None:
             self.state.release(booking_key(record.key))
         self._decision_changed(record, decision)
@@ -226,8 +250,13 @@ class World:
         self.version += 1
         self.dirty[record.key] = None
         self._stale_nodes.update(dict.fromkeys(decision.placement.slots))
+        self.caps.look(decision.placement.slots)
 
     # -- questions ---------------------------------------------------------------------------------
+
+    def gangs_on(self, node: str) -> Iterator[Key]:
+        """Gangs that were given a slot on the node, in order of decision; some may have released it."""
+        return iter(self._gangs_on.get(node, ()))
 
     def usages(self) -> Iterator[Usage]:
         """What every gang with a place counts against quotas."""
@@ -298,9 +327,7 @@ class World:
         )
         if count != self.state.unmanaged_gpus(name):
             self.state.set_unmanaged(name, count)
-            for record in self.gangs.values():
-                if record.decision is not None and name in record.decision.placement.slots:
-                    self.dirty[record.key] = None
+            self.dirty.update(self._gangs_on.get(name, {}))
 
     def _holds_slot(self, key: Key, node: str) -> bool:
         """Whether the pod is one that a gang's booking on this node already counts."""
@@ -313,9 +340,7 @@ class World:
     def _node_touched(self, name: str) -> None:
         self.version += 1
         self._stale_nodes[name] = None
-        for record in self.gangs.values():
-            if record.decision is not None and name in record.decision.placement.slots:
-                self.dirty[record.key] = None
+        self.dirty.update(self._gangs_on.get(name, {}))
 
     def _claims_touched(self, namespace: str) -> None:
         for key, pod in self.pods.items():
@@ -323,8 +348,13 @@ class World:
                 self._node_touched(pod.spec.node_name)
 
 
-def booking_key(key: Key) -> str:
-    return f"{key[0]}/{key[1]}"
+def _same_to_placement(old: Node, new: Node) -> bool:
+    return (
+        old.metadata.uid == new.metadata.uid
+        and old.metadata.labels == new.metadata.labels
+        and old.spec == new.spec
+        and old.status == new.status
+    )
 
 
 def add_pod(used: dict[str, dict[str, int]], node: str, wanted: dict[str, int]) -> None:
@@ -347,4 +377,5 @@ def placement_of(gang: Gang) -> Placement:
         peak_watts=status.reserved_peak_watts,
         liquid_watts=status.heat.liquid_watts,
         air_watts=status.heat.air_watts,
+        relative_performance_percent=status.expected_performance_percent or 100,
     )

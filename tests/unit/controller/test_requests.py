@@ -9,6 +9,7 @@ import pytest
 from rackplane.controller.requests import Write, failure, requests_for
 from rackplane.core.events import FailureReason
 from rackplane.core.instructions import (
+    CapNode,
     CommitGang,
     CreateGang,
     Instruction,
@@ -33,7 +34,10 @@ def ungate(*tolerations: dict[str, Any]) -> UngatePod:
     return UngatePod("ml", "train-3-x", "u1", "host-7", 3, "train", "MaxQ", tolerations)
 
 
-def ungated(*tolerations: dict[str, Any]) -> Write:
+CAPPED = UngatePod("ml", "train-3-x", "u1", "host-7", 3, "train", "MaxQ", (), 4800)
+
+
+def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> Write:
     return Write(
         "PATCH",
         "/api/v1/namespaces/ml/pods/train-3-x",
@@ -44,6 +48,7 @@ def ungated(*tolerations: dict[str, Any]) -> Write:
                     "rackplane.dev/slot": "3",
                     "rackplane.dev/power-profile": "MaxQ",
                     "rackplane.dev/gang": "train",
+                    **(cap or {}),
                 },
             },
             "spec": {
@@ -131,6 +136,24 @@ def ungated(*tolerations: dict[str, Any]) -> Write:
             id="ungate-pod-keeps-what-it-tolerates",
         ),
         pytest.param(ungate(OURS), ungated(OURS), id="ungate-pod-tolerates-once"),
+        pytest.param(
+            CAPPED, ungated(OURS, cap={"rackplane.dev/power-cap-watts": "4800"}), id="ungate-pod-capped"
+        ),
+        pytest.param(
+            CapNode("host-7", "41", {"rackplane.dev/power-profile": "MaxQ", "rackplane.dev/gangs": None}),
+            Write(
+                "PATCH",
+                "/api/v1/nodes/host-7",
+                {
+                    "metadata": {
+                        "resourceVersion": "41",
+                        "annotations": {"rackplane.dev/power-profile": "MaxQ", "rackplane.dev/gangs": None},
+                    }
+                },
+                MERGE,
+            ),
+            id="cap-node",
+        ),
         pytest.param(
             WriteFacilityStatus("NVLinkDomain", "d1", {"nodes": 18}),
             Write(
