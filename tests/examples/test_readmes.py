@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
 from rackplane.engine.state import State
 from tests.examples.halls import (
     FACILITIES,
@@ -332,3 +333,32 @@ def test_the_rounded_rack_is_near_the_shipped_one() -> None:
         ),
         percent(shipped["liquidHeatPercent"] / 100),
     }
+
+
+def test_the_page_on_physics_works_through_the_4n3_hall() -> None:
+    facility = state_of(documents("4n3")).facility
+    text = (ROOT / "docs" / "physics.md").read_text()
+
+    def coefficients(rack: str, lost: str) -> str:
+        entries = facility.entries(facility.rack_index[rack])
+        on = {
+            facility.describe(cell): coefficient
+            for cell, coefficient in zip(facility.cells[entries], facility.coefficients[entries], strict=True)
+        }
+        loss = Contingency(lost)
+        rows = [LimitRow(RowKind.POWER_NOMINAL, ups) for ups in ("ups-a", "ups-b")]
+        # Where a loss has no cell the coefficient is that of the normal state; the lost element carries nothing.
+        found = [0 if r.element == lost else on.get((loss, r), on.get((NORMAL, r), 0)) for r in rows]
+        return ", ".join(f"{value:g}" for value in found)
+
+    for rack in ("ab-1", "bc-1", "cd-1"):
+        assert f"| `{rack}` | {coefficients(rack, '')} | {coefficients(rack, 'ups-a')} |\n" in text
+
+    hall = at_work("4n3")
+    rated = facility.powers["ups-a"].rated_watts
+    losses = [watts(hall, "ups-b"), watts(hall, "ups-b", "ups-a")]
+    taken = rated * 10_000 / facility.powers["ups-a"].efficiency_basis_points
+    assert {kw(rated), kw(taken), *map(kw, losses)} <= figures(text)
+    assert not {
+        c.lost for c, row in map(facility.describe, range(len(facility.limits))) if row.element == "utility"
+    } - {""}
