@@ -252,8 +252,10 @@ class State:
         booking.held, booking.nodes = dict(before[0]), dict(before[1])
         self._bookings[key] = booking
         self._bookings = {k: self._bookings[k] for k in order}
-        for node in booking.nodes:
-            self._keys_on.setdefault(node, {})[key] = None
+        rank = {k: i for i, k in enumerate(order)}
+        for node in booking.nodes:  # in booking order, for the first one's cap is the node's
+            here = {*self._keys_on.get(node, ()), key}
+            self._keys_on[node] = dict.fromkeys(sorted(here, key=rank.__getitem__))
         self._refresh_all(booking.nodes)
 
     def expect(self, key: str, until: float | None) -> None:

@@ -366,3 +366,13 @@ def test_a_booking_outlives_its_node() -> None:
     assert state.loads.tolist() == full.tolist()
     assert state.free_gpus("rack-1-n01") == 0
     state.validate()
+
+
+def test_a_simulated_release_leaves_the_cap_of_an_overbooked_node_as_it_was() -> None:
+    state = row(nodes=NODES[:1])
+    state.book("slow", offered(state, ask(1, gpus_per_slot=1, power_profile="MaxQ")))
+    state.book("fast", offered(row(nodes=NODES[:1]), ask(1, gpus_per_slot=1)), force=True)
+    with state.simulation():
+        state.release("slow")
+        assert state.cap_watts("rack-1-n01") == 6600
+    assert state.cap_watts("rack-1-n01") == 3200

@@ -1,0 +1,59 @@
+"""Everything an engine's state says of limits, loads and headroom, held against the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.rows import NORMAL, Contingency, LimitRow
+from rackplane.engine.state import TOLERANCE_WATTS, State
+from tests.property.engine.oracle import Oracle
+from tests.property.engine.oracle_draws import Draws
+from tests.property.engine.oracle_world import Loss, Row
+
+Watts = NDArray[np.float64]
+
+
+def named(contingency: Contingency, row: LimitRow) -> tuple[Loss, Row]:
+    """The engine's names of a cell as the oracle's."""
+    return Loss(contingency.lost, contingency.zone), Row(
+        row.kind.value, row.element, row.detail, row.starts_at
+    )
+
+
+def check_state(state: State, oracle: Oracle, drawn: Draws, *, until: float | None = None) -> None:
+    """Draws, contingencies, loads and limits of every cell, what is exceeded, and all headrooms.
+
+    Args:
+        until: also the headrooms of something that would end then.
+    """
+    facility = state.facility
+    assert dict(zip(facility.rack_index, state.nominal.tolist(), strict=True)) == drawn.nominal
+    assert dict(zip(facility.rack_index, state.peak.tolist(), strict=True)) == drawn.peak
+    assert [Loss(c.lost, c.zone) for c in facility.contingencies] == list(oracle.worlds)
+    assert {Loss(facility.contingencies[c].lost): by for c, by in facility.second_loss.items()} == {
+        loss: by for loss in oracle.worlds if (by := oracle.second(loss))
+    }
+    loads = oracle.loads(drawn)
+    for cell, (load, limit) in enumerate(zip(state.loads.tolist(), facility.limits.tolist(), strict=True)):
+        loss, row = named(*facility.describe(cell))
+        assert abs(load - loads[loss][row]) < TOLERANCE_WATTS, (loss, row)
+        assert abs(limit - oracle.worlds[loss].limit(row)) < TOLERANCE_WATTS, (loss, row)
+    assert {named(NORMAL, row)[1] for row in facility.rows} == set(loads[Loss()])
+    theirs = {named(v.contingency, v.row) for v in state.violations()}
+    ours = oracle.violations(loads, tolerance=TOLERANCE_WATTS)
+    assert theirs <= ours
+    # What the engine leaves out is only exceeded when the same row is in the normal state too.
+    assert all((Loss(), row) in theirs for _, row in ours - theirs)
+    check_headrooms(oracle.headrooms(loads), state.headrooms())
+    then = oracle.headrooms(loads, until=until, at_once=False)
+    check_headrooms(then, state.headrooms_under(state.slack(until)))
+
+
+def check_headrooms(ours: Mapping[str, tuple[float, float]], theirs: tuple[Watts, Watts]) -> None:
+    """To 0.01 W; where a limit is exceeded already, by how much depends on what was left out, and only that it is."""
+    for our, their in zip(ours.values(), zip(*theirs, strict=True), strict=True):
+        for a, b in zip(our, their, strict=True):
+            assert a == b or abs(a - b) < 0.01 or (a < 0 and b < 0.01), (ours, theirs)

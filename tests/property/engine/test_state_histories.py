@@ -1,0 +1,126 @@
+"""A state that has been through anything equals one that is told of the outcome only; a simulation leaves no trace."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rackplane.engine.compiler import compile_facility
+from rackplane.engine.model import FacilitySpec, NodeSpec
+from rackplane.engine.state import TOLERANCE_WATTS, State
+from tests.property.engine.against_oracle import check_state
+from tests.property.engine.facilities import ENDS, Tape, facility, job
+from tests.property.engine.oracle import Oracle
+from tests.property.engine.oracle_draws import Draws, Work, draws
+
+NODES = tuple(f"n{i}" for i in range(5))
+
+
+class History:
+    """Random calls of a state, and beside it what should have come of them."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.spec: FacilitySpec = facility(tape)
+        self.facility = compile_facility(self.spec)
+        self.state = State(self.facility)
+        self.count = 0
+
+    def step(self) -> None:
+        tape, state = self.tape, self.state
+        name = tape.of(*NODES)
+        keys = list(state.keys())
+        match tape.below(8):
+            case 0 | 1:
+                rack = f"r{tape.below(len(self.spec.racks) + (1 if tape.rarely() else 0))}"
+                state.set_node(NodeSpec(name, rack, tape.of(None, "d"), healthy=not tape.rarely()))
+            case 2 | 3:
+                self.count += 1
+                made = job(tape)
+                slots = [tape.of(*NODES) for _ in range(1 + tape.below(3))]
+                state.book(f"job-{self.count}", made.placement(*slots), force=True, until=made.until)
+            case 4 if keys:
+                state.release(tape.of(*keys), tape.of(None, [0], [0, 2], [7]))
+            case 5:
+                state.set_unmanaged(name, tape.below(4))
+            case 6 if keys:
+                state.expect(tape.of(*keys), tape.of(*ENDS))
+            case 7:
+                state.remove_node(name)
+
+    def simulate(self, depth: int = 0) -> None:
+        """Steps that are taken back, with others inside them; all is as it was, to the last bit."""
+        before = picture(self.state)
+        with self.state.simulation():
+            for _ in range(self.tape.below(5)):
+                self.step()
+            if depth < 2 and self.tape.below(2):
+                self.simulate(depth + 1)
+            self.state.validate()
+        assert picture(self.state) == before
+
+    def fresh(self) -> State:
+        """The outcome, told at once."""
+        state = State(self.facility, list(self.state.nodes()))
+        for key in list(self.state.keys()):
+            placement = self.state.booking(key)
+            assert placement is not None
+            state.book(key, placement, force=True, until=self.state.until(key))
+            state.release(key, set(range(len(placement.slots))) - set(self.state.held(key)))
+        for name in NODES:
+            state.set_unmanaged(name, self.state.unmanaged_gpus(name))
+        return state
+
+
+def picture(state: State) -> list[object]:
+    """All that can be asked of a state."""
+    return [
+        state.loads.tolist(),
+        [part.tolist() for part in state.headrooms()],
+        state.violations(),
+        *exact(state),
+    ]
+
+
+def exact(state: State) -> list[object]:
+    """All of it that has no rounding."""
+    return [
+        state.nominal.tolist(),
+        state.peak.tolist(),
+        dict(zip(state.inventory.names, state.free.tolist(), strict=True)),
+        {key: (state.held(key), state.until(key), state.reserved(key)) for key in list(state.keys())},
+        sorted(state.overbooked()),
+        {name: (state.node(name), state.unmanaged_gpus(name), state.cap_watts(name)) for name in NODES},
+    ]
+
+
+def drawn_by(state: State, spec: FacilitySpec) -> Draws:
+    """The racks' draws by the oracle, from what the state says runs where."""
+    nodes = []
+    for node in state.nodes():
+        works = [Work(state.unmanaged_gpus(node.name), None)]
+        for key in list(state.keys()):
+            placement = state.booking(key)
+            assert placement is not None
+            gpus = list(state.held(key).values()).count(node.name) * placement.gpus_per_slot
+            works.append(Work(gpus, placement.power_profile, state.until(key)))
+        nodes.append((node.rack or "", works))
+    return draws(spec, nodes)
+
+
+@settings(max_examples=400, derandomize=True, deadline=None)
+@given(st.binary(min_size=500, max_size=500))
+def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
+    tape = Tape(data)
+    history = History(tape)
+    for _ in range(4 + tape.below(12)):
+        history.step()
+        if tape.rarely():
+            history.simulate()
+    history.simulate()
+    state, fresh = history.state, history.fresh()
+    state.validate()
+    assert exact(state) == exact(fresh)
+    np.testing.assert_allclose(state.loads, fresh.loads, rtol=0, atol=TOLERANCE_WATTS)
+    check_state(state, Oracle(history.spec), drawn_by(state, history.spec))
