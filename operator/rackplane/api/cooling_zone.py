@@ -13,6 +13,7 @@ from rackplane.api.base import (
     ApiModel,
     Celsius,
     Column,
+    Count,
     Integer,
     Kilowatts,
     KindInfo,
@@ -22,12 +23,20 @@ from rackplane.api.base import (
     Resource,
     Rule,
     Scope,
-    SignedWatts,
     Watts,
     list_map,
     unique,
 )
-from rackplane.api.common import FeedRole, PowerFeed, Status
+from rackplane.api.common import FeedRole, PowerFeed
+from rackplane.api.figures import (
+    HEADROOM_KW,
+    STRANDED_KW,
+    UNFED,
+    WORST_KW,
+    WORST_LOSS,
+    ElementStatus,
+    condition_column,
+)
 
 
 class CoolingMedium(StrEnum):
@@ -157,18 +166,13 @@ class CoolingZoneSpec(ApiModel):
         return 0
 
 
-class CoolingZoneStatus(Status):
-    """What the loop takes by Rackplane's books."""
+class CoolingZoneStatus(ElementStatus):
+    """What the loop takes by Rackplane's books. Its headroom is that of the state as it is now."""
 
-    usable_watts: Watts | None = Field(default=None, description="Heat it may take now.")
     heat_watts: Watts | None = Field(default=None, description="Heat it takes by the books.")
-    headroom_watts: SignedWatts | None = Field(
-        default=None, description="Heat that could still be added. Below zero: over what it can take."
-    )
-    usable_kilowatts: Kilowatts | None = Field(default=None, description="usableWatts in kW, for the table.")
     heat_kilowatts: Kilowatts | None = Field(default=None, description="heatWatts in kW, for the table.")
-    headroom_kilowatts: Kilowatts | None = Field(
-        default=None, description="headroomWatts in kW, for the table."
+    running_units: Count | None = Field(
+        default=None, description="Units that are online and, where they have feeds, fed."
     )
 
 
@@ -182,11 +186,17 @@ class CoolingZone(Resource):
         scope=Scope.CLUSTER,
         columns=(
             Column("Medium", ".spec.medium", description="Liquid or Air"),
+            Column("Running", ".status.runningUnits", "integer", "Units that run"),
             Column("Needed", ".spec.neededUnits", "integer", "Units that carry the heat"),
             Column("Supply C", ".spec.supplyCelsius", "integer", "Supply temperature", wide=True),
             Column("Heat kW", ".status.heatKilowatts", description="Heat by the books in kilowatts"),
             Column("Usable kW", ".status.usableKilowatts", description="Heat it may take in kilowatts"),
-            Column("Headroom kW", ".status.headroomKilowatts", description="Heat that could be added"),
+            HEADROOM_KW,
+            WORST_KW,
+            WORST_LOSS,
+            condition_column("Redundancy lost", "RedundancyLost", "No unit is left in reserve"),
+            STRANDED_KW,
+            UNFED,
             READY,
             REASON,
             AGE,

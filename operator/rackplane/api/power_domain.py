@@ -11,6 +11,7 @@ from rackplane.api.base import (
     REASON,
     ApiModel,
     Column,
+    Count,
     Integer,
     Kilowatts,
     KindInfo,
@@ -19,11 +20,20 @@ from rackplane.api.base import (
     Resource,
     Rule,
     Scope,
-    SignedWatts,
     Watts,
     list_map,
 )
-from rackplane.api.common import FeedRole, PowerFeed, Status
+from rackplane.api.common import FeedRole, PowerFeed
+from rackplane.api.figures import (
+    HEADROOM_KW,
+    STRANDED_KW,
+    UNFED,
+    WORST_KW,
+    WORST_LOSS,
+    ElementStatus,
+    OwnLoss,
+    condition_column,
+)
 
 
 class PowerDomainType(StrEnum):
@@ -151,30 +161,27 @@ class PowerDomainSpec(ApiModel):
     )
 
 
-class PowerDomainStatus(Status):
-    """What the element carries by Rackplane's books."""
+class PowerDomainStatus(ElementStatus):
+    """What the element carries by Rackplane's books. Its headroom is that of the state as it is now."""
 
-    usable_watts: Watts | None = Field(
-        default=None, description="Watts it may carry without end now, after its state and its modules."
-    )
     reserved_nominal_watts: Watts | None = Field(
         default=None, description="Nominal watts at its output by the books, base load included."
     )
     reserved_peak_watts: Watts | None = Field(
         default=None, description="The same with every gang at its peak."
     )
-    headroom_watts: SignedWatts | None = Field(
-        default=None, description="Watts that could still be added here. Below zero: over its limit."
+    running_modules: Count | None = Field(
+        default=None, description="Modules that work now. Absent without spec.redundancy."
     )
-    usable_kilowatts: Kilowatts | None = Field(default=None, description="usableWatts in kW, for the table.")
+    own_loss: OwnLoss | None = Field(
+        default=None,
+        description="What its loss would do. Absent if it is not survivable, or carries nothing now.",
+    )
     reserved_kilowatts: Kilowatts | None = Field(
         default=None, description="reservedNominalWatts in kW, for the table."
     )
     peak_kilowatts: Kilowatts | None = Field(
         default=None, description="reservedPeakWatts in kW, for the table."
-    )
-    headroom_kilowatts: Kilowatts | None = Field(
-        default=None, description="headroomWatts in kW, for the table."
     )
 
 
@@ -191,9 +198,14 @@ class PowerDomain(Resource):
             Column("Feed", ".spec.feedTag", description="Feed tag"),
             Column("kW", ".status.reservedKilowatts", description="Reserved nominal kilowatts"),
             Column("Usable kW", ".status.usableKilowatts", description="Kilowatts it may carry"),
-            Column("Headroom kW", ".status.headroomKilowatts", description="Kilowatts that could be added"),
+            HEADROOM_KW,
+            WORST_KW,
+            WORST_LOSS,
+            condition_column("Survives", "SurvivesLoss", "Whether its own loss would be survived"),
             Column("Peak kW", ".status.peakKilowatts", description="Reserved peak kilowatts", wide=True),
-            Column("Survivable", ".spec.survivable", "boolean", "Its loss must be survived", wide=True),
+            STRANDED_KW,
+            UNFED,
+            condition_column("Redundancy lost", "RedundancyLost", "No module is left in reserve", wide=True),
             Column("State", ".spec.state", description="Online, Offline or Maintenance"),
             READY,
             REASON,

@@ -1,5 +1,6 @@
 """Rack: the nodes in one rack, what feeds it, what cools it and how much it may draw."""
 
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -20,11 +21,11 @@ from rackplane.api.base import (
     Resource,
     Rule,
     Scope,
-    SignedWatts,
     Watts,
     list_map,
 )
-from rackplane.api.common import FeedRole, NodeSelector, PowerFeed, ServiceState, Status
+from rackplane.api.common import FeedRole, NodeSelector, PowerFeed, ServiceState
+from rackplane.api.figures import HEADROOM_KW, UNFED, WORST_LOSS, FeedingStatus, condition_column
 
 
 class RackLocation(ApiModel):
@@ -125,10 +126,13 @@ class RackSpec(ApiModel):
     )
 
 
-class RackStatus(Status):
-    """What the rack holds and draws by Rackplane's books."""
+class RackStatus(FeedingStatus):
+    """What the rack holds and draws by Rackplane's books. Its headroom is that under every loss."""
 
     nodes: Count | None = Field(default=None, description="Nodes that the selector matches.")
+    missing_nodes: Count | None = Field(
+        default=None, description="Nodes short of spec.expectedNodes. Absent if that is."
+    )
     gpus: Count | None = Field(default=None, description="GPUs of those nodes.")
     free_gpus: Count | None = Field(
         default=None, description="GPUs that nothing holds and that a gang could get."
@@ -138,12 +142,6 @@ class RackStatus(Status):
     )
     reserved_peak_watts: Watts | None = Field(
         default=None, description="The same with every gang at its peak."
-    )
-    headroom_watts: SignedWatts | None = Field(
-        default=None,
-        description="Watts that could still be added, the least over every contingency and element above "
-        "the rack. "
-        "Below zero: over a limit.",
     )
     limit_kilowatts: Kilowatts | None = Field(
         default=None, description="spec.limitWatts in kW, for the table."
@@ -170,6 +168,17 @@ class Rack(Resource):
             Column("Free", ".status.freeGpus", "integer", "GPUs free for gangs"),
             Column("kW", ".status.reservedKilowatts", description="Reserved nominal kilowatts"),
             Column("Limit kW", ".status.limitKilowatts", description="Limit in kilowatts"),
+            HEADROOM_KW,
+            Column(
+                "Bound by",
+                ".status.worstContingency.element",
+                description="Element whose limit bounds the headroom",
+                wide=True,
+            ),
+            replace(WORST_LOSS, wide=True),
+            UNFED,
+            Column("Missing", ".status.missingNodes", "integer", "Nodes short of expectedNodes", wide=True),
+            condition_column("Survives", "Survives", "Whether it keeps power after every single loss"),
             Column("State", ".spec.state", description="Active, Draining or Maintenance"),
             READY,
             REASON,

@@ -43,7 +43,9 @@ class Operator:
 
     def __init__(self, *, settings: OperatorSettings, client: KubeClient) -> None:
         self.settings = settings
-        self.machine = Machine(settings=MachineSettings(validate=settings.validate))
+        self.machine = Machine(
+            settings=MachineSettings(validate=settings.validate, admit_after_loss=settings.admit_after_loss)
+        )
         self.metrics = Metrics()
         #: The ports of metrics and health, once it listens.
         self.ports = (0, 0)

@@ -60,5 +60,9 @@ class OperatorSettings:
     shutdown_seconds: float = 10.0
     """How long writes under way may take at shutdown, in seconds. Less than the pod's grace period."""
 
+    admit_after_loss: bool = False
+    """While a survivable element is out of service, start gangs that would be over a limit only at a second loss. See
+    docs/status.md."""
+
     validate: bool = False
     """Check every invariant of the state after every batch of events. Costs a recomputation: for tests."""

@@ -2,172 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rackplane.api.base import kilowatts
+from rackplane.core.facility import ObjectKey
+from rackplane.core.figures import OF_OTHERS, figures
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
-from rackplane.core.queueing import pending
+from rackplane.core.judgements import OURS, is_bad, judgements
 from rackplane.core.quota import group_watts
-from rackplane.core.statuses import condition, merged_conditions
+from rackplane.core.statuses import merged_conditions
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
 from rackplane.engine.checks import node_without_rack
-from rackplane.engine.model import Problem
-from rackplane.engine.reports import BudgetReport, FacilityReport
+from rackplane.engine.reports import BudgetReport
+from rackplane.engine.stranded import stranded
 
-__all__ = ["facility_status"]
+__all__ = ["Publisher"]
 
 _BUDGET_FIGURES = (
     "reservedNominalWatts", "headroomWatts", "limitKilowatts", "reservedKilowatts", "headroomKilowatts",
 )  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Published:
+    """What was last written of an object, or found written, and when."""
+
+    at: float
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the Events of an object have said, by type of condition."""
+
+    uid: str
+    words: Mapping[str, tuple[str, ...]]
+
+
 class Publisher:
-    """Writes a status when it differs from what was last written or seen."""
+    """Writes a status when it differs from what was last written or seen.
+
+    A gang that starts changes the headroom of everything that shares a limit with it: of a whole hall, each second. So
+    what an object carries itself is written at once, and so are its conditions and a headroom that falls below zero or
+    comes back; what it is left by others waits for `MachineSettings.status_refresh_seconds`, and of the objects whose
+    wait is over, those that waited longest come first, `status_refresh_writes` in one period.
+    """
 
     def __init__(self) -> None:
-        self._written: dict[tuple[str, str], Mapping[str, Any]] = {}
-        self._conditions: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        self._told: dict[tuple[str, str], str] = {}
+        self._published: dict[ObjectKey, _Published] = {}
+        self._told: dict[ObjectKey, _Told] = {}
 
     def forget(self, kind: str, name: str) -> None:
         """The write failed or the object went: say it again when there is something to say it of."""
-        self._written.pop((kind, name), None)
+        self._published.pop((kind, name), None)
 
     def run(self, world: World) -> Iterator[Instruction]:
         assert world.state is not None
         problems = world.catalog.problems(world.state.facility)
-        report = world.state.report()
+        report, left = world.state.report(), stranded(world.state)
+        waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []
         for kind, name in world.catalog.objects():
             found = problems.get((kind, name), [])
-            numbers = facility_status(world, report, kind, name)
-            ready = _ready(found, world.now)
-            old = self._conditions.get((kind, name)) or world.catalog.conditions(kind, name)
-            conditions = merged_conditions(old, [ready])
+            if kind == "PowerBudget":
+                numbers = _budget_status(world, report.budgets.get(name), name)
+            else:
+                numbers = figures(world, report, left, kind, name)
+            last = self._published.get((kind, name))
+            old = last.status["conditions"] if last else world.catalog.conditions(kind, name)
+            wanted = judgements(report, kind, name, found, world.now)
+            kept = {c["type"] for c in wanted} | {c["type"] for c in old if c["type"] not in OURS}
             status = {
                 **numbers,
                 "observedGeneration": world.catalog.generation(kind, name),
-                "conditions": conditions,
+                "conditions": merged_conditions([c for c in old if c["type"] in kept], wanted),
             }
-            if self._written.get((kind, name)) == status:
+            if last is not None and last.status == status:
                 continue
-            first = (kind, name) not in self._written
-            self._written[kind, name] = status
-            if first and _stored(world.catalog.status(kind, name), status):
-                # A predecessor wrote it: a restart repeats nothing.
+            if last is not None and _carried(last.status) == _carried(status):
+                if world.now - last.at >= world.settings.status_refresh_seconds:
+                    waiting.append((last.at, (kind, name), status))
                 continue
-            self._conditions[kind, name] = conditions
+            self._published[kind, name] = _Published(world.now, status)
+            # A predecessor may have written it: a restart repeats nothing.
+            if last is None and _stored(world.catalog.status(kind, name), status):
+                continue
             yield WriteFacilityStatus(kind, name, status)
-            text = str(ready["message"])
-            if found and self._told.get((kind, name)) != text:
-                uid = world.catalog.uid(kind, name)
-                yield PublishEvent(API_VERSION, kind, "", name, uid, True, str(ready["reason"]), text)
-            self._told[kind, name] = text
+            yield from self._tell(world, (kind, name), old, wanted)
+        waiting.sort(key=lambda item: item[:2])
+        for _, (kind, name), status in waiting[: world.settings.status_refresh_writes]:
+            self._published[kind, name] = _Published(world.now, status)
+            yield WriteFacilityStatus(kind, name, status)
         yield from self._tell_unclaimed(world)
+
+    def _tell(
+        self,
+        world: World,
+        key: ObjectKey,
+        old: Sequence[Mapping[str, Any]],
+        new: Sequence[Mapping[str, Any]],
+    ) -> Iterator[PublishEvent]:
+        """One Event for each condition that changed, and one for each new reason why an object is not ready.
+
+        That all is well is said only where something else was said before.
+        """
+        kind, name = key
+        uid = world.catalog.uid(kind, name)
+        told = self._told.get(key)
+        # What was told is kept apart from what was written: a write that fails is repeated, the words are not.
+        before = told.words if told is not None and told.uid == uid else {c["type"]: _words(c) for c in old}
+        self._told[key] = _Told(uid, {c["type"]: _words(c) for c in new})
+        for c in new:
+            changed = before.get(c["type"]) != _words(c)
+            news = is_bad(c) or (c["type"] in before and c["type"] != "Ready")
+            if changed and news:
+                yield PublishEvent(API_VERSION, kind, "", name, uid, is_bad(c), c["reason"], c["message"])
 
     def _tell_unclaimed(self, world: World) -> Iterator[PublishEvent]:
         """GPU nodes that no rack claims hold no gang and no limit: their owner hears of it once."""
         for name in sorted(world.catalog.unclaimed):
             node = world.nodes.get(name)
-            if node is None or self._told.get(("Node", name)):
+            if node is None or ("Node", name) in self._told:
                 continue
             problem = node_without_rack(name)
-            self._told["Node", name] = text = (
-                f"Node {name}, {problem.field}: {problem.message}; {problem.remedy}"
-            )
+            text = f"Node {name}, {problem.field}: {problem.message}; {problem.remedy}"
+            self._told["Node", name] = _Told(node.metadata.uid, {})
             yield PublishEvent("v1", "Node", "", name, node.metadata.uid, True, "NoRack", text)
+
+
+def _words(c: Mapping[str, Any]) -> tuple[str, ...]:
+    """What makes a condition news: its figures change too often, but of an error every word counts."""
+    if c["type"] == "Ready":
+        return (c["status"], c.get("message", "")) if is_bad(c) else (c["status"],)
+    return (c["status"], c.get("reason", ""))
 
 
 def _stored(seen: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether the API server already has this status, but for when a condition last changed."""
-    for key, value in wanted.items():
-        have = seen.get(key)
-        if key != "conditions":
-            if have != value:
-                return False
-            continue
-        known = {c.get("type"): c for c in have or ()}
-        for c in value:
-            old = known.get(c["type"], {})
-            if any(old.get(part, "") != c[part] for part in ("status", "reason", "message")):
-                return False
-    return True
+    if any(seen.get(key) != _kept(value) for key, value in wanted.items() if key != "conditions"):
+        return False
+    known = {c.get("type"): c for c in seen.get("conditions") or ()}
+    parts = ("status", "reason", "message")
+    return {c["type"] for c in wanted["conditions"]} == set(known) and all(
+        known[c["type"]].get(part, "") == c[part] for c in wanted["conditions"] for part in parts
+    )
 
 
-def _ready(problems: list[Problem], now: float) -> dict[str, Any]:
-    if not problems:
-        return condition("Ready", true=True, reason="Valid", message="", now=now)
-    text = "; ".join(f"{p.kind} {p.name}, {p.field}: {p.message} {p.remedy}" for p in problems)
-    return condition("Ready", true=False, reason="Invalid", message=text, now=now)
+def _kept(value: Any) -> Any:
+    """What a merge patch leaves of a value: nothing that is None."""
+    if isinstance(value, Mapping):
+        return {key: _kept(part) for key, part in value.items() if part is not None}
+    return value
 
 
-def facility_status(world: World, report: FacilityReport, kind: str, name: str) -> dict[str, Any]:
-    """The numbers of one object; empty for what the engine does not know, because it is not valid."""
-    match kind:
-        case "Rack":
-            rack = report.racks.get(name)
-            return (
-                {}
-                if rack is None
-                else {
-                    "nodes": rack.nodes,
-                    "gpus": rack.gpus,
-                    "freeGpus": rack.free_gpus,
-                    "reservedNominalWatts": rack.nominal_watts,
-                    "reservedPeakWatts": rack.peak_watts,
-                    "headroomWatts": rack.headroom_watts,
-                    "limitKilowatts": kilowatts(rack.limit_watts),
-                    "reservedKilowatts": kilowatts(rack.nominal_watts),
-                }
-            )
-        case "PowerDomain":
-            power = report.powers.get(name)
-            return (
-                {}
-                if power is None
-                else {
-                    "usableWatts": power.usable_watts,
-                    "reservedNominalWatts": power.nominal_watts,
-                    "reservedPeakWatts": power.peak_watts,
-                    "headroomWatts": power.headroom_watts,
-                    "usableKilowatts": kilowatts(power.usable_watts),
-                    "reservedKilowatts": kilowatts(power.nominal_watts),
-                    "headroomKilowatts": kilowatts(power.headroom_watts),
-                }
-            )
-        case "CoolingZone":
-            zone = report.coolings.get(name)
-            return (
-                {}
-                if zone is None
-                else {
-                    "usableWatts": zone.usable_watts,
-                    "heatWatts": zone.heat_watts,
-                    "headroomWatts": zone.headroom_watts,
-                    "usableKilowatts": kilowatts(zone.usable_watts),
-                    "heatKilowatts": kilowatts(zone.heat_watts),
-                    "headroomKilowatts": kilowatts(zone.headroom_watts),
-                }
-            )
-        case "NVLinkDomain":
-            domain = report.domains.get(name)
-            return (
-                {"nodes": 0, "freeNodes": 0, "gpus": 0}
-                if domain is None
-                else {"nodes": domain.nodes, "freeNodes": domain.free_nodes, "gpus": domain.gpus}
-            )
-        case "PowerBudget":
-            return _budget_status(world, report.budgets.get(name), name)
-        case "Queue":
-            mine = [u for u in world.usages() if u.queue == name]
-            return {
-                "pending": sum(r.gang is not None and r.gang.spec.queue == name for r in pending(world)),
-                "admitted": len(mine),
-                "usedGpus": sum(u.gpus for u in mine),
-                "usedWatts": sum(u.nominal_watts for u in mine),
-            }
-    return {}
+def _carried(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a status that is written as soon as it changes."""
+    worst = status.get("worstContingency")
+    return {
+        **{key: value for key, value in status.items() if key not in OF_OTHERS},
+        "conditions": [(c["type"], c["status"], c["reason"]) for c in status["conditions"]],
+        "over": ((status.get("headroomWatts") or 0) < 0, worst is not None and worst["headroomWatts"] < 0),
+    }
 
 
 def _budget_status(world: World, budget: BudgetReport | None, name: str) -> dict[str, Any]:
