@@ -129,8 +129,8 @@ class World:
         """Bring the engine's state up to what has been seen."""
         if self._facility_stale or self.state is None:
             self._facility_stale = False
-            spec = replace(self.catalog.spec(self.now), admit_after_loss=self.settings.admit_after_loss)
-            self.state = State(compile_facility(spec))
+            facility = replace(self.catalog.spec(self.now), admit_after_loss=self.settings.admit_after_loss)
+            self.state = State(compile_facility(facility))
             for node in self.nodes.values():
                 spec = self.catalog.node_spec(node)
                 if spec is not None:
