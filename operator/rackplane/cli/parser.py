@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from rackplane import __version__
-from rackplane.cli import tree
+from rackplane.cli import explain, tree
 from rackplane.cli.errors import CommandError, nearest
 
 # Commands import what they run when they run: `rackplane version` must not take seconds to load kopf.
@@ -26,7 +26,7 @@ from rackplane.cli.errors import CommandError, nearest
 __all__ = ["main"]
 
 _ENVIRONMENT = "RACKPLANE_"
-_QUESTIONS = (tree,)
+_QUESTIONS = (tree, explain)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +74,12 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with a guess at what was meant."""
 
     commands: argparse._SubParsersAction[_Parser]
+    usage_code = 2
+    """Exit code of wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,12 +35,17 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--facility",
         metavar="DIR",
-        help="a folder of YAML (or one file) instead of a cluster: the facility, queues, and whatever gangs, jobs, pods "
-        "and nodes there are; racks without nodes get their expectedNodes",
+        help="a folder of YAML (or one file) instead of a cluster: the facility, queues, and whatever gangs, jobs, "
+        "pods and nodes there are; racks without nodes get their expectedNodes",
     )
     group.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
     group.add_argument(
         "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
+    )
+    group.add_argument(
+        "--admit-after-loss",
+        action="store_true",
+        help="decide as an operator with that setting does: second losses hold back nothing",
     )
     group.add_argument(
         "--at",
@@ -50,25 +55,60 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_source(options: argparse.Namespace) -> Machine:
+def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]] = ()) -> Machine:
     """The machine that has seen all there is. For options of a parser that `add_source_arguments` has seen.
 
-    Raises:
-        CommandError: it cannot be read; the message says what is wrong and what to do.
-    """
-    from rackplane.core.documents import DocumentError
-    from rackplane.core.snapshot import load_folder, machine_of, snapshot
+    Args:
+        more: objects to be seen beside those of the source, as `rackplane.core.documents` reads them.
 
-    if options.facility is not None:
-        if options.kubeconfig is not None or options.context is not None:
-            raise CommandError(
-                "--facility asks a folder: leave out --kubeconfig and --context, or --facility"
-            )
+    Raises:
+        CommandError: it cannot be read, or has one of `more` already; the message says what to do.
+    """
+    from rackplane.core import events as e
+    from rackplane.core.documents import DocumentError
+    from rackplane.core.settings import MachineSettings
+    from rackplane.core.snapshot import events_of, expected_nodes, load_folder, machine_of
+
+    if options.facility is None:
+        events = asyncio.run(_of_cluster(options.kubeconfig, options.context))
+    elif options.kubeconfig is not None or options.context is not None:
+        raise CommandError("--facility asks a folder: leave out --kubeconfig and --context, or --facility")
+    else:
         try:
-            return snapshot(load_folder(options.facility), time_of(options))
+            events = list(events_of(load_folder(options.facility)))
         except DocumentError as error:
             raise CommandError(str(error)) from error
-    return machine_of(asyncio.run(_of_cluster(options.kubeconfig, options.context)), time_of(options))
+    added = list(events_of(more))
+    known = {_key(event) for event in events}
+    for event in added:
+        if _key(event) in known:
+            raise CommandError(
+                f"{' '.join(_key(event))} is there already: ask for it without -f, or rename it"
+            )
+    events += added
+    if options.facility is not None:
+        events += map(e.NodeChanged, list(expected_nodes(events)))
+    settings = MachineSettings(admit_after_loss=options.admit_after_loss)
+    return machine_of(events, time_of(options), settings=settings)
+
+
+def _key(event: e.Event) -> tuple[str, ...]:
+    from rackplane.core import events as e
+
+    match event:
+        case e.JobChanged(job):
+            return "Job", f"{job.metadata.namespace}/{job.metadata.name}"
+        case e.PodChanged(pod):
+            return "Pod", f"{pod.metadata.namespace}/{pod.metadata.name}"
+        case e.GangChanged(gang):
+            return "Gang", f"{gang.metadata.namespace}/{gang.metadata.name}"
+        case e.NodeChanged(node):
+            return "Node", node.metadata.name
+        case e.FacilityChanged(kind, name, _):
+            return kind, name
+        case e.ClaimChanged(claim):
+            return "ResourceClaim", f"{claim.metadata.namespace}/{claim.metadata.name}"
+    raise TypeError(type(event).__name__)
 
 
 def time_of(options: argparse.Namespace) -> float:

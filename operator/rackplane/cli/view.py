@@ -7,6 +7,7 @@ only on a terminal and never without NO_COLOR's consent; where the encoding is n
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
@@ -15,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Branch", "Gauge", "Tree", "console_for", "lines", "show"]
+__all__ = ["Branch", "Gauge", "Tree", "console_for", "lines", "paragraph", "show"]
 
 #: Characters of a bar, at most and at least.
 _BAR: Final = (24, 8)
@@ -77,7 +78,15 @@ def show(tree: Tree, console: Console) -> None:
     for line in lines(tree, width=console.width, ascii=not console.encoding.startswith("utf")):
         console.print(line, soft_wrap=True)
     for remark in tree.remarks:
-        console.print(Text(remark), soft_wrap=not console.is_terminal)
+        paragraph(console, remark)
+
+
+def paragraph(console: Console, text: str, *, label: str = "") -> None:
+    """Print a sentence or more, wrapped at the width of a terminal and indented below its label."""
+    width = max(console.width - cell_len(label), 20)
+    for i, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False) or [""]):
+        head = label if not i else " " * cell_len(label)
+        console.print(Text(head, "dim").append(line, "default"), soft_wrap=True)
 
 
 def lines(tree: Tree, *, width: int, ascii: bool) -> Iterator[Text]:

@@ -97,11 +97,14 @@ def type_of(body: Mapping[str, Any]) -> tuple[str, str]:
     return group, kind if isinstance(kind, str) else ""
 
 
-def read_documents(path: str | Path) -> list[Document]:
+def read_documents(path: str | Path, *, namespace: str = "default") -> list[Document]:
     """Every object under a folder (or in one file) that says something about a facility, in order of file name.
 
-    Objects of other kinds are left out, lists (``kind: List``) are taken apart, and a namespaced object without a
-    namespace is in "default". Hidden files and folders are passed over.
+    Objects of other kinds are left out, and lists (``kind: List``) are taken apart. Hidden files and folders are passed
+    over.
+
+    Args:
+        namespace: of namespaced objects that do not say theirs.
 
     Raises:
         DocumentError: files or objects that cannot be used; the message names file, document, object and field.
@@ -124,7 +127,7 @@ def read_documents(path: str | Path) -> list[Document]:
                 problems.append(_unreadable(shown, number, str(parsed)))
                 continue
             for item in _items(parsed):
-                document, wrong = _object(shown, number, item)
+                document, wrong = _object(shown, number, item, namespace)
                 problems += wrong
                 if document is not None and not wrong:
                     found.append(document)
@@ -211,7 +214,9 @@ def _items(parsed: Any) -> Iterator[Any]:
         yield parsed
 
 
-def _object(file: str, number: int, body: Any) -> tuple[Document | None, list[DocumentProblem]]:
+def _object(
+    file: str, number: int, body: Any, namespace: str
+) -> tuple[Document | None, list[DocumentProblem]]:
     """The object if it is of a kind that counts, and what is wrong with it."""
 
     def problems(*found: FieldProblem, of: str = "") -> list[DocumentProblem]:
@@ -235,7 +240,7 @@ def _object(file: str, number: int, body: Any) -> tuple[Document | None, list[Do
         what = "is missing" if name is None else f"is {show(name)}, not a name"
         return None, problems(FieldProblem("metadata.name", what, "Name the object."), of=kind)
     if kind in _NAMESPACED:
-        body = {**body, "metadata": {**metadata, "namespace": metadata.get("namespace") or "default"}}
+        body = {**body, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
     document = Document(file, number, body)
     if group == GROUP:
         decoded = decode_any(body)

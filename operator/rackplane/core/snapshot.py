@@ -27,7 +27,7 @@ from rackplane.core.objects import Condition, Gang, Job, Metadata, Node, NodeSta
 from rackplane.core.pods import requests
 from rackplane.core.settings import MachineSettings
 
-__all__ = ["expected_nodes", "load_folder", "machine_of", "shipped_for", "snapshot"]
+__all__ = ["events_of", "expected_nodes", "load_folder", "machine_of", "shipped_for", "snapshot"]
 
 #: What a node that exists on paper only has of everything but GPUs: more than any pod asks for.
 _AMPLE = "1P"
@@ -74,8 +74,16 @@ def snapshot(
     Raises:
         msgspec.ValidationError: a Node, Pod, Job, ResourceClaim or Gang does not fit; `load_folder` lets none pass.
     """
-    events = [event for body in objects if (event := _event(body)) is not None]
+    events = list(events_of(objects))
     return machine_of([*events, *map(e.NodeChanged, expected_nodes(events))], now, settings=settings)
+
+
+def events_of(objects: Iterable[Mapping[str, Any]]) -> Iterator[e.Event]:
+    """The objects as a machine hears of them; those of other kinds are left out. Raises what `snapshot` raises."""
+    for body in objects:
+        event = _event(body)
+        if event is not None:
+            yield event
 
 
 def machine_of(events: Iterable[e.Event], now: float, *, settings: MachineSettings | None = None) -> Machine:

@@ -1,0 +1,150 @@
+"""The answer to `rackplane explain gang` as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from rackplane.cli.answer import Answer, Outcome, Reserve
+from rackplane.cli.power_tree import share
+from rackplane.cli.view import Branch, Gauge, Tree, paragraph, show
+from rackplane.cli.words import count, kilowatts, names, nearest_limit
+from rackplane.core.objects import GangSpec
+from rackplane.engine.model import Placement
+
+__all__ = ["show_answer"]
+
+_HEADLINE: Final = {
+    Outcome.PLACED: ("has its place", "green"),
+    Outcome.COULD_START: ("could start now", "green"),
+    Outcome.WAITS: ("cannot start now", "yellow"),
+    Outcome.HELD: ("is held", "yellow"),
+    Outcome.FINISHED: ("has finished", ""),
+    Outcome.FAILED: ("has failed", "red"),
+}
+
+
+def show_answer(found: Answer, console: Console) -> None:
+    """Print who asks for what, what comes of it and why, and what it holds or would hold."""
+    metadata = found.gang.metadata
+    words, style = _HEADLINE[found.outcome]
+    phase = found.gang.status.phase
+    if found.outcome is Outcome.PLACED and phase:
+        words = f"is {phase}"
+    heading = (
+        Text("Gang ")
+        .append(f"{metadata.namespace}/{metadata.name}", "bold")
+        .append(f" {words}", f"bold {style}")
+    )
+    console.print(heading, soft_wrap=True)
+    for label, text in _lines(found):
+        paragraph(console, text, label=f"  {label:<10}")
+    if found.reserves:
+        console.print()
+        show(_table(found.reserves, found.outcome), console)
+
+
+def _lines(found: Answer) -> Iterator[tuple[str, str]]:
+    spec = found.gang.spec
+    yield "asks for", _request(spec)
+    place = (
+        f", {found.place[0]} of {found.place[1]} that wait in all queues" if found.place is not None else ""
+    )
+    yield "queue", spec.queue + place
+    if found.placement is None:
+        yield ("because" if found.outcome in (Outcome.WAITS, Outcome.HELD) else "says"), found.message
+    else:
+        yield from _place(found.placement, found.node_watts)
+    if not found.agrees:
+        yield "status", f"says otherwise: {found.status_says}"
+    elif found.status_says and found.placement is None:
+        yield "status", "says the same"
+
+
+def _request(spec: GangSpec) -> str:
+    parts = [f"{count(spec.slots, 'pod')} of {spec.gpus_per_slot} {spec.resource_name}"]
+    if spec.topology.required:
+        parts.append(f"all in one {_level(spec.topology.required)}")
+    if spec.topology.preferred:
+        parts.append(f"in one {_level(spec.topology.preferred)} if possible")
+    if spec.topology.segment_slots:
+        parts.append(f"segments of {spec.topology.segment_slots}")
+    parts.append(spec.power.profile + (" and no lower" if spec.power.strict else ""))
+    if spec.expected_duration_seconds:
+        hours, seconds = divmod(spec.expected_duration_seconds, 3600)
+        parts.append(
+            f"for {hours} h" if not seconds else f"for {spec.expected_duration_seconds / 60:,.0f} min"
+        )
+    return ", ".join(parts)
+
+
+def _level(level: str) -> str:
+    return "NVLink domain" if level == "nvlink" else level
+
+
+def _place(placement: Placement, caps: Sequence[int]) -> Iterator[tuple[str, str]]:
+    where: dict[str, set[str]] = {}
+    for group in placement.groups:
+        label = f"{group.domain} in {group.rack}" if group.domain else group.rack
+        where.setdefault(label, set()).update(group.nodes)
+    parts = [
+        f"{count(len(nodes), 'node')} of {label}: {names(sorted(nodes))}" for label, nodes in where.items()
+    ]
+    for i, part in enumerate(parts[:8]):
+        yield ("" if i else "where"), part
+    if len(parts) > 8:
+        yield "", f"and {len(parts) - 8} more"
+    profile = placement.power_profile
+    if caps:
+        profile += ", " + " or ".join(f"{cap:,} W" for cap in caps) + " a node"
+    if placement.relative_performance_percent != 100:
+        profile += f", {placement.relative_performance_percent} % of full speed"
+    yield "profile", profile
+    heat = f"{kilowatts(placement.liquid_watts)} kW to liquid and {kilowatts(placement.air_watts)} kW to air"
+    yield (
+        "adds",
+        f"{kilowatts(placement.nominal_watts)} kW, {kilowatts(placement.peak_watts)} kW in peaks; {heat}",
+    )
+
+
+def _table(reserves: Sequence[Reserve], outcome: Outcome) -> Tree:
+    branches = [_branch([r]) for r in reserves if r.kind != "Rack"]
+    # Racks that stand alike are one line: a large gang fills many.
+    alike: dict[tuple[int, int, int, str], list[Reserve]] = {}
+    for r in reserves:
+        if r.kind == "Rack":
+            alike.setdefault((r.added_watts, r.load_watts, r.limit_watts, _note(r)), []).append(r)
+    branches += [_branch(racks) for racks in alike.values()]
+    name = "on the way up" if outcome is Outcome.PLACED else "what it would add to"
+    return Tree(
+        (name, "load, {worst} worst loss", "nearest limit"), ("adds kW", "kW", "of kW", "left kW"), branches
+    )
+
+
+def _branch(alike: Sequence[Reserve]) -> Branch:
+    first, worst = alike[0], alike[0].worst
+    detail = count(len(alike), "rack") if first.kind == "Rack" else first.kind
+    total = len(alike)
+    return Branch(
+        names([r.name for r in alike], most=3),
+        detail,
+        Gauge(
+            share(first.load_watts, first.limit_watts),
+            0.0 if first.kind == "Rack" or worst is None else share(worst.load_watts, worst.limit_watts),
+        ),
+        (
+            kilowatts(first.added_watts * total),
+            kilowatts(first.load_watts * total),
+            kilowatts(first.limit_watts * total),
+            "" if worst is None else kilowatts(min(r.worst.headroom_watts for r in alike if r.worst)),
+        ),
+        _note(first),
+        alarm=worst is not None and worst.headroom_watts < 0,
+    )
+
+
+def _note(reserve: Reserve) -> str:
+    return nearest_limit(reserve.worst, of=reserve.name)

@@ -1,0 +1,69 @@
+"""`rackplane explain`: why a gang waits, or what it holds where it runs."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rackplane.cli.source import add_source_arguments
+
+__all__ = ["add"]
+
+_EXAMPLES = """\
+examples:
+  rackplane explain gang job-pretrain -n research     a gang of the cluster; "pretrain", its Job, will do
+  rackplane explain gang -f job.yaml                  what would happen if this Job were submitted now?
+  rackplane explain gang -f job.yaml --facility DIR   the same before there is a cluster
+  kubectl rackplane explain gang pretrain -o json     for programs; watts are integers
+
+The answer is worked out anew, by the operator's own rules, from what the cluster holds now: the queue is asked in its
+order, so what goes first takes its place first. Where the status of the gang says something else, both are shown.
+
+exit codes:
+  0  it runs, it could start now, or it has finished
+  1  the question could not be answered
+  2  it cannot start now
+"""
+
+
+def add(commands: Any) -> None:
+    """Register the command (see `rackplane.cli.parser`)."""
+    parser = commands.add_parser(
+        "explain",
+        help="why a gang waits, or what it holds where it runs",
+        description="Says why a gang cannot start and what would help, or where it runs and what it reserves there.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.usage_code = 1  # 2 is an answer of this command
+    parser.add_argument("what", choices=("gang",), help="what to explain")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the gang, or its Job; not needed with -f")
+    parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="default: the context's, else default")
+    parser.add_argument(
+        "-f", "--filename", metavar="FILE", help="a Job, or the pods of a gang, that is not submitted yet"
+    )
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
+    )
+    add_source_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the explanation; 0 if the gang runs or could start, 2 if not.
+
+    Raises:
+        CommandError: the source or the file cannot be read, or there is no such gang.
+    """
+    from rackplane.cli.answer import answer, as_data
+    from rackplane.cli.answer_view import show_answer
+    from rackplane.cli.view import console_for
+
+    found = answer(options)
+    if options.output == "json":
+        import json
+
+        print(json.dumps(as_data(found), indent=2))
+    else:
+        show_answer(found, console_for())
+    return 0 if found.positive else 2

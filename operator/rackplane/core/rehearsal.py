@@ -1,0 +1,145 @@
+"""What the operator would decide about gangs that wait, asked of a machine that does not lead.
+
+Nothing is written. The machine's books change as if the decisions had been made, so it is good for one question.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from rackplane.api.labels import GANG_LABEL, PLACEMENT_GATE, QUEUE_LABEL, SUSPENDED_BY, SUSPENDED_BY_VALUE
+from rackplane.api.problems import FieldProblem
+from rackplane.core import events as e
+from rackplane.core.machine import Machine
+from rackplane.core.objects import (
+    Container,
+    Gang,
+    Gate,
+    Job,
+    JobSpec,
+    Metadata,
+    Pod,
+    PodSpec,
+    PodTemplate,
+    Resources,
+)
+from rackplane.core.queueing import schedule
+from rackplane.core.record import GangRecord, Key
+from rackplane.core.statuses import timestamp
+from rackplane.core.workload import desired_gang, gang_name_of_job, gang_name_of_pod, job_outcome
+
+__all__ = ["decide", "stand_in", "submit", "submit_all", "submitted"]
+
+_GATE = Gate(PLACEMENT_GATE)
+
+
+def submitted(job: Job) -> Job:
+    """A labelled Job as the chart's admission policy stores it: suspended by us, and its pods gated."""
+    spec, metadata = job.spec, job.metadata
+    if not spec.suspend:
+        annotations = {**metadata.annotations, SUSPENDED_BY: SUSPENDED_BY_VALUE}
+        metadata = msgspec.structs.replace(metadata, annotations=annotations)
+    pod = spec.template.spec
+    if _GATE not in pod.scheduling_gates:
+        pod = msgspec.structs.replace(pod, scheduling_gates=[*pod.scheduling_gates, _GATE])
+    labels = {**spec.template.metadata.labels, QUEUE_LABEL: metadata.labels[QUEUE_LABEL]}
+    template = PodTemplate(msgspec.structs.replace(spec.template.metadata, labels=labels), pod)
+    return Job(metadata, msgspec.structs.replace(spec, suspend=True, template=template), job.status)
+
+
+def submit(machine: Machine, workload: Job | Sequence[Pod], now: float) -> tuple[Key, list[FieldProblem]]:
+    """Queue a labelled Job, or the bare pods of one gang, as if it had been created now.
+
+    Returns:
+        The gang's key, and what could not be read of the request; with any of that nothing was queued.
+    """
+    job = submitted(workload) if isinstance(workload, Job) else None
+    pods = [] if isinstance(workload, Job) else list(workload)
+    name = gang_name_of_job(job.metadata.name) if job is not None else gang_name_of_pod(pods[0])
+    assert name is not None  # labelled, as the caller has made sure
+    key = ((job or pods[0]).metadata.namespace, name)
+    body, problems = desired_gang(
+        namespace=key[0], name=name, job=job, pods=pods, resources=machine.world.catalog.resources()
+    )
+    if problems:
+        return key, problems
+    body["metadata"] |= {"creationTimestamp": timestamp(now), "resourceVersion": "1"}
+    events: list[e.Event] = [e.JobChanged(job)] if job is not None else [e.PodChanged(pod) for pod in pods]
+    machine.handle(now, *events, e.GangChanged(msgspec.convert(body, type=Gang)))
+    return key, []
+
+
+def submit_all(machine: Machine, now: float) -> dict[Key, list[FieldProblem]]:
+    """Queue what a folder describes and no operator has seen: labelled Jobs and pods without a Gang.
+
+    A Gang that waits and whose Job or pods are not there gets stand-ins that ask for its GPUs and nothing else.
+
+    Returns:
+        What could not be read of the requests, by the key of the gang that was not queued.
+    """
+    found: dict[Key, list[FieldProblem]] = {}
+    for key, record in list(machine.gangs.items()):
+        job = record.job
+        if record.gang is None:
+            workload: Job | Sequence[Pod] | None = record.live_pods() or None
+            if job is not None:
+                workload = job if QUEUE_LABEL in job.metadata.labels and job_outcome(job) is None else None
+            if workload is not None and (problems := submit(machine, workload, now)[1]):
+                found[key] = problems
+        elif record.phase == "Pending" and record.decision is None:
+            if record.template is None:
+                machine.handle(now, *stand_in(record.gang))
+            elif job is not None and not job.spec.suspend:
+                machine.handle(now, e.JobChanged(submitted(job)))
+    return found
+
+
+def stand_in(gang: Gang) -> list[e.Event]:
+    """A Job, or bare pods, that would have made this Gang."""
+    spec, namespace = gang.spec, gang.metadata.namespace
+    wanted = {spec.resource_name: str(spec.gpus_per_slot)} if spec.gpus_per_slot else {}
+    pod = PodSpec(
+        containers=[Container(Resources(requests=wanted))], scheduling_gates=[_GATE], priority=spec.priority
+    )
+    labels = {QUEUE_LABEL: spec.queue}
+    if gang.metadata.name.startswith(gang_name_of_job("")):
+        name = gang.metadata.name.removeprefix(gang_name_of_job(""))
+        metadata = Metadata(name=name, namespace=namespace, uid=spec.workload.uid, labels=labels)
+        return [
+            e.JobChanged(
+                submitted(Job(metadata, JobSpec(parallelism=spec.slots, template=PodTemplate(spec=pod))))
+            )
+        ]
+    group = gang.metadata.name.removeprefix("pod-")
+    return [
+        e.PodChanged(
+            Pod(
+                Metadata(
+                    name=f"{group}-{slot}",
+                    namespace=namespace,
+                    uid=f"{namespace}/{group}-{slot}",
+                    labels={**labels, GANG_LABEL: group},
+                ),
+                pod,
+            )
+        )
+        for slot in range(spec.slots)
+    ]
+
+
+def decide(machine: Machine, key: Key) -> GangRecord:
+    """One pass over the queue, as the operator's next: every gang that waits is asked in its order.
+
+    Returns:
+        The gang's record: its `decision` if it has a place, or would get one; else `message` and the rest say why not.
+
+    Raises:
+        KeyError: no such gang.
+    """
+    record = machine.gangs[key]
+    if record.decision is None:
+        deque(schedule(machine.world), maxlen=0)
+    return record
