@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from rackplane.core.judgements import judgements
 from rackplane.core.settings import MachineSettings
 from rackplane.core.snapshot import load_folder, snapshot
 from rackplane.engine.model import Refusal, Request
@@ -135,6 +136,11 @@ def _start(state: State, size: int, **more: Any) -> Refusal:
 def busy(state: State) -> int:
     """Nodes that gangs use."""
     return sum(state.booked_gpus(node.name) > 0 for node in state.nodes())
+
+
+def conditions(state: State, kind: str, name: str) -> dict[str, str]:
+    """Status by type of the conditions that the operator would write on the object."""
+    return {c["type"]: c["status"] for c in judgements(state.report(), kind, name, (), now=0.0)}
 
 
 def watts(state: State, power: str, lost: str = "") -> float:

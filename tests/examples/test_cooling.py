@@ -15,6 +15,7 @@ from tests.examples.halls import (
     ask,
     booked_like,
     busy,
+    conditions,
     documents,
     edited,
     fill,
@@ -109,6 +110,9 @@ def test_one_cdu_of_an_n_plus_1_pair_lost_needs_no_shedding_and_says_that_the_re
     zone = after.report().coolings["hall-liquid"]
     assert (zone.usable_watts, zone.heat_watts) == (1_100_000, 1_044_000)
     assert (zone.units, zone.units.lost) == (Redundancy(1, 1, 2), True)
+    assert conditions(full, "CoolingZone", "hall-liquid")["RedundancyLost"] == "False"
+    assert conditions(after, "CoolingZone", "hall-liquid")["RedundancyLost"] == "True"
+    assert conditions(after, "CoolingZone", "hall-air")["RedundancyLost"] == "False"
 
     # Gangs go on starting: what ends is replaced.
     after.release("gang-0")
@@ -136,6 +140,10 @@ def test_the_second_cdu_lost_leaves_nothing() -> None:
     answer = place(state, ask())
     assert isinstance(answer, Refusal)
     assert answer.cause is Cause.LIQUID
+    tightest = answer.tightest
+    assert tightest is not None
+    assert (tightest.name, tightest.limit_watts, tightest.added_watts) == ("hall-liquid", 0, 5_220)
+    assert tightest.load_watts == tightest.over_watts == 8 * 42_000 * 87 // 100 + 5_220
 
 
 @pytest.mark.parametrize(

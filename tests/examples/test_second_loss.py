@@ -14,6 +14,7 @@ from tests.examples.halls import (
     ask,
     booked_like,
     busy,
+    conditions,
     documents,
     edited,
     fill,
@@ -58,6 +59,23 @@ def test_the_next_losses_are_known_as_second_ones(full: State) -> None:
     } == {rack: ["ups-r"] for rack in BLOCK_1}
 
 
+def test_each_ups_says_that_its_loss_would_now_be_the_second(full: State) -> None:
+    assert conditions(full, "PowerDomain", "ups-2")["SurvivesLoss"] == "True"
+    state = booked_like(full, after_the_loss_of_ups_1(documents("catcher")))
+    assert [conditions(state, "PowerDomain", f"ups-{u}")["SurvivesLoss"] for u in "234r"] == ["False"] * 4
+    own = state.report().powers["ups-2"].own_loss
+    assert own is not None
+    assert own.second_to == ("ups-1",)
+    assert own.worst is not None
+    assert (own.worst.row.element, own.worst.load_watts, own.worst.headroom_watts) == (
+        "ups-r",
+        1_200_000,
+        -600_000,
+    )
+    assert conditions(state, "Rack", "b1-1")["Survives"] == "False"
+    assert conditions(state, "Rack", "b2-1")["Survives"] == "True"
+
+
 def test_by_default_nothing_starts_in_place_of_what_ends(full: State) -> None:
     state = booked_like(full, after_the_loss_of_ups_1(documents("catcher")))
     state.release("gang-0")
@@ -91,7 +109,10 @@ def test_what_fits_from_idle_while_the_reserve_is_used() -> None:
     tightest = last.tightest
     assert tightest is not None
     assert (tightest.name, tightest.load_watts, tightest.over_watts) == ("ups-r", 606_000, 6_000)
-    assert isinstance(place(held, ask(capacity=nodes_of(held, *BLOCK_1))), Refusal)
+    answer = place(held, ask(capacity=nodes_of(held, *BLOCK_1)))
+    assert isinstance(answer, Refusal)
+    assert answer.tightest is not None
+    assert (answer.tightest.name, answer.tightest.load_watts) == ("ups-r", 606_000)
 
     admitted = state_of(after_the_loss_of_ups_1(documents("catcher")), ADMIT)
     fill(admitted)

@@ -7,6 +7,7 @@ import pytest
 from rackplane.engine.model import Cause, Placement, Refusal
 from rackplane.engine.placement import place
 from rackplane.engine.reasons import ElementKind
+from rackplane.engine.stranded import StrandedBy, stranded
 from tests.examples.halls import (
     ask,
     blind,
@@ -83,6 +84,14 @@ def test_at_best_664_of_864_nodes_are_safe() -> None:
     fill(state)
     assert (busy(state), int(state.nominal.sum())) == (664, 6_000_000)
     assert state.violations() == []
+    (unfed,) = stranded(state).unfed
+    assert (unfed.cause, unfed.nodes, unfed.watts) == (StrandedBy.POWER, 200, 1_200_000)
+    assert (unfed.loss.lost, unfed.row.element) in PAIR
+
+
+def test_nothing_of_the_balanced_hall_is_stranded_by_its_limits() -> None:
+    result = stranded(state_of(documents("4n3")))
+    assert (result.filled_nodes, result.unfed) == (864, ())
 
 
 def test_of_six_gangs_of_a_row_each_the_balanced_hall_takes_all_and_this_one_does_not() -> None:
