@@ -95,7 +95,7 @@ def second_losses(
         if c.normal or c.zone:
             continue
         own = picks_up(c.lost)
-        partners = tuple(name for name in out if c.lost in gone[name] or own & gone[name])
+        partners = tuple(n for n in out if c.lost in gone[n] or n in own or own & gone[n])
         if partners:
             result[i] = partners
     return result

@@ -92,14 +92,13 @@ class Oracle:
         """The survivable elements out of service whose reserve is the lost element's reserve too."""
         if loss == Loss() or loss.zone:
             return ()
-        return tuple(
-            p.name
-            for p in self.spec.powers
-            if p.survivable
-            and not p.online
-            and p.name not in self.layout.bad_powers
-            and (loss.lost in self._rises(p.name) or self._rises(p.name) & self._rises(loss.lost))
-        )
+        out = [p.name for p in self.spec.powers if p.survivable and not p.online]
+        return tuple(n for n in out if n not in self.layout.bad_powers and self._share(n, loss.lost))
+
+    def _share(self, one: str, other: str) -> bool:
+        """Whether one is a reserve of the other, or something else is of both."""
+        ones, others = self._rises(one), self._rises(other)
+        return other in ones or one in others or bool(ones & others)
 
     def _rises(self, lost: str) -> set[str]:
         """What carries more of some rack or cooling unit if this is lost from a facility in full service."""
