@@ -43,7 +43,7 @@ CATCHER = hall(
     "abcr", *(rack(f"{ups}{i}", Feed(ups), Feed("r", role=Role.STANDBY)) for ups in "abc" for i in (1, 2))
 )
 
-#: facility, element out of service, second losses, and by rack: watts it may add with heed of second losses, and without
+#: facility, element out of service, second losses, and by rack: watts it may add with heed of them, and without
 CASES: dict[str, tuple[FacilitySpec, str, str, dict[str, tuple[int, int]]]] = {
     # b carries all 40 kW; without it there is nothing left to be too much
     "2N": (TWO_N, "a", "b", {"0": (80_000, 80_000)}),
