@@ -10,10 +10,11 @@ from typing import Any
 
 from rackplane.api.labels import QUEUE_LABEL
 from rackplane.cli.errors import CommandError, nearest
-from rackplane.cli.power_tree import worst_data
 from rackplane.cli.source import namespace_of, open_source, time_of
+from rackplane.cli.words import names
 from rackplane.core import rehearsal
 from rackplane.core.documents import DocumentError, core_object, read_documents
+from rackplane.core.figures import worst_contingency
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Pod
 from rackplane.core.queueing import pending
@@ -195,7 +196,7 @@ def _answer(machine: Machine, key: Key) -> Answer:
     rehearsal.decide(machine, key)
     place = (queue.index(key) + 1, len(queue))
     if record.decision is not None:
-        where = ", ".join(dict.fromkeys(group.rack for group in record.decision.placement.groups))
+        where = names(list(dict.fromkeys(group.rack for group in record.decision.placement.groups)))
         return _placed(machine, record, Outcome.COULD_START, f"it would be placed on {where}", said, place)
     estimate = record.estimate
     return Answer(
@@ -316,7 +317,7 @@ def as_data(found: Answer) -> dict[str, Any]:
                 "addedWatts": r.added_watts,
                 "loadWatts": r.load_watts,
                 "limitWatts": r.limit_watts,
-                "worstCase": worst_data(r.worst),
+                "worstContingency": None if r.worst is None else worst_contingency(r.worst),
             }
             for r in found.reserves
         ],

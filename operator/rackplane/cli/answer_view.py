@@ -27,6 +27,10 @@ _HEADLINE: Final = {
 }
 
 
+#: From so many on, places are counted instead of told node by node.
+_NAMED_PLACES: Final = 4
+
+
 def show_answer(found: Answer, console: Console) -> None:
     """Print who asks for what, what comes of it and why, and what it holds or would hold."""
     metadata = found.gang.metadata
@@ -86,17 +90,9 @@ def _level(level: str) -> str:
 
 
 def _place(placement: Placement, caps: Sequence[int]) -> Iterator[tuple[str, str]]:
-    where: dict[str, set[str]] = {}
-    for group in placement.groups:
-        label = f"{group.domain} in {group.rack}" if group.domain else group.rack
-        where.setdefault(label, set()).update(group.nodes)
-    parts = [
-        f"{count(len(nodes), 'node')} of {label}: {names(sorted(nodes))}" for label, nodes in where.items()
-    ]
-    for i, part in enumerate(parts[:8]):
+    parts = list(_where(placement))
+    for i, part in enumerate(parts):
         yield ("" if i else "where"), part
-    if len(parts) > 8:
-        yield "", f"and {len(parts) - 8} more"
     profile = placement.power_profile
     if caps:
         profile += ", " + " or ".join(f"{cap:,} W" for cap in caps) + " a node"
@@ -108,6 +104,23 @@ def _place(placement: Placement, caps: Sequence[int]) -> Iterator[tuple[str, str
         "adds",
         f"{kilowatts(placement.nominal_watts)} kW, {kilowatts(placement.peak_watts)} kW in peaks; {heat}",
     )
+
+
+def _where(placement: Placement) -> Iterator[str]:
+    nodes: dict[tuple[str, str], set[str]] = {}
+    for group in placement.groups:
+        nodes.setdefault((group.domain, group.rack), set()).update(group.nodes)
+    if len(nodes) <= _NAMED_PLACES:
+        for (domain, rack), members in nodes.items():
+            place = f"{domain} in {rack}" if domain else rack
+            yield f"{count(len(members), 'node')} of {place}: {names(sorted(members))}"
+        return
+    by_count: dict[int, list[str]] = {}
+    for (_, rack), members in nodes.items():
+        by_count.setdefault(len(members), []).append(rack)
+    for number, racks in by_count.items():
+        each = f"in each of {count(len(racks), 'rack')}: " if len(racks) > 1 else "in "
+        yield f"{count(number, 'node')} {each}{names(racks)}"
 
 
 def _table(reserves: Sequence[Reserve], outcome: Outcome) -> Tree:
@@ -126,7 +139,7 @@ def _table(reserves: Sequence[Reserve], outcome: Outcome) -> Tree:
 
 def _branch(alike: Sequence[Reserve]) -> Branch:
     first, worst = alike[0], alike[0].worst
-    detail = count(len(alike), "rack") if first.kind == "Rack" else first.kind
+    detail = count(len(alike), "rack") if len(alike) > 1 else first.kind
     total = len(alike)
     return Branch(
         names([r.name for r in alike], most=3),

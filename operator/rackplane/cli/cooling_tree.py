@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from rackplane.cli.errors import CommandError, nearest
-from rackplane.cli.power_tree import share, worst_data
+from rackplane.cli.power_tree import POWER_COLUMNS, share, status
 from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.machine import Machine
@@ -14,11 +14,14 @@ from rackplane.engine import cooling
 from rackplane.engine.facility import Facility
 from rackplane.engine.model import CoolingSpec, CoolingUnit
 from rackplane.engine.reports import FacilityReport
+from rackplane.engine.stranded import Stranded
 
 __all__ = ["cooling_data", "cooling_tree"]
 
 
-def cooling_tree(machine: Machine, report: FacilityReport, *, name: str | None, each_rack: bool) -> Tree:
+def cooling_tree(
+    machine: Machine, report: FacilityReport, left: Stranded, *, name: str | None, each_rack: bool
+) -> Tree:
     """The zones from the outermost loop inwards, each with its units and its racks.
 
     Args:
@@ -28,16 +31,18 @@ def cooling_tree(machine: Machine, report: FacilityReport, *, name: str | None, 
         CommandError: there is no zone and no rack of that name.
     """
     assert machine.state is not None
-    builder = _Builder(machine.state.facility, report, name, each_rack)
+    builder = _Builder(machine.state.facility, report, left, name, each_rack)
     headings = ("cooling", "heat, {worst} worst loss", "nearest limit")
     roots = builder.roots()
     remarks = [] if roots else ["There are no CoolingZones."]
-    return Tree(headings, ("kW", "of kW", "left kW"), roots, remarks)
+    return Tree(headings, POWER_COLUMNS, roots, remarks)
 
 
 class _Builder:
-    def __init__(self, facility: Facility, report: FacilityReport, name: str | None, each_rack: bool) -> None:
-        self._facility, self._report = facility, report
+    def __init__(
+        self, facility: Facility, report: FacilityReport, left: Stranded, name: str | None, each_rack: bool
+    ) -> None:
+        self._facility, self._report, self._left = facility, report, left
         self._only = _selected(facility, name)
         self._name = name
         self._rack = name if name is not None and name not in facility.coolings else None
@@ -60,7 +65,7 @@ class _Builder:
         if zone.name in self._seen:
             return Branch(zone.name, detail, reference=True)
         self._seen.add(zone.name)
-        figures = self._report.coolings[zone.name]
+        figures, stranded = self._report.coolings[zone.name], self._left.coolings[zone.name].watts
         units, note = figures.units, nearest_limit(figures.worst, of=zone.name)
         note += f"; {units.running} of {count(units.installed, 'unit')} run, {units.needed} needed"
         if units.lost:
@@ -81,11 +86,13 @@ class _Builder:
             Gauge(
                 share(figures.heat_watts, figures.usable_watts),
                 share(figures.worst.load_watts, figures.worst.limit_watts),
+                share(stranded, figures.worst.limit_watts),
             ),
             (
                 kilowatts(figures.heat_watts),
                 kilowatts(figures.usable_watts),
                 kilowatts(figures.worst.headroom_watts),
+                kilowatts(stranded) if stranded else "",
             ),
             note,
             alarm=figures.worst.headroom_watts < 0 or units.lost,
@@ -132,7 +139,9 @@ def _selected(facility: Facility, name: str | None) -> Collection[str]:
     return found
 
 
-def cooling_data(machine: Machine, report: FacilityReport, *, name: str | None) -> dict[str, Any]:
+def cooling_data(
+    machine: Machine, report: FacilityReport, left: Stranded, *, name: str | None
+) -> dict[str, Any]:
     """The same for programs: every zone of the tree once, with its parents; watts are integers."""
     assert machine.state is not None
     facility = machine.state.facility
@@ -141,16 +150,12 @@ def cooling_data(machine: Machine, report: FacilityReport, *, name: str | None) 
     for zone in facility.coolings.values():
         if zone.name not in only:
             continue
-        figures = report.coolings[zone.name]
         running = {u.name for u in cooling.running_units(zone, facility.live)}
         zones.append(
             {
                 "name": zone.name,
                 "medium": zone.medium.value,
                 "parents": list(zone.parents),
-                "usableWatts": figures.usable_watts,
-                "reservedHeatWatts": figures.heat_watts,
-                "worstCase": worst_data(figures.worst),
                 "neededUnits": zone.needed_units,
                 "units": [
                     {
@@ -163,6 +168,7 @@ def cooling_data(machine: Machine, report: FacilityReport, *, name: str | None) 
                     for u in zone.units
                 ],
                 "racks": [r.name for r in facility.racks if zone.name in (r.liquid, r.air)],
+                "status": status(machine, report, left, "CoolingZone", zone.name),
             }
         )
     return {"tree": "cooling", "zones": zones}

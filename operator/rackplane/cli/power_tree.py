@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rackplane.api.power_domain import PowerDomain, PowerState
 from rackplane.cli.errors import CommandError, nearest
 from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
+from rackplane.core.figures import figures
 from rackplane.core.machine import Machine
 from rackplane.engine.facility import Facility
 from rackplane.engine.model import Feed, PowerSpec, Role
-from rackplane.engine.reports import FacilityReport, RackReport, WorstCase
+from rackplane.engine.reports import FacilityReport, RackReport
+from rackplane.engine.stranded import Stranded
 
-__all__ = ["power_data", "power_tree", "rack_branches", "share", "worst_data"]
+__all__ = ["power_data", "power_tree", "rack_branches", "share", "status"]
 
 
-def power_tree(machine: Machine, report: FacilityReport, *, name: str | None, each_rack: bool) -> Tree:
+def power_tree(
+    machine: Machine, report: FacilityReport, left: Stranded, *, name: str | None, each_rack: bool
+) -> Tree:
     """The elements from the sources down; below `name` if it is an element, above it if it is a rack.
 
     An element with several parents stands in full below the first and as a reference below the others. Racks stand
@@ -26,14 +30,25 @@ def power_tree(machine: Machine, report: FacilityReport, *, name: str | None, ea
     Raises:
         CommandError: there is no element and no rack of that name.
     """
-    return _Builder(machine, report, name, each_rack).tree()
+    return _Builder(machine, report, left, name, each_rack).tree()
+
+
+#: "left" is what the worst loss leaves, "stranded" what no free node can use when all that can have started
+POWER_COLUMNS: Final = ("kW", "of kW", "left kW", "stranded kW")
 
 
 class _Builder:
-    def __init__(self, machine: Machine, report: FacilityReport, name: str | None, each_rack: bool) -> None:
+    def __init__(
+        self, machine: Machine, report: FacilityReport, left: Stranded, name: str | None, each_rack: bool
+    ) -> None:
         assert machine.state is not None
         facility = machine.state.facility
-        self._catalog, self._facility, self._report = machine.world.catalog, facility, report
+        self._catalog, self._facility, self._report, self._left = (
+            machine.world.catalog,
+            facility,
+            report,
+            left,
+        )
         self._children: dict[str, list[tuple[PowerSpec, Feed]]] = {}
         for spec in facility.powers.values():
             for feed in spec.parents:
@@ -61,7 +76,7 @@ class _Builder:
         remarks = [] if roots else ["There are no PowerDomains."]
         return Tree(
             ("power path", "load, {worst} worst loss", "nearest limit"),
-            ("kW", "of kW", "left kW"),
+            POWER_COLUMNS,
             roots,
             remarks,
         )
@@ -77,11 +92,12 @@ class _Builder:
         if name in self._seen:
             return Branch(name, detail, reference=True)
         self._seen.add(name)
-        report = self._report.powers[name]
+        report, stranded = self._report.powers[name], self._left.powers[name].watts
         note, alarm = nearest_limit(report.worst, of=name), report.worst.headroom_watts < 0
         gauge: Gauge | None = Gauge(
             share(report.nominal_watts, report.usable_watts),
             share(report.worst.load_watts, report.worst.limit_watts),
+            share(stranded, report.worst.limit_watts),
         )
         if not report.live:
             out = domain is not None and domain.spec.state is not PowerState.ONLINE
@@ -97,6 +113,7 @@ class _Builder:
             kilowatts(report.nominal_watts),
             kilowatts(report.usable_watts),
             kilowatts(report.worst.headroom_watts) if report.live else "",
+            kilowatts(stranded) if stranded else "",
         )
         children = [
             self._element(child, feed.role)
@@ -217,73 +234,51 @@ def share(load: float, limit: float) -> float:
 # -- for programs ------------------------------------------------------------------------------------
 
 
-def power_data(machine: Machine, report: FacilityReport, *, name: str | None) -> dict[str, Any]:
-    """The same for programs: every element of the tree once, with its parents; watts are integers."""
+def power_data(
+    machine: Machine, report: FacilityReport, left: Stranded, *, name: str | None
+) -> dict[str, Any]:
+    """The same for programs: every element of the tree once with its parents, and the racks; `status` as in the API."""
     assert machine.state is not None
-    facility = machine.state.facility
+    facility, catalog = machine.state.facility, machine.world.catalog
     only = selected(facility, name)
-    in_question = [
-        r for r in facility.racks if name in (None, r.name) or any(f.power in only for f in r.feeds)
-    ]
+    racks = [r for r in facility.racks if name in (None, r.name) or any(f.power in only for f in r.feeds)]
     if name is not None and name in facility.rack_index:
-        in_question = [r for r in in_question if r.name == name]
+        racks = [r for r in racks if r.name == name]
     elements = []
     for spec in facility.powers.values():
-        if spec.name not in only:
-            continue
-        domain, figures = machine.world.catalog.get(PowerDomain, spec.name), report.powers[spec.name]
-        modules = figures.modules
-        elements.append(
-            {
-                "name": spec.name,
-                "type": domain.spec.type.value if domain is not None else None,
-                "state": domain.spec.state.value if domain is not None else None,
-                "live": figures.live,
-                "survivable": spec.survivable,
-                "parents": _feeds(spec.parents),
-                "usableWatts": figures.usable_watts,
-                "reservedNominalWatts": figures.nominal_watts,
-                "reservedPeakWatts": figures.peak_watts,
-                "peakLimitWatts": figures.peak_limit_watts,
-                "worstCase": worst_data(figures.worst),
-                "modules": modules
-                and {"running": modules.running, "needed": modules.needed, "installed": modules.installed},
-            }
-        )
+        if spec.name in only:
+            domain = catalog.get(PowerDomain, spec.name)
+            elements.append(
+                {
+                    "name": spec.name,
+                    "type": domain.spec.type.value if domain is not None else None,
+                    "state": domain.spec.state.value if domain is not None else None,
+                    "live": report.powers[spec.name].live,
+                    "survivable": spec.survivable,
+                    "parents": _feeds(spec.parents),
+                    "status": status(machine, report, left, "PowerDomain", spec.name),
+                }
+            )
     return {
         "tree": "power",
         "elements": elements,
-        "racks": [_rack(report, r.name, r.feeds) for r in in_question],
+        "racks": [
+            {
+                "name": r.name,
+                "feeds": _feeds(r.feeds),
+                "limitWatts": r.limit_watts,
+                "problem": report.racks[r.name].problem or None,
+                "status": status(machine, report, left, "Rack", r.name),
+            }
+            for r in racks
+        ],
     }
 
 
-def worst_data(worst: WorstCase | None) -> dict[str, Any] | None:
-    """A nearest limit: the loss ("" for none), the limited thing, load, limit and what is left, in watts."""
-    if worst is None:
-        return None
-    return {
-        "loss": "" if worst.loss.normal else worst.loss.label,
-        "secondTo": list(worst.second_to),
-        "limit": worst.row.label,
-        "loadWatts": worst.load_watts,
-        "limitWatts": worst.limit_watts,
-        "headroomWatts": worst.headroom_watts,
-    }
-
-
-def _rack(report: FacilityReport, name: str, feeds: Iterable[Feed]) -> dict[str, Any]:
-    figures = report.racks[name]
-    return {
-        "name": name,
-        "feeds": _feeds(feeds),
-        "limitWatts": figures.limit_watts,
-        "reservedNominalWatts": figures.nominal_watts,
-        "reservedPeakWatts": figures.peak_watts,
-        "headroomWatts": figures.headroom_watts,
-        "worstCase": worst_data(figures.worst),
-        "switchedOffBy": [loss.label for loss in figures.switched_off_by],
-        "problem": figures.problem or None,
-    }
+def status(machine: Machine, report: FacilityReport, left: Stranded, kind: str, name: str) -> dict[str, Any]:
+    """What the operator would write into the object's status, without the columns for people."""
+    found = figures(machine.world, report, left, kind, name)
+    return {key: value for key, value in found.items() if value is not None and not key.endswith("Kilowatts")}
 
 
 def _feeds(feeds: Iterable[Feed]) -> list[dict[str, Any]]:

@@ -71,13 +71,15 @@ def _tree(machine: Machine, options: argparse.Namespace) -> Tree:
     from rackplane.cli.fabric_tree import fabric_tree
     from rackplane.cli.power_tree import power_tree
     from rackplane.engine.reports import facility_report
+    from rackplane.engine.stranded import stranded
 
     assert machine.state is not None  # the source has listed everything
     if options.what == "fabric":
         tree = fabric_tree(machine, name=options.name)
     else:
         make = power_tree if options.what == "power" else cooling_tree
-        tree = make(machine, facility_report(machine.state), name=options.name, each_rack=options.racks)
+        report, left = facility_report(machine.state), stranded(machine.state)
+        tree = make(machine, report, left, name=options.name, each_rack=options.racks)
     tree.remarks += problems(machine)
     return tree
 
@@ -87,13 +89,14 @@ def _data(machine: Machine, options: argparse.Namespace) -> dict[str, Any]:
     from rackplane.cli.fabric_tree import fabric_data
     from rackplane.cli.power_tree import power_data
     from rackplane.engine.reports import facility_report
+    from rackplane.engine.stranded import stranded
 
     assert machine.state is not None
     if options.what == "fabric":
         data = fabric_data(machine, name=options.name)
     else:
         make = power_data if options.what == "power" else cooling_data
-        data = make(machine, facility_report(machine.state), name=options.name)
+        data = make(machine, facility_report(machine.state), stranded(machine.state), name=options.name)
     return {**data, "problems": problems(machine)}
 
 

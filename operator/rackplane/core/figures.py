@@ -25,7 +25,7 @@ from rackplane.engine.reports import (
 from rackplane.engine.rows import LimitRow, RowKind
 from rackplane.engine.stranded import NOTHING, Stranded, Stranding, Unfed
 
-__all__ = ["OF_OTHERS", "figures"]
+__all__ = ["OF_OTHERS", "figures", "worst_contingency"]
 
 #: Fields that change with what other objects carry, not only with what this one does.
 OF_OTHERS: Final = frozenset(
@@ -161,11 +161,12 @@ def _bounded(headroom_watts: int, worst: WorstCase | None) -> dict[str, Any]:
     return {
         "headroomWatts": headroom_watts,
         "headroomKilowatts": kilowatts(headroom_watts),
-        "worstContingency": None if worst is None else _worst(worst),
+        "worstContingency": None if worst is None else worst_contingency(worst),
     }
 
 
-def _worst(worst: WorstCase) -> dict[str, Any]:
+def worst_contingency(worst: WorstCase) -> dict[str, Any]:
+    """status.worstContingency."""
     return {
         "loss": worst.loss.lost,
         "kind": _KINDS[worst.row.kind].value,
@@ -202,7 +203,7 @@ def _unfed_nodes(unfed: Unfed) -> dict[str, Any]:
 def _own_loss(loss: OwnLoss) -> dict[str, Any]:
     return {
         "withinLimits": loss.within_limits,
-        "worst": None if loss.worst is None else _worst(loss.worst),
+        "worst": None if loss.worst is None else worst_contingency(loss.worst),
         "racksSwitchedOff": len(loss.switched_off),
         "racks": _first(loss.switched_off),
         "zonesReduced": len(loss.cooling_lost),
