@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from rackplane import __version__
+from rackplane.controller.facility_metrics import facility_metrics
 from rackplane.core.record import GangRecord, Key
 from rackplane.engine.state import State
 
@@ -104,53 +105,8 @@ class MachineCollector(Collector):
         yield _gauge("rackplane_admitted_gangs", "Gangs that hold a decision.", admitted)
         state = machine.state
         if state is not None:
-            yield from _facility(state)
+            yield from facility_metrics(state)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=float(value))
-
-
-def _facility(state: State) -> Iterator[Metric]:
-    total, free = 0, GaugeMetricFamily("rackplane_free_gpus", "GPUs that nobody holds.", labels=["rack"])
-    racks = GaugeMetricFamily(
-        "rackplane_rack_reserved_watts", "Draw of a rack by reservations.", labels=["rack", "basis"]
-    )
-    rack_limits = GaugeMetricFamily("rackplane_rack_limit_watts", "What a rack may draw.", labels=["rack"])
-    report = state.report()
-    for name, rack in report.racks.items():
-        total += rack.gpus
-        free.add_metric([name], rack.free_gpus)
-        racks.add_metric([name, "nominal"], rack.nominal_watts)
-        racks.add_metric([name, "peak"], rack.peak_watts)
-        rack_limits.add_metric([name], rack.limit_watts)
-    yield free
-    yield _gauge("rackplane_gpus", "GPUs of all racks.", total)
-    yield racks
-    yield rack_limits
-    reserved = GaugeMetricFamily(
-        "rackplane_power_reserved_watts",
-        "Load of a power domain by reservations.",
-        labels=["power_domain", "basis"],
-    )
-    limits = GaugeMetricFamily(
-        "rackplane_power_limit_watts", "What a power domain may carry.", labels=["power_domain", "basis"]
-    )
-    for domain, power in report.powers.items():
-        reserved.add_metric([domain, "nominal"], power.nominal_watts)
-        reserved.add_metric([domain, "peak"], power.peak_watts)
-        limits.add_metric([domain, "nominal"], power.usable_watts)
-        limits.add_metric([domain, "peak"], power.peak_limit_watts)
-    yield reserved
-    yield limits
-    heat = GaugeMetricFamily(
-        "rackplane_cooling_heat_watts", "Heat that reservations send to a zone.", labels=["cooling_zone"]
-    )
-    usable = GaugeMetricFamily(
-        "rackplane_cooling_limit_watts", "Heat that a zone can carry off.", labels=["cooling_zone"]
-    )
-    for zone, cooling in report.coolings.items():
-        heat.add_metric([zone], cooling.heat_watts)
-        usable.add_metric([zone], cooling.usable_watts)
-    yield heat
-    yield usable

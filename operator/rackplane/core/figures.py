@@ -35,7 +35,7 @@ OF_OTHERS: Final = frozenset(
     }
 )
 
-_KINDS: Final = {
+LIMIT_KINDS: Final = {
     RowKind.POWER_NOMINAL: LimitKind.CONTINUOUS_RATING,
     RowKind.POWER_PEAK: LimitKind.PEAK_LIMIT,
     RowKind.BUDGET: LimitKind.BUDGET,
@@ -169,7 +169,7 @@ def worst_contingency(worst: WorstCase) -> dict[str, Any]:
     """status.worstContingency."""
     return {
         "loss": worst.loss.lost,
-        "kind": _KINDS[worst.row.kind].value,
+        "kind": LIMIT_KINDS[worst.row.kind].value,
         "element": _element_of(worst.row),
         "loadWatts": worst.load_watts,
         "limitWatts": worst.limit_watts,

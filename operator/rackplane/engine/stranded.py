@@ -53,6 +53,11 @@ class StrandedBy(StrEnum):
     UNAVAILABLE = "Unavailable"
     NO_IDLE_NODE = "NoIdleNode"
 
+    @property
+    def limits_nodes(self) -> bool:
+        """Whether it is a limit, and so a cause of unfed nodes too."""
+        return self not in (StrandedBy.REMAINDER, StrandedBy.UNAVAILABLE, StrandedBy.NO_IDLE_NODE)
+
 
 _CAUSES = tuple(StrandedBy)
 _REMAINDER = _CAUSES.index(StrandedBy.REMAINDER)
