@@ -92,5 +92,4 @@ def quota_of(
         queue=world.catalog.queue,
         budgets=world.catalog.budgets.groups(world.now),
         at=start,
-        now=world.now,
     )

@@ -18,7 +18,7 @@ from rackplane.engine.model import BudgetSpec, Problem
 __all__ = ["STRETCHES", "Budgets", "GroupBudget"]
 
 #: A budget is given to the engine for its first stretches only, so that a schedule of many short windows costs no more
-#: than this: two a day for a week are seen. See `Budgets.rows` for why an admission needs no more than the first.
+#: than this: two a day for a week, and the one after. `Budgets.rows` says why an admission needs but the first.
 STRETCHES = 16
 
 
@@ -48,7 +48,7 @@ class Budgets:
         domains: the PowerDomains that decode.
         known_domains: names of all PowerDomains.
         known_queues: names of all Queues.
-        horizon: how far ahead a stretch may start to be looked at, in seconds.
+        horizon: how far ahead starts of gangs are estimated, in seconds.
     """
 
     def __init__(
@@ -74,7 +74,10 @@ class Budgets:
     # --- times --------------------------------------------------------------------------------------
 
     def stretches(self, name: str, now: float) -> list[Stretch]:
-        """When the budget is in force, from `now` on and within the horizon; one that does not decode always is."""
+        """When the budget is in force, from `now` on, to the first stretch that starts after the horizon.
+
+        One that does not decode always is.
+        """
         if name in self._broken:
             return [ALWAYS]
         budget = self._valid.get(name)
@@ -94,14 +97,14 @@ class Budgets:
     def rows(self, now: float) -> Iterator[BudgetSpec]:
         """Budgets on power domains and feed tags: one entry for each stretch of time.
 
-        For an admission the stretch in force, or else the first coming one, decides alone. The bookings that are
-        expected to run at a later stretch are among those that run at an earlier one, and so is the gang that asks:
-        it starts now. The coefficients and the limit are the same, no coefficient is negative, so the load at the
-        later stretch is at most that at the earlier, and what fits there fits later too. That holds for a booking
-        that overruns its expectation as well: it then counts at every stretch.
+        For a start at some time, the stretch in force then, or else the next one, decides alone. The bookings that
+        are expected to run at a later stretch are among those that run at an earlier one, and so is the gang that
+        asks. The coefficients and the limit are the same and no coefficient is negative, so the load at the later
+        stretch is at most that at the earlier, and what fits there fits later too. A booking that overruns its
+        expectation counts at every stretch.
 
-        It does not hold for a start at a later time, which may fall between two stretches: an estimate needs the
-        later ones too. That is why more than the first are given.
+        So an admission needs the first entry only, however far away it is. An estimate asks about starts at any time
+        within the horizon: it needs every stretch that starts within it, and the one after.
         """
         for name in sorted({*self._valid, *self._broken}):
             budget = self._valid.get(name)

@@ -34,14 +34,15 @@ ALWAYS: Final = Stretch(-math.inf, math.inf)
 
 
 def stretches(spec: PowerBudgetSpec, now: float, horizon: float = 0.0) -> list[Stretch]:
-    """When it is in force from `now` on, as disjoint stretches in order; those that are over are left out.
+    """When it is in force from `now` on, as disjoint stretches in order: up to the first that starts after a horizon.
 
     Args:
-        horizon: how far ahead a stretch may start, in seconds. The first one has begun if the budget is in force.
+        horizon: in seconds from `now`.
 
     Returns:
-        a stretch that never ends, such as a schedule that covers the whole week, ends at infinity. The start of one
-        that has begun may be later than its true start, never later than `now`.
+        without those that are over, so that the first has begun if the budget is in force. A stretch that never ends,
+        such as a schedule that covers the whole week, ends at infinity. The start of one that has begun may be later
+        than its true start, never later than `now`.
     """
     if spec.interval is not None:
         found = [Stretch(spec.interval.start.timestamp(), spec.interval.end.timestamp())]
@@ -50,20 +51,20 @@ def stretches(spec: PowerBudgetSpec, now: float, horizon: float = 0.0) -> list[S
         return [ALWAYS]
     else:
         found = _scheduled(spec, now, now + horizon + _WEEK_AND_MORE)
-    return [stretch for stretch in found if stretch.end > now and stretch.start <= now + horizon]
+    left = [stretch for stretch in found if stretch.end > now]
+    return left[: 1 + sum(stretch.start <= now + horizon for stretch in left)]
 
 
 def in_force(spec: PowerBudgetSpec, now: float) -> bool:
     """Whether it bounds anything at `now`."""
-    return bool(stretches(spec, now))
+    return any(stretch.start <= now for stretch in stretches(spec, now))
 
 
 def next_change(spec: PowerBudgetSpec, now: float, horizon: float = 0.0) -> float | None:
-    """When, after `now`, it next starts or ends, or a stretch of it comes within the horizon; None if never."""
-    further = math.inf if spec.interval is not None else horizon + _WEEK_AND_MORE
+    """When, after `now`, `stretches` next answers otherwise: one ends or starts or comes within the horizon."""
     edges = [
         edge
-        for stretch in stretches(spec, now, further)
+        for stretch in stretches(spec, now, horizon)
         for edge in (stretch.start - horizon, stretch.start, stretch.end)
         if now < edge < math.inf
     ]

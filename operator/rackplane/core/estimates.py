@@ -76,7 +76,7 @@ def _estimate(world: World, record: GangRecord, used: Used) -> Estimate:
     )
     opening = outlook.opening
     if opening is not None:
-        words = _words(opening, asked=record.gang.spec.power.profile, now=world.now)
+        words = _words(opening, asked=record.gang.spec.power.profile)
     elif outlook.certain:
         words = f"nothing that is expected within {_period(settings.lookahead_seconds)} would let it start"
     else:
@@ -89,10 +89,10 @@ def _spanned(budget: GroupBudget) -> Span:
     return Span(budget.name, starts_at, math.inf if budget.ends_at is None else budget.ends_at)
 
 
-def _words(opening: Opening, *, asked: str, now: float) -> str:
+def _words(opening: Opening, *, asked: str) -> str:
     profile = opening.placement.power_profile
     lower = f" at {profile}" if profile != asked else ""
-    return f"could start{lower} at {when(opening.at, now)}, when {_cause(opening.endings)}"
+    return f"could start{lower} at {when(opening.at)}, when {_cause(opening.endings)}"
 
 
 def _cause(endings: tuple[Ending, ...]) -> str:

@@ -75,7 +75,7 @@ class Catalog:
     node: which nodes are claimed twice or by nobody is known for the nodes asked for since.
 
     Args:
-        horizon: how far ahead PowerBudgets are looked at, in seconds.
+        horizon: how far ahead starts of gangs are estimated, in seconds.
     """
 
     def __init__(self, *, horizon: float = _DEFAULTS.lookahead_seconds) -> None:

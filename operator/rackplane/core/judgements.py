@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rackplane.core.budgetstatus import BUDGET_TYPES
 from rackplane.core.statuses import condition
 from rackplane.engine.model import Problem
 from rackplane.engine.phrases import against
@@ -17,7 +18,7 @@ _SURVIVES: Final = "Survives"
 _SURVIVES_LOSS: Final = "SurvivesLoss"
 _REDUNDANCY_LOST: Final = "RedundancyLost"
 #: Condition types that are written here: one that no longer applies is taken away.
-OURS: Final = frozenset({_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST})
+OURS: Final = frozenset({_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST, *BUDGET_TYPES})
 _SECOND_LOSS: Final = "SecondLoss"
 _NAMED: Final = 5
 
@@ -39,7 +40,7 @@ def judgements(
 
 def is_bad(c: Mapping[str, Any]) -> bool:
     """Whether somebody should look at it."""
-    wanted = "False" if c["type"] == _REDUNDANCY_LOST else "True"
+    wanted = "False" if c["type"] == _REDUNDANCY_LOST or c["type"] in BUDGET_TYPES else "True"
     return c.get("reason") == _SECOND_LOSS or c["status"] != wanted
 
 

@@ -6,24 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rackplane.api.base import kilowatts
+from rackplane.core.budgetstatus import budget_figures, budget_judgements, budget_sums
 from rackplane.core.facility import ObjectKey
 from rackplane.core.figures import OF_OTHERS, figures
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
 from rackplane.core.judgements import OURS, is_bad, judgements
-from rackplane.core.quota import group_watts
 from rackplane.core.statuses import merged_conditions
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
 from rackplane.engine.checks import node_without_rack
-from rackplane.engine.reports import BudgetReport
 from rackplane.engine.stranded import stranded
 
 __all__ = ["Publisher"]
-
-_BUDGET_FIGURES = (
-    "reservedNominalWatts", "headroomWatts", "limitKilowatts", "reservedKilowatts", "headroomKilowatts",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -63,16 +57,19 @@ class Publisher:
         assert world.state is not None
         problems = world.catalog.problems(world.state.facility)
         report, left = world.state.report(), stranded(world.state)
+        sums = budget_sums(world, report.budgets)
         waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []
         for kind, name in world.catalog.objects():
             found = problems.get((kind, name), [])
             if kind == "PowerBudget":
-                numbers = _budget_status(world, report.budgets.get(name), name)
+                numbers = budget_figures(world, sums.get(name, ()), name)
             else:
                 numbers = figures(world, report, left, kind, name)
             last = self._published.get((kind, name))
             old = last.status["conditions"] if last else world.catalog.conditions(kind, name)
             wanted = judgements(report, kind, name, found, world.now)
+            if kind == "PowerBudget":
+                wanted.extend(budget_judgements(world, sums.get(name, ()), name))
             kept = {c["type"] for c in wanted} | {c["type"] for c in old if c["type"] not in OURS}
             status = {
                 **numbers,
@@ -164,29 +161,4 @@ def _carried(status: Mapping[str, Any]) -> dict[str, Any]:
         **{key: value for key, value in status.items() if key not in OF_OTHERS},
         "conditions": [(c["type"], c["status"], c["reason"]) for c in status["conditions"]],
         "over": ((status.get("headroomWatts") or 0) < 0, worst is not None and worst["headroomWatts"] < 0),
-    }
-
-
-def _budget_status(world: World, budget: BudgetReport | None, name: str) -> dict[str, Any]:
-    """Of a budget on power by the engine's sums, of one on queues or namespaces by what their gangs add over idle."""
-    if budget is not None:
-        used, left = budget.nominal_watts, budget.headroom_watts
-    else:
-        groups = {b.name: b for b in world.catalog.budgets.groups(world.now) if b.starts_at is None}
-        if name not in groups:
-            # Figures of the time when it held would read as if they were of now: None removes them.
-            active = world.catalog.budgets.in_force(name, world.now)
-            return {"active": active, **dict.fromkeys(_BUDGET_FIGURES)}
-        group = groups[name]
-        used = group_watts(
-            world.usages(), queues=group.queues, namespaces=group.namespaces, queue=world.catalog.queue
-        )
-        left = group.limit_watts - used
-    return {
-        "active": True,
-        "reservedNominalWatts": used,
-        "headroomWatts": left,
-        "limitKilowatts": kilowatts(used + left),
-        "reservedKilowatts": kilowatts(used),
-        "headroomKilowatts": kilowatts(left),
     }

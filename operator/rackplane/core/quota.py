@@ -26,10 +26,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class QuotaRefusal:
-    """Why not, in one sentence with numbers. `of_watts`: at fewer watts the gang might start."""
+    """Why not, in one sentence with numbers. `of_watts`: at fewer watts the gang might start.
+
+    `of_budget`: a PowerBudget refuses it, not a queue.
+    """
 
     message: str
     of_watts: bool
+    of_budget: bool = False
 
 
 def queue_path(name: str, queue: Callable[[str], Queue | None]) -> Iterator[Queue]:
@@ -52,7 +56,6 @@ def quota_refusal(
     queue: Callable[[str], Queue | None],
     budgets: Iterable[GroupBudget],
     at: float,
-    now: float | None = None,
 ) -> QuotaRefusal | None:
     """Why the queue may not take this gang, or None if it may.
 
@@ -62,7 +65,6 @@ def quota_refusal(
         queue: looks a Queue up.
         budgets: PowerBudgets that target queues or namespaces, in force or coming.
         at: when the gang would start, in seconds since the epoch.
-        now: to leave the date out of times of the same day; None: `at`.
     """
     others = list(admitted)
     above = {u.queue: {q.metadata.name for q in queue_path(u.queue, queue)} for u in [*others, asked]}
@@ -87,16 +89,13 @@ def quota_refusal(
     for budget in budgets:
         over = _over_budget(asked, budget, others=others, queue=queue, at=at)
         if over > 0:
-            coming = budget.starts_at is not None and budget.starts_at > at
-            start = (
-                f", in force from {when(budget.starts_at or 0.0, at if now is None else now)},"
-                if coming
-                else ""
-            )
+            start = budget.starts_at if budget.starts_at is not None and budget.starts_at > at else None
+            coming = "" if start is None else f", in force from {when(start)},"
             return QuotaRefusal(
-                f"power budget {budget.name} of {budget.limit_watts / 1000:,.1f} kW{start} would be exceeded by "
+                f"power budget {budget.name} of {budget.limit_watts / 1000:,.1f} kW{coming} would be exceeded by "
                 f"{over / 1000:,.1f} kW" + (" then" if coming else ""),
                 of_watts=True,
+                of_budget=True,
             )
     return None
 

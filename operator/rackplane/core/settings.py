@@ -25,7 +25,7 @@ class MachineSettings:
     """The facility's status is written at most this often. Seconds."""
 
     lookahead_seconds: float = 7 * 86_400.0
-    """How far ahead PowerBudgets are looked at. A budget that starts later holds back nothing yet. Seconds."""
+    """How far ahead the start of a gang that waits is looked for. Seconds."""
 
     assumed_duration_seconds: float = 86_400.0
     """How long a gang that does not say is taken to run, from when its pods run. Seconds."""

@@ -116,10 +116,10 @@ class TestBudgets:
         )
         put(catalog, "Queue", "q", {})
         noon, evening = at("2026-11-20T12:00", "America/Chicago"), at("2026-11-20T18:00", "America/Chicago")
-        days = ["2026-11-20", "2026-11-23", "2026-11-27"]
+        days = ["2026-11-20", "2026-11-23", "2026-11-27", "2026-11-30"]
         spans = [(at(f"{d}T17:00", "America/Chicago"), at(f"{d}T21:00", "America/Chicago")) for d in days]
         coming = [GroupBudget("team", ("q",), ("n",), 7, start, end) for start, end in spans]
-        assert catalog.budgets.groups(noon) == coming[:2]  # the third is more than a week away
+        assert catalog.budgets.groups(noon) == coming[:3]  # two within a week, and the one after
         now_on = GroupBudget("team", ("q",), ("n",), 7, None, spans[0][1])
         assert catalog.budgets.groups(evening) == [now_on, *coming[1:]]
         assert [b.name for b in catalog.spec(evening).budgets] == ["pb"]

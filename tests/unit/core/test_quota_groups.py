@@ -64,7 +64,7 @@ class TestComingBudgets:
         assert refusal(replace(BELOW, until=17 * 3600), self.ORDER) is None
 
     def test_who_still_runs_then_is(self) -> None:
-        words = "power budget contract of 10.0 kW, in force from 17:00 UTC, would be exceeded by 1.2 kW then"
+        words = "power budget contract of 10.0 kW, in force from 1970-01-01 17:00 UTC, would be exceeded by 1.2 kW then"
         assert refusal(replace(BELOW, until=17 * 3600 + 1), self.ORDER) == words
         assert refusal(BELOW, self.ORDER) == words
 
