@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.examples.halls import documents, named
+from tests.examples.halls import busy, documents, fill, named, state_of, watts
+
+
+def test_the_row_can_be_asked_without_a_cluster_and_takes_all_its_nodes() -> None:
+    state = state_of(documents("gb300-row"))
+    assert {node.domain for node in state.nodes()} == {f"nvl-r{n}" for n in range(1, 9)}
+    fill(state)
+    assert (busy(state), watts(state, "row")) == (144, 1_120_000)
+    assert state.violations() == []
 
 
 def test_the_gb300_row_is_full_when_its_eight_racks_are() -> None:
