@@ -277,6 +277,24 @@ def test_images_are_pinned(values: Manifest | None) -> None:
         assert "latest" not in container["image"]
 
 
+@pytest.mark.parametrize(
+    ("values", "arguments"),
+    [
+        pytest.param({}, ["operator"], id="default"),
+        pytest.param({"admitAfterLoss": True}, ["operator", "--admit-after-loss"], id="admit-after-loss"),
+        pytest.param(
+            {"admitAfterLoss": True, "operator": {"extraArgs": ["--validate"]}},
+            ["operator", "--admit-after-loss", "--validate"],
+            id="with-more",
+        ),
+    ],
+)
+def test_the_operators_arguments(values: Manifest, arguments: list[str]) -> None:
+    [deployment] = [m for m in render(values) if m["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == arguments
+
+
 def test_probes_and_service_reach_named_ports(defaults: list[Manifest]) -> None:
     (container,) = find(defaults, "Deployment")["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -345,6 +363,7 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"image": {"repository": "rackplane", "digest": "sha256:beef"}}, id="short-digest"),
         pytest.param({"imagePullPolicy": "Always"}, id="unknown-key"),
         pytest.param({"admission": {"enabled": "yes"}}, id="not-a-boolean"),
+        pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
         pytest.param({"admission": {"apiVersion": "v1alpha1"}}, id="unknown-version"),
         pytest.param({"service": {"port": 70000}}, id="port-out-of-range"),
         pytest.param({"podDisruptionBudget": {"maxUnavailable": 0}}, id="budget-that-blocks-drains"),
