@@ -240,7 +240,9 @@ def _reserves(state: State, key: str) -> Iterator[Reserve]:
         without = facility_report(state)
     for kind, name in _order(state, report):
         now, then = _figures(report, kind, name), _figures(without, kind, name)
-        if now[0] != then[0] or (now[2] and then[2] and now[2].load_watts != then[2].load_watts):
+        # A standby element adds nothing now, and all of it after the loss that it stands by for.
+        stands_by = kind == "PowerDomain" and now[2] and then[2] and now[2].load_watts != then[2].load_watts
+        if now[0] != then[0] or stands_by:
             yield Reserve(kind, name, now[0] - then[0], *now)
 
 

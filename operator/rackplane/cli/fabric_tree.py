@@ -49,7 +49,7 @@ def fabric_tree(machine: Machine, *, name: str | None) -> Tree:
         CommandError: nothing is called so.
     """
     roots = [_branch(place) for place in _places(machine, name)]
-    headings = ("fabric", "used, {lost} down", "remarks")
+    headings = ("fabric", "used, {down} down", "remarks")
     return Tree(headings, ("free", "used", "down", "nodes", "free GPUs"), roots, _without_nodes(machine))
 
 
@@ -128,7 +128,7 @@ def _branch(place: _Place) -> Branch:
     return Branch(
         name,
         level,
-        Gauge(share(place.used, place.nodes), lost=share(place.down, place.nodes)),
+        Gauge(share(place.used, place.nodes), down=share(place.down, place.nodes)),
         tuple(f"{n:,}" if n or i != 2 else "" for i, n in enumerate(_figures(place))),
         ", ".join(remarks),
         alarm=bool(remarks) and place.state is not ServiceState.ACTIVE,

@@ -92,43 +92,34 @@ class _Builder:
         if name in self._seen:
             return Branch(name, detail, reference=True)
         self._seen.add(name)
-        report, stranded = self._report.powers[name], self._left.powers[name].watts
-        note, alarm = nearest_limit(report.worst, of=name), report.worst.headroom_watts < 0
-        gauge: Gauge | None = Gauge(
-            share(report.nominal_watts, report.usable_watts),
-            share(report.worst.load_watts, report.worst.limit_watts),
-            share(stranded, report.worst.limit_watts),
-        )
-        if not report.live:
-            out = domain is not None and domain.spec.state is not PowerState.ONLINE
-            note = (
-                domain.spec.state.value.lower() if domain and out else "no feed reaches it"
-            ) + ": carries nothing"
-            gauge, alarm = None, True
-        if report.modules is not None and report.modules.designed:
-            m = report.modules
-            note += f"; {m.running} of {m.installed} modules run, {m.needed} needed"
-            alarm = alarm or m.lost
-        figures = (
-            kilowatts(report.nominal_watts),
-            kilowatts(report.usable_watts),
-            kilowatts(report.worst.headroom_watts) if report.live else "",
-            kilowatts(stranded) if stranded else "",
-        )
         children = [
             self._element(child, feed.role)
             for child, feed in self._children.get(name, ())
             if child.name in self._only
         ]
-        return Branch(
-            name,
-            detail,
-            gauge,
-            figures,
-            note,
-            alarm,
-            children=[*children, *self._units(name), *self._below(name)],
+        below = [*children, *self._units(name), *self._below(name)]
+        report, modules = self._report.powers[name], self._report.powers[name].modules
+        if not report.live:
+            out = domain is not None and domain.spec.state is not PowerState.ONLINE
+            why = domain.spec.state.value.lower() if domain is not None and out else "no feed reaches it"
+            return Branch(name, detail, note=f"{why}: carries nothing", alarm=True, children=below)
+        stranded, worst = self._left.powers[name].watts, report.worst
+        note, alarm = nearest_limit(worst, of=name), worst.headroom_watts < 0
+        if modules is not None and modules.designed:
+            note += f"; {modules.running} of {modules.installed} modules run, {modules.needed} needed"
+            alarm = alarm or modules.lost
+        gauge = Gauge(
+            share(report.nominal_watts, report.usable_watts),
+            share(worst.load_watts, worst.limit_watts),
+            share(stranded, worst.limit_watts),
         )
+        figures = (
+            kilowatts(report.nominal_watts),
+            kilowatts(report.usable_watts),
+            kilowatts(worst.headroom_watts),
+            kilowatts(stranded) if stranded else "",
+        )
+        return Branch(name, detail, gauge, figures, note, alarm, children=below)
 
     def _below(self, power: str) -> Iterable[Branch]:
         """Racks that the element feeds; those with the same feeds stand together."""
@@ -203,7 +194,7 @@ def rack_branches(
     found = []
     for group in groups:
         known = [reports[rack] for rack in group]
-        detail = ("rack" if each else count(len(group), "rack")) + (", standby" if standby else "")
+        detail = ("rack" if len(group) == 1 else count(len(group), "rack")) + (", standby" if standby else "")
         if group in seen:
             found.append(Branch(names(group, most=3), detail, reference=True))
             continue

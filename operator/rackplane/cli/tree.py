@@ -21,9 +21,10 @@ examples:
   rackplane tree cooling --facility halls/     a folder of YAML, before it is applied
   kubectl rackplane tree fabric -o json        for programs; watts are integers
 
-A bar is the load now (solid), what the worst loss that the facility is built for would add (shaded), and what is left.
-"nearest limit" says which loss that is, and which limit would be nearest then. Standby feeds carry nothing until every
-Active one is out. What stands in full further up is marked and not repeated.
+A bar is the load now (solid), what the worst loss that the facility is built for would add (shaded), what is left, and
+at its end (dotted) what of that is stranded: no free node can use it, even when all that can have started. "left kW" is
+what the worst loss leaves, and "nearest limit" which loss and which limit that is. Standby feeds carry nothing until
+every Active one is out. What stands in full further up is marked with an arrow and not repeated.
 """
 
 

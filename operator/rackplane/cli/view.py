@@ -29,11 +29,12 @@ _NEAR: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """Parts of a limit: `load` now, `worst` in the worst case (at least `load`), `lost` of no use to anybody."""
+    """Parts of a limit: `load` now, `worst` after the worst loss, and at the far end what is `stranded` or `down`."""
 
     load: float
     worst: float = 0.0
-    lost: float = 0.0
+    stranded: float = 0.0
+    down: float = 0.0
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Branch:
 class Tree:
     """A whole answer: headings, branches, and sentences below them."""
 
-    #: heading of the names, of the bars ({worst} and {lost} stand for what is drawn), and of the notes
+    #: heading of the names, of the bars ({worst} and {down} stand for what is drawn), and of the notes
     headings: tuple[str, str, str]
     #: headings of the figures
     figures: tuple[str, ...]
@@ -86,7 +87,7 @@ def paragraph(console: Console, text: str, *, label: str = "") -> None:
     width = max(console.width - cell_len(label), 20)
     for i, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False) or [""]):
         head = label if not i else " " * cell_len(label)
-        console.print(Text(head, "dim").append(line, "default"), soft_wrap=True)
+        console.print(Text().append(head, "dim").append(line), soft_wrap=True)
 
 
 def lines(tree: Tree, *, width: int, ascii: bool) -> Iterator[Text]:
@@ -109,7 +110,7 @@ def lines(tree: Tree, *, width: int, ascii: bool) -> Iterator[Text]:
     note = max(width - fixed - bar, 0)
 
     names, bars, notes = tree.headings
-    bars = bars.format(worst=glyphs.worst, lost=glyphs.lost)
+    bars = bars.format(worst=glyphs.worst, down=glyphs.down)
     heading = Text(_pad(names, left) + _GAP + _pad(bars if cell_len(bars) <= bar else "", bar))
     for title, column in zip(tree.figures, columns, strict=True):
         heading.append(_GAP + title.rjust(column))
@@ -127,15 +128,16 @@ class _Glyphs:
     pass_by: str
     load: str
     worst: str
-    lost: str
     left: str
+    stranded: str
+    down: str
     over: str
     more: str
     above: str
 
 
-_UNICODE: Final = _Glyphs("├─ ", "└─ ", "│  ", "█", "▒", "╳", "░", "▶", "…", "↑")
-_ASCII: Final = _Glyphs("|- ", "`- ", "|  ", "#", "+", "x", ".", ">", "...", "^")
+_UNICODE: Final = _Glyphs("├─ ", "└─ ", "│  ", "█", "▒", "░", "·", "╳", "▶", "…", "↑")
+_ASCII: Final = _Glyphs("|- ", "`- ", "|  ", "#", "+", ".", " ", "x", ">", "...", "^")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ class _Row:
 
     def text(self, left: int, bar: int, columns: Sequence[int], note: int, glyphs: _Glyphs) -> Text:
         branch = self.branch
-        line = Text(self.guide, "dim")
+        line = Text().append(self.guide, "dim")
         if branch.reference:
             line.append(self.label[len(self.guide) :], "dim")
         else:
@@ -192,11 +194,14 @@ def _draw(line: Text, gauge: Gauge, width: int, glyphs: _Glyphs) -> None:
     room = width - over
     solid = _part(gauge.load, room)
     shaded = max(_part(worst, room), solid) - solid
-    lost = min(_part(gauge.lost, room), room - solid - shaded)
+    rest = room - solid - shaded
+    down = min(_part(gauge.down, room), rest)
+    stranded = min(_part(gauge.stranded, room), rest - down)
     line.append(glyphs.load * solid, style)
     line.append(glyphs.worst * shaded, style)
-    line.append(glyphs.lost * lost, "magenta")
-    line.append(glyphs.left * (room - solid - shaded - lost), "dim")
+    line.append(glyphs.left * (rest - stranded - down), "dim")
+    line.append(glyphs.stranded * stranded, "dim")
+    line.append(glyphs.down * down, "red")
     line.append(glyphs.over if over else "", "red")
 
 
