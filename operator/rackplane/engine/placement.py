@@ -69,16 +69,17 @@ def find(
 
 
 def refuse(state: State, request: Request) -> Refusal:
-    """What :func:`place` says to a request that is known to exceed what fits under its own profile, unsearched."""
+    """What :func:`place` says to a request that is known to exceed what fits under its own profile.
+
+    Nothing is searched for, so that reliefs which take a search are left out.
+    """
     invalid = explanation.invalid(state, request)
     if invalid is not None:
         return invalid
     candidates = Candidates(state, request, request.power_profile)
     tries = attempts(candidates, state.facility.levels)
     proved = candidates.exact or not _rounding_matters(candidates, tries)
-    return explanation.refuse(
-        candidates, tries, RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND
-    )
+    return explanation.refuse(candidates, tries, RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND)
 
 
 def _profiles(state: State, request: Request) -> list[str]:

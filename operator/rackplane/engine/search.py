@@ -4,8 +4,9 @@ One lexicographic objective: fewest bins, fewest racks, no straggler (no part be
 bin opened needlessly, tightest fit (of the free sizes that remain, sorted, the large ones stay large), then name.
 
 All sets of a size are examined while they number at most ``SETS_EXAMINED``; beyond that one is built that opens as
-few large bins as possible, and is repaired where limits that bins share stop it.  If no set is found, a depth-first
-search over the slots of every rack, of at most ``STEPS`` steps, finds one or proves that there is none.
+few large bins as possible, and is repaired where limits that bins share stop it.  If no set is found, bins are
+poured full one after the other: the roomiest, or (more than ``FEW``) those that take least of what is scarce.  At last
+a depth-first search over the slots of every rack, of at most ``STEPS`` steps, finds a way or proves that there is none.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from math import comb, prod
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.bounds import most_slots, price_of_a_slot
 from rackplane.engine.candidates import Bin, Candidates, Subtree
 from rackplane.engine.shortage import Room, shortages
 
 SETS_EXAMINED = 300
 STEPS = 20_000
 REPAIRS = 40
+FEW = 20
+POURED = 100
 CELLS_PROVED = 200
 
 Slack = NDArray[np.float64]
@@ -103,6 +107,7 @@ class Search:
         if self.single:
             return self._prove() if prove else Outcome(None, False)
         usable = [i for i, cap in enumerate(self.caps) if cap > 0]
+        bounded = False
         for count in range(max(2, least), min(len(usable), self.units + bool(self.short)) + 1):
             if comb(len(usable), count) <= SETS_EXAMINED:
                 found = self._all_sets(usable, count)
@@ -110,12 +115,20 @@ class Search:
                 found = self._built_set(usable, count)
             if found is not None:
                 return Outcome(found, True)
+            # Once per search, and only where the first sets failed: most searches end with them.
+            if not bounded and self.slots > most_slots(self.candidates, self.bins, self.run):
+                return Outcome(None, self.candidates.exact)
+            bounded = True
             if count - least >= 12:
                 break
-        found = self._pour(usable)
+        few = len(usable) <= FEW
+        found = None if few else self._pour_sparingly(usable)
+        if found is None and len(usable) <= POURED:
+            found = self._pour(usable)
         if found is not None:
             return Outcome(found, True)
-        return self._prove() if prove else Outcome(None, False)
+        outcome = self._prove() if prove else Outcome(None, False)
+        return Outcome(self._pour_sparingly(usable), False) if few and not outcome.proved else outcome
 
     # -- sets --------------------------------------------------------------------------------------
 
@@ -349,6 +362,24 @@ class Search:
             left -= best[0]
             open_bins.discard(best[1])
         return self._solution(poured) if left == 0 else None
+
+    def _pour_sparingly(self, usable: Sequence[int]) -> Solution | None:
+        """Fill each bin in turn, first those where a slot takes least of what is scarce: makes the most of it."""
+        slack = self.candidates.slack.copy()
+        price = price_of_a_slot(self.candidates)
+        order = sorted(usable, key=lambda i: (max(price[c.rack] for c in self.bins[i].cells), i))
+        poured: Parts = {}
+        left = self.slots
+        for i in order:
+            racks = self._take(i, left, slack, {})
+            size = self._whole_runs(sum(racks.values()), left)
+            self._trim(racks, size, slack)
+            if size:
+                poured[i] = racks
+                left -= size
+            if not left:
+                return self._solution(poured)
+        return None
 
     def _prove(self) -> Outcome:
         """Try every number of slots in every rack, depth first; out of steps, the answer is only "not found"."""
