@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rackplane.core.slots import parse_slots
-from tests.support.harness import GPU, GROUP, QUEUE, RUN, Harness, facility, node
+from tests.property.core.watts import Watts, two_sides
+from tests.support.harness import GPU, GROUP, QUEUE, RUN, Harness, node
 
 # As a node agent has it: the guard lets nobody else name our taint.
 EVERY_TAINT = [{"operator": "Exists"}]
@@ -40,15 +41,17 @@ steps = st.one_of(
     st.tuples(st.sampled_from(["lose", "return", "delete"]), st.integers(0, 5)),
     st.tuples(st.sampled_from(["suspend", "resume"]), st.integers(0, 3)),
     st.tuples(st.just("alien"), st.integers(0, 5), st.integers(1, 4)),
+    st.tuples(st.just("outage"), st.sampled_from(["a", "b", "cdu-a", "cdu-b"]), st.booleans()),
 )
 
 
 class History:
     """One random run. `disturbed` once something that no operator can refuse may have broken a limit."""
 
-    def __init__(self, *, racks: int, nodes: int, rack_watts: int, row_watts: int) -> None:
+    def __init__(self, *, racks: int, nodes: int, **watts: int) -> None:
         self.h = Harness()
-        self.h.apply(*facility(racks=racks, nodes=nodes, rack_watts=rack_watts, row_watts=row_watts))
+        self.h.apply(*two_sides(racks=racks, nodes=nodes, **watts))
+        self.watts = Watts(self.h)
         self.nodes = [(f"r{r}-n{n}", f"r{r}") for r in range(1, racks + 1) for n in range(nodes)]
         self.disturbed = False
         self.count = 0
@@ -64,6 +67,7 @@ class History:
         if state is not None and not self.disturbed:
             assert state.violations() == []
             assert state.overbooked() == []
+        self.watts.check(self.disturbed)
         used: Counter[str] = Counter()
         for pod in self.h.pods():
             if pod["spec"].get("nodeName") and pod["status"].get("phase") not in ("Succeeded", "Failed"):
@@ -183,6 +187,7 @@ class History:
             )[who]()
 
     def do_restart(self) -> None:
+        self.watts.restarting()
         self.h.restart_machine()
 
     def exists(self, name: str) -> bool:
@@ -229,6 +234,18 @@ class History:
         self.h.pod(name, gpus=gpus, tolerations=EVERY_TAINT, nodeSelector={"kubernetes.io/hostname": target})
         self.aliens.append(name)
 
+    def do_outage(self, name: str, back: bool) -> None:
+        """Half the power, or half the cooling, goes or comes back."""
+        self.disturbed = True
+        state = "Online" if back else "Offline"
+        kinds = f"/apis/{GROUP}/v1alpha1"
+        if name in ("a", "b"):
+            self.h.patch(f"{kinds}/powerdomains/{name}", {"spec": {"state": state}})
+            return
+        units = self.h.get(GROUP, "coolingzones", "liquid", "")["spec"]["units"]
+        changed = [unit | ({"state": state} if unit["name"] == name else {}) for unit in units]
+        self.h.patch(f"{kinds}/coolingzones/liquid", {"spec": {"units": changed}})
+
     def finish(self) -> None:
         """Everything returns, strangers leave, users let their Jobs go on: whatever fits comes to its end."""
         for name in self.aliens:
@@ -236,6 +253,8 @@ class History:
                 self.h.request("DELETE", f"/api/v1/namespaces/default/pods/{name}", {"gracePeriodSeconds": 0})
         for index in range(len(self.nodes)):
             self.do_return(index)
+        for name in ("a", "b", "cdu-a", "cdu-b"):
+            self.do_outage(name, True)
         self.h.settle()
         for job in self.h.cluster.store.items(("batch", "jobs")):
             theirs = "rackplane.dev/suspended-by" not in job["metadata"].get("annotations", {})
@@ -265,13 +284,21 @@ class History:
     racks=st.integers(1, 3),
     nodes=st.integers(1, 3),
     rack_watts=st.sampled_from([9_000, 13_000, 30_000]),
-    row_watts=st.sampled_from([18_000, 30_000, 100_000]),
+    side_watts=st.sampled_from([5_000, 13_000, 40_000]),
+    cooling_watts=st.sampled_from([4_000, 9_000, 40_000]),
     history=st.lists(steps, min_size=1, max_size=14),
 )
 def test_no_history_breaks_a_promise(
-    racks: int, nodes: int, rack_watts: int, row_watts: int, history: list[tuple[Any, ...]]
+    racks: int,
+    nodes: int,
+    rack_watts: int,
+    side_watts: int,
+    cooling_watts: int,
+    history: list[tuple[Any, ...]],
 ) -> None:
-    run = History(racks=racks, nodes=nodes, rack_watts=rack_watts, row_watts=row_watts)
+    run = History(
+        racks=racks, nodes=nodes, rack_watts=rack_watts, side_watts=side_watts, cooling_watts=cooling_watts
+    )
     for kind, *arguments in history:
         run.step(kind, *arguments)
     run.finish()

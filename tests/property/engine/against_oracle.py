@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rackplane.engine.rows import NORMAL, Contingency, LimitRow
 from rackplane.engine.state import TOLERANCE_WATTS, State
 from tests.property.engine.oracle import Oracle
-from tests.property.engine.oracle_draws import Draws
+from tests.property.engine.oracle_draws import Draws, Work, draws
 from tests.property.engine.oracle_world import Loss, Row
 
 Watts = NDArray[np.float64]
@@ -21,6 +21,21 @@ def named(contingency: Contingency, row: LimitRow) -> tuple[Loss, Row]:
     return Loss(contingency.lost, contingency.zone), Row(
         row.kind.value, row.element, row.detail, row.starts_at
     )
+
+
+def drawn_by(state: State, without: Collection[str] = ()) -> Draws:
+    """The racks' draws by the oracle, from what the state says runs where, but for these bookings."""
+    nodes = []
+    for node in state.nodes():
+        works = [Work(state.unmanaged_gpus(node.name), None)]
+        for key in list(state.keys()):
+            placement = state.booking(key)
+            assert placement is not None
+            gpus = list(state.held(key).values()).count(node.name) * placement.gpus_per_slot
+            if key not in without:
+                works.append(Work(gpus, placement.power_profile, state.until(key)))
+        nodes.append((node.rack or "", works))
+    return draws(state.facility.spec, nodes)
 
 
 def check_state(state: State, oracle: Oracle, drawn: Draws, *, until: float | None = None) -> None:

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import FacilitySpec, NodeSpec
 from rackplane.engine.state import TOLERANCE_WATTS, State
-from tests.property.engine.against_oracle import check_state
+from tests.property.engine.against_oracle import check_state, drawn_by
 from tests.property.engine.facilities import ENDS, Tape, facility, job
 from tests.property.engine.oracle import Oracle
-from tests.property.engine.oracle_draws import Draws, Work, draws
 
 NODES = tuple(f"n{i}" for i in range(5))
 
@@ -95,20 +94,6 @@ def exact(state: State) -> list[object]:
     ]
 
 
-def drawn_by(state: State, spec: FacilitySpec) -> Draws:
-    """The racks' draws by the oracle, from what the state says runs where."""
-    nodes = []
-    for node in state.nodes():
-        works = [Work(state.unmanaged_gpus(node.name), None)]
-        for key in list(state.keys()):
-            placement = state.booking(key)
-            assert placement is not None
-            gpus = list(state.held(key).values()).count(node.name) * placement.gpus_per_slot
-            works.append(Work(gpus, placement.power_profile, state.until(key)))
-        nodes.append((node.rack or "", works))
-    return draws(spec, nodes)
-
-
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.binary(min_size=500, max_size=500))
 def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
@@ -123,4 +108,4 @@ def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
     state.validate()
     assert exact(state) == exact(fresh)
     np.testing.assert_allclose(state.loads, fresh.loads, rtol=0, atol=TOLERANCE_WATTS)
-    check_state(state, Oracle(history.spec), drawn_by(state, history.spec))
+    check_state(state, Oracle(history.spec), drawn_by(state))
