@@ -222,7 +222,7 @@ def test_a_gang_larger_than_every_domain_says_so() -> None:
     assert h.phase("job-big") == "Pending"
     message = h.gang("job-big")["status"]["message"]
     assert message.startswith("Job big, spec.parallelism: needs 5 nodes")
-    assert message.endswith("ask for at most 4 nodes, or require only leaf")
+    assert message.endswith("require only leaf, or ask for at most 4 nodes")
     condition = ready(h, "job-big")
     assert (condition["status"], condition["reason"]) == ("False", "DoesNotFit")
     assert ("Job", "DoesNotFit", "Warning") in {

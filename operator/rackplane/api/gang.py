@@ -31,6 +31,7 @@ from rackplane.api.base import (
     Watts,
 )
 from rackplane.api.common import Status
+from rackplane.api.explanation import Explanation
 from rackplane.api.hardware_profile import MAX_PROFILE
 
 Slots = Annotated[Integer, Field(ge=1, le=MAX_SLOTS)]
@@ -245,6 +246,9 @@ class GangStatus(Status):
     )
     message: Text | None = Field(
         default=None, description="Where it stands, in a sentence: why it waits, what would help."
+    )
+    explanation: Explanation | None = Field(
+        default=None, description="Why it waits, in parts; absent once it is admitted."
     )
     domains: Line | None = Field(default=None, description="NVLink domains it is in, for the table.")
     reserved_kilowatts: Kilowatts | None = Field(

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, POWER_CAP_WATTS, QUEUE_LABEL
+from rackplane.core.explaining import explanation, same_parts, topic
 from rackplane.core.instructions import (
     CreateGang,
     Instruction,
@@ -131,6 +132,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         return
     if job is None and len(record.live_pods()) < gang.spec.slots:
         record.message = f"{len(record.live_pods())} of the gang's {gang.spec.slots} pods exist"
+        record.reason, record.refusal, record.misfit = "Waiting", None, False
     yield from _say(
         world,
         record,
@@ -138,6 +140,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         ready=not record.misfit,
         reason=record.reason,
         message=_why_it_waits(record),
+        parts=None if record.refusal is None else explanation(record.refusal),
     )
 
 
@@ -408,9 +411,16 @@ def unplace(
 
 
 def _say(
-    world: World, record: GangRecord, *, phase: str, ready: bool, reason: str, message: str
+    world: World,
+    record: GangRecord,
+    *,
+    phase: str,
+    ready: bool,
+    reason: str,
+    message: str,
+    parts: Mapping[str, Any] | None = None,
 ) -> Iterator[Instruction]:
-    """Write where a waiting gang stands, if that is news."""
+    """Write where a waiting gang stands, if that is news; an Event only if it is news of another kind."""
     assert record.gang is not None
     status = record.gang.status
     position = record.position if phase == "Pending" and ready else None
@@ -420,13 +430,15 @@ def _say(
     if (
         status.phase == phase
         and status.message == message
+        and same_parts(status.explanation, parts)
         and status.position == position
         and status.estimated_start == start
         and known is not None
         and known.status == ("True" if ready else "False")
     ):
         return
-    told = status.message == message
+    before = next((c.reason for c in status.conditions if c.type == "Admitted" and status.message), "")
+    told = topic(before, status.message, status.explanation) == topic(reason, message, parts)
     wrote = False
     for instruction in _write(
         record,
@@ -435,6 +447,7 @@ def _say(
             "message": message,
             "position": position,
             "estimatedStart": start,
+            "explanation": parts,
             "submittedAt": status.submitted_at or timestamp(world.now),
             "observedGeneration": record.gang.metadata.generation,
             "conditions": conditions_of(

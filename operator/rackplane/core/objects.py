@@ -6,6 +6,8 @@ cache of many thousand pods cheap. Field names follow the API.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 __all__ = [
@@ -287,6 +289,8 @@ class GangStatus(_Object, frozen=True):
     heat: GangHeat = GangHeat()
     position: int | None = None
     estimated_start: str | None = None
+    #: as written: only compared, never read
+    explanation: dict[str, Any] | None = None
     message: str = ""
     domains: str = ""
     reserved_kilowatts: str = ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
 from rackplane.core.asking import capacity_of, quota_of, request_of
 from rackplane.core.estimates import estimate
+from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
 from rackplane.core.pods import requests
 from rackplane.core.profiles import lowered
@@ -17,7 +18,7 @@ from rackplane.core.statuses import admitted, condition, merged_conditions, time
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World, add_pod
 from rackplane.engine.model import Placement, Refusal
-from rackplane.engine.placement import find, place
+from rackplane.engine.placement import find
 
 __all__ = ["conditions_of", "gang_event", "pending", "schedule"]
 
@@ -31,6 +32,7 @@ class _Wait:
     misfit: bool = False
     foreseeable: bool = False
     """It waits for watts, nodes or quota, which others will give back."""
+    refusal: Refusal | None = None
 
 
 def pending(world: World) -> list[GangRecord]:
@@ -62,6 +64,7 @@ def schedule(world: World) -> Iterator[Instruction]:
     assert world.state is not None
     used: dict[str, dict[str, int]] | None = None
     waiting = pending(world)
+    explainer = Explainer(world)
     for position, record in enumerate(waiting, start=1):
         if record.position != position:
             record.position = position
@@ -70,14 +73,16 @@ def schedule(world: World) -> Iterator[Instruction]:
             continue
         if used is None:
             used = world.used()
-        answer = _decide(world, record, used)
+        answer = _decide(world, record, used, explainer)
         if isinstance(answer, _Wait):
-            if (answer.message, answer.reason) != (record.message, record.reason):
+            told = (record.message, record.reason, record.refusal)
+            if told != (answer.message, answer.reason, answer.refusal):
                 record.message, record.reason, record.misfit = answer.message, answer.reason, answer.misfit
+                record.refusal = answer.refusal
                 world.dirty[record.key] = None
             record.refused_at, record.foreseeable = world.version, answer.foreseeable
             continue
-        record.foreseeable, record.estimate = False, None
+        record.foreseeable, record.estimate, record.refusal = False, None, None
         yield from _commit(world, record, answer)
         assert record.template is not None
         for node in answer.slots:
@@ -92,7 +97,9 @@ def _can_start(record: GangRecord) -> bool:
     return len(record.live_pods()) >= record.gang.spec.slots
 
 
-def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -> Placement | _Wait:
+def _decide(
+    world: World, record: GangRecord, used: dict[str, dict[str, int]], explainer: Explainer
+) -> Placement | _Wait:
     assert world.state is not None and record.gang is not None and record.template is not None
     spec = record.gang.spec
     queue = world.catalog.queue(spec.queue)
@@ -116,14 +123,13 @@ def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -
         allowed = ", ".join(queue.spec.namespaces)
         return _Wait(f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}")
     request = request_of(world, record, capacity_of(world, record, used))
-    answer = place(world.state, request)
+    answer = explainer.place(record, request)
     if isinstance(answer, Refusal):
-        text = "; ".join(filter(None, (answer.message, answer.relief)))
+        text, why = f"{answer.message}; {answer.relief}", reason(answer)
         if answer.misfit:
-            return _Wait(
-                f"{_workload(record)}, {_size_field(record)}: {text}", reason="DoesNotFit", misfit=True
-            )
-        return _Wait(text, foreseeable=True)
+            text = f"{_workload(record)}, {_size_field(record)}: {text}"
+            return _Wait(text, reason=why, misfit=True, refusal=answer)
+        return _Wait(text, reason=why, foreseeable=True, refusal=answer)
     refusal = quota_of(world, record, answer)
     if refusal is None:
         return answer
@@ -131,7 +137,7 @@ def _decide(world: World, record: GangRecord, used: dict[str, dict[str, int]]) -
         lower = find(world.state, request, lambda offer: quota_of(world, record, offer) is None)
         if lower is not None:
             return lower
-    return _Wait(refusal.message, foreseeable=True)
+    return _Wait(refusal.message, reason=OVER_BUDGET if refusal.of_budget else OVER_QUOTA, foreseeable=True)
 
 
 def _workload(record: GangRecord) -> str:

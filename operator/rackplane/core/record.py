@@ -15,7 +15,7 @@ from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Gang, Job, Pod, PodSpec
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
-from rackplane.engine.model import Placement
+from rackplane.engine.model import Placement, Refusal
 
 __all__ = ["Decision", "GangRecord", "Key", "booking_key", "completion_index", "is_gated"]
 
@@ -82,6 +82,10 @@ class GangRecord:
     reason: str = "Waiting"
     #: waiting alone will not help it: its Ready condition is False
     misfit: bool = False
+    #: the engine's answer behind the message; None if it waits for something else
+    refusal: Refusal | None = None
+    #: when the engine was last asked what would help, in seconds since the epoch
+    explained: float = float("-inf")
     #: what it waits for ends by itself, as far as is known: a start can be foreseen
     foreseeable: bool = False
     estimate: Estimate | None = None

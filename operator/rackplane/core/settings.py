@@ -36,6 +36,15 @@ class MachineSettings:
     estimate_seconds: float = 10.0
     """For one gang it is worked out at most this often. Seconds."""
 
+    explain_questions: int = 12
+    """So many placements at most are searched for to find out what would let one refused gang start."""
+
+    explain_gangs: int = 4
+    """Of so many gangs at most this is found out in one pass over the queue."""
+
+    explain_seconds: float = 30.0
+    """For one gang, while the reason stays of the same kind, at most this often. Seconds."""
+
     status_refresh_seconds: float = 30.0
     """Figures that other objects' loads change (headroom, worst contingency, stranded watts) are written at most this
     often for one object. What an object carries itself, and its conditions, are written at once. Seconds."""

@@ -84,4 +84,5 @@ def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
         "reservedKilowatts": kilowatts(placement.nominal_watts),
         "position": None,
         "estimatedStart": None,
+        "explanation": None,
     }

@@ -1,0 +1,194 @@
+"""A refusal as a Gang's status has it: reason, sentence and parts; and when it is worth another Event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rackplane.core.record import GangRecord
+from rackplane.core.statuses import timestamp
+from rackplane.core.world import World
+from rackplane.engine.model import Cause, LevelCount, Placement, Refusal, Request
+from rackplane.engine.placement import place
+from rackplane.engine.reasons import Relief, Tightest
+from rackplane.engine.rows import RowKind
+
+__all__ = [
+    "CAUSES",
+    "OVER_BUDGET",
+    "OVER_QUOTA",
+    "Explainer",
+    "explanation",
+    "reason",
+    "same_parts",
+    "topic",
+]
+
+OVER_BUDGET = "OverBudget"
+OVER_QUOTA = "OverQuota"
+
+_REASONS = {
+    Cause.NODES: "InsufficientNodes",
+    Cause.POWER: "InsufficientPower",
+    Cause.BUDGET: OVER_BUDGET,
+    Cause.LIQUID: "InsufficientLiquidCooling",
+    Cause.AIR: "InsufficientAirCooling",
+    Cause.PROFILE: "PowerProfileUnavailable",
+}
+MISFIT = "DoesNotFit"
+
+#: Reason of the condition Admitted -> the cause that pending gangs are counted under; all others are "other".
+CAUSES: Mapping[str, str] = {
+    **{reason: cause.value for cause, reason in _REASONS.items()},
+    MISFIT: "misfit",
+    OVER_QUOTA: "quota",
+}
+
+_LIMITS = {
+    RowKind.POWER_NOMINAL: "continuous",
+    RowKind.POWER_PEAK: "peak",
+    RowKind.RACK_NOMINAL: "rack",
+    RowKind.RACK_PEAK: "rackPeak",
+    RowKind.FEED: "feed",
+}
+_LONGEST_LINE = 253
+_MOST_NAMED = 256
+
+
+class Explainer:
+    """Asks the engine to place gangs in one pass over the queue, and, of few of those it refuses, what would help.
+
+    That takes more searches than the decision. It is asked when a reason is new or of another kind, and now and then
+    while its numbers change; in between the answer is the plain one, and one that still holds is kept.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._left = world.settings.explain_gangs
+
+    def place(self, record: GangRecord, request: Request) -> Placement | Refusal:
+        """The placement, or the refusal that the gang is told of."""
+        world, known = self._world, record.refusal
+        assert world.state is not None
+        if known is None and self._left:
+            return self._explained(record, request)
+        answer = place(world.state, request)
+        if isinstance(answer, Placement) or known is None:
+            return answer
+        if _same_reason(known, answer) and _still_hold(world, known):
+            return known
+        due = world.now - record.explained >= world.settings.explain_seconds
+        if self._left and (due or _limit(known) != _limit(answer)):
+            return self._explained(record, request)
+        return answer
+
+    def _explained(self, record: GangRecord, request: Request) -> Placement | Refusal:
+        assert self._world.state is not None
+        answer = place(self._world.state, request, questions=self._world.settings.explain_questions)
+        if isinstance(answer, Refusal):
+            self._left -= 1
+            record.explained = self._world.now
+        return answer
+
+
+def _same_reason(a: Refusal, b: Refusal) -> bool:
+    return replace(a, relief="", reliefs=()) == replace(b, relief="", reliefs=())
+
+
+def _still_hold(world: World, refusal: Refusal) -> bool:
+    """Whether every gang that the reliefs name is still there."""
+    assert world.state is not None
+    return all(world.state.held(key) for r in refusal.reliefs for key in r.gangs)
+
+
+def _limit(refusal: Refusal) -> tuple[object, ...]:
+    t = refusal.tightest
+    return (refusal.cause, refusal.misfit, t and (t.kind, t.name, t.feed, t.lost))
+
+
+def reason(refusal: Refusal) -> str:
+    """The refusal as one word."""
+    return MISFIT if refusal.misfit else _REASONS[refusal.cause]
+
+
+def topic(reason: str, message: str, parts: Mapping[str, Any] | None) -> tuple[object, ...]:
+    """What an Event is written for once: the reason and the limit, and not each number of the sentence."""
+    if reason not in CAUSES or reason == MISFIT:
+        return (reason, message)
+    tightest = (parts or {}).get("tightest") or {}
+    return (reason, *(tightest.get(key) for key in ("kind", "name", "feed", "lost")))
+
+
+def explanation(refusal: Refusal) -> dict[str, Any]:
+    """The parts as a merge patch for `status.explanation`: what the tightest limit does not have is removed."""
+    return {
+        "cause": refusal.cause.value,
+        "levels": [_level(count) for count in refusal.counts],
+        "tightest": None if refusal.tightest is None else _tightest(refusal.tightest),
+        "reliefs": [_relief(r) for r in refusal.reliefs],
+    }
+
+
+def same_parts(written: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> bool:
+    """Whether the status has these parts already."""
+    return _without_none(written or {}) == _without_none(wanted or {})
+
+
+def _without_none(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value not in (None, "", [], False)}
+
+
+def _level(count: LevelCount) -> dict[str, Any]:
+    limits = {_LIMITS[RowKind(kind)]: number for kind, number in count.limits.items()}
+    return {
+        "level": count.level,
+        "domains": count.domains,
+        "failing": {cause.value: number for cause, number in count.failing.items()},
+        **({"powerLimits": limits} if limits else {}),
+        **({"afterLoss": count.after_loss} if count.after_loss else {}),
+    }
+
+
+def _tightest(t: Tightest) -> dict[str, Any]:
+    return {
+        "level": t.level,
+        "domain": t.domain[:_LONGEST_LINE],
+        "kind": t.kind.value,
+        "name": t.name,
+        "feed": t.feed or None,
+        "peak": t.peak or None,
+        "lost": t.lost or None,
+        "outOfService": list(t.out_of_service[:64]) or None,
+        "loadWatts": t.load_watts,
+        "limitWatts": t.limit_watts,
+        "overWatts": t.over_watts,
+        "neededWatts": t.needed_watts,
+        "addedWatts": t.added_watts,
+        "startsAt": None if t.starts_at is None else timestamp(t.starts_at),
+        "endsAt": None if t.ends_at is None else timestamp(t.ends_at),
+    }
+
+
+def _relief(r: Relief) -> dict[str, Any]:
+    optional = {
+        "elements": [
+            _present({"kind": e.kind.value, "name": e.name, "feed": e.feed, "watts": e.watts, "peak": e.peak})
+            for e in r.elements
+        ],
+        "profile": r.profile,
+        "slowdownPercent": r.slowdown_percent or None,
+        "gangs": [key[:_LONGEST_LINE] for key in r.gangs],
+        "returns": [{"kind": e.kind.value, "name": e.name} for e in r.returns[:_MOST_NAMED]],
+        "domain": r.domain[:_LONGEST_LINE],
+        "level": r.level,
+        "slots": r.slots or None,
+        "at": None if r.at is None else timestamp(r.at),
+    }
+    return {"type": r.kind.value, "message": r.message[:4096], "now": r.now, **_present(optional)}
