@@ -350,6 +350,23 @@ def test_no_pod_is_let_go_before_the_operator_has_seen_them_all() -> None:
     finishes(h, "job-train")
 
 
+@pytest.mark.parametrize(("kind", "name"), [("hardwareprofiles", "small"), ("racks", "r1")])
+def test_what_is_deleted_under_a_decision_on_its_way_comes_back_and_the_gang_ends(
+    kind: str, name: str
+) -> None:
+    objects = facility(racks=1, nodes=2)
+    h = started(objects)
+    h.job("train")
+    while not list(h.machine.state.keys() if h.machine.state else ()):
+        h.cluster.settle()
+        assert h.deliver() or h.write()
+    h.request("DELETE", f"/apis/rackplane.dev/v1alpha1/{kind}/{name}")
+    h.settle()
+    assert h.phase("job-train") == "Admitted"
+    h.apply(*(o for o in objects if o["metadata"]["name"] == name))
+    finishes(h, "job-train")
+
+
 def test_a_gpu_node_that_no_rack_claims_is_told_of() -> None:
     h = started()
     stray = {"metadata": {"name": "stray"}, "status": {"allocatable": {GPU: "4", "pods": "110"}}}

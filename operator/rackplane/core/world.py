@@ -42,6 +42,8 @@ class World:
     term: int = 0
     #: counts changes that could let a refused gang start
     version: int = 0
+    #: when it was last worked out when a gang could start
+    estimated_at: float = -math.inf
     #: gangs to look at again
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
@@ -138,7 +140,7 @@ class World:
             self._ends.clear()
             for record in self.gangs.values():
                 if record.decision is not None:
-                    self._book(record)
+                    self._book(record, known=True)
             self._stale_nodes.update(dict.fromkeys(self.nodes))
             self.dirty.update(dict.fromkeys(self.gangs))
             # A profile's watts may have changed.
@@ -189,12 +191,14 @@ class World:
             self.state.release(booking_key(record.key), slots)
             self._decision_changed(record, record.decision)
 
-    def _book(self, record: GangRecord) -> None:
+    def _book(self, record: GangRecord, *, known: bool = False) -> None:
+        """Book its decision; one that was ``known`` before may be on its way: it counts, whatever has become of it."""
         if self.state is None or record.decision is None:
             return
         key = booking_key(record.key)
         until = self._expected_end(record)
-        self.state.book(key, record.decision.placement, force=record.decision.committed, until=until)
+        force = known or record.decision.committed
+        self.state.book(key, record.decision.placement, force=force, until=until)
         self._watch_end(key, until)
         if record.released:
             self.state.release(key, record.released)

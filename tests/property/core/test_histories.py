@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rackplane.api.kinds import BY_KIND
 from rackplane.core.slots import parse_slots
 from tests.property.core.watts import Watts, two_sides
 from tests.support.harness import GPU, GROUP, QUEUE, RUN, Harness, node
@@ -41,6 +42,10 @@ steps = st.one_of(
     st.tuples(st.sampled_from(["lose", "return", "delete"]), st.integers(0, 5)),
     st.tuples(st.sampled_from(["suspend", "resume"]), st.integers(0, 3)),
     st.tuples(st.just("alien"), st.integers(0, 5), st.integers(1, 4)),
+    st.tuples(
+        st.just("remove"),
+        st.sampled_from(["HardwareProfile small", "Rack r1", "PowerDomain b", "CoolingZone air"]),
+    ),
     st.tuples(st.just("outage"), st.sampled_from(["a", "b", "cdu-a", "cdu-b"]), st.booleans()),
 )
 
@@ -50,7 +55,8 @@ class History:
 
     def __init__(self, *, racks: int, nodes: int, **watts: int) -> None:
         self.h = Harness()
-        self.h.apply(*two_sides(racks=racks, nodes=nodes, **watts))
+        self.objects = two_sides(racks=racks, nodes=nodes, **watts)
+        self.h.apply(*self.objects)
         self.watts = Watts(self.h)
         self.nodes = [(f"r{r}-n{n}", f"r{r}") for r in range(1, racks + 1) for n in range(nodes)]
         self.disturbed = False
@@ -246,6 +252,16 @@ class History:
         changed = [unit | ({"state": state} if unit["name"] == name else {}) for unit in units]
         self.h.patch(f"{kinds}/coolingzones/liquid", {"spec": {"units": changed}})
 
+    def do_remove(self, which: str) -> None:
+        """Somebody deletes a part of the facility that may be in use, or puts it back."""
+        self.disturbed = True
+        kind, name = which.split()
+        plural = BY_KIND[kind].info.plural
+        if self.h.cluster.store.get((GROUP, plural), "", name) is not None:
+            self.h.request("DELETE", f"/apis/{GROUP}/v1alpha1/{plural}/{name}")
+        else:
+            self.h.apply(*(o for o in self.objects if (o["kind"], o["metadata"]["name"]) == (kind, name)))
+
     def finish(self) -> None:
         """Everything returns, strangers leave, users let their Jobs go on: whatever fits comes to its end."""
         for name in self.aliens:
@@ -253,8 +269,7 @@ class History:
                 self.h.request("DELETE", f"/api/v1/namespaces/default/pods/{name}", {"gracePeriodSeconds": 0})
         for index in range(len(self.nodes)):
             self.do_return(index)
-        for name in ("a", "b", "cdu-a", "cdu-b"):
-            self.do_outage(name, True)
+        self.h.apply(*(thing for thing in self.objects if thing["kind"] != "Node"))
         self.h.settle()
         for job in self.h.cluster.store.items(("batch", "jobs")):
             theirs = "rackplane.dev/suspended-by" not in job["metadata"].get("annotations", {})

@@ -1,4 +1,4 @@
-"""What the operator's admissions do to a hall with two sides, by the oracle: from the Gangs as written, at every step."""
+"""What the operator's admissions do to a hall with two sides, by the oracle: from the Gangs as written, each step."""
 
 from __future__ import annotations
 
