@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from rackplane.core.settings import MachineSettings
 from rackplane.localcluster.store import Change
@@ -400,3 +403,44 @@ def test_stranded_watts_and_unfed_nodes() -> None:
     assert (d["strandedWatts"], d["strandedKilowatts"]) == (44_000, "44.0")
     assert d["stranded"] == [{"cause": "NoIdleNode", "watts": 44_000}]
     assert (d["unfedNodes"], d["unfed"]) == (0, [])
+
+
+# -- as kubectl shows it --------------------------------------------------------------------------
+
+
+def table(h: Harness, plural: str, *, wide: bool = False) -> str:
+    """What `kubectl get` prints, of the table that the server sends."""
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+    found = h.cluster.request("GET", f"/apis/{GROUP}/v1alpha1/{plural}", accept=accept)
+    columns = [(i, c) for i, c in enumerate(found["columnDefinitions"]) if wide or not c["priority"]]
+    rows = [[c["name"].upper() for _, c in columns]]
+    for row in found["rows"]:
+        rows.append(["" if row["cells"][i] is None else str(row["cells"][i]) for i, _ in columns])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+@pytest.mark.parametrize(
+    ("heading", "plural", "wide"),
+    [
+        ("kubectl get powerdomains", "powerdomains", False),
+        ("kubectl get powerdomains -o wide", "powerdomains", True),
+        ("kubectl get racks", "racks", False),
+        ("kubectl get coolingzones", "coolingzones", False),
+    ],
+)
+def test_the_tables_on_the_page_are_what_is_printed(heading: str, plural: str, wide: bool) -> None:
+    """Five racks full, on four UPS of which a is out, beside one CDU of two."""
+    units = [{"name": f"cdu-{i}", "capacityWatts": 120_000} for i in (1, 2)]
+    units[0]["state"] = "Offline"
+    zone = thing("CoolingZone", "loop", medium="Liquid", units=units, neededUnits=1)
+    h = started([zone, *hall(cooling={"liquid": "loop"})], settings=SOON)
+    h.job("train", slots=20, run=None)
+    h.until(lambda: h.phase("job-train") == "Running", seconds=10)
+    set_spec(h, "PowerDomain", "a", state="Offline")
+    h.advance(10)
+    page = Path(__file__).parents[2].joinpath("docs/status.md").read_text()
+    assert f"$ {heading}\n{table(h, plural, wide=wide)}\n" in page
