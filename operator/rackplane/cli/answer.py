@@ -14,14 +14,15 @@ from rackplane.cli.source import namespace_of, open_source, time_of
 from rackplane.cli.words import names
 from rackplane.core import rehearsal
 from rackplane.core.documents import DocumentError, core_object, read_documents
+from rackplane.core.explaining import explanation
 from rackplane.core.figures import worst_contingency
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Pod
 from rackplane.core.queueing import pending
-from rackplane.core.record import GangRecord, Key, booking_key
+from rackplane.core.record import Estimate, GangRecord, Key, booking_key
 from rackplane.core.statuses import timestamp
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
-from rackplane.engine.model import Placement
+from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.reports import FacilityReport, WorstCase, facility_report
 from rackplane.engine.state import State
 
@@ -63,8 +64,10 @@ class Answer:
     status_says: str
     #: its place among those that wait, and how many these are
     place: tuple[int, int] | None = None
-    #: when it could start by what is expected, in seconds since the epoch
-    estimated_start: float | None = None
+    #: the engine's answer behind the message; None if it waits for something else
+    refusal: Refusal | None = None
+    #: when it could start by what is expected now; None if that is not known
+    estimate: Estimate | None = None
     placement: Placement | None = None
     #: caps of its nodes in watts
     node_watts: tuple[int, ...] = ()
@@ -147,9 +150,7 @@ def _asked(machine: Machine, options: argparse.Namespace, of_file: Sequence[Key]
     keys = list(dict.fromkeys(of_file))
     if options.name is None:
         if len(keys) > 1:
-            raise CommandError(
-                f"{options.filename} has {len(keys)} gangs; name one of {', '.join(k[1] for k in keys)}"
-            )
+            raise CommandError(f"-f has {len(keys)} gangs; name one of {', '.join(k[1] for k in keys)}")
         return keys[0]
     space, name = namespace_of(options), options.name
     known = {key for key, record in machine.gangs.items() if record.gang is not None or record.problems}
@@ -190,9 +191,8 @@ def _answer(machine: Machine, key: Key) -> Answer:
         outcome = {"Finished": Outcome.FINISHED, "Failed": Outcome.FAILED, "Held": Outcome.HELD}.get(
             record.phase
         )
-        return Answer(
-            gang=gang, outcome=outcome or Outcome.WAITS, message=said or record.message, status_says=said
-        )
+        message = said or record.message or _unseen(record)
+        return Answer(gang=gang, outcome=outcome or Outcome.WAITS, message=message, status_says=said)
     rehearsal.decide(machine, key)
     place = (queue.index(key) + 1, len(queue))
     if record.decision is not None:
@@ -205,8 +205,18 @@ def _answer(machine: Machine, key: Key) -> Answer:
         message="; ".join(filter(None, (record.message, estimate.words if estimate is not None else ""))),
         status_says=said,
         place=place,
-        estimated_start=estimate.at if estimate is not None else None,
+        refusal=record.refusal,
+        estimate=estimate,
     )
+
+
+def _unseen(record: GangRecord) -> str:
+    """Why a gang that nobody has said anything of is not in the queue."""
+    assert record.gang is not None
+    workload = record.gang.spec.workload
+    if record.template is None:
+        return f"its {workload.kind} {workload.name} does not exist"
+    return "the operator has not looked at it yet"
 
 
 def _placed(
@@ -282,7 +292,7 @@ def _figures(report: FacilityReport, kind: str, name: str) -> tuple[int, int, Wo
 def as_data(found: Answer) -> dict[str, Any]:
     """The answer for programs: names as in the Gang's API, watts as integers."""
     gang, spec = found.gang, found.gang.spec
-    placement = found.placement
+    placement, estimate = found.placement, found.estimate
     return {
         "namespace": gang.metadata.namespace,
         "name": gang.metadata.name,
@@ -297,7 +307,8 @@ def as_data(found: Answer) -> dict[str, Any]:
         "agrees": found.agrees,
         "position": found.place and found.place[0],
         "waiting": found.place and found.place[1],
-        "estimatedStart": None if found.estimated_start is None else timestamp(found.estimated_start),
+        "estimatedStart": None if estimate is None or estimate.at is None else timestamp(estimate.at),
+        "explanation": None if found.refusal is None else explanation(found.refusal),
         "placement": placement
         and {
             "powerProfile": placement.power_profile,

@@ -13,7 +13,7 @@ from rackplane.cli.power_tree import share
 from rackplane.cli.view import Branch, Gauge, Tree, paragraph, show
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.objects import GangSpec
-from rackplane.engine.model import Placement
+from rackplane.engine.model import Cause, LevelCount, Placement
 
 __all__ = ["show_answer"]
 
@@ -45,7 +45,11 @@ def show_answer(found: Answer, console: Console) -> None:
     )
     console.print(heading, soft_wrap=True)
     for label, text in _lines(found):
-        paragraph(console, text, label=f"  {label:<10}")
+        paragraph(console, text, label=f"  {label:<12}")
+    if found.refusal is not None and found.refusal.counts:
+        console.print()
+        for line in _levels(found.refusal.counts):
+            console.print(f"  {line}", soft_wrap=True)
     if found.reserves:
         console.print()
         show(_table(found.reserves, found.outcome), console)
@@ -58,14 +62,39 @@ def _lines(found: Answer) -> Iterator[tuple[str, str]]:
         f", {found.place[0]} of {found.place[1]} that wait in all queues" if found.place is not None else ""
     )
     yield "queue", spec.queue + place
-    if found.placement is None:
-        yield ("because" if found.outcome in (Outcome.WAITS, Outcome.HELD) else "says"), found.message
+    if found.placement is not None:
+        yield from _place(found.placement, spec.power.profile, found.node_watts)
+    elif found.refusal is not None:
+        yield "because", found.refusal.message
+        for i, relief in enumerate(found.refusal.reliefs):
+            yield (
+                ("" if i else "would help"),
+                f"{relief.message}{'' if relief.now else ' (then it would still wait)'}",
+            )
+        if found.estimate is not None and found.estimate.words:
+            yield "when", found.estimate.words
     else:
-        yield from _place(found.placement, found.node_watts)
+        yield ("because" if found.outcome in (Outcome.WAITS, Outcome.HELD) else "says"), found.message
     if not found.agrees:
         yield "status", f"says otherwise: {found.status_says}"
     elif found.status_says and found.placement is None:
         yield "status", "says the same"
+
+
+def _levels(counts: Sequence[LevelCount]) -> Iterator[str]:
+    """How many domains of each level fail first on what, as a table."""
+    causes = [cause for cause in Cause if any(cause in count.failing for count in counts)]
+    after_loss = ["only after a loss"] if any(count.after_loss for count in counts) else []
+    rows = [["level", "domains", *(f"fail on {cause}" for cause in causes), *after_loss]]
+    for of_level in counts:
+        failing = [f"{of_level.failing.get(cause, 0):,}" for cause in causes]
+        rows.append([of_level.level, f"{of_level.domains:,}", *failing])
+        if after_loss:
+            rows[-1].append(f"{of_level.after_loss:,}")
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join([row[0].ljust(widths[0]), *cells])
 
 
 def _request(spec: GangSpec) -> str:
@@ -89,11 +118,11 @@ def _level(level: str) -> str:
     return "NVLink domain" if level == "nvlink" else level
 
 
-def _place(placement: Placement, caps: Sequence[int]) -> Iterator[tuple[str, str]]:
+def _place(placement: Placement, asked: str, caps: Sequence[int]) -> Iterator[tuple[str, str]]:
     parts = list(_where(placement))
     for i, part in enumerate(parts):
         yield ("" if i else "where"), part
-    profile = placement.power_profile
+    profile = placement.power_profile + ("" if placement.power_profile == asked else f" instead of {asked}")
     if caps:
         profile += ", " + " or ".join(f"{cap:,} W" for cap in caps) + " a node"
     if placement.relative_performance_percent != 100:

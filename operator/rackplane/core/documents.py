@@ -154,7 +154,9 @@ def _files(root: Path) -> list[Path]:
     if root.is_file():
         return [root]
     if not root.is_dir():
-        problem = FieldProblem("the folder", "does not exist", "Name a folder of YAML files, or one file.")
+        problem = FieldProblem(
+            "the folder or file", "does not exist", "Name a folder of YAML files, or one file."
+        )
         raise DocumentError([DocumentProblem(str(root), 0, "", problem)])
     files = [
         file

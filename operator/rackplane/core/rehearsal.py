@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -139,7 +140,15 @@ def decide(machine: Machine, key: Key) -> GangRecord:
     Raises:
         KeyError: no such gang.
     """
-    record = machine.gangs[key]
+    record, world = machine.gangs[key], machine.world
+    if record.decision is not None:
+        return record
+    settings = world.settings
+    # What would help costs many searches: it is asked for this gang alone, after those before it have had their turn.
+    world.settings = replace(settings, explain_gangs=0, estimated_gangs=0)
+    deque(schedule(world), maxlen=0)
+    world.settings = settings
     if record.decision is None:
-        deque(schedule(machine.world), maxlen=0)
+        record.refused_at, record.refusal = -1, None
+        deque(schedule(world), maxlen=0)
     return record

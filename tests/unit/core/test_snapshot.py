@@ -239,7 +239,9 @@ def test_an_object_that_is_there_twice_is_told(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_or_empty_is_told(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    assert problems(gone) == [f"{gone}: the folder does not exist. Name a folder of YAML files, or one file."]
+    assert problems(gone) == [
+        f"{gone}: the folder or file does not exist. Name a folder of YAML files, or one file."
+    ]
     assert problems(tmp_path) == [
         f"{tmp_path}: the folder has no YAML files. Name a folder of Kubernetes objects in YAML or JSON."
     ]

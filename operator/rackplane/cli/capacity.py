@@ -1,0 +1,203 @@
+"""`rackplane capacity`: the largest gang that could start now, and what stops one pod more."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rackplane.cli.source import add_source_arguments, open_source
+
+if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
+    from rich.console import Console
+
+    from rackplane.engine.capacity import Capacity
+    from rackplane.engine.state import State
+
+__all__ = ["add"]
+
+_EXAMPLES = """\
+examples:
+  rackplane capacity                                 whole nodes, at every level and power profile
+  rackplane capacity --level leaf --profile MaxQ     one level, one profile
+  rackplane capacity --gpus-per-pod 1                pods of one GPU
+  rackplane capacity --segment-size 8                runs of 8 pods, each in one NVLink domain
+  rackplane capacity --facility halls/ -o json       a folder of YAML, for programs
+
+The figure is exact by the rules of placement: a gang of that size would start now, and one pod more would not. Queues,
+quotas and what pods ask for beside GPUs are not looked at.
+"""
+
+
+def add(commands: Any) -> None:
+    """Register the command (see `rackplane.cli.parser`)."""
+    parser = commands.add_parser(
+        "capacity",
+        help="the largest gang that could start now",
+        description="Finds the largest gang that could start now, for each fabric level and power profile, and what stops "
+        "one pod more.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--level", metavar="LEVEL", help="nvlink, leaf, ..., or facility for no level")
+    parser.add_argument("--profile", metavar="NAME", help="a power profile, such as MaxP or MaxQ")
+    parser.add_argument(
+        "--gpus-per-pod", type=_positive, metavar="N", help="default: whole nodes, of each type"
+    )
+    parser.add_argument(
+        "--segment-size", type=_positive, metavar="S", help="pods that must share one NVLink domain"
+    )
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
+    )
+    add_source_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table; 0.
+
+    Raises:
+        CommandError: the source cannot be read, or there is no such level or profile.
+    """
+    from rackplane.engine.capacity import capacities
+
+    state = open_source(options).state
+    assert state is not None  # the source has listed everything
+    _check(state, options)
+    found = capacities(
+        state,
+        gpus_per_slot=options.gpus_per_pod,
+        segment_slots=options.segment_size,
+        levels=None if options.level is None else [_LEVELS.get(options.level, options.level)],
+        profiles=None if options.profile is None else [options.profile],
+    )
+    if options.output == "json":
+        import json
+
+        print(json.dumps({"capacities": [_as_data(c) for c in found]}, indent=2))
+        return 0
+    from rackplane.cli.view import console_for
+
+    _show(found, console_for())
+    return 0
+
+
+_LEVELS = {"facility": ""}
+
+
+def _check(state: State, options: argparse.Namespace) -> None:
+    from rackplane.cli.errors import CommandError, nearest
+    from rackplane.engine.draw import DEFAULT_PROFILE
+    from rackplane.engine.model import NVLINK
+
+    levels = [NVLINK, *state.facility.levels, "facility"]
+    if options.level is not None and options.level not in levels:
+        hint = nearest(options.level, levels)
+        raise CommandError(
+            f"there is no level {options.level}{hint}; the levels are {', '.join(levels)}"
+            if not hint
+            else f"there is no level {options.level}{hint}"
+        )
+    types = [t for t in state.facility.rack_types if t is not None]
+    profiles = sorted({DEFAULT_PROFILE, *(cap.name for t in types for cap in t.caps)})
+    if options.profile is not None and options.profile not in profiles:
+        hint = nearest(options.profile, profiles) or f"; there are {', '.join(profiles)}"
+        raise CommandError(f"no hardware profile has the power profile {options.profile}{hint}")
+
+
+def _level(level: str) -> str:
+    return {"nvlink": "NVLink domain", "": "facility"}.get(level, level)
+
+
+def _show(found: Sequence[Capacity], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from rackplane.cli.view import paragraph
+    from rackplane.cli.words import count, kilowatts
+
+    if not found:
+        paragraph(console, "No usable rack has nodes of a known hardware profile, so no gang could start.")
+        return
+    groups: dict[tuple[str, int], list[Capacity]] = {}
+    for c in found:
+        groups.setdefault((c.node_type, c.gpus_per_slot), []).append(c)
+    for i, ((name, gpus), rows) in enumerate(groups.items()):
+        if i:
+            console.print()
+        title = f"The largest gang that could start now, in pods of {count(gpus, 'GPU')} ({name})"
+        console.print(Text(title, "bold"), soft_wrap=True)
+        console.print()
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for heading in ("LEVEL", "PROFILE"):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("PODS", "GPUS", "KW"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("SPEED", justify="right", no_wrap=True)
+        table.add_column("WHERE", no_wrap=True)
+        table.add_column("WHAT STOPS ONE MORE", ratio=1, overflow="fold")
+        level = None
+        for c in rows:
+            table.add_row(
+                _level(c.level),
+                c.profile,
+                f"{c.slots:,}",
+                f"{c.gpus:,}",
+                kilowatts(c.nominal_watts),
+                f"{c.relative_performance_percent} %" if c.slots else "",
+                _where(c),
+                _stop(c),
+                style="" if c.slots else "dim",
+                end_section=level is not None and level != c.level,
+            )
+            level = c.level
+        console.print(table)
+
+
+def _where(c: Capacity) -> str:
+    from rackplane.cli.words import count
+
+    if not c.slots:
+        return ""
+    racks = count(len(c.racks), "rack")
+    return f"{c.domain} ({racks})" if c.domain and c.racks != (c.domain,) else c.domain or racks
+
+
+def _stop(c: Capacity) -> str:
+    """The tightest limit where there is one, else the reason without the size of the gang."""
+    message = c.stopped_by.message
+    needs, _, rest = message.partition("; ")
+    return rest if needs.startswith("needs ") and rest else message
+
+
+def _as_data(c: Capacity) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    refusal = c.stopped_by
+    return {
+        "nodeType": c.node_type,
+        "gpusPerPod": c.gpus_per_slot,
+        "level": c.level or "facility",
+        "profile": c.profile,
+        "pods": c.slots,
+        "gpus": c.gpus,
+        "domain": c.domain,
+        "racks": list(c.racks),
+        "nominalWatts": c.nominal_watts,
+        "peakWatts": c.peak_watts,
+        "relativePerformancePercent": c.relative_performance_percent,
+        "stoppedBy": {
+            "kind": refusal.kind,
+            "cause": refusal.cause,
+            "message": refusal.message,
+            "tightest": None if refusal.tightest is None else asdict(refusal.tightest),
+        },
+    }

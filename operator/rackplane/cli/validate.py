@@ -1,0 +1,249 @@
+"""`rackplane validate`: a facility checked before it is applied, or as it is."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rackplane.cli.source import add_source_arguments, open_source
+
+if TYPE_CHECKING:  # Reading and deciding take half a second to import, and --help shall not.
+    from rich.console import Console
+
+    from rackplane.core.documents import DocumentProblem
+    from rackplane.core.machine import Machine
+    from rackplane.engine.findings import Finding
+    from rackplane.engine.model import Problem
+
+__all__ = ["add"]
+
+_EXAMPLES = """\
+examples:
+  rackplane validate halls/              a folder of YAML, before it is applied
+  rackplane validate halls/ --strict     in a pipeline: warnings fail it too
+  rackplane validate                     the cluster that kubectl would ask
+  kubectl rackplane validate -o json     for programs
+
+An error is something that cannot be used, or a limit that is exceeded with nothing running. A warning is a loss that
+the full hall would not survive though it could, or what else is hardly meant. A note is for planners. Full is every
+expected node at MaxP, nominal and peak.
+
+exit codes:
+  0  no errors
+  1  errors (with --strict: or warnings), or nothing could be read
+"""
+_INDENT = "         "
+
+
+def add(commands: Any) -> None:
+    """Register the command (see `rackplane.cli.parser`)."""
+    parser = commands.add_parser(
+        "validate",
+        help="a facility checked before it is applied",
+        description="Checks files and fields, what refers to what, and the physics: racks that nothing feeds, losses "
+        "that a full or an idle hall does not survive, cooling that is lost together with power.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("dir", nargs="?", metavar="DIR", help="the same as --facility DIR")
+    parser.add_argument("--strict", action="store_true", help="fail on warnings too")
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
+    )
+    add_source_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What was looked at, in words, and what was found; ``places`` says where an object is written."""
+
+    subject: str
+    findings: list[Finding]
+    places: Mapping[tuple[str, str], str]
+    unread: bool = False
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every finding; 0 without errors, 1 with errors, or with warnings if they count.
+
+    Raises:
+        CommandError: a cluster cannot be read, or two sources are named.
+    """
+    from rackplane.cli.errors import CommandError
+    from rackplane.cli.view import console_for
+    from rackplane.engine.findings import Severity
+
+    if options.dir is not None:
+        if options.facility is not None:
+            raise CommandError("name one folder: DIR, or --facility DIR")
+        options.facility = options.dir
+    report = _of_folder(options) if options.facility is not None else _of(open_source(options), {})
+    worst = min((f.severity for f in report.findings), default=Severity.INFO)
+    failed = worst is Severity.ERROR or (options.strict and worst is Severity.WARNING)
+    if options.output == "json":
+        import json
+
+        print(json.dumps(_as_data(report, valid=not failed), indent=2))
+    else:
+        _show(report, console_for())
+    return int(failed)
+
+
+def _of_folder(options: argparse.Namespace) -> _Report:
+    from rackplane.core.documents import DocumentError, read_documents
+
+    try:
+        documents = read_documents(options.facility)
+    except DocumentError as error:
+        return _Report(str(options.facility), list(_unreadable(error.problems)), {}, unread=True)
+    places = {(d.key[1], d.key[3]): f"{d.file}, document {d.number}" for d in documents}
+    return _of(open_source(options), places)
+
+
+def _unreadable(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
+    from rackplane.engine.findings import Finding, Severity
+
+    for p in problems:
+        kind, _, name = p.object.partition(" ")
+        place = p.file + (f", document {p.document}" if p.document else "")
+        yield Finding(
+            Severity.ERROR,
+            "schema",
+            kind or "File",
+            (name or place,),
+            p.problem.where,
+            f"{p.problem.where} {p.problem.what}" + (f" ({place})" if name else ""),
+            p.problem.remedy.rstrip("."),
+        )
+
+
+def _of(machine: Machine, places: Mapping[tuple[str, str], str]) -> _Report:
+    from rackplane.api.rack import Rack
+    from rackplane.engine.findings import grouped
+    from rackplane.engine.lint import lint
+
+    state, catalog = machine.state, machine.world.catalog
+    assert state is not None  # the source has listed everything
+    facility = state.facility
+    nodes: dict[str, int] = {}
+    for node in state.nodes():
+        if node.rack is not None:
+            nodes[node.rack] = nodes.get(node.rack, 0) + 1
+    for rack in facility.racks:
+        declared = catalog.get(Rack, rack.name)
+        expected = declared.spec.expected_nodes if declared is not None else None
+        if expected is not None:
+            nodes[rack.name] = max(expected, nodes.get(rack.name, 0))
+    known = [p for of in catalog.problems(facility).values() for p in of]
+    found = grouped((*map(_finding, known), *_unclaimed(machine), *lint(facility, nodes)))
+    subject = ", ".join(
+        (
+            _count(len(facility.racks), "rack"),
+            _count(sum(nodes.values()), "node"),
+            _count(len(facility.powers), "power domain"),
+            _count(len(facility.coolings), "cooling zone"),
+        )
+    )
+    return _Report(subject, found, places)
+
+
+def _finding(problem: Problem) -> Finding:
+    from rackplane.engine.findings import Finding, Severity
+
+    return Finding(
+        Severity.ERROR,
+        "configuration",
+        problem.kind,
+        (problem.name,),
+        problem.field,
+        problem.message,
+        problem.remedy,
+    )
+
+
+def _unclaimed(machine: Machine) -> Iterator[Finding]:
+    from rackplane.engine.checks import node_without_rack
+    from rackplane.engine.findings import Finding, Severity
+
+    for name in sorted(machine.world.catalog.unclaimed):
+        p = node_without_rack(name)
+        message = p.message.replace(f"node {name}", "it")
+        yield Finding(Severity.WARNING, "no-rack", p.kind, (name,), p.field, message, p.remedy)
+
+
+def _count(number: int, noun: str) -> str:
+    from rackplane.cli.words import count
+
+    return count(number, noun) if number else f"no {noun}s"
+
+
+# -- output ------------------------------------------------------------------------------------------
+
+
+def _summary(report: _Report) -> str:
+    from rackplane.engine.findings import Severity
+
+    counts = [
+        _count(n, noun)
+        for severity, noun in (
+            (Severity.ERROR, "error"),
+            (Severity.WARNING, "warning"),
+            (Severity.INFO, "note"),
+        )
+        if (n := sum(f.severity is severity for f in report.findings))
+    ]
+    said = " and ".join(filter(None, (", ".join(counts[:-1]), counts[-1] if counts else "")))
+    if report.unread:
+        return f"{report.subject} cannot be judged: {said}"
+    return f"{report.subject}: {said or 'nothing to complain of'}"
+
+
+def _show(report: _Report, console: Console) -> None:
+    from rich.text import Text
+
+    from rackplane.cli.view import paragraph
+    from rackplane.cli.words import names
+    from rackplane.engine.findings import Severity
+
+    looks = {
+        Severity.ERROR: ("error", "bold red"),
+        Severity.WARNING: ("warning", "bold yellow"),
+        Severity.INFO: ("note", "bold"),
+    }
+    console.print(Text(_summary(report), "bold"), soft_wrap=True)
+    for f in report.findings:
+        word, style = looks[f.severity]
+        place = report.places.get((f.kind, f.names[0]), "") if len(f.names) == 1 else ""
+        head = (
+            Text().append(word.ljust(len(_INDENT)), style).append(" ".join((f.kind, names(f.names))).strip())
+        )
+        head.append("  ".join(("", f.field, place)).rstrip(), "dim")
+        console.print()
+        console.print(head, soft_wrap=True)
+        paragraph(console, f"{f.message}.", label=_INDENT)
+        paragraph(console, f"{f.remedy[:1].upper()}{f.remedy[1:]}.", label=_INDENT)
+
+
+def _as_data(report: _Report, *, valid: bool) -> dict[str, Any]:
+    return {
+        "valid": valid,
+        "summary": _summary(report),
+        "findings": [
+            {
+                "severity": {0: "error", 1: "warning", 2: "info"}[f.severity],
+                "rule": f.rule,
+                "kind": f.kind,
+                "names": list(f.names),
+                "field": f.field,
+                "message": f.message,
+                "remedy": f.remedy,
+                "places": [
+                    report.places[f.kind, name] for name in f.names if (f.kind, name) in report.places
+                ],
+            }
+            for f in report.findings
+        ],
+    }
