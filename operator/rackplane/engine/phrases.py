@@ -11,6 +11,9 @@ from rackplane.engine.model import NVLINK, Cause
 from rackplane.engine.reasons import ElementKind, Tightest
 from rackplane.engine.rows import LimitRow, RowKind
 
+MOST_NAMED = 4
+"""Objects that a sentence names; of more it says how many."""
+
 _KINDS = {
     RowKind.POWER_NOMINAL: ElementKind.POWER_DOMAIN,
     RowKind.POWER_PEAK: ElementKind.POWER_DOMAIN,
@@ -36,15 +39,20 @@ def kilowatts_up(watts: float) -> str:
 
 
 def against(load: int, limit: int) -> str:
-    """ "2,501 kW of 2,400 kW (101 kW over)": no more decimals than the difference needs, and the sum comes out."""
+    """ "2,501 kW of 2,400 kW (101 kW over)"."""
+    shown, bound, over = _sum(load, limit)
+    return f"{shown} of {bound} ({over} over)"
+
+
+def _sum(load: int, limit: int) -> tuple[str, str, str]:
+    """Load, limit and difference: no more decimals than the difference needs, and the sum comes out."""
     over = load - limit
     for decimals in range(4):
         shown, bound, rest = (round(w / 1000, decimals) for w in (load, limit, over))
         if math.isclose(shown - bound, rest, abs_tol=1e-9) and abs(rest * 1000 - over) <= over / 20:
             break
-    text = f"{load / 1000:,.{decimals}f} kW of {limit / 1000:,.{decimals}f} kW"
     beyond = kilowatts(over) if over < 100 else f"{over / 1000:,.{decimals}f} kW"
-    return f"{text} ({beyond} over)"
+    return f"{load / 1000:,.{decimals}f} kW", f"{limit / 1000:,.{decimals}f} kW", beyond
 
 
 def moment(seconds: float) -> str:
@@ -98,6 +106,21 @@ def element(kind: ElementKind, name: str, *, feed: str = "", cause: Cause | None
     return f"{kind.value} {name}"
 
 
+def several(elements: Sequence[tuple[ElementKind, str]]) -> str:
+    """ "rack r1", "nodes n1 and n2", "rack r1, node n1 and 7 more"."""
+    kinds = {kind for kind, _ in elements}
+    if len(elements) > 1 and kinds == {ElementKind.NODE}:
+        names, noun = [name for _, name in elements], "nodes "
+    else:
+        names, noun = [element(kind, name) for kind, name in elements], ""
+    shown = (
+        names
+        if len(names) <= MOST_NAMED
+        else [*names[: MOST_NAMED - 1], f"{len(names) - MOST_NAMED + 1} more"]
+    )
+    return noun + listed(shown)
+
+
 def kind_of(row: LimitRow) -> ElementKind:
     """The kind of the object that the row limits."""
     return _KINDS[row.kind]
@@ -127,11 +150,8 @@ def held_over(tightest: Tightest, cause: Cause, facility: Facility, *, who: str)
         losing = f"{listed(t.out_of_service)} {verb} out of service; {losing}"
         too = " too"
     if t.kind is ElementKind.COOLING_ZONE and t.limit_watts < t.normal_limit_watts:
-        over = kilowatts(t.over_watts) if t.over_watts < 10_000 else f"{t.over_watts / 1000:,.0f} kW"
-        return (
-            f"{losing}{too} leaves {name} {kilowatts(t.limit_watts)}; "
-            f"it would have {kilowatts(t.load_watts)} ({over} over)"
-        )
+        load, limit, over = _sum(t.load_watts, t.limit_watts)
+        return f"{losing}{too} leaves {name} {limit}; it would have {load} ({over} over)"
     return f"{losing}{too} would put {name} at {level}{sums}"
 
 

@@ -7,8 +7,8 @@ again in that domain alone.  What needs the whole facility to be asked again is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,13 +35,6 @@ WIDE_BINS = 64
 """Domains of more bins are not searched again for the watts they lack: that would cost as much as the decision."""
 ELEMENTS = 4
 """Elements that one relief may name."""
-
-_PAIRS = {
-    RowKind.POWER_NOMINAL: RowKind.POWER_PEAK,
-    RowKind.POWER_PEAK: RowKind.POWER_NOMINAL,
-    RowKind.RACK_NOMINAL: RowKind.RACK_PEAK,
-    RowKind.RACK_PEAK: RowKind.RACK_NOMINAL,
-}
 
 
 def sentence(reliefs: Sequence[Relief], *, misfit: bool) -> str:
@@ -128,26 +121,22 @@ def _watts(view: View, domain: Subtree, *, misfit: bool) -> list[Relief]:
         return []
     candidates, f = view.candidates, view.facility
     room = Room.of([[(c.rack, c.free) for b in domain.bins for c in b.cells]])
-    raised: dict[_Limited, _Raise] = {}
+    raised: dict[LimitRow, int] = {}
     slack = candidates.slack.copy()
-    while (short := shortages(candidates, room, slack=slack)[0]) is not None and len(raised) <= ELEMENTS:
-        row = f.describe(short.cell)[1]
-        watts = math.ceil(short.short_watts)
-        _add(raised, row, watts)
-        # What is freed or added on an element is so for its nominal and its peak limit, in every contingency.
-        slack[np.isin(f.cell_rows, _rows(view, row))] += watts
+    while (short := shortages(candidates, room, slack=slack)[0]) is not None and len(raised) <= 2 * ELEMENTS:
+        row, watts = f.describe(short.cell)[1], math.ceil(short.short_watts)
+        raised[row] = raised.get(row, 0) + watts
+        slack[f.cell_rows == f.row_index[row]] += watts
     if not raised or _solution(candidates, domain, slack, single=view.attempt.single) is None:
         raised = _overs(view, domain)
-    if not raised or len(raised) > ELEMENTS:
+    elements = _elements(raised)
+    if not elements or len(elements) > ELEMENTS:
         return []
-    elements = tuple(
-        ElementWatts(phrases.kind_of(r.row), r.row.element, r.watts, r.row.detail, r.peak)
-        for r in raised.values()
-    )
+    causes = {(phrases.kind_of(row), row.element): row.cause for row in raised}
     parts = []
-    for r in raised.values():
-        name = phrases.element(phrases.kind_of(r.row), r.row.element, feed=r.row.detail, cause=r.row.cause)
-        parts.append((phrases.kilowatts_up(r.watts) + (" at peak" if r.peak else ""), name))
+    for e in elements:
+        name = phrases.element(e.kind, e.name, feed=e.feed, cause=causes[e.kind, e.name])
+        parts.append((phrases.kilowatts_up(e.watts) + (" at peak" if e.peak else ""), name))
     if misfit:
         message = "raise " + phrases.listed([f"{name} by {amount}" for amount, name in parts])
     else:
@@ -155,34 +144,19 @@ def _watts(view: View, domain: Subtree, *, misfit: bool) -> list[Relief]:
     return [Relief(kind=ReliefKind.WATTS, message=message, elements=elements)]
 
 
-_Limited = tuple[ElementKind, str, str]
+def _elements(raised: Mapping[LimitRow, int]) -> tuple[ElementWatts, ...]:
+    """By element: what it lacks at its nominal or its peak limit, whichever is more."""
+    found: dict[tuple[ElementKind, str, str], ElementWatts] = {}
+    for row, watts in raised.items():
+        key = (phrases.kind_of(row), row.element, row.detail)
+        known = found.get(key)
+        peak = row.basis == PEAK and (known is None or known.peak)
+        most = watts if known is None else max(known.watts, watts)
+        found[key] = ElementWatts(key[0], row.element, most, row.detail, peak)
+    return tuple(found.values())
 
 
-@dataclass(slots=True)
-class _Raise:
-    """An element, by one of its rows, and the watts it lacks; ``peak``: it lacks them at its peak limit only."""
-
-    row: LimitRow
-    watts: int
-    peak: bool
-
-
-def _add(raised: dict[_Limited, _Raise], row: LimitRow, watts: int, *, most: bool = False) -> None:
-    key = (phrases.kind_of(row), row.element, row.detail)
-    known = raised.setdefault(key, _Raise(row, 0, True))
-    known.watts = max(known.watts, watts) if most else known.watts + watts
-    known.peak = known.peak and row.basis == PEAK
-
-
-def _rows(view: View, row: LimitRow) -> list[int]:
-    """The rows of the same element: its nominal and its peak limit."""
-    index = view.facility.row_index
-    pair = _PAIRS.get(row.kind)
-    other = None if pair is None else index.get(LimitRow(pair, row.element))
-    return [index[row]] if other is None else [index[row], other]
-
-
-def _overs(view: View, domain: Subtree) -> dict[_Limited, _Raise]:
+def _overs(view: View, domain: Subtree) -> dict[LimitRow, int]:
     """Watts by which the gang, placed by nodes alone, would exceed limits: enough, if not always the least."""
     candidates, f = view.candidates, view.facility
     free = np.full(len(candidates.slack), np.inf)
@@ -193,9 +167,10 @@ def _overs(view: View, domain: Subtree) -> dict[_Limited, _Raise]:
     for _, racks in found.parts:
         for rack, slots in racks.items():
             candidates.take(rack, slots, left)
-    overs: dict[_Limited, _Raise] = {}
+    overs: dict[LimitRow, int] = {}
     for cell in sorted(np.flatnonzero(left < 0).tolist(), key=lambda k: float(left[k])):
-        _add(overs, f.describe(cell)[1], math.ceil(-float(left[cell])), most=True)
+        row = f.describe(cell)[1]
+        overs[row] = max(overs.get(row, 0), math.ceil(-float(left[cell])))
     return overs
 
 

@@ -239,10 +239,7 @@ def _return(view: View, d: int, asked: _Asked) -> Relief | None:
         if fewer and _fits_with(state, fewer, view.request, asked):
             chosen = fewer
             break
-    shown = [phrases.element(e.kind, e.name) for e in chosen[:4]]
-    if len(chosen) > 4:
-        shown = [*shown[:3], f"{len(chosen) - 3} more"]
-    message = f"bring {phrases.listed(shown)} back into service"
+    message = f"bring {phrases.several([(e.kind, e.name) for e in chosen])} back into service"
     return Relief(kind=ReliefKind.RETURN, message=message, returns=chosen)
 
 
