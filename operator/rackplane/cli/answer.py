@@ -26,7 +26,7 @@ from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.reports import FacilityReport, WorstCase, facility_report
 from rackplane.engine.state import State
 
-__all__ = ["Answer", "Outcome", "Reserve", "answer", "as_data"]
+__all__ = ["Answer", "Outcome", "Reserve", "answer", "answer_for", "as_data"]
 
 
 class Outcome(StrEnum):
@@ -99,7 +99,7 @@ def answer(options: argparse.Namespace) -> Answer:
     if (problems := unreadable.get(key)) is not None:
         what = "; ".join(map(str, problems))
         raise CommandError(f"{key[0]}/{key[1]} asks for what cannot be read: {what}")
-    return _answer(machine, key)
+    return answer_for(machine, key)
 
 
 # -- which gang --------------------------------------------------------------------------------------
@@ -178,7 +178,12 @@ def _labelled(record: GangRecord) -> bool:
 # -- the answer --------------------------------------------------------------------------------------
 
 
-def _answer(machine: Machine, key: Key) -> Answer:
+def answer_for(machine: Machine, key: Key) -> Answer:
+    """What there is to say about a gang of the machine; the machine is good for no other question after it.
+
+    Raises:
+        CommandError: it has no Gang of that key.
+    """
     record = machine.gangs[key]
     gang = record.gang
     if gang is None:
