@@ -39,6 +39,9 @@ class Inventory:
     rack: Ids
     domain: Ids
     domain_names: tuple[str, ...]
+    stated: Ids
+    """The NVLink domain that the node itself says, whatever its type makes of it."""
+    stated_names: tuple[str, ...]
     bin: Ids
     bin_names: tuple[str, ...]
     group_names: tuple[str, ...]
@@ -69,15 +72,16 @@ def build_inventory(facility: Facility, nodes: Iterable[NodeSpec]) -> Inventory:
     ordered = sorted(
         nodes, key=lambda n: (natural(n.domain or n.rack or ""), natural(n.rack or ""), natural(n.name))
     )
-    domains, bins = _Dense(), _Dense()
+    domains, stated, bins = _Dense(), _Dense(), _Dense()
     subtrees = {level: _Dense() for level in facility.levels}
     count = len(ordered)
-    rack, domain, bin_ids = (np.full(count, -1, dtype=np.int64) for _ in range(3))
+    rack, domain, stated_ids, bin_ids = (np.full(count, -1, dtype=np.int64) for _ in range(4))
     level_ids = {level: np.full(count, -1, dtype=np.int64) for level in facility.levels}
     group_names: list[str] = []
     for i, node in enumerate(ordered):
         r = facility.rack_index.get(node.rack, -1) if node.rack is not None else -1
         rack[i] = r
+        stated_ids[i] = stated.get(node.domain, node.domain or "")
         node_type = facility.rack_types[r] if r >= 0 else None
         scope = NvlinkScope.NONE if node_type is None else node_type.nvlink_scope
         spans = node.domain is not None and scope in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
@@ -105,6 +109,8 @@ def build_inventory(facility: Facility, nodes: Iterable[NodeSpec]) -> Inventory:
         rack=rack,
         domain=domain,
         domain_names=tuple(domains.names),
+        stated=stated_ids,
+        stated_names=tuple(stated.names),
         bin=bin_ids,
         bin_names=tuple(bins.names),
         group_names=tuple(group_names),

@@ -338,21 +338,23 @@ def _budgets(figures: _Figures) -> dict[str, BudgetReport]:
 
 def _domains(state: State) -> dict[str, DomainReport]:
     """By the nodes' own statement."""
-    index, free = state.inventory.index, state.free.tolist()
-    sums: dict[str, list[int]] = {}
-    types = state.facility.rack_types
-    rack_of = state.inventory.rack.tolist()
-    for node in state.nodes():
-        if node.domain is None:
-            continue
-        found = sums.setdefault(node.domain, [0, 0, 0])
-        found[0] += 1
-        i = index[node.name]
-        node_type = types[rack_of[i]] if rack_of[i] >= 0 else None
-        if node_type is not None:
-            found[1] += node.healthy and free[i] == node_type.gpus_per_node
-            found[2] += node_type.gpus_per_node
-    return {name: DomainReport(name, *counts) for name, counts in sums.items()}
+    inventory = state.inventory
+    gpus = gpus_of_nodes(state)
+    stated = np.flatnonzero(inventory.stated >= 0)
+    ids = inventory.stated[stated]
+    idle = (gpus > 0) & (state.free == gpus) & state.healthy
+    sums = [np.bincount(ids, part[stated], minlength=len(inventory.stated_names)) for part in (idle, gpus)]
+    nodes = np.bincount(ids, minlength=len(inventory.stated_names))
+    return {
+        name: DomainReport(name, int(n), int(free), int(all_gpus))
+        for name, n, free, all_gpus in zip(inventory.stated_names, nodes, *sums, strict=True)
+    }
+
+
+def gpus_of_nodes(state: State) -> NDArray[np.int64]:
+    """GPUs of each node by its type, in the inventory's order; 0 for a node of no known type."""
+    by_rack = np.array([t.gpus_per_node if t else 0 for t in state.facility.rack_types] + [0], dtype=np.int64)
+    return by_rack[state.inventory.rack]
 
 
 def whole_watts(watts: NDArray[np.float64]) -> NDArray[np.int64]:

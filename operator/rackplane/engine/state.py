@@ -84,6 +84,7 @@ class State:
         """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
         self._inventory: Inventory | None = None
         self._free: NDArray[np.int64] | None = None
+        self._healthy: NDArray[np.bool_] | None = None
         self._headrooms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
@@ -106,6 +107,7 @@ class State:
         self._record((lambda: self.set_node(old)) if old else (lambda: self.remove_node(node.name)))
         self._keep_order()
         self._specs[node.name] = node
+        self._healthy = None
         self._place(node)
         if old is None or (old.rack, old.domain, old.fabric) != (node.rack, node.domain, node.fabric):
             self._inventory = None
@@ -121,7 +123,7 @@ class State:
         del self._specs[name]
         self._placed.pop(name, None)
         self._record(lambda: self.set_node(old))
-        self._inventory = None
+        self._inventory = self._healthy = None
         self._free = None
         self._refresh(name)
 
@@ -503,6 +505,15 @@ class State:
         return self._inventory
 
     @property
+    def healthy(self) -> NDArray[np.bool_]:
+        """Whether each node is healthy, in the inventory's order.  Do not write to it."""
+        inventory = self.inventory
+        if self._healthy is None:
+            specs = self._specs
+            self._healthy = np.array([specs[name].healthy for name in inventory.names], dtype=np.bool_)
+        return self._healthy
+
+    @property
     def free(self) -> NDArray[np.int64]:
         """Free GPUs per node, in the inventory's order.  Do not write to it."""
         inventory = self.inventory
@@ -587,3 +598,5 @@ class State:
                 raise InvariantViolation("the inventory lists other nodes than are known")
             if [self.free_gpus(n) for n in self._inventory.names] != self._free.tolist():
                 raise InvariantViolation("free GPUs differ from the bookings")
+            if [self._specs[n].healthy for n in self._inventory.names] != self.healthy.tolist():
+                raise InvariantViolation("the nodes' health differs from what was last set")

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from rackplane.engine import draw
 from rackplane.engine.inventory import natural
 from rackplane.engine.model import Cause, NodeType
-from rackplane.engine.reports import least, whole_watts
+from rackplane.engine.reports import gpus_of_nodes, least, whole_watts
 from rackplane.engine.rows import Contingency, LimitRow, RowKind
 from rackplane.engine.spares import held_back
 from rackplane.engine.state import State
@@ -154,7 +154,10 @@ class _Fill:
 
     def __init__(self, state: State) -> None:
         f = self.facility = state.facility
-        full = [_whole_node(t) for t in f.rack_types]
+        # By identity: the racks share few types, and hashing one costs more than the sum.
+        types = {id(t): t for t in f.rack_types}
+        adds = {key: _whole_node(t) for key, t in types.items()}
+        full = [adds[id(t)] for t in f.rack_types]
         self.nominal = np.array([w.nominal for w in full], dtype=np.int64)
         peak = np.array([w.peak for w in full], dtype=np.int64)
         self.free, self.unavailable = _idle_nodes(state)
@@ -216,20 +219,14 @@ def _whole_node(node_type: NodeType | None) -> draw.Watts:
 
 def _idle_nodes(state: State) -> tuple[Ints, Ints]:
     """By rack: the nodes that are free, and the idle ones that are not."""
-    f, inventory = state.facility, state.inventory
-    size = len(f.racks)
-    known = np.flatnonzero(inventory.rack >= 0)
-    rack = inventory.rack[known]
-    gpus = np.array([t.gpus_per_node if t else -1 for t in f.rack_types], dtype=np.int64)
-    idle = known[state.free[known] == gpus[rack]]
-    out = set(held_back(state))
-    takes = [f.usable(r) for r in range(size)]
-    free, unavailable = [0] * size, [0] * size
-    for i, r in zip(idle.tolist(), inventory.rack[idle].tolist(), strict=True):
-        spec = state.node(inventory.names[i])
-        ok = takes[r] and i not in out and spec is not None and spec.healthy
-        (free if ok else unavailable)[r] += 1
-    return np.array(free, dtype=np.int64), np.array(unavailable, dtype=np.int64)
+    f, rack = state.facility, state.inventory.rack
+    gpus = gpus_of_nodes(state)
+    takes = np.array([*(f.usable(r) for r in range(len(f.racks))), False], dtype=np.bool_)
+    idle = (gpus > 0) & (state.free == gpus)
+    free = idle & state.healthy & takes[rack]
+    free[held_back(state)] = False
+    by_rack = [np.bincount(rack[chosen], minlength=len(f.racks)) for chosen in (free, idle & ~free)]
+    return by_rack[0], by_rack[1]
 
 
 def _headroom(fill: _Fill) -> dict[int, dict[StrandedBy, int]]:

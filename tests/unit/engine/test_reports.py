@@ -19,11 +19,12 @@ from rackplane.engine.model import (
     Feed,
     Medium,
     Modules,
+    NodeSpec,
     NodeType,
     PowerSpec,
     RackSpec,
 )
-from rackplane.engine.reports import FacilityReport, OwnLoss, Redundancy, WorstCase
+from rackplane.engine.reports import DomainReport, FacilityReport, OwnLoss, Redundancy, WorstCase
 from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
 from rackplane.engine.state import State
 
@@ -235,3 +236,28 @@ def test_an_unusable_rack_has_no_headroom_and_no_worst_case() -> None:
     odd = read(spec).racks["odd"]
     assert (odd.headroom_watts, odd.worst) == (0, None)
     assert odd.problem == "hardware profile gone does not exist"
+
+
+def test_domains_are_those_that_the_nodes_say() -> None:
+    """A node in an unknown rack counts as a node; one that is ill, or in use, is not free."""
+    state = State(
+        compile_facility(HALL),
+        [
+            NodeSpec("n1", "ab", "x"),
+            NodeSpec("n2", "ab", "x", healthy=False),
+            NodeSpec("n3", "ab", "y"),
+            NodeSpec("n4", "nowhere", "y"),
+            NodeSpec("n5", "ab"),
+        ],
+    )
+    state.set_unmanaged("n3", 1)
+    before = {"x": DomainReport("x", 2, 1, 16), "y": DomainReport("y", 2, 0, 8)}
+    assert state.report().domains == before
+    with state.simulation():
+        state.set_node(NodeSpec("n2", "ab", "x"))
+        assert state.report().domains["x"] == DomainReport("x", 2, 2, 16)
+        state.validate()
+    assert state.report().domains == before
+    state.remove_node("n1")
+    assert state.report().domains["x"] == DomainReport("x", 1, 0, 8)
+    state.validate()
