@@ -34,8 +34,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "capacity",
         help="the largest gang that could start now",
-        description="Finds the largest gang that could start now, for each fabric level and power profile, and what stops "
-        "one pod more.",
+        description="Finds the largest gang that could start now, for each fabric level and power profile, and what "
+        "stops one pod more.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -118,11 +118,11 @@ def _level(level: str) -> str:
 
 
 def _show(found: Sequence[Capacity], console: Console) -> None:
-    from rich.table import Table
     from rich.text import Text
 
+    from rackplane.cli.table import show_table
     from rackplane.cli.view import paragraph
-    from rackplane.cli.words import count, kilowatts
+    from rackplane.cli.words import count
 
     if not found:
         paragraph(console, "No usable rack has nodes of a known hardware profile, so no gang could start.")
@@ -136,30 +136,28 @@ def _show(found: Sequence[Capacity], console: Console) -> None:
         title = f"The largest gang that could start now, in pods of {count(gpus, 'GPU')} ({name})"
         console.print(Text(title, "bold"), soft_wrap=True)
         console.print()
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for heading in ("LEVEL", "PROFILE"):
-            table.add_column(heading, no_wrap=True)
-        for heading in ("PODS", "GPUS", "KW"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("SPEED", justify="right", no_wrap=True)
-        table.add_column("WHERE", no_wrap=True)
-        table.add_column("WHAT STOPS ONE MORE", ratio=1, overflow="fold")
-        level = None
-        for c in rows:
-            table.add_row(
-                _level(c.level),
-                c.profile,
-                f"{c.slots:,}",
-                f"{c.gpus:,}",
-                kilowatts(c.nominal_watts),
-                f"{c.relative_performance_percent} %" if c.slots else "",
-                _where(c),
-                _stop(c),
-                style="" if c.slots else "dim",
-                end_section=level is not None and level != c.level,
-            )
-            level = c.level
-        console.print(table)
+        show_table(
+            console,
+            ("LEVEL", "PROFILE", "PODS", "GPUS", "KW", "SPEED", "WHERE", "WHAT STOPS ONE MORE"),
+            [_row(c) for c in rows],
+            right=range(2, 6),
+            styles=["" if c.slots else "dim" for c in rows],
+        )
+
+
+def _row(c: Capacity) -> tuple[str, ...]:
+    from rackplane.cli.words import kilowatts
+
+    return (
+        _level(c.level),
+        c.profile,
+        f"{c.slots:,}",
+        f"{c.gpus:,}",
+        kilowatts(c.nominal_watts),
+        f"{c.relative_performance_percent} %" if c.slots else "",
+        _where(c),
+        _stop(c),
+    )
 
 
 def _where(c: Capacity) -> str:

@@ -223,8 +223,13 @@ def _show(report: _Report, console: Console) -> None:
         head.append("  ".join(("", f.field, place)).rstrip(), "dim")
         console.print()
         console.print(head, soft_wrap=True)
-        paragraph(console, f"{f.message}.", label=_INDENT)
-        paragraph(console, f"{f.remedy[:1].upper()}{f.remedy[1:]}.", label=_INDENT)
+        for sentence in (f.message, f.remedy):
+            # Names of fields and objects keep their letters: expectedNodes, node r1-01.
+            first = sentence.partition(" ")[0].rstrip(":,;")
+            capital = first.isalpha() and first.islower()
+            paragraph(
+                console, f"{sentence[:1].upper() if capital else sentence[:1]}{sentence[1:]}.", label=_INDENT
+            )
 
 
 def _as_data(report: _Report, *, valid: bool) -> dict[str, Any]:
