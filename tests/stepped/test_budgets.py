@@ -347,5 +347,6 @@ class TestEstimatesWithoutBudgets:
         job(h, "first", 1, slots=8)
         for index in range(12):
             job(h, f"w{index:02}", 1, slots=8)
+        h.advance(10)
         known = [n for n in sorted(h.gangs()) if "estimatedStart" in h.gang(n)["status"]]
         assert known == [f"job-w{index:02}" for index in range(10)]

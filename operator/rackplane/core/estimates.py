@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rackplane.core.asking import Used, capacity_of, capacity_without, quota_of, request_of
 from rackplane.core.budgets import GroupBudget
@@ -16,34 +16,33 @@ from rackplane.engine.times import when
 __all__ = ["estimate"]
 
 
-def estimate(world: World, waiting: Iterable[GangRecord]) -> None:
-    """Bring the estimates of gangs that wait, in the order of the queue, up to date.
+def estimate(world: World, waiting: Sequence[GangRecord]) -> None:
+    """Bring the estimate of one of the gangs that wait, in the order of the queue, up to date.
 
-    An estimate costs some placements, so only the first gangs get one, and it is renewed at most once in
-    `estimate_seconds`, and only if something changed.
+    One costs some placements, and nothing else is decided meanwhile. So only the first gangs have one; each is renewed
+    at most once in `estimate_seconds`, if something has changed; and they take turns.
     """
-    used: Used | None = None
+    settings = world.settings
+    ahead = waiting[: settings.estimated_gangs]
     for position, record in enumerate(waiting):
-        if record.decision is not None:
-            continue
-        found: Estimate | None = None
-        if record.foreseeable and position < world.settings.estimated_gangs:
-            if _is_fresh(world, record.estimate):
-                continue
-            if used is None:
-                used = world.used()
-            found = _estimate(world, record, used)
-        _note(world, record, found)
+        if position >= len(ahead) or not record.foreseeable:
+            _note(world, record, None)
+    pause = settings.estimate_seconds / max(1, settings.estimated_gangs)
+    due = [r for r in ahead if r.foreseeable and r.decision is None and not _is_fresh(world, r.estimate)]
+    if due and world.now - world.estimated_at >= pause:
+        world.estimated_at = world.now
+        # Those without one first, in the order of the queue; then the oldest.
+        oldest = min(due, key=lambda record: -math.inf if record.estimate is None else record.estimate.made)
+        _note(world, oldest, _estimate(world, oldest, world.used()))
 
 
 def _is_fresh(world: World, known: Estimate | None) -> bool:
     if known is None:
         return False
-    # One that nothing has changed since stands; so does, for a while, one that has not come true or false yet.
-    return known.version == world.version or (
-        world.now - known.made < world.settings.estimate_seconds
-        and (known.at is None or known.at > world.now)
-    )
+    if known.version == world.version:
+        return True
+    awaited = known.at is None or known.at > world.now
+    return awaited and world.now - known.made < world.settings.estimate_seconds
 
 
 def _note(world: World, record: GangRecord, found: Estimate | None) -> None:

@@ -34,7 +34,7 @@ class MachineSettings:
     """For so many gangs at the head of the queue it is worked out when they could start."""
 
     estimate_seconds: float = 10.0
-    """For one gang it is worked out at most this often. Seconds."""
+    """For one gang it is worked out at most this often; the gangs take turns, evenly spread. Seconds."""
 
     explain_questions: int = 12
     """So many placements at most are searched for to find out what would let one refused gang start."""

@@ -11,7 +11,8 @@ comes back into service or fails in between is not known.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -51,7 +52,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A budget that the engine does not know is in force while starts_at <= t < ends_at (infinite: no bound)."""
+    """A budget is in force while starts_at <= t < ends_at; infinite where it has no start or no end."""
 
     name: str
     starts_at: float
@@ -70,9 +71,9 @@ def earliest_start(
 ) -> Outlook:
     """The earliest time after ``now`` at which the gang could start.
 
-    Between two times at which a budget begins or ceases to bind the gang, waiting only helps: bookings end. So each
-    such part is probed at its last ending first, and only if the gang fits there, its first fitting ending is sought
-    by halving. At most ``PLACEMENTS_TRIED`` placements are made.
+    Between two times at which a budget begins or ceases to bind the gang, waiting only helps: bookings end. So of each
+    such part the first ending is probed, then the last, and only if the gang fits there is its first fitting ending
+    sought by halving. At most ``PLACEMENTS_TRIED`` placements are made.
 
     Args:
         horizon: nothing is looked for after ``now + horizon``, in seconds.
@@ -81,9 +82,8 @@ def earliest_start(
         admits: whether what the engine does not know would take the placement at that time.
         spans: budgets that ``admits`` judges by.
     """
-    search = _Search(state, now=now, latest=now + horizon, request=request, admits=admits)
     spans = [*_budgets(state), *spans]
-    ends = sorted(search.endings(spans))
+    endings = _endings(state, spans, now=now, latest=now + horizon)
     lapses = sorted({s.ends_at for s in spans})
     # A gang that starts later than this runs into the budget; at this very time it does not.
     begins = sorted({s.starts_at - duration for s in spans})
@@ -91,12 +91,14 @@ def earliest_start(
     def part(at: float) -> tuple[int, int]:
         return bisect_right(lapses, at), bisect_left(begins, at)
 
-    for _, times in groupby(ends, key=part):
-        opening = search.first(list(times))
-        if opening is not None:
-            return Outlook(opening)
-        if search.exhausted:
-            return Outlook(None, certain=False)
+    with ExitStack() as passed:
+        search = _Search(state, passed, endings, request, admits)
+        for _, times in groupby(sorted(endings), key=part):
+            opening = search.first(list(times))
+            if opening is not None:
+                return Outlook(opening)
+            if not search.left:
+                return Outlook(None, certain=False)
     return Outlook(None)
 
 
@@ -113,71 +115,86 @@ def _budgets(state: State) -> list[Span]:
     ]
 
 
+def _endings(state: State, spans: Iterable[Span], *, now: float, latest: float) -> dict[float, list[Ending]]:
+    """What ends when, within the horizon."""
+    ends = [(s.ends_at, Ending(s.name, of_budget=True)) for s in spans]
+    ends += [
+        (until, Ending(key, of_budget=False))
+        for key in tuple(state.keys())
+        if (until := state.until(key)) is not None
+    ]
+    found: dict[float, list[Ending]] = {}
+    for at, ending in ends:
+        if now < at <= latest and ending not in found.setdefault(at, []):
+            found[at].append(ending)
+    return found
+
+
 class _Search:
-    """The probes of one question."""
+    """The probes of one question.
+
+    What is over at a time at which the gang does not fit stays released, on ``passed``, for the times after it: so
+    each booking is released a few times, not once for every probe.
+    """
 
     def __init__(
         self,
         state: State,
-        *,
-        now: float,
-        latest: float,
+        passed: ExitStack,
+        endings: Mapping[float, Sequence[Ending]],
         request: Callable[[float, frozenset[str]], Request],
         admits: Callable[[Placement, float], bool],
     ) -> None:
         self.state = state
-        self.now = now
-        self.latest = latest
+        self.passed = passed
+        self.endings = endings
         self.request = request
         self.admits = admits
         self.left = PLACEMENTS_TRIED
-        self.found: dict[float, list[Ending]] = {}
+        self.over: frozenset[str] = frozenset()
+        self.order = sorted(
+            ((until, key) for key in tuple(state.keys()) if (until := state.until(key)) is not None),
+        )
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether no probe is left."""
-        return self.left <= 0
-
-    def endings(self, spans: Iterable[Span]) -> Iterable[float]:
-        """The times at which something ends within the horizon."""
-        ends = [(s.ends_at, Ending(s.name, of_budget=True)) for s in spans]
-        for key in list(self.state.keys()):
-            until = self.state.until(key)
-            if until is not None:
-                ends.append((until, Ending(key, of_budget=False)))
-        for at, ending in ends:
-            if self.now < at <= self.latest:
-                endings = self.found.setdefault(at, [])
-                if ending not in endings:
-                    endings.append(ending)
-        return list(self.found)
-
-    def first(self, times: list[float]) -> Opening | None:
-        """The first of these times at which the gang fits, if it fits at the last; None if not, or too many probes."""
-        best: Opening | None = None
-        low, high = 0, len(times)
-        probe = high - 1
-        while low < high and not self.exhausted:
-            opening = self._probe(times[probe])
-            if opening is not None:
-                best, high = opening, probe
-            elif best is None:
-                return None
+    def first(self, times: Sequence[float]) -> Opening | None:
+        """The first of these times at which the gang fits; None if it fits at none of them, or no probe is left."""
+        if (opening := self._probe(times[0])) is not None:
+            return opening
+        self._pass(times[0])
+        if len(times) == 1 or (best := self._probe(times[-1])) is None:
+            self._pass(times[-1])
+            return None
+        low, high = 0, len(times) - 1
+        while high - low > 1 and self.left:
+            middle = (low + high) // 2
+            if (opening := self._probe(times[middle])) is not None:
+                best, high = opening, middle
             else:
-                low = probe + 1
-            probe = (low + high) // 2
+                self._pass(times[middle])
+                low = middle
         return best
 
     def _probe(self, at: float) -> Opening | None:
+        if not self.left:
+            return None
         self.left -= 1
-        over = frozenset(
-            key
-            for key in list(self.state.keys())
-            if (until := self.state.until(key)) is not None and until <= at
-        )
-        request = self.request(at, over)
+        ended = self._ended(at)
+        request = self.request(at, self.over.union(ended))
         with self.state.simulation() as later:
-            for key in over:
+            for key in ended:
                 later.release(key)
             placement = find(later, request, lambda offer: self.admits(offer, at))
-        return None if placement is None else Opening(at, placement, tuple(self.found[at]))
+        return None if placement is None else Opening(at, placement, tuple(self.endings[at]))
+
+    def _pass(self, at: float) -> None:
+        ended = self._ended(at)
+        if ended:
+            self.passed.enter_context(self.state.simulation())
+            for key in ended:
+                self.state.release(key)
+            self.over = self.over.union(ended)
+
+    def _ended(self, at: float) -> list[str]:
+        """What is over by then and not yet released."""
+        first, last = len(self.over), bisect_right(self.order, at, key=lambda item: item[0])
+        return [key for _, key in self.order[first:last]]
