@@ -98,7 +98,8 @@ def _of_folder(options: argparse.Namespace) -> _Report:
     try:
         documents = read_documents(options.facility)
     except DocumentError as error:
-        return _Report(str(options.facility), list(_unreadable(error.problems)), {}, unread=True)
+        places = {_object(p): _place(p) for p in error.problems}
+        return _Report(str(options.facility), list(_unreadable(error.problems)), places, unread=True)
     places = {(d.key[1], d.key[3]): f"{d.file}, document {d.number}" for d in documents}
     return _of(open_source(options), places)
 
@@ -107,17 +108,21 @@ def _unreadable(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
     from rackplane.engine.findings import Finding, Severity
 
     for p in problems:
-        kind, _, name = p.object.partition(" ")
-        place = p.file + (f", document {p.document}" if p.document else "")
-        yield Finding(
-            Severity.ERROR,
-            "schema",
-            kind or "File",
-            (name or place,),
-            p.problem.where,
-            f"{p.problem.where} {p.problem.what}" + (f" ({place})" if name else ""),
-            p.problem.remedy.rstrip("."),
-        )
+        kind, name = _object(p)
+        where, what = p.problem.where, p.problem.what
+        field = "" if where == p.object or not p.object else where
+        message = f"{where} {what}"
+        yield Finding(Severity.ERROR, "schema", kind, (name,), field, message, p.problem.remedy.rstrip("."))
+
+
+def _object(problem: DocumentProblem) -> tuple[str, str]:
+    """Kind and name; a document of which neither can be read stands for itself."""
+    kind, _, name = problem.object.partition(" ")
+    return (kind, name) if name else ("File", _place(problem))
+
+
+def _place(problem: DocumentProblem) -> str:
+    return problem.file + (f", document {problem.document}" if problem.document else "")
 
 
 def _of(machine: Machine, places: Mapping[tuple[str, str], str]) -> _Report:
@@ -216,11 +221,11 @@ def _show(report: _Report, console: Console) -> None:
     console.print(Text(_summary(report), "bold"), soft_wrap=True)
     for f in report.findings:
         word, style = looks[f.severity]
-        place = report.places.get((f.kind, f.names[0]), "") if len(f.names) == 1 else ""
+        place = report.places.get((f.kind, f.names[0]), "") if len(f.names) == 1 and f.kind != "File" else ""
         head = (
             Text().append(word.ljust(len(_INDENT)), style).append(" ".join((f.kind, names(f.names))).strip())
         )
-        head.append("  ".join(("", f.field, place)).rstrip(), "dim")
+        head.append("".join(f"  {part}" for part in (f.field, place) if part), "dim")
         console.print()
         console.print(head, soft_wrap=True)
         for sentence in (f.message, f.remedy):
