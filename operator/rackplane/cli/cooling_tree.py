@@ -35,7 +35,7 @@ def cooling_tree(
     headings = ("cooling", "heat, {worst} worst loss", "nearest limit")
     roots = builder.roots()
     remarks = [] if roots else ["There are no CoolingZones."]
-    return Tree(headings, POWER_COLUMNS, roots, remarks)
+    return Tree(headings, POWER_COLUMNS, roots, remarks, spare=1)
 
 
 class _Builder:

@@ -79,6 +79,7 @@ class _Builder:
             POWER_COLUMNS,
             roots,
             remarks,
+            spare=1,
         )
 
     def _element(self, spec: PowerSpec, role: Role) -> Branch:

@@ -19,7 +19,7 @@ from rich.text import Text
 __all__ = ["Branch", "Gauge", "Tree", "console_for", "lines", "paragraph", "show"]
 
 #: Characters of a bar, at most and at least.
-_BAR: Final = (24, 8)
+_BAR: Final = (24, 10)
 _GAP: Final = "  "
 #: The least that is left to the last column before it is cut.
 _NOTE: Final = 24
@@ -63,6 +63,8 @@ class Tree:
     figures: tuple[str, ...]
     roots: list[Branch]
     remarks: list[str] = field(default_factory=list)
+    #: so many of the last figures a narrow terminal can do without
+    spare: int = 0
 
 
 def console_for(file: IO[str] | None = None) -> Console:
@@ -94,31 +96,61 @@ def lines(tree: Tree, *, width: int, ascii: bool) -> Iterator[Text]:
     """The lines of a tree, without its remarks.
 
     Args:
-        width: of the terminal, in characters. Bars shrink first, then notes are cut.
+        width: of the terminal, in characters. Bars shrink first, then details and spare figures go, and at last notes
+            have lines of their own.
         ascii: draw with ASCII only.
     """
     glyphs = _ASCII if ascii else _UNICODE
     rows = [row for root in tree.roots for row in _rows(root, "", "", glyphs)]
-    left = max([cell_len(row.label) for row in rows] + [cell_len(tree.headings[0])])
-    columns = [
-        max([cell_len(heading)] + [cell_len(row.figure(i)) for row in rows])
-        for i, heading in enumerate(tree.figures)
-    ]
-    fixed = left + sum(len(_GAP) + column for column in columns) + 2 * len(_GAP)
-    longest = max(cell_len(row.branch.note) for row in rows) if rows else 0
-    bar = max(_BAR[1], min(_BAR[0], width - fixed - min(longest, _NOTE)))
-    note = max(width - fixed - bar, 0)
-
+    layout = _layout(tree, rows, width)
     names, bars, notes = tree.headings
     bars = bars.format(worst=glyphs.worst, down=glyphs.down)
-    heading = Text(_pad(names, left) + _GAP + _pad(bars if cell_len(bars) <= bar else "", bar))
-    for title, column in zip(tree.figures, columns, strict=True):
-        heading.append(_GAP + title.rjust(column))
-    heading.append(_GAP + notes)
+    heading = Text(
+        _pad(names, layout.left) + _GAP + _pad(bars if cell_len(bars) <= layout.bar else "", layout.bar)
+    )
+    for i, column in layout.columns:
+        heading.append(_GAP + tree.figures[i].rjust(column))
+    heading.append(_GAP + (notes if not layout.below and any(row.branch.note for row in rows) else ""))
     heading.stylize("bold")
     yield _trimmed(heading)
     for row in rows:
-        yield _trimmed(row.text(left, bar, columns, note, glyphs))
+        yield _trimmed(row.text(layout))
+        if layout.below and row.branch.note:
+            yield _trimmed(row.note(width))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Widths in characters: of the names, the bars, each column of figures (by its index), and the notes."""
+
+    left: int
+    bar: int
+    columns: tuple[tuple[int, int], ...]
+    note: int
+    details: bool
+    #: there is no room for notes beside the figures: they have lines of their own
+    below: bool
+
+
+def _layout(tree: Tree, rows: Sequence[_Row], width: int) -> _Layout:
+    longest = max((cell_len(row.branch.note) for row in rows), default=0)
+    needed = min(longest, _NOTE)
+    shown = [
+        (i, max(cell_len(heading), *(cell_len(row.figure(i)) for row in rows)))
+        for i, heading in enumerate(tree.figures)
+        if any(row.figure(i) for row in rows)
+    ]
+    kept = [(i, column) for i, column in shown if i < len(tree.figures) - tree.spare]
+    for details, columns in ((True, shown), (False, shown), (False, kept)):
+        left = max([cell_len(row.label(details=details)) for row in rows] + [cell_len(tree.headings[0])])
+        fixed = left + sum(len(_GAP) + column for _, column in columns) + 2 * len(_GAP)
+        # What something is matters less than which limit is nearest to it.
+        if width - fixed - _BAR[1] >= needed:
+            break
+    below = width - fixed - _BAR[1] < needed
+    bar = max(_BAR[1], min(_BAR[0], width - fixed - (0 if below else longest)))
+    note = 0 if below else width - fixed - bar
+    return _Layout(left, bar, tuple(columns), note, details, below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,40 +175,48 @@ _ASCII: Final = _Glyphs("|- ", "`- ", "|  ", "#", "+", ".", " ", "x", ">", "..."
 @dataclass(frozen=True, slots=True)
 class _Row:
     guide: str
+    #: what stands before a line below this one
+    under: str
     branch: Branch
     glyphs: _Glyphs
 
-    @property
-    def label(self) -> str:
-        detail = f"  {self.branch.detail}" if self.branch.detail else ""
+    def label(self, *, details: bool) -> str:
+        detail = f"  {self.branch.detail}" if self.branch.detail and details else ""
         above = f" {self.glyphs.above}" if self.branch.reference else ""
         return f"{self.guide}{self.branch.name}{detail}{above}"
 
     def figure(self, i: int) -> str:
         return self.branch.figures[i] if i < len(self.branch.figures) else ""
 
-    def text(self, left: int, bar: int, columns: Sequence[int], note: int, glyphs: _Glyphs) -> Text:
-        branch = self.branch
+    def text(self, layout: _Layout) -> Text:
+        branch, label = self.branch, self.label(details=layout.details)
         line = Text().append(self.guide, "dim")
         if branch.reference:
-            line.append(self.label[len(self.guide) :], "dim")
+            line.append(label[len(self.guide) :], "dim")
         else:
             line.append(branch.name, "bold" if branch.children or branch.gauge else "")
-            line.append(f"  {branch.detail}" if branch.detail else "", "dim")
-        line.append(" " * (left - cell_len(self.label)) + _GAP)
+            line.append(label[len(self.guide) + len(branch.name) :], "dim")
+        line.append(" " * (layout.left - cell_len(label)) + _GAP)
         if branch.gauge is None:
-            line.append(" " * bar)
+            line.append(" " * layout.bar)
         else:
-            _draw(line, branch.gauge, bar, glyphs)
-        for i, column in enumerate(columns):
+            _draw(line, branch.gauge, layout.bar, self.glyphs)
+        for i, column in layout.columns:
             line.append(_GAP + self.figure(i).rjust(column))
         line.append(_GAP)
-        line.append(_cut(branch.note, note, glyphs.more), "red" if branch.alarm else "")
+        if not layout.below:
+            line.append(_cut(branch.note, layout.note, self.glyphs.more), "red" if branch.alarm else "")
         return line
+
+    def note(self, width: int) -> Text:
+        """The note as a line below."""
+        room = width - cell_len(self.under)
+        cut = _cut(self.branch.note, room, self.glyphs.more)
+        return Text().append(self.under, "dim").append(cut, "red" if self.branch.alarm else "dim")
 
 
 def _rows(branch: Branch, here: str, below: str, glyphs: _Glyphs) -> Iterator[_Row]:
-    yield _Row(here, branch, glyphs)
+    yield _Row(here, below + (glyphs.pass_by if branch.children else "   "), branch, glyphs)
     for i, child in enumerate(branch.children):
         last = i == len(branch.children) - 1
         yield from _rows(

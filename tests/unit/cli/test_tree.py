@@ -259,7 +259,7 @@ def drawn(width: int, *, ascii: bool) -> list[str]:
     return [line.plain for line in lines(SAMPLE, width=width, ascii=ascii)]
 
 
-def test_bars_shrink_first_and_then_remarks_are_cut() -> None:
+def test_bars_shrink_before_remarks_are_cut() -> None:
     assert drawn(200, ascii=False) == [
         "name       used, ▒ worst                  kW  remarks",
         "top  Kind  ████████████▒▒▒▒▒▒░░░░··  1,000.0  a remark that is too long for a narrow terminal",
@@ -267,9 +267,26 @@ def test_bars_shrink_first_and_then_remarks_are_cut() -> None:
         "└─ y ↑",
     ]
     assert drawn(60, ascii=False) == [
-        "name       used, ▒ worst        kW  remarks",
-        "top  Kind  ███████▒▒▒░░░·  1,000.0  a remark that is too lo…",
-        "├─ x       ███▒▒▒▒▒▒▒▒▒▒▶      2.0",
+        "name                        kW  remarks",
+        "top  Kind  █████▒▒▒░·  1,000.0  a remark that is too long f…",
+        "├─ x       ██▒▒▒▒▒▒▒▶      2.0",
+        "└─ y ↑",
+    ]
+
+
+def test_on_a_narrow_terminal_details_go_and_remarks_have_lines_of_their_own() -> None:
+    assert drawn(52, ascii=False) == [
+        "name    used, ▒ worst                  kW",
+        "top     ████████████▒▒▒▒▒▒░░░░··  1,000.0",
+        "│  a remark that is too long for a narrow terminal",
+        "├─ x    █████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▶      2.0",
+        "└─ y ↑",
+    ]
+    assert drawn(40, ascii=False) == [
+        "name    used, ▒ worst               kW",
+        "top     ██████████▒▒▒▒▒▒░░░··  1,000.0",
+        "│  a remark that is too long for a narr…",
+        "├─ x    ████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▶      2.0",
         "└─ y ↑",
     ]
 
