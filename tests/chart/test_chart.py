@@ -287,6 +287,11 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             ["operator", "--admit-after-loss", "--validate"],
             id="with-more",
         ),
+        pytest.param(
+            {"assumedDurationSeconds": 2_592_000, "lookaheadSeconds": 1_209_600},
+            ["operator", "--assumed-duration-seconds=2592000", "--lookahead-seconds=1209600"],
+            id="times",
+        ),
     ],
 )
 def test_the_operators_arguments(values: Manifest, arguments: list[str]) -> None:
@@ -364,6 +369,8 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"imagePullPolicy": "Always"}, id="unknown-key"),
         pytest.param({"admission": {"enabled": "yes"}}, id="not-a-boolean"),
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
+        pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
+        pytest.param({"lookaheadSeconds": "a week"}, id="time-in-words"),
         pytest.param({"admission": {"apiVersion": "v1alpha1"}}, id="unknown-version"),
         pytest.param({"service": {"port": 70000}}, id="port-out-of-range"),
         pytest.param({"podDisruptionBudget": {"maxUnavailable": 0}}, id="budget-that-blocks-drains"),

@@ -145,8 +145,11 @@ _HELP = {
     "shutdown_seconds": "seconds that writes under way may take at shutdown (default: %(default)s)",
     "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "
     "over a limit",
+    "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
+    "lookahead_seconds": "how far ahead starts of waiting gangs are looked for, in seconds (default: %(default)s)",
     "validate": "check every invariant after every batch of events; slow",
 }
+_LONGEST_LOOK = 400 * 86_400
 _CHOICES = {"log_level": ("DEBUG", "INFO", "WARNING", "ERROR"), "log_format": ("json", "text")}
 
 
@@ -187,6 +190,11 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         # argparse does not check defaults against choices, and an environment variable comes as one.
         if values[name] not in choices:
             parser.error(f"{name}: {values[name]!r} is none of {', '.join(choices)}")
+    # Without a length a gang would overlap no PowerBudget that is to come; and not-a-number is below nothing.
+    if not values["assumed_duration_seconds"] >= 1:
+        parser.error(f"assumed_duration_seconds: {values['assumed_duration_seconds']} is not 1 s or more")
+    if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:
+        parser.error(f"lookahead_seconds: {values['lookahead_seconds']} is not within 1 to {_LONGEST_LOOK} s")
     if values["identity"] is None:
         del values["identity"]
     settings = OperatorSettings(**values)

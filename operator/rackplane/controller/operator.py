@@ -44,7 +44,12 @@ class Operator:
     def __init__(self, *, settings: OperatorSettings, client: KubeClient) -> None:
         self.settings = settings
         self.machine = Machine(
-            settings=MachineSettings(validate=settings.validate, admit_after_loss=settings.admit_after_loss)
+            settings=MachineSettings(
+                validate=settings.validate,
+                admit_after_loss=settings.admit_after_loss,
+                assumed_duration_seconds=settings.assumed_duration_seconds,
+                lookahead_seconds=settings.lookahead_seconds,
+            )
         )
         self.metrics = Metrics()
         #: The ports of metrics and health, once it listens.

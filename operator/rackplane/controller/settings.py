@@ -64,5 +64,11 @@ class OperatorSettings:
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss. See
     docs/status.md."""
 
+    assumed_duration_seconds: float = 86_400.0
+    """How long a gang without an expected duration is taken to run, in seconds; inf: for ever. See docs/budgets.md."""
+
+    lookahead_seconds: float = 7 * 86_400.0
+    """How far ahead the start of a gang that waits is looked for, in seconds."""
+
     validate: bool = False
     """Check every invariant of the state after every batch of events. Costs a recomputation: for tests."""

@@ -47,3 +47,39 @@ def test_admission_after_a_loss(
     nobody: Any = None
     assert settings.admit_after_loss is admits
     assert Operator(settings=settings, client=nobody).machine.settings.admit_after_loss is admits
+
+
+@pytest.mark.parametrize(
+    ("flags", "assumed", "lookahead"),
+    [
+        ([], 86_400.0, 604_800.0),
+        (["--assumed-duration-seconds=3600", "--lookahead-seconds=1209600"], 3_600.0, 1_209_600.0),
+        (["--assumed-duration-seconds=inf"], float("inf"), 604_800.0),
+    ],
+)
+def test_times_ahead(
+    flags: list[str], assumed: float, lookahead: float, runs: list[OperatorSettings]
+) -> None:
+    assert main(["operator", *flags]) == 0
+    [settings] = runs
+    nobody: Any = None
+    machine = Operator(settings=settings, client=nobody).machine.settings
+    assert (machine.assumed_duration_seconds, machine.lookahead_seconds) == (assumed, lookahead)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--assumed-duration-seconds=0", "assumed_duration_seconds: 0.0 is not 1 s or more"),
+        ("--assumed-duration-seconds=nan", "assumed_duration_seconds: nan is not 1 s or more"),
+        ("--lookahead-seconds=inf", "lookahead_seconds: inf is not within 1 to 34560000 s"),
+        ("--lookahead-seconds=0", "lookahead_seconds: 0.0 is not within 1 to 34560000 s"),
+    ],
+)
+def test_times_that_mean_nothing(
+    flag: str, message: str, runs: list[OperatorSettings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["operator", flag])
+    assert (stopped.value.code, runs) == (2, [])
+    assert message in capsys.readouterr().err
