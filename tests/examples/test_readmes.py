@@ -159,7 +159,9 @@ def _4n3() -> Figures:
     powers = named(documents("4n3"), "PowerDomain")
     taken = 7_200_000 * 10_000 / powers["ups-a"]["efficiencyBasisPoints"]
     assert taken == pytest.approx(watts(at_work("4n3"), "utility"))
-    return _pairs_hall("4n3") | {percent(0.97), kw(taken), kw(powers["utility"]["ratedWatts"])}
+    count, nodes, _, idle, full = _rack(documents("4n3"))
+    added = count * nodes * (full - idle)
+    return _pairs_hall("4n3") | {percent(0.97), kw(taken), kw(powers["utility"]["ratedWatts"]), kw(added)}
 
 
 def _unbalanced() -> Figures:
