@@ -110,7 +110,8 @@ def shortages(
     )
     watts = groups.watts(wanted - (everywhere[groups.domain] - groups.total))
     short = watts - left[groups.cell]
-    bad = np.flatnonzero((short > 0) & (everywhere[groups.domain] >= wanted))
+    # What is exceeded already stops no gang that can keep off it.
+    bad = np.flatnonzero((short > 0) & (watts > 0) & (everywhere[groups.domain] >= wanted))
     # The furthest exceeded by whole watts; of equals the first cell, so that noise in the sums chooses nothing.
     for g in bad[np.lexsort((-groups.cell[bad], np.round(short[bad])))].tolist():
         result[int(groups.domain[g])] = Shortage(int(groups.cell[g]), float(watts[g]), float(short[g]))
