@@ -15,6 +15,7 @@ from rackplane.engine.reasons import ElementKind
 from rackplane.engine.rows import RowKind
 from rackplane.engine.state import State
 from tests.examples.halls import (
+    ROOT,
     Manifest,
     ask,
     booked_like,
@@ -160,3 +161,13 @@ def test_a_rack_may_not_draw_more_than_the_shelves_of_one_side_deliver() -> None
     assert not [
         r for r in state.facility.rows if r.kind is RowKind.FEED and r.element not in named(objects, "Rack")
     ]
+
+
+@pytest.mark.parametrize(
+    "scheme", [s for s in SCHEMES if s.folder != "catcher"], ids=lambda scheme: scheme.folder
+)
+def test_the_page_on_physics_gives_the_same_part(scheme: Scheme) -> None:
+    lines = (ROOT / "docs" / "physics.md").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith("| ") and f"facilities/{scheme.folder}/" in line]
+    part = f"{100 * float(scheme.usable):.1f}".removesuffix(".0") + " %"
+    assert row.split(" | ")[3] == part
