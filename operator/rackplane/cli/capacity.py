@@ -170,10 +170,13 @@ def _where(c: Capacity) -> str:
 
 
 def _stop(c: Capacity) -> str:
-    """The tightest limit where there is one, else the reason without the size of the gang."""
+    """The reason without the size of the gang; and whether the search ended before it was proved."""
+    from rackplane.engine.model import RefusalKind
+
     message = c.stopped_by.message
     needs, _, rest = message.partition("; ")
-    return rest if needs.startswith("needs ") and rest else message
+    said = rest if needs.startswith("needs ") and rest else message
+    return said if c.stopped_by.kind is RefusalKind.UNPLACEABLE else f"{said} (not proved)"
 
 
 def _as_data(c: Capacity) -> dict[str, Any]:

@@ -68,16 +68,17 @@ class _Loads:
     def findings(self) -> Iterator[Finding]:
         """In the order of the cells: the normal state first."""
         f = self.facility
-        said: set[tuple[int, str, str]] = set()
-        """(contingency, kind, element): a peak that is exceeded as the nominal load is says nothing new."""
+        said: set[tuple[int, str, bool]] = set()
+        """(contingency, element, idle): of nominal load and peak, and of the normal state and a loss, one says it."""
         for cell in np.flatnonzero(self.full > f.limits + TOLERANCE_WATTS).tolist():
             contingency, row = f.describe(cell)
             c = int(f.cell_contingencies[cell])
-            idle = self.idle[cell] > f.limits[cell] + TOLERANCE_WATTS
-            key = (c, _KINDS[row.kind], row.element)
-            if key in said or (0, *key[1:]) in said or not self._meant(cell, row):
+            idle = bool(self.idle[cell] > f.limits[cell] + TOLERANCE_WATTS)
+            element = f"{_KINDS[row.kind]}/{row.element}"
+            covered = {(k, element, worse) for k in (0, c) for worse in {True, idle}}
+            if covered & said or not self._meant(cell, row):
                 continue
-            said.add(key)
+            said.add((c, element, idle))
             if idle:
                 yield self._idle(cell, row, contingency.label if c else "")
             elif row.kind in _RACK:
