@@ -60,7 +60,7 @@ class Observed(Protocol):
     def state(self) -> State | None: ...
     @property
     def gangs(self) -> Mapping[Key, GangRecord]: ...
-    def pending_count(self) -> int: ...
+    def pending_by_cause(self) -> Mapping[tuple[str, str], int]: ...
 
 
 class Watched(Protocol):
@@ -100,7 +100,15 @@ class MachineCollector(Collector):
         for name, informer in self._informers.items():
             ages.add_metric([name], max(0.0, now - informer.last_activity))
         yield ages
-        yield _gauge("rackplane_pending_gangs", "Gangs that wait for a decision.", machine.pending_count())
+        waiting = GaugeMetricFamily(
+            "rackplane_pending_gangs",
+            "Gangs that wait for a decision, by queue (empty: it does not exist) and by what they wait for: nodes, "
+            "power, budget, liquid, air, profile, quota, misfit (waiting does not help) or other.",
+            labels=["queue", "cause"],
+        )
+        for (queue, cause), count in sorted(machine.pending_by_cause().items()):
+            waiting.add_metric([queue, cause], count)
+        yield waiting
         admitted = sum(record.decision is not None for record in machine.gangs.values())
         yield _gauge("rackplane_admitted_gangs", "Gangs that hold a decision.", admitted)
         state = machine.state

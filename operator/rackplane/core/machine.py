@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rackplane.core import events as e
+from rackplane.core.explaining import CAUSES
 from rackplane.core.facility import Catalog
 from rackplane.core.instructions import (
     CapNode,
@@ -56,8 +57,16 @@ class Machine:
     def gangs(self) -> dict[Key, GangRecord]:
         return self.world.gangs
 
-    def pending_count(self) -> int:
-        return len(pending(self.world))
+    def pending_by_cause(self) -> dict[tuple[str, str], int]:
+        """Gangs that wait for a decision, by queue and cause; the queue is "" where there is none of that name."""
+        found: dict[tuple[str, str], int] = {}
+        for record in pending(self.world):
+            assert record.gang is not None
+            name = record.gang.spec.queue
+            queue = name if self.world.catalog.queue(name) is not None else ""
+            key = (queue, CAUSES.get(record.reason, "other"))
+            found[key] = found.get(key, 0) + 1
+        return found
 
     def handle(self, now: float, *events: e.Event) -> list[Instruction]:
         """Take in what happened and say what is to be written.
@@ -256,7 +265,7 @@ class Machine:
             self.world.dirty.update(dict.fromkeys(self.world.gangs_on(instruction.name)))
             return
         if isinstance(instruction, WriteFacilityStatus):
-            self._publisher.forget(instruction.kind, instruction.name)
+            self._publisher.failed(instruction.kind, instruction.name)
             return
         if isinstance(instruction, PublishEvent):
             return

@@ -14,7 +14,6 @@ from rackplane.engine.model import NVLINK, Cause, LevelCount, Refusal, RefusalKi
 from rackplane.engine.phrases import level_words
 from rackplane.engine.reasons import Relief, ReliefKind, Tightest
 from rackplane.engine.rows import PEAK, LimitRow
-from rackplane.engine.search import Search
 from rackplane.engine.shortage import Jam, Room, Shortage, contended, jam, shortages
 from rackplane.engine.state import State
 
@@ -215,9 +214,15 @@ class View:
         return runs(domain.bins, self.candidates, single=self.attempt.single)
 
     def _node_cause(self, domain: Subtree) -> Cause:
+        if self._all_have_profile:
+            return Cause.NODES
         racks = {c.rack for b in domain.bins for c in b.cells}
         lacks = bool(racks) and not any(self.candidates.has_profile[r] for r in racks)
         return Cause.PROFILE if lacks else Cause.NODES
+
+    @cached_property
+    def _all_have_profile(self) -> bool:
+        return bool(self.candidates.has_profile[self.candidates.offers].all())
 
     def never(self) -> bool:
         """Whether limits alone keep even an idle facility from taking the gang, with everything in service."""
@@ -354,10 +359,13 @@ def cap(domain: Subtree) -> int:
 
 def runs(bins: Sequence[Bin], candidates: Candidates, *, single: bool) -> bool:
     """Whether the gang fits these bins by counts of nodes alone."""
-    search = Search(candidates, Subtree("", tuple(bins)), single=single)
-    sizes = [b.size for b in bins]
+    slots = candidates.request.slots
     if single:
-        return any(s >= search.slots for s in sizes)
-    whole = sum(s // search.run for s in sizes)
-    spare = [s for s in sizes if s % search.run >= search.short or s // search.run > search.units]
-    return whole > search.units or (whole == search.units and (not search.short or bool(spare)))
+        return any(b.size >= slots for b in bins)
+    if sum(b.size for b in bins) < slots:
+        return False
+    run = candidates.request.segment_slots or 1
+    units, short = divmod(slots, run)
+    whole = sum(b.size // run for b in bins)
+    spare = any(b.size % run >= short or b.size // run > units for b in bins)
+    return whole > units or (whole == units and (not short or spare))

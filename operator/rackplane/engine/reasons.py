@@ -121,4 +121,4 @@ class Relief:
     slots: int = 0
     """For FEWER_SLOTS the slots to ask for; for NODES the nodes to free."""
     at: float | None = None
-    """For EARLIER_END the time to be over by; for BUDGET_END the time to wait for."""
+    """For EARLIER_END the time to be over by; for GANG_END and BUDGET_END when the last of them is expected to end."""

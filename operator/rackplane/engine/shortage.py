@@ -42,14 +42,13 @@ class Room:
     @staticmethod
     def of(parts: Sequence[Sequence[tuple[int, int]]]) -> Room:
         """From (rack, slots) pairs by domain; pairs of one rack are added up."""
-        rows: list[tuple[int, int, int]] = []
-        for d, pairs in enumerate(parts):
-            racks: dict[int, int] = {}
-            for rack, slots in pairs:
-                racks[rack] = racks.get(rack, 0) + slots
-            rows.extend((d, rack, slots) for rack, slots in racks.items())
-        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-        return Room(table[:, 0], table[:, 1], table[:, 2], len(parts))
+        owner = np.repeat(np.arange(len(parts)), np.fromiter(map(len, parts), np.int64, len(parts)))
+        racks = np.fromiter((rack for pairs in parts for rack, _ in pairs), np.int64, len(owner))
+        slots = np.fromiter((n for pairs in parts for _, n in pairs), np.int64, len(owner))
+        count = int(racks.max(initial=0)) + 1
+        keys, place = np.unique(owner * count + racks, return_inverse=True)
+        total = np.bincount(place, slots, minlength=len(keys)).astype(np.int64)
+        return Room(keys // count, keys % count, total, len(parts))
 
 
 class _Groups:

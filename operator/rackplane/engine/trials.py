@@ -17,7 +17,6 @@ from rackplane.engine.model import Placement, Request
 from rackplane.engine.reasons import Element, ElementKind, Relief, ReliefKind
 from rackplane.engine.relief import Fits, level_message, wider_levels
 from rackplane.engine.state import State
-from rackplane.engine.times import when
 
 if TYPE_CHECKING:
     from rackplane.engine.explanation import View
@@ -143,8 +142,7 @@ def _wait_for(state: State, keys: Sequence[str]) -> Relief:
     ends = [state.until(key) for key in keys]
     last = None if any(end is None for end in ends) else max(end for end in ends if end is not None)
     word = "gang" if len(keys) == 1 else "gangs"
-    expected = "" if last is None else f" (expected by {when(last)})"
-    message = f"wait for {word} {phrases.listed(list(keys))} to end{expected}"
+    message = f"wait for {word} {phrases.listed(list(keys))} to end"
     return Relief(kind=ReliefKind.GANG_END, message=message, gangs=tuple(keys), at=last)
 
 
