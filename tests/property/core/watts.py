@@ -33,9 +33,10 @@ def two_sides(
                 spec |= {"typicalUtilizationPercent": 90, "peakPercent": 120, "powerProfiles": [slow]}
             case "PowerDomain" if name in ("a", "b"):
                 rated = idle + side_watts
-                spec |= {"survivable": True, "ratedWatts": rated, "peakLimitWatts": rated + 3_000}
+                spec |= {"survivable": True, "ratedWatts": rated, "peakLimitWatts": rated + 1_000}
                 spec |= {"efficiencyBasisPoints": 9_600}
             case "CoolingZone" if name == "liquid":
+                spec["neededUnits"] = 2  # without a side, half of it
                 spec["units"] = [
                     {
                         "name": f"cdu-{side}",
