@@ -13,6 +13,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +97,18 @@ class Site:
     async def build(self) -> None:
         await self.create("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
         word = self.word
-        await self._facility(
+        await self.facility(
             "hardwareprofiles", word, gpuModel="test", gpusPerNode=4, resourceName=GPU, nvlinkScope="Object",
             idleWatts=1_000, maxWatts=6_600,
         )  # fmt: skip
-        await self._facility("powerdomains", word, type="Busway", ratedWatts=100_000)
-        await self._facility("queues", word, quota={"gpus": 32})
+        await self.facility("powerdomains", word, type="Busway", ratedWatts=100_000)
+        await self.facility("queues", word, quota={"gpus": 32})
         for rack in (f"{word}-a", f"{word}-b"):
-            await self._facility(
+            await self.facility(
                 "racks", rack, profile=word, nodeSelector={"rackplane.dev/rack": rack}, limitWatts=50_000,
                 feeds=[{"powerDomain": word, "weight": 1}],
             )  # fmt: skip
-            await self._facility("nvlinkdomains", rack, racks=[rack])
+            await self.facility("nvlinkdomains", rack, racks=[rack])
             for index in range(4):
                 name = f"{rack}-{index}"
                 labels = {"kubernetes.io/hostname": name, "rackplane.dev/rack": rack}
@@ -122,10 +123,10 @@ class Site:
     def nodes(self) -> list[str]:
         return [f"{self.word}-{rack}-{index}" for rack in "ab" for index in range(4)]
 
-    async def _facility(self, plural: str, name: str, **spec: Any) -> None:
+    async def facility(self, plural: str, name: str, **spec: Any) -> None:
         kinds = {
             "hardwareprofiles": "HardwareProfile", "powerdomains": "PowerDomain", "queues": "Queue", "racks": "Rack",
-            "nvlinkdomains": "NVLinkDomain",
+            "nvlinkdomains": "NVLinkDomain", "powerbudgets": "PowerBudget",
         }  # fmt: skip
         body = {
             "apiVersion": "rackplane.dev/v1alpha1",
@@ -186,6 +187,9 @@ async def _prepare(client: KubeClient) -> None:
         except ApiError as error:
             if error.status != 409:
                 raise
+            # An older schema would drop the fields that it does not know.
+            path, change = f"{paths[body['kind']]}/{body['metadata']['name']}", {"spec": body["spec"]}
+            await client.request("PATCH", path, body=change, content_type=MERGE_PATCH)
 
 
 @pytest.fixture
@@ -330,7 +334,7 @@ async def test_a_pod_outside_every_gang_is_counted_and_its_node_is_not_used(site
 
 async def test_a_cycle_in_the_power_graph_takes_capacity_away_and_says_so(site: Site) -> None:
     loop = {"spec": {"parents": [{"powerDomain": f"{site.word}-loop", "weight": 1}]}}
-    await site._facility(
+    await site.facility(
         "powerdomains", f"{site.word}-loop", type="UPS", ratedWatts=100_000,
         parents=[{"powerDomain": site.word, "weight": 1}],
     )  # fmt: skip
@@ -348,3 +352,28 @@ async def test_a_cycle_in_the_power_graph_takes_capacity_away_and_says_so(site: 
     gang = await site.until(site.gang("job-stuck"), lambda g: bool(g.get("status", {}).get("message")))
     assert gang["status"]["phase"] == "Pending"
     assert await site.pods() == []
+
+
+async def test_a_gang_that_a_coming_budget_would_break_waits_and_is_told_until_when(site: Site) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    start, end = (f"{now + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}" for hours in (1, 3))
+    budget = f"{GROUP}/powerbudgets/{site.word}"
+    # Idle the nodes draw 8 kW, and each of three in use 5.6 kW more.
+    await site.facility(
+        "powerbudgets", site.word, targets={"powerDomains": [site.word]}, limitWatts=20_000,
+        interval={"start": start, "end": end}, correlationId="order-1",
+    )  # fmt: skip
+    await site.until(budget, lambda b: b.get("status", {}).get("expectedWatts") == 8_000)
+    for name, duration in (("short", "10m"), ("long", "2h")):
+        body = site.job(name)
+        body["metadata"]["annotations"]["rackplane.dev/expected-duration"] = duration
+        await site.create(site.jobs, body)
+    await site.until(site.gang("job-short"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    waits = await site.until(site.gang("job-long"), lambda g: "estimatedStart" in g.get("status", {}))
+    assert (waits["status"]["phase"], waits["status"]["estimatedStart"]) == ("Pending", end)
+    assert f"when PowerBudget {site.word} ends" in waits["status"]["message"]
+    seen = (await site.get(budget))["status"]
+    figures = ("active", "nextStart", "nextEnd", "expectedWatts", "expectedHeadroomWatts")
+    assert [seen.get(key) for key in figures] == [False, start, end, 8_000, 12_000]
+    await site.client.request("DELETE", budget)
+    await site.until(site.gang("job-long"), lambda g: g["status"].get("phase") == "Finished")
