@@ -13,6 +13,7 @@ import yaml
 from rackplane import __version__
 from rackplane.api.admission import shipped_policies
 from rackplane.controller.requests import requests_for
+from rackplane.core.entries import ELEMENTS
 from rackplane.core.instructions import (
     CapNode,
     CommitGang,
@@ -20,6 +21,7 @@ from rackplane.core.instructions import (
     Instruction,
     PublishEvent,
     ResumeJob,
+    SetFinalizers,
     SuspendJob,
     UngatePod,
     UpdateGangSpec,
@@ -189,7 +191,7 @@ def _verbs(rules: list[Manifest], group: str, resource: str) -> set[str]:
         pytest.param("", "nodes/status", {"patch", "update"}, id="node-status-is-the-kubelets"),
         pytest.param("", "secrets", {"get", "list", "watch"}, id="secrets-are-not-read"),
         pytest.param("batch", "jobs", {"create", "delete", "deletecollection"}, id="jobs-belong-to-users"),
-        pytest.param("rackplane.dev", "racks", {"create", "delete", "patch", "update"}, id="racks-are-input"),
+        pytest.param("rackplane.dev", "racks", {"create", "delete", "update"}, id="racks-are-input"),
         pytest.param(
             "rackplane.dev", "queues", {"create", "delete", "patch", "update"}, id="queues-are-input"
         ),
@@ -217,6 +219,7 @@ def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manif
         CreateGang("ns", "g", {}),
         PublishEvent("v1", "Node", "", "n", "u", False, "R", "m"),
         ResumeJob("ns", "j", "u", "1"),
+        *(SetFinalizers(kind, "x", "1", ()) for kind in ELEMENTS),
         SuspendJob("ns", "j", "u"),
         UngatePod("ns", "p", "u", "n", 0, "g", "MaxP", ()),
         UpdateGangSpec("ns", "g", "1", {}),

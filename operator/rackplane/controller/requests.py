@@ -28,6 +28,7 @@ from rackplane.core.instructions import (
     Instruction,
     PublishEvent,
     ResumeJob,
+    SetFinalizers,
     SuspendJob,
     UngatePod,
     UpdateGangSpec,
@@ -93,6 +94,11 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
             resource = facility(BY_KIND[instruction.kind].info.plural)
             path = resource.path(None, instruction.name, "status")
             return Write("PATCH", path, {"status": instruction.status}, MERGE_PATCH)
+        case SetFinalizers():
+            path = facility(BY_KIND[instruction.kind].info.plural).path(None, instruction.name)
+            version = {"resourceVersion": instruction.resource_version}
+            metadata = {**version, "finalizers": list(instruction.finalizers)}
+            return Write("PATCH", path, {"metadata": metadata}, MERGE_PATCH)
 
 
 def subject(instruction: Instruction) -> tuple[str, ...]:
@@ -108,7 +114,7 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
             return ("Node", instruction.name)
         case PublishEvent():
             return ("Event", instruction.kind, instruction.namespace, instruction.name)
-        case WriteFacilityStatus():
+        case WriteFacilityStatus() | SetFinalizers():
             return (instruction.kind, instruction.name)
 
 

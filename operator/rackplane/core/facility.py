@@ -3,29 +3,31 @@
 An object that does not decode is kept with what is wrong with it and has no capacity. Where something refers to it
 the engine sees a reference to nothing, which is unusable; where it would have been a bound (a PowerBudget, the
 policy of an NVLinkDomain) the bound is 0. Never does an error read as "no limit".
+
+What was valid and carries load keeps its place in the power path when it no longer decodes or is being deleted: its
+capacity is 0, and what runs under it still counts on everything above.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from rackplane.api.base import Resource
 from rackplane.api.common import ServiceState
 from rackplane.api.cooling_zone import CoolingZone
-from rackplane.api.decode import decode
 from rackplane.api.gang import Gang
 from rackplane.api.hardware_profile import HardwareProfile
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.power_budget import PowerBudget
 from rackplane.api.power_domain import PowerDomain
-from rackplane.api.problems import FieldProblem
 from rackplane.api.queue import Queue
 from rackplane.api.rack import Rack
 from rackplane.core.budgets import Budgets
+from rackplane.core.entries import ELEMENTS, Entry, ObjectKey, entry_of, same
 from rackplane.core.membership import LEVELS, Claim, Membership, membership_problems
 from rackplane.core.objects import Node
 from rackplane.core.settings import MachineSettings
@@ -41,8 +43,6 @@ from rackplane.engine.model import (
 __all__ = ["FACILITY_KINDS", "LEVELS", "Catalog", "ObjectKey"]
 
 M = TypeVar("M", bound=Resource)
-#: (kind, name) of a cluster-scoped object.
-ObjectKey = tuple[str, str]
 
 #: The kinds a Catalog takes: all but Gang.
 FACILITY_KINDS: Final = frozenset(BY_KIND) - {Gang.info.kind}
@@ -54,18 +54,6 @@ _KIND_BY_NOUN: Final = {
     "cooling zone": "CoolingZone",
     "hardware profile": "HardwareProfile",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    generation: int
-    model: Resource | None
-    problems: tuple[FieldProblem, ...] = ()
-    #: the spec as written, of an object that does not decode
-    raw: object = None
-    uid: str = ""
-    conditions: tuple[Mapping[str, Any], ...] = ()
-    status: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Catalog:
@@ -80,10 +68,13 @@ class Catalog:
 
     def __init__(self, *, horizon: float = _DEFAULTS.lookahead_seconds) -> None:
         self._horizon = horizon
-        self._entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in FACILITY_KINDS}
+        self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in FACILITY_KINDS}
         self._budgets: Budgets | None = None
         self._membership: Membership | None = None
         self._claims: dict[str, Claim] = {}
+        self._elements: dict[ObjectKey, Entry] = {}
+        #: counts changes of what objects say and of which are being deleted
+        self.revision = 0
 
     # --- what happened ------------------------------------------------------------------------------
 
@@ -91,16 +82,18 @@ class Catalog:
         """Take an object as the API server has it. Never raises on its content.
 
         Returns:
-            whether its spec or its validity changed; False for a change of status or metadata only.
+            whether its spec or its validity changed, or it is being deleted now; False for another change of metadata
+            or of status.
 
         Raises:
             KeyError: if `kind` is not one of FACILITY_KINDS.
         """
         entries = self._entries[kind]
-        entry = _entry(kind, name, body)
         old = entries.get(name)
-        entries[name] = entry
-        if old is not None and _same(old, entry):
+        entries[name] = entry = entry_of(kind, name, body, old)
+        if kind in ELEMENTS:
+            self._elements[kind, name] = entry
+        if old is not None and same(old, entry):
             return False
         self._reshape(kind)
         return True
@@ -109,6 +102,7 @@ class Catalog:
         """Forget an object; returns whether it was known."""
         if self._entries[kind].pop(name, None) is None:
             return False
+        self._elements.pop((kind, name), None)
         self._reshape(kind)
         return True
 
@@ -117,6 +111,7 @@ class Catalog:
         self._claims.pop(name, None)
 
     def _reshape(self, kind: str) -> None:
+        self.revision += 1
         self._budgets = None
         if kind in _SHAPES_MEMBERSHIP:
             self._membership = None
@@ -133,7 +128,7 @@ class Catalog:
         return self._valid(Queue)
 
     def get(self, model: type[M], name: str) -> M | None:
-        """The object of that kind, None if there is none or it does not decode."""
+        """The object of that kind, None if there is none or it does not decode; of an element the last that did."""
         entry = self._entries[model.info.kind].get(name)
         return entry.model if entry is not None and isinstance(entry.model, model) else None
 
@@ -161,6 +156,10 @@ class Catalog:
         """Accelerators that valid HardwareProfiles name, in order of name."""
         return tuple(sorted({p.spec.resource_name for p in self._valid(HardwareProfile).values()}))
 
+    def elements(self) -> Mapping[ObjectKey, Entry]:
+        """Every object that carries load, as last seen."""
+        return self._elements
+
     def objects(self) -> list[ObjectKey]:
         """Every object, the invalid ones too, sorted."""
         return sorted((kind, name) for kind, entries in self._entries.items() for name in entries)
@@ -176,15 +175,27 @@ class Catalog:
 
     def spec(self, now: float) -> FacilitySpec:
         """The facility at `now` (seconds since the epoch), with budgets that are in force then or come soon."""
+        profiles = self._retired_profiles()
         return FacilitySpec(
             node_types=tuple(node_type(p) for p in self._valid(HardwareProfile).values()),
-            racks=tuple(rack_spec(r) for r in self._valid(Rack).values()),
-            powers=tuple(power_spec(p) for p in self._valid(PowerDomain).values()),
-            coolings=tuple(cooling_spec(z) for z in self._valid(CoolingZone).values()),
+            racks=tuple(
+                rack_spec(r, retired=self._retired(r) or r.spec.profile in profiles)
+                for r in self._valid(Rack).values()
+            ),
+            powers=tuple(power_spec(p, retired=self._retired(p)) for p in self._valid(PowerDomain).values()),
+            coolings=tuple(
+                cooling_spec(z, retired=self._retired(z)) for z in self._valid(CoolingZone).values()
+            ),
             budgets=tuple(self.budgets.rows(now)),
             domains=self.domains,
             levels=LEVELS,
         )
+
+    def _retired(self, model: Resource) -> bool:
+        return self._entries[model.info.kind][model.name].retired
+
+    def _retired_profiles(self) -> frozenset[str]:
+        return frozenset(name for name, entry in self._entries["HardwareProfile"].items() if entry.retired)
 
     @property
     def domains(self) -> tuple[DomainSpec, ...]:
@@ -251,6 +262,7 @@ class Catalog:
             ),
             *self.budgets.problems(),
             *self._queue_problems(),
+            *self._profile_problems(),
         ):
             found.setdefault((problem.kind, problem.name), []).append(problem)
         return found
@@ -270,6 +282,19 @@ class Catalog:
             return problem
         message = f"{problem.message[: matched.start()]}{matched[1]} {name} is not usable"
         return replace(problem, message=message, remedy=f"correct {kind} {name}")
+
+    def _profile_problems(self) -> Iterator[Problem]:
+        """Racks whose nodes' watts are known only as they once were."""
+        profiles = self._entries["HardwareProfile"]
+        for name, rack in self._valid(Rack).items():
+            profile = rack.spec.profile
+            if profile in profiles and profiles[profile].retired:
+                if profiles[profile].deleting:
+                    what, remedy = "is being deleted", "name another HardwareProfile"
+                else:
+                    what, remedy = "is not usable", f"correct HardwareProfile {profile}"
+                message = f"hardware profile {profile} {what}, so the rack takes no new gangs;"
+                yield Problem("Rack", name, "spec.profile", message, remedy)
 
     def _queue_problems(self) -> Iterator[Problem]:
         """A queue whose ancestors are not all known: what bounds it is not known either."""
@@ -298,40 +323,6 @@ class Catalog:
                     f"{name} is its own ancestor (a cycle)",
                     "remove one of the parents on the cycle",
                 )
-
-
-# --- decoding ---------------------------------------------------------------------------------------
-
-
-def _entry(kind: str, name: str, body: Mapping[str, Any]) -> _Entry:
-    metadata = body.get("metadata")
-    generation = metadata.get("generation") if isinstance(metadata, Mapping) else None
-    if not isinstance(generation, int) or isinstance(generation, bool):
-        generation = 0
-    uid = str(metadata.get("uid") or "") if isinstance(metadata, Mapping) else ""
-    status = body.get("status")
-    conditions = _conditions(status)
-    status = status if isinstance(status, Mapping) else {}
-    # Status and the rest of the metadata say nothing about the facility, so they can spoil nothing either.
-    kept = {key: body[key] for key in ("apiVersion", "kind", "spec") if key in body}
-    decoded = decode(BY_KIND[kind], {**kept, "metadata": {"name": name}})
-    if isinstance(decoded, list):
-        return _Entry(generation, None, tuple(decoded), body.get("spec"), uid, conditions, status)
-    return _Entry(generation, decoded, uid=uid, conditions=conditions, status=status)
-
-
-def _conditions(status: object) -> tuple[Mapping[str, Any], ...]:
-    found = status.get("conditions") if isinstance(status, Mapping) else None
-    if not isinstance(found, list):
-        return ()
-    named = ("type", "status", "lastTransitionTime")
-    return tuple(c for c in found if isinstance(c, Mapping) and all(isinstance(c.get(k), str) for k in named))
-
-
-def _same(old: _Entry, new: _Entry) -> bool:
-    if old.model is None or new.model is None:
-        return (old.model, old.problems, old.raw) == (new.model, new.problems, new.raw)
-    return old.model == new.model
 
 
 def _on_cycle(name: str, queues: Mapping[str, Queue]) -> bool:

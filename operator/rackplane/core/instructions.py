@@ -17,6 +17,7 @@ __all__ = [
     "Instruction",
     "PublishEvent",
     "ResumeJob",
+    "SetFinalizers",
     "SuspendJob",
     "UngatePod",
     "UpdateGangSpec",
@@ -126,6 +127,16 @@ class WriteFacilityStatus:
     status: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class SetFinalizers:
+    """All finalizers of a facility object; compare-and-swap, because the list holds those of others too."""
+
+    kind: str
+    name: str
+    resource_version: str
+    finalizers: tuple[str, ...]
+
+
 Instruction = (
     CreateGang
     | UpdateGangSpec
@@ -137,4 +148,5 @@ Instruction = (
     | CapNode
     | PublishEvent
     | WriteFacilityStatus
+    | SetFinalizers
 )

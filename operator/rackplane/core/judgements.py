@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rackplane.core.budgetstatus import BUDGET_TYPES
+from rackplane.core.removals import DELETION
 from rackplane.core.statuses import condition
 from rackplane.engine.model import Problem
 from rackplane.engine.phrases import against
@@ -48,7 +49,8 @@ def _ready(problems: Sequence[Problem], now: float) -> dict[str, Any]:
     if not problems:
         return condition(_READY, true=True, reason="Valid", message="", now=now)
     text = "; ".join(f"{p.kind} {p.name}, {p.field}: {p.message} {p.remedy}" for p in problems)
-    return condition(_READY, true=False, reason="Invalid", message=text, now=now)
+    reason = "BeingDeleted" if any(p.field == DELETION for p in problems) else "Invalid"
+    return condition(_READY, true=False, reason=reason, message=text, now=now)
 
 
 def _survives(rack: RackReport, now: float) -> dict[str, Any] | None:

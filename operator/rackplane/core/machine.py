@@ -12,6 +12,7 @@ from rackplane.core.instructions import (
     Instruction,
     PublishEvent,
     ResumeJob,
+    SetFinalizers,
     SuspendJob,
     UngatePod,
     UpdateGangSpec,
@@ -87,6 +88,8 @@ class Machine:
         self._next_change = world.next_change()
         result: list[Instruction] = []
         if self.leading:
+            # First: who is placed now is under elements that cannot vanish.
+            result.extend(world.removals.run(world))
             result.extend(schedule(world))
             result.extend(self._reconcile_dirty())
             world.refresh()
@@ -125,6 +128,7 @@ class Machine:
             case e.FacilityChanged(kind, name, body):
                 if world.catalog.put(kind, name, body):
                     world.facility_changed()
+                world.removals.look(kind, name)
             case e.FacilityDeleted(kind, name):
                 self._publisher.forget(kind, name)
                 if world.catalog.drop(kind, name):
@@ -227,6 +231,7 @@ class Machine:
     def _leadership_lost(self) -> None:
         self.leading = False
         self.world.caps.resign()
+        self.world.removals.resign()
         for record in self.world.gangs.values():
             record.creating = record.committing = record.announce = False
             record.gang_write = record.job_write = None
@@ -246,6 +251,9 @@ class Machine:
         return None
 
     def _succeeded(self, instruction: Instruction) -> None:
+        if isinstance(instruction, SetFinalizers):
+            self.world.removals.succeeded(instruction)
+            return
         if isinstance(instruction, CapNode):
             self.world.caps.succeeded(self.world, instruction)
             self.world.dirty.update(dict.fromkeys(self.world.gangs_on(instruction.name)))
@@ -260,6 +268,9 @@ class Machine:
         self.world.dirty[record.key] = None
 
     def _failed(self, instruction: Instruction, reason: e.FailureReason, message: str) -> None:
+        if isinstance(instruction, SetFinalizers):
+            self.world.removals.failed(self.world, instruction, reason)
+            return
         if isinstance(instruction, CapNode):
             self.world.caps.failed(self.world, instruction, reason, message)
             self.world.dirty.update(dict.fromkeys(self.world.gangs_on(instruction.name)))

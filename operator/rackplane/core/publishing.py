@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rackplane.core.budgetstatus import budget_figures, budget_judgements, budget_sums
-from rackplane.core.facility import ObjectKey
+from rackplane.core.entries import ObjectKey
 from rackplane.core.figures import OF_OTHERS, figures
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
 from rackplane.core.judgements import OURS, is_bad, judgements
+from rackplane.core.removals import deletion_problems
 from rackplane.core.statuses import merged_conditions
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
@@ -56,6 +57,8 @@ class Publisher:
     def run(self, world: World) -> Iterator[Instruction]:
         assert world.state is not None
         problems = world.catalog.problems(world.state.facility)
+        for waits in deletion_problems(world):
+            problems.setdefault((waits.kind, waits.name), []).append(waits)
         report, left = world.state.report(), stranded(world.state)
         sums = budget_sums(world, report.budgets)
         waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []

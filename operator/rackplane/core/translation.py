@@ -49,8 +49,8 @@ def _feed(feed: PowerFeed) -> Feed:
     return Feed(feed.power_domain, feed.weight, Role(feed.role.value), limit)
 
 
-def rack_spec(rack: Rack) -> RackSpec:
-    """A rack; one that is not Active takes no gangs."""
+def rack_spec(rack: Rack, *, retired: bool = False) -> RackSpec:
+    """A rack; one that is not Active, or retired, takes no gangs."""
     spec = rack.spec
     return RackSpec(
         name=rack.name,
@@ -62,10 +62,11 @@ def rack_spec(rack: Rack) -> RackSpec:
         air=spec.cooling.air if spec.cooling else None,
         schedulable=spec.state is ServiceState.ACTIVE,
         peak_limit_watts=spec.peak_limit_watts,
+        retired=retired,
     )
 
 
-def power_spec(domain: PowerDomain) -> PowerSpec:
+def power_spec(domain: PowerDomain, *, retired: bool = False) -> PowerSpec:
     """An element of the power path; one that is not Online carries nothing."""
     spec = domain.spec
     modules = spec.redundancy
@@ -83,10 +84,11 @@ def power_spec(domain: PowerDomain) -> PowerSpec:
         if modules
         else None,
         online=spec.state is PowerState.ONLINE,
+        retired=retired,
     )
 
 
-def cooling_spec(zone: CoolingZone) -> CoolingSpec:
+def cooling_spec(zone: CoolingZone, *, retired: bool = False) -> CoolingSpec:
     """A cooling loop at its present supply temperature."""
     spec = zone.spec
     return CoolingSpec(
@@ -105,6 +107,7 @@ def cooling_spec(zone: CoolingZone) -> CoolingSpec:
         needed_units=spec.needed_units,
         derating_percent=derating_percent(spec),
         parents=spec.parents,
+        retired=retired,
     )
 
 

@@ -14,6 +14,7 @@ from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
 from rackplane.core.pods import is_terminal, requests
 from rackplane.core.quota import Usage
 from rackplane.core.record import Decision, GangRecord, Key, booking_key
+from rackplane.core.removals import Removals
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
 from rackplane.core.usage import unmanaged_gpus
@@ -48,6 +49,9 @@ class World:
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     caps: Caps = field(default_factory=Caps)
+    removals: Removals = field(default_factory=Removals)
+    #: counts changes of what gangs hold
+    placements: int = 0
     _gangs_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gang_of: dict[Key, Key] = field(default_factory=dict)
     _stale_nodes: dict[str, None] = field(default_factory=dict)
@@ -253,6 +257,7 @@ class World:
 
     def _decision_changed(self, record: GangRecord, decision: Decision) -> None:
         self.version += 1
+        self.placements += 1
         self.dirty[record.key] = None
         self._stale_nodes.update(dict.fromkeys(decision.placement.slots))
         self.caps.look(decision.placement.slots)

@@ -257,10 +257,14 @@ class History:
         self.disturbed = True
         kind, name = which.split()
         plural = BY_KIND[kind].info.plural
-        if self.h.cluster.store.get((GROUP, plural), "", name) is not None:
-            self.h.request("DELETE", f"/apis/{GROUP}/v1alpha1/{plural}/{name}")
-        else:
+        found = self.h.cluster.store.get((GROUP, plural), "", name)
+        if found is None:
             self.h.apply(*(o for o in self.objects if (o["kind"], o["metadata"]["name"]) == (kind, name)))
+        elif "deletionTimestamp" in found["metadata"]:
+            # Held while it is in use: somebody does not want to wait.
+            self.h.patch(f"/apis/{GROUP}/v1alpha1/{plural}/{name}", {"metadata": {"finalizers": None}})
+        else:
+            self.h.request("DELETE", f"/apis/{GROUP}/v1alpha1/{plural}/{name}")
 
     def finish(self) -> None:
         """Everything returns, strangers leave, users let their Jobs go on: whatever fits comes to its end."""
@@ -269,6 +273,10 @@ class History:
                 self.h.request("DELETE", f"/api/v1/namespaces/default/pods/{name}", {"gracePeriodSeconds": 0})
         for index in range(len(self.nodes)):
             self.do_return(index)
+        for kind in ("Rack", "PowerDomain", "CoolingZone", "HardwareProfile"):
+            for found in self.h.cluster.store.items((GROUP, BY_KIND[kind].info.plural)):
+                if "deletionTimestamp" in found["metadata"]:
+                    self.do_remove(f"{kind} {found['metadata']['name']}")
         self.h.apply(*(thing for thing in self.objects if thing["kind"] != "Node"))
         self.h.settle()
         for job in self.h.cluster.store.items(("batch", "jobs")):

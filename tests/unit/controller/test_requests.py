@@ -15,6 +15,7 @@ from rackplane.core.instructions import (
     Instruction,
     PublishEvent,
     ResumeJob,
+    SetFinalizers,
     SuspendJob,
     UngatePod,
     UpdateGangSpec,
@@ -153,6 +154,21 @@ def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> 
                 MERGE,
             ),
             id="cap-node",
+        ),
+        pytest.param(
+            SetFinalizers("Rack", "r1", "41", ("example.com/other", "rackplane.dev/in-use")),
+            Write(
+                "PATCH",
+                "/apis/rackplane.dev/v1alpha1/racks/r1",
+                {
+                    "metadata": {
+                        "resourceVersion": "41",
+                        "finalizers": ["example.com/other", "rackplane.dev/in-use"],
+                    }
+                },
+                MERGE,
+            ),
+            id="set-finalizers",
         ),
         pytest.param(
             WriteFacilityStatus("NVLinkDomain", "d1", {"nodes": 18}),

@@ -50,6 +50,12 @@ def put(catalog: Catalog, kind: str, name: str, spec: object, **rest: Any) -> bo
     return catalog.put(kind, name, {"metadata": {"name": name, "generation": 1}, "spec": spec, **rest})
 
 
+def made_anew(catalog: Catalog, kind: str, name: str, spec: object) -> None:
+    """As if it had never been otherwise: what it said before is not known, as after a restart."""
+    catalog.drop(kind, name)
+    put(catalog, kind, name, spec)
+
+
 def facility_of_two_racks() -> Catalog:
     catalog = Catalog()
     put(catalog, "HardwareProfile", "gb300", PROFILE)

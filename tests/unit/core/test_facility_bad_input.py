@@ -20,6 +20,7 @@ from tests.unit.core.facility_cases import (
     compiled,
     facility_of_two_racks,
     labelled,
+    made_anew,
     node,
     put,
     rack,
@@ -49,7 +50,7 @@ class TestBadInput:
     )
     def test_negative_or_missing_rating(self, change: dict[str, Any], message: str) -> None:
         catalog = facility_of_two_racks()
-        put(catalog, "PowerDomain", "ups", {**POWER, **change})
+        made_anew(catalog, "PowerDomain", "ups", {**POWER, **change})
         facility = compiled(catalog)
         assert catalog.spec(NOW).powers == ()
         assert set(facility.unusable) == {"r1", "r2"}
@@ -69,7 +70,7 @@ class TestBadInput:
 
     def test_feeds_without_weight(self) -> None:
         catalog = facility_of_two_racks()
-        put(catalog, "Rack", "r1", rack("r1", feeds=[{"powerDomain": "ups"}]))
+        made_anew(catalog, "Rack", "r1", rack("r1", feeds=[{"powerDomain": "ups"}]))
         assert catalog.spec(NOW).racks == (rack_spec("r2"),)
         assert catalog.node_spec(node("n1", rack="r1")) is None
         assert catalog.unclaimed == frozenset()  # it has a rack, which is to be corrected
@@ -100,7 +101,7 @@ class TestBadInput:
 
     def test_its_own_parent(self) -> None:
         catalog = facility_of_two_racks()
-        put(catalog, "PowerDomain", "ups", {**POWER, "parents": [{"powerDomain": "ups", "weight": 1}]})
+        made_anew(catalog, "PowerDomain", "ups", {**POWER, "parents": [{"powerDomain": "ups", "weight": 1}]})
         assert set(compiled(catalog).unusable) == {"r1", "r2"}
 
     def test_a_reference_to_nothing(self) -> None:
@@ -145,7 +146,7 @@ class TestBadInput:
 
     def test_a_node_claimed_by_a_rack_that_does_not_decode(self) -> None:
         catalog = facility_of_two_racks()
-        put(catalog, "Rack", "r2", rack("r2", nodeSelector={"row": "1"}, limitWatts=None))
+        made_anew(catalog, "Rack", "r2", rack("r2", nodeSelector={"row": "1"}, limitWatts=None))
         assert catalog.node_spec(node("n1", rack="r1", row="1")) is None
         found = catalog.problems(compiled(catalog))
         assert found["Rack", "r1"] == [claimed("r1", "r2")]
