@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 failed, 2 wrong usage, or what the command's --help says."""
     parser = _parser(os.environ)
     options, rest = parser.parse_known_args(arguments)
+    if len(rest) == 1 and not rest[0].startswith("-") and getattr(options, "name", "") is None:
+        # argparse takes an optional name only right beside the word before it: `tree power --facility DIR ups-a`.
+        options.name, rest = rest[0], []
     if rest and options.command != "demo":
         parser.unrecognized(options.command, rest)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,8 @@ def test_a_warmer_supply_is_read_off_the_curve(tmp_path: Path, capsys: pytest.Ca
     [
         ("ups-a", "ups-a: ups-a is none of powerdomain, coolingzone, rack, node, powerbudget"),
         ("powerdomain/ups-aa", "powerdomain/ups-aa: there is no PowerDomain ups-aa; did you mean ups-a?"),
+        ("coolingzone/x", "coolingzone/x: there is no CoolingZone x; there is loop"),
+        ("rack/z9", "rack/z9: there is no Rack z9; there are r1, r2, r3"),
         ("rack", "rack: write rack/NAME"),
         ("coolingzone/loop/cdu-1/x", "coolingzone/loop/cdu-1/x: write coolingzone/NAME/UNIT"),
         ("cz/loop/cdu-3", "cz/loop/cdu-3: there is no unit of cooling zone loop cdu-3; did you mean cdu-2?"),
@@ -188,3 +191,20 @@ def test_budgets_that_are_no_physics(
 ) -> None:
     other = {**ORDER, "spec": {**ORDER["spec"], "targets": targets}}  # type: ignore[dict-item]
     assert refused(capsys, hall(tmp_path, other), "lose", "pb/order") == f"rackplane: pb/order: {said}\n"
+
+
+def test_the_page_about_drills_shows_what_is_printed() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "drill.md").read_text(encoding="utf-8")
+    assert (EXPECTED / "drill-ups-a.txt").read_text(encoding="utf-8") in page
+
+
+def test_the_page_about_drills_names_every_rule_of_validate() -> None:
+    root = Path(__file__).resolve().parents[3]
+    page = (root / "docs" / "drill.md").read_text(encoding="utf-8")
+    sources = [
+        root / "operator" / "rackplane" / name
+        for name in ("engine/lint.py", "engine/lintshape.py", "cli/validate.py")
+    ]
+    called = re.compile(r"Finding\(\s*Severity\.[A-Z]+,\s*\"([a-z-]+)\"")
+    rules = {rule for source in sources for rule in called.findall(source.read_text(encoding="utf-8"))}
+    assert rules == set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 from rackplane.api.crd import crd
 from rackplane.api.kinds import KINDS
@@ -115,29 +117,27 @@ def failing(where: str, error: ApiError) -> Told:
     return Told(lambda path, _: error if path.endswith("/" + where) else EMPTY)
 
 
-async def test_only_lists_over_all_namespaces_are_asked_for() -> None:
+async def test_what_is_asked_for_is_what_the_documented_role_allows() -> None:
     client = Told(lambda *_: EMPTY)
     assert await read_cluster(client) == []
-    ours = "/apis/rackplane.dev/v1alpha1/"
-    kinds = (
-        "coolingzones",
-        "gangs",
-        "hardwareprofiles",
-        "nvlinkdomains",
-        "powerbudgets",
-        "powerdomains",
-        "queues",
-    )
-    assert sorted(client.asked) == sorted(
-        ("GET", path)
-        for path in (
-            *(ours + kind for kind in (*kinds, "racks")),
-            "/api/v1/nodes",
-            "/api/v1/pods",
-            "/apis/batch/v1/jobs",
-            "/apis/resource.k8s.io/v1/resourceclaims",
+    page = Path(__file__).parents[3] / "docs" / "cli.md"
+    [role] = [
+        document
+        for block in re.findall(
+            r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
         )
-    )
+        for document in yaml.safe_load_all(block)
+        if document["kind"] == "ClusterRole"
+    ]
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list"}
+    versions = {"": "/api/v1", "rackplane.dev": "/apis/rackplane.dev/v1alpha1"}
+    allowed = {
+        f"{versions.get(group, f'/apis/{group}/v1')}/{resource}"
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert sorted(client.asked) == sorted(("GET", path) for path in allowed)
 
 
 async def test_lists_are_read_to_their_last_page() -> None:

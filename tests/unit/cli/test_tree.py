@@ -57,6 +57,11 @@ def test_the_way_up_from_a_rack(hall: str, capsys: pytest.CaptureFixture[str]) -
     assert run(capsys, "power", "r3", "--facility", hall) == expected("power-above-r3")
 
 
+def test_options_and_the_name_may_stand_in_any_order(hall: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "power", "--facility", hall, "r3") == expected("power-above-r3")
+    assert run(capsys, "--facility", hall, "power", "r3") == expected("power-above-r3")
+
+
 def test_the_cooling_loops(hall: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "cooling", "--facility", hall) == expected("cooling")
 
