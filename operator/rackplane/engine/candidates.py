@@ -1,39 +1,26 @@
-"""What each node, rack and bin could take of a request, all else equal: the arrays the search works on.
+"""What each node, rack and bin could take of one request, all else equal: the arrays the search works on.
 
-A *bin* is what a gang is spread over (an NVLink domain, or a rack where NVLink ends in the node); a *cell* is the
-part of a bin in one rack; a *subtree* is one domain of the level that must hold the whole gang.
+For *bin*, *part* and *tree* see :mod:`rackplane.engine.layout`.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine import draw
-from rackplane.engine.draw import Watts
+from rackplane.engine.layout import Layout
+from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import NVLINK, NvlinkScope, Request
-from rackplane.engine.spares import held_back
+from rackplane.engine.podkinds import PodKind, slots_within
 from rackplane.engine.state import TOLERANCE_WATTS, State
+from rackplane.engine.views import UNLIMITED
 
 Ints = NDArray[np.int64]
-UNLIMITED = 2**40
-"""Slots: more than any facility has, and safe to sum in int64."""
-
-
-class Bar(IntEnum):
-    """Why a node is not a candidate, apart from GPUs in use."""
-
-    NONE = 0
-    RACK = 1
-    UNHEALTHY = 2
-    PROFILE = 3
-    CONSTRAINTS = 4
-    HELD = 5
 
 
 class Candidates:
@@ -47,114 +34,65 @@ class Candidates:
         self.state = state
         self.request = request
         self.profile = profile
-        facility, inventory = state.facility, state.inventory
-        racks = len(facility.racks)
-        self.slot_watts = [Watts()] * racks
-        self.performance = [100] * racks
-        fits = np.zeros(racks, dtype=np.bool_)
-        self.offers = np.zeros(racks, dtype=np.bool_)
-        """Racks whose node type has the resource, whatever their state."""
-        self.has_profile = np.zeros(racks, dtype=np.bool_)
-        caps = np.zeros(racks, dtype=np.int64)
-        self.exact = True
-        for r, node_type in enumerate(facility.rack_types):
-            if node_type is None or node_type.resource != request.resource:
-                continue
-            self.offers[r] = True
-            cap = draw.find_cap(node_type, profile)
-            if cap is None:
-                continue
-            self.has_profile[r] = True
-            caps[r] = cap.node_watts
-            full = draw.full_increment(node_type, cap.node_watts)
-            self.slot_watts[r] = draw.share(node_type, full, request.gpus_per_slot)
-            self.performance[r] = cap.relative_performance_percent
-            per_node = node_type.gpus_per_node // request.gpus_per_slot if request.gpus_per_slot else 1
-            whole = draw.share(node_type, full, per_node * request.gpus_per_slot)
-            if Watts(self.slot_watts[r].nominal * per_node, self.slot_watts[r].peak * per_node) != whole:
-                self.exact = False
-            fits[r] = facility.usable(r)
-        self.bars = np.zeros(len(inventory.names), dtype=np.int64)
-        """Per node, a :class:`Bar`."""
-        self.node_slots = self._node_slots(fits, caps)
+        mask = request.capacity
+        if mask is not None and not isinstance(mask, NodeMask):
+            mask = NodeMask(mask)
+        self.view = state.view(PodKind(request.resource, request.gpus_per_slot, profile), mask)
+        needs = self.view.needs
+        self.needs = needs
+        self.exact = needs.exact
+        self.offers, self.has_profile, self.performance = needs.offers, needs.has_profile, needs.performance
+        self.node_slots, self.bars = self.view.slots, self.view.bars
         self.slack = state.slack(request.until, at=request.at) + TOLERANCE_WATTS / 2
-        increments = [w.nominal for w in self.slot_watts] + [w.peak for w in self.slot_watts]
-        self._increments = np.array(increments, dtype=np.float64)
-        """Watts of a slot by rack: nominal, then peak."""
-        self.rack_slots = self._rack_slots()
-        self.names = inventory.names
-
-    def _node_slots(self, fits: NDArray[np.bool_], caps: Ints) -> Ints:
-        """Slots each node could take by GPUs, state and outside capacity; watts apart."""
-        state, request = self.state, self.request
-        inventory = state.inventory
-        known = inventory.rack >= 0
-        ok = known & fits[inventory.rack] if len(fits) else np.zeros(len(inventory.names), dtype=np.bool_)
-        free = state.free
-        slots = free // request.gpus_per_slot if request.gpus_per_slot else np.full(len(free), UNLIMITED)
-        slots = np.where(ok, slots, 0).astype(np.int64)
-        self.bars[~ok] = Bar.RACK
-        for i in np.flatnonzero(slots > 0):
-            name = inventory.names[i]
-            spec = state.node(name)
-            if spec is None or not spec.healthy:
-                slots[i], self.bars[i] = 0, Bar.UNHEALTHY
-                continue
-            if request.gpus_per_slot:
-                cap = state.cap_watts(name)
-                if cap is not None and cap != caps[inventory.rack[i]]:
-                    slots[i], self.bars[i] = 0, Bar.PROFILE
-                    continue
-            if request.capacity is not None:
-                slots[i] = min(int(slots[i]), max(0, request.capacity.get(name, 0)))
-                if not slots[i]:
-                    self.bars[i] = Bar.CONSTRAINTS
-        held = held_back(state)
-        slots[held], self.bars[held] = 0, Bar.HELD
-        return np.minimum(slots, request.slots)
+        if state.facility.windows or request.at is not None:
+            headrooms = state.headrooms_under(self.slack)
+        else:
+            nominal, peak = state.headrooms()
+            headrooms = nominal + TOLERANCE_WATTS / 2, peak + TOLERANCE_WATTS / 2
+        self.rack_slots = slots_within(np.concatenate(headrooms), needs.increments, UNLIMITED)
+        """Slots each rack could take by watts and heat, taken alone."""
+        self.names = state.inventory.names
 
     @cached_property
     def use(self) -> NDArray[np.float64]:
         """Entry -> watts on its limit for one slot in its rack."""
         f = self.state.facility
-        return f.coefficients * self._increments[f.draw_index]
-
-    def _rack_slots(self) -> Ints:
-        """Slots each rack could take by watts and heat, taken alone."""
-        headroom = np.concatenate(self.state.headrooms_under(self.slack))
-        slots = np.full(len(headroom), float(UNLIMITED))
-        np.divide(headroom, self._increments, out=slots, where=self._increments > 0)
-        fewest: NDArray[np.float64] = np.clip(np.floor(slots), 0, UNLIMITED).reshape(2, -1).min(axis=0)
-        return fewest.astype(np.int64)
+        return f.coefficients * self.needs.increments[f.draw_index]
 
     def under(self, slack: NDArray[np.float64]) -> Candidates:
         """The same request with other watts left by cell: what if limits were higher."""
         other = copy.copy(self)
         other.slack = slack
-        other.rack_slots = other._rack_slots()
+        headroom = np.concatenate(self.state.headrooms_under(slack))
+        other.rack_slots = slots_within(headroom, self.needs.increments, UNLIMITED)
         return other
+
+    def use_of(self, rack: int) -> NDArray[np.float64]:
+        """As ``use``, for one rack's entries."""
+        f = self.state.facility
+        entries = f.entries(rack)
+        increments: NDArray[np.float64] = self.needs.increments[f.draw_index[entries]]
+        return f.coefficients[entries] * increments
 
     def rack_limit(self, rack: int, slack: NDArray[np.float64]) -> int:
         """Slots the rack can take by watts under this slack."""
         f = self.state.facility
-        entries = f.entries(rack)
-        use = self.use[entries]
+        use = self.use_of(rack)
         used = use > 0
         if not used.any():
             return UNLIMITED
-        least = float((slack[f.cells[entries]][used] / use[used]).min())
-        return int(np.floor(np.clip(least, 0, UNLIMITED)))
+        least = float((slack[f.cells[f.entries(rack)]][used] / use[used]).min())
+        return max(0, min(UNLIMITED, int(np.floor(least))))
 
     def take(self, rack: int, slots: int, slack: NDArray[np.float64]) -> None:
         """Lower the slack by so many slots in the rack."""
         f = self.state.facility
-        entries = f.entries(rack)
-        slack[f.cells[entries]] -= self.use[entries] * slots
+        slack[f.cells[f.entries(rack)]] -= self.use_of(rack) * slots
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The nodes of one bin in one rack: slots by nodes alone, and with the rack's watts."""
+    """The candidate nodes of one bin in one rack: slots by nodes alone, and with the rack's watts."""
 
     rack: int
     nodes: Ints
@@ -162,24 +100,57 @@ class Cell:
     cap: int
 
 
-@dataclass(frozen=True, slots=True)
 class Bin:
-    """One bin within one subtree.
+    """One bin of an attempt: what it could take, and what it is made of, looked up when asked for."""
 
-    ``order`` follows names; ``size`` is free slots, ``cap`` an upper bound on use.
-    """
+    def __init__(self, attempt: Attempt, index: int) -> None:
+        self._attempt = attempt
+        self._index = index
+        self.order = int(attempt.layout.bin_id[index])
+        """By names."""
+        self.name = attempt.layout.bin_names[index]
+        self.size = int(attempt.bin_free[index])
+        """Free slots."""
+        self.cap = int(attempt.bin_cap[index])
+        """An upper bound on the slots that its racks' watts leave."""
+        self.pristine = not attempt.used_nodes[index]
 
-    order: int
-    name: str
-    group: str
-    cells: tuple[Cell, ...]
-    size: int
-    cap: int
-    pristine: bool
-    whole: int
-    """Slots if every known node of it were idle: what could ever fit."""
-    members: Ints
-    """All its nodes, candidates or not."""
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Its candidate nodes by rack."""
+        attempt, layout = self._attempt, self._attempt.layout
+        slots = attempt.candidates.node_slots
+        found = []
+        for part in layout.parts(self._index):
+            free = int(attempt.part_free[part])
+            if free:
+                nodes = layout.part_nodes(part)
+                nodes = nodes[slots[nodes] > 0]
+                found.append(Cell(int(layout.part_rack[part]), nodes, free, int(attempt.part_cap[part])))
+        return tuple(found)
+
+    @cached_property
+    def members(self) -> Ints:
+        """All its nodes, candidates or not."""
+        layout = self._attempt.layout
+        return np.concatenate([layout.part_nodes(part) for part in layout.parts(self._index)])
+
+    @cached_property
+    def group(self) -> str:
+        """The NVLink domain's name, "" if NVLink ends in the node."""
+        state, layout = self._attempt.candidates.state, self._attempt.layout
+        node_type = state.facility.rack_types[int(layout.part_rack[layout.bin_starts[self._index]])]
+        spans = node_type is not None and node_type.nvlink_scope in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
+        spec = state.node(state.inventory.names[int(self.members[0])])
+        return (spec.domain or "") if spans and spec is not None else ""
+
+    @cached_property
+    def whole(self) -> int:
+        """Slots if every known node of it were idle: what could ever fit."""
+        candidates = self._attempt.candidates
+        if not candidates.request.gpus_per_slot:
+            return candidates.request.slots * len(self.members)
+        return int(candidates.needs.whole[candidates.state.inventory.rack[self.members]].sum())
 
     def least_racks(self, slots: int) -> int:
         """A lower bound on the racks that so many slots need."""
@@ -207,13 +178,53 @@ class Subtree:
         return sum(b.whole for b in self.bins)
 
 
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """One level to try.  ``single``: the gang must lie in one bin, and each bin is a domain of the level."""
 
-    level: str
-    single: bool
-    subtrees: tuple[Subtree, ...]
+    def __init__(self, candidates: Candidates, level: str, required: str | None) -> None:
+        self.candidates = candidates
+        self.level = level
+        self.single = level == NVLINK
+        request = candidates.request
+        self.layout: Layout = candidates.state.layout(
+            (required or "") if self.single else level,
+            request.resource,
+            by_domain=self.single or (request.segment_slots or 1) > 1,
+        )
+        sums = candidates.view.sums(self.layout)
+        self.part_free = sums.free
+        self.used_nodes = sums.used_nodes
+        self.part_cap: Ints = np.minimum(sums.free, candidates.rack_slots[self.layout.part_rack])
+        self.bin_cap = self.layout.sum_by_bin(self.part_cap)
+
+    @cached_property
+    def bin_free(self) -> Ints:
+        """Free slots by bin, by nodes alone."""
+        return self.layout.sum_by_bin(self.part_free)
+
+    def fitting(self) -> list[int]:
+        """Bins that could take the whole gang, by nodes and each rack's watts alone."""
+        return [int(b) for b in np.flatnonzero(self.bin_cap >= self.candidates.request.slots)]
+
+    @cached_property
+    def subtrees(self) -> tuple[Subtree, ...]:
+        """Every tree with every bin: for small facilities, and for explanations."""
+        if self.single:
+            bins = self.bins(range(len(self.layout.bin_starts)))
+            return (Subtree("", bins),) if bins else ()
+        return tuple(
+            Subtree(self.tree_name(t), self.bins(self.layout.bins(t)))
+            for t in range(len(self.layout.tree_starts))
+        )
+
+    def tree_name(self, tree: int) -> str:
+        """Its name on its level."""
+        first = int(self.layout.tree_starts[tree])
+        return self.layout.tree_names[int(self.layout.bin_tree_id[first])]
+
+    def bins(self, chosen: Iterable[int]) -> tuple[Bin, ...]:
+        """These bins as objects."""
+        return tuple(Bin(self, b) for b in chosen)
 
 
 def attempts(candidates: Candidates, levels: tuple[str, ...]) -> list[Attempt]:
@@ -224,82 +235,6 @@ def attempts(candidates: Candidates, levels: tuple[str, ...]) -> list[Attempt]:
     first = ladder.index(request.preferred) if request.preferred is not None else top
     chosen = dict.fromkeys([NVLINK, *ladder[min(first, top) : top + 1]])
     return [
-        _attempt(candidates, level, request.required if request.required != NVLINK else None)
+        Attempt(candidates, level, request.required if request.required != NVLINK else None)
         for level in chosen
     ]
-
-
-def _attempt(candidates: Candidates, level: str, required: str | None) -> Attempt:
-    inventory = candidates.state.inventory
-    count = len(inventory.names)
-    single = level == NVLINK
-    subtree_level = (required or "") if single else level
-    subtree, names = (
-        inventory.levels[subtree_level]
-        if subtree_level
-        else (np.zeros(count, dtype=np.int64), ("the facility",))
-    )
-    by_domain = single or (candidates.request.segment_slots or 1) > 1
-    bins = inventory.domain if by_domain else inventory.bin
-    listed = (subtree >= 0) & (bins >= 0)
-    if len(candidates.offers):
-        listed &= (inventory.rack >= 0) & candidates.offers[inventory.rack]
-    rows = np.flatnonzero(listed)
-    rows = rows[np.lexsort((rows, inventory.rack[rows], bins[rows], subtree[rows]))]
-    whole = _whole_slots(candidates)
-    found: dict[int, list[Bin]] = {}
-    pairs = np.stack([subtree[rows], bins[rows]]) if len(rows) else np.zeros((2, 0), dtype=np.int64)
-    borders = np.flatnonzero((np.diff(pairs, axis=1) != 0).any(axis=0)) + 1
-    for members in np.split(rows, borders) if len(rows) else []:
-        tree, bin_id = int(subtree[members[0]]), int(bins[members[0]])
-        name = inventory.domain_names[bin_id] if by_domain else inventory.bin_names[bin_id]
-        bin_ = _bin(candidates, members, order=bin_id, name=name, whole=int(whole[members].sum()))
-        found.setdefault(0 if single else tree, []).append(bin_)
-    trees = tuple(Subtree("" if single else names[tree], tuple(bins_)) for tree, bins_ in found.items())
-    return Attempt(level, single, trees)
-
-
-def _whole_slots(candidates: Candidates) -> Ints:
-    """Per node, the slots it would take if it were idle."""
-    state, gpus = candidates.state, candidates.request.gpus_per_slot
-    per_rack = np.array(
-        [
-            0 if t is None else (t.gpus_per_node // gpus if gpus else candidates.request.slots)
-            for t in state.facility.rack_types
-        ],
-        dtype=np.int64,
-    )
-    rack = state.inventory.rack
-    return np.where(rack >= 0, per_rack[rack], 0) if len(per_rack) else np.zeros(len(rack), dtype=np.int64)
-
-
-def _bin(candidates: Candidates, members: Ints, *, order: int, name: str, whole: int) -> Bin:
-    state = candidates.state
-    inventory = state.inventory
-    racks = inventory.rack[members]
-    cells = []
-    pristine = True
-    for rack in dict.fromkeys(racks.tolist()):
-        nodes = members[racks == rack]
-        node_type = state.facility.rack_types[rack]
-        if node_type is not None and (state.free[nodes] < node_type.gpus_per_node).any():
-            pristine = False
-        nodes = nodes[candidates.node_slots[nodes] > 0]
-        free = int(candidates.node_slots[nodes].sum())
-        if free:
-            cells.append(Cell(rack, nodes, free, min(free, int(candidates.rack_slots[rack]))))
-    node_type = state.facility.rack_types[int(racks[0])]
-    spans = node_type is not None and node_type.nvlink_scope in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
-    spec = state.node(inventory.names[int(members[0])])
-    group = (spec.domain or "") if spans and spec is not None else ""
-    return Bin(
-        order=order,
-        name=name,
-        group=group,
-        cells=tuple(cells),
-        size=sum(c.free for c in cells),
-        cap=sum(c.cap for c in cells),
-        pristine=pristine,
-        whole=whole,
-        members=members,
-    )

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from rackplane.engine import phrases, relief, trials
-from rackplane.engine.candidates import Attempt, Bar, Bin, Candidates, Subtree
+from rackplane.engine.candidates import Attempt, Bin, Candidates, Subtree
 from rackplane.engine.draw import find_cap, liquid_share
 from rackplane.engine.model import NVLINK, Cause, LevelCount, Refusal, RefusalKind, Request
 from rackplane.engine.phrases import level_words
@@ -16,6 +16,7 @@ from rackplane.engine.reasons import Relief, ReliefKind, Tightest
 from rackplane.engine.rows import PEAK, LimitRow
 from rackplane.engine.shortage import Jam, Room, Shortage, contended, jam, shortages
 from rackplane.engine.state import State
+from rackplane.engine.views import Bar
 
 
 def invalid(state: State, request: Request) -> Refusal | None:
@@ -35,7 +36,7 @@ def invalid(state: State, request: Request) -> Refusal | None:
             f"asks for {request.slots} slots of {request.gpus_per_slot} GPUs in segments of {request.segment_slots}",
             "ask for at least one slot, no negative GPUs and segments of at least one slot",
         )
-    types = [t for t in facility.rack_types if t is not None and t.resource == request.resource]
+    types = [t for t in facility.types if t.resource == request.resource]
     if not types:
         return _refusal(
             Cause.NODES,
@@ -324,7 +325,7 @@ class View:
         """What the whole gang draws at least in the domain, by the row's measure: nominal, peak, or heat; watts."""
         least: list[int] = []
         for rack in {c.rack for b in domain.bins for c in b.cells}:
-            watts, node_type = self.candidates.slot_watts[rack], self.facility.rack_types[rack]
+            watts, node_type = self.candidates.needs.watts(rack), self.facility.rack_types[rack]
             assert node_type is not None
             if row.cause in (Cause.LIQUID, Cause.AIR):
                 liquid = liquid_share(node_type, watts.nominal)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rackplane.engine.masks import NodeMask
 from rackplane.engine.reasons import Relief, Tightest
 
 NVLINK = "nvlink"
@@ -273,7 +274,7 @@ class Request:
     segment_slots: int | None = None
     power_profile: str = "MaxP"
     strict: bool = False
-    capacity: Mapping[str, int] | None = None
+    capacity: Mapping[str, int] | NodeMask | None = None
     until: float | None = None
     at: float | None = None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from rackplane.engine import explanation
-from rackplane.engine.candidates import Attempt, Bin, Candidates, attempts
+from rackplane.engine import explanation, quick
+from rackplane.engine.candidates import Attempt, Bin, Candidates, Subtree, attempts
 from rackplane.engine.draw import find_cap
 from rackplane.engine.model import (
     Group,
@@ -15,7 +15,7 @@ from rackplane.engine.model import (
     RefusalKind,
     Request,
 )
-from rackplane.engine.search import Search, Solution
+from rackplane.engine.search import SETS_EXAMINED, Outcome, Search, Solution
 from rackplane.engine.state import State
 
 
@@ -101,24 +101,51 @@ def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[Solution | None
     """The best solution of the nearest level that has one; and, if there is none at all, whether that is proved."""
     proved = True
     for attempt in tries:
-        searches: list[tuple[int, int, Search]] = []
-        for tree in attempt.subtrees:
-            search = Search(candidates, tree, single=attempt.single)
-            least = search.fewest_bins()
-            if least is not None:
-                searches.append((least, len(searches), search))
-        best: Solution | None = None
-        proved = True
-        for least, _, search in sorted(searches, key=lambda item: item[:2]):
-            if best is not None and least > best.key[0]:
-                break
-            outcome = search.solve()
-            proved = proved and outcome.proved
-            if outcome.solution is not None and (best is None or outcome.solution.key < best.key):
-                best = outcome.solution
-        if best is not None:
-            return best, True
+        outcome = _in_one_domain(attempt) if attempt.single else _in_one_tree(attempt)
+        if outcome.solution is not None:
+            return outcome.solution, True
+        proved = outcome.proved
     return None, proved and (candidates.exact or not _rounding_matters(candidates, tries))
+
+
+def _in_one_domain(attempt: Attempt) -> Outcome:
+    """The best NVLink domain for the whole gang."""
+    candidates = attempt.candidates
+    chosen = quick.in_one_rack(attempt, candidates.request.slots)
+    fitting = [chosen] if chosen is not None else attempt.fitting()
+    if not fitting:
+        return Outcome(None, True)
+    return Search(candidates, Subtree("", attempt.bins(fitting)), single=True).solve()
+
+
+def _in_one_tree(attempt: Attempt) -> Outcome:
+    """The best of the level's domains, by the fewest bins first."""
+    todo = [
+        (least, tree)
+        for tree in range(len(attempt.layout.tree_starts))
+        if (least := quick.least_bins_of(attempt, tree)) is not None
+    ]
+    best: Solution | None = None
+    proved = True
+    for least, tree in sorted(todo):
+        if best is not None and least > best.key[0]:
+            break
+        solution = _of_a_large_set(attempt, tree)
+        if solution is None:
+            subtree = Subtree(attempt.tree_name(tree), attempt.bins(attempt.layout.bins(tree)))
+            outcome = Search(attempt.candidates, subtree, single=False).solve()
+            proved = proved and outcome.proved
+            solution = outcome.solution
+        if solution is not None and (best is None or solution.key < best.key):
+            best = solution
+    return Outcome(best, proved)
+
+
+def _of_a_large_set(attempt: Attempt, tree: int) -> Solution | None:
+    chosen = quick.in_many_bins(attempt, tree, examined=SETS_EXAMINED)
+    if chosen is None:
+        return None
+    return Search(attempt.candidates, Subtree("", attempt.bins(chosen)), single=False).fill_all()
 
 
 def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
@@ -142,7 +169,7 @@ def _placement(candidates: Candidates, solution: Solution) -> Placement:
             for i in sorted(nodes):
                 names.extend([candidates.names[i]] * nodes[i])
                 counts[candidates.names[i]] = nodes[i]
-            performance = min(performance, candidates.performance[rack])
+            performance = min(performance, int(candidates.performance[rack]))
             groups.append(Group(bin_.group, state.facility.racks[rack].name, tuple(names)))
     watts = state.increments_of(counts, request.gpus_per_slot, candidates.profile)
     return Placement(

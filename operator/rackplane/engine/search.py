@@ -130,6 +130,11 @@ class Search:
         outcome = self._prove() if prove else Outcome(None, False)
         return Outcome(self._pour_sparingly(usable), False) if few and not outcome.proved else outcome
 
+    def fill_all(self) -> Solution | None:
+        """A solution that uses every bin of the subtree, if there is one of the usual form: its parts even enough."""
+        parts = self._distribute(range(len(self.bins)), self.caps)
+        return None if parts is None else self._fill(range(len(self.bins)), parts)
+
     # -- sets --------------------------------------------------------------------------------------
 
     def _one_bin(self) -> Solution | None:

@@ -18,10 +18,16 @@ from rackplane.engine import draw, reports
 from rackplane.engine.draw import Watts
 from rackplane.engine.facility import Facility
 from rackplane.engine.inventory import Inventory, build_inventory
+from rackplane.engine.layout import Layout
+from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
+from rackplane.engine.nodetable import NodeTable
+from rackplane.engine.podkinds import PodKind, RackNeeds
 from rackplane.engine.rows import Contingency, LimitRow
+from rackplane.engine.views import Holding, View
 
 TOLERANCE_WATTS = 0.01
+VIEWS_KEPT = 64
 RECOMPUTE_EVERY = 1024
 
 
@@ -83,8 +89,11 @@ class State:
         self._over_by = np.zeros((len(facility.windows), len(facility.racks)), dtype=np.int64)
         """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
         self._inventory: Inventory | None = None
-        self._free: NDArray[np.int64] | None = None
-        self._healthy: NDArray[np.bool_] | None = None
+        self._table: NodeTable | None = None
+        self._needs: dict[PodKind, RackNeeds] = {}
+        self._views: dict[tuple[PodKind, int], View] = {}
+        self._layouts: dict[tuple[str, bool, str], Layout] = {}
+        self._holding: Holding | None = None
         self._headrooms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
@@ -107,11 +116,9 @@ class State:
         self._record((lambda: self.set_node(old)) if old else (lambda: self.remove_node(node.name)))
         self._keep_order()
         self._specs[node.name] = node
-        self._healthy = None
         self._place(node)
         if old is None or (old.rack, old.domain, old.fabric) != (node.rack, node.domain, node.fabric):
             self._inventory = None
-        self._free = None if self._inventory is None else self._free
         self._refresh(node.name)
 
     def remove_node(self, name: str) -> None:
@@ -123,8 +130,7 @@ class State:
         del self._specs[name]
         self._placed.pop(name, None)
         self._record(lambda: self.set_node(old))
-        self._inventory = self._healthy = None
-        self._free = None
+        self._inventory = None
         self._refresh(name)
 
     def _place(self, node: NodeSpec) -> None:
@@ -371,7 +377,7 @@ class State:
     def simulation(self) -> Iterator[State]:
         """Try changes: on exit everything is as on entry, to the last bit.  Simulations nest."""
         outer, updates, loads = self._journal, self._updates, self.loads.copy()
-        inventory, free = self._inventory, None if self._free is None else self._free.copy()
+        inventory = self._inventory
         over_by, headrooms = self._over_by.copy(), self._headrooms
         outer_order, self._order = self._order, None
         journal: list[Callable[[], None]] = []
@@ -388,7 +394,8 @@ class State:
                 self._specs = {name: self._specs[name] for name in self._order}
             self._order = outer_order
             self._over_by = over_by
-            self._inventory, self._free = inventory, free
+            if self._inventory is not inventory:  # nodes came, went or moved meanwhile
+                self._inventory, self._table = inventory, None
 
     def _keep_order(self) -> None:
         """Remember the order of the nodes before a simulation first changes it: undoing puts a node last."""
@@ -404,15 +411,15 @@ class State:
 
     def _refresh_all(self, names: Iterable[str]) -> None:
         """Bring the nodes' draws, their racks' P_r and the loads up to date: the loads once for each rack."""
-        index = None if self._free is None or self._inventory is None else self._inventory.index
+        inventory, table = self._inventory, self._table
         gone: dict[int, list[_Draw]] = {}
         come: dict[int, list[_Draw]] = {}
         none = (0,) * (3 + len(self.facility.windows))
         for name in names:
-            if index is not None and self._free is not None:
-                i = index.get(name)
+            if inventory is not None and table is not None:
+                i = inventory.index.get(name)
                 if i is not None:
-                    self._free[i] = self.free_gpus(name)
+                    self._tabulate(table, i, name)
             old = self._draws.pop(name, None)
             new = self._node_draw(name)
             if new is not None:
@@ -501,25 +508,79 @@ class State:
         """The nodes in order, with dense ids; valid until a node comes, goes or moves."""
         if self._inventory is None:
             self._inventory = build_inventory(self.facility, self._specs.values())
-            self._free = None
+            self._table = None
         return self._inventory
 
     @property
     def healthy(self) -> NDArray[np.bool_]:
         """Whether each node is healthy, in the inventory's order.  Do not write to it."""
-        inventory = self.inventory
-        if self._healthy is None:
-            specs = self._specs
-            self._healthy = np.array([specs[name].healthy for name in inventory.names], dtype=np.bool_)
-        return self._healthy
+        return self.table.healthy
 
     @property
     def free(self) -> NDArray[np.int64]:
         """Free GPUs per node, in the inventory's order.  Do not write to it."""
+        return self.table.free
+
+    @property
+    def table(self) -> NodeTable:
+        """Every node's figures, in the inventory's order."""
         inventory = self.inventory
-        if self._free is None:
-            self._free = np.array([self.free_gpus(name) for name in inventory.names], dtype=np.int64)
-        return self._free
+        if self._table is None:
+            self._table = NodeTable(len(inventory.names))
+            for i, name in enumerate(inventory.names):
+                self._tabulate(self._table, i, name)
+            self._views.clear()
+            self._layouts.clear()
+            domains = [self._specs[name].domain for name in inventory.names]
+            self._holding = Holding(inventory, self.facility.domains, domains)
+        return self._table
+
+    def _tabulate(self, table: NodeTable, i: int, name: str) -> None:
+        spec, node_type = self._specs.get(name), self.node_type(name)
+        table.set(
+            i,
+            self.free_gpus(name),
+            0 if node_type is None else node_type.gpus_per_node,
+            healthy=spec is not None and spec.healthy,
+            cap=self.cap_watts(name),
+        )
+
+    def needs(self, kind: PodKind) -> RackNeeds:
+        """What one pod of that kind takes from each rack."""
+        found = self._needs.get(kind)
+        if found is None:
+            found = self._needs[kind] = RackNeeds(self.facility, kind)
+        return found
+
+    def view(self, kind: PodKind, mask: NodeMask | None = None) -> View:
+        """Slots by node for that kind of pod under that mask, as of now.  Kept, and followed, for the next question."""
+        table = self.table
+        assert self._holding is not None
+        key = (kind, id(mask))
+        found = self._views.pop(key, None)
+        if found is None or found.mask is not mask:
+            found = View(self.inventory, table, kind, self.needs(kind), self._holding, mask)
+        else:
+            found.follow()
+        self._views[key] = found  # at the end: the first is the one unused for longest
+        if len(self._views) > VIEWS_KEPT:
+            del self._views[next(iter(self._views))]
+        return found
+
+    def layout(self, level: str, resource: str, *, by_domain: bool) -> Layout:
+        """The bins of the nodes whose racks have the resource, under the trees of a level ("": one tree)."""
+        inventory, _ = self.inventory, self.table
+        key = (level, by_domain, resource)
+        found = self._layouts.get(key)
+        if found is None:
+            offers = np.array(
+                [t is not None and t.resource == resource for t in self.facility.rack_types], dtype=np.bool_
+            )
+            listed = np.zeros(len(inventory.names), dtype=np.bool_)
+            if len(offers):
+                listed = (inventory.rack >= 0) & offers[inventory.rack]
+            found = self._layouts[key] = Layout(inventory, listed, level=level, by_domain=by_domain)
+        return found
 
     def headrooms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Watts by rack that may still be added to its nominal and to its peak draw: the least over all enforced cells.
@@ -593,10 +654,14 @@ class State:
             cached, fresh._headrooms = self._headrooms, None
             if not all(np.array_equal(a, b) for a, b in zip(cached, fresh.headrooms(), strict=True)):
                 raise InvariantViolation("the headroom of a rack differs from its recomputation")
-        if self._free is not None and self._inventory is not None:
+        if self._table is not None and self._inventory is not None:
             if set(self._inventory.names) != set(self._specs):
                 raise InvariantViolation("the inventory lists other nodes than are known")
-            if [self.free_gpus(n) for n in self._inventory.names] != self._free.tolist():
-                raise InvariantViolation("free GPUs differ from the bookings")
-            if [self._specs[n].healthy for n in self._inventory.names] != self.healthy.tolist():
-                raise InvariantViolation("the nodes' health differs from what was last set")
+            table = NodeTable(len(self._inventory.names))
+            for i, name in enumerate(self._inventory.names):
+                self._tabulate(table, i, name)
+            if not table.same(self._table):
+                raise InvariantViolation("the figures of a node differ from the bookings")
+            for view in self._views.values():
+                view.follow()
+                view.validate()
