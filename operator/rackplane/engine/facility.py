@@ -85,6 +85,11 @@ class Facility:
     """Entry -> whether it takes the rack's peak draw."""
 
     @cached_property
+    def types(self) -> tuple[NodeType, ...]:
+        """The node types that racks have, each once."""
+        return tuple({t.name: t for t in self.rack_types if t is not None}.values())
+
+    @cached_property
     def entry_racks(self) -> NDArray[np.int64]:
         """Entry -> rack."""
         return np.repeat(np.arange(len(self.racks)), np.diff(self.starts))

@@ -87,8 +87,8 @@ def _profiles(state: State, request: Request) -> list[str]:
     if request.strict:
         return [request.power_profile]
     lower: dict[str, int] = {}
-    for node_type in state.facility.rack_types:
-        if node_type is None or node_type.resource != request.resource:
+    for node_type in state.facility.types:
+        if node_type.resource != request.resource:
             continue
         asked = find_cap(node_type, request.power_profile)
         for cap in node_type.caps:
