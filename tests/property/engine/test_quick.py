@@ -1,0 +1,166 @@
+"""What is answered without a search is what the search would answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rackplane.engine import quick
+from rackplane.engine.candidates import Candidates, Subtree, attempts
+from rackplane.engine.compiler import compile_facility
+from rackplane.engine.masks import NodeMask
+from rackplane.engine.model import (
+    FacilitySpec,
+    Feed,
+    NodeSpec,
+    NodeType,
+    NvlinkScope,
+    Placement,
+    PowerSpec,
+    RackSpec,
+    Request,
+)
+from rackplane.engine.placement import place
+from rackplane.engine.podkinds import PodKind
+from rackplane.engine.search import Search
+from rackplane.engine.state import State
+from tests.property.engine.test_placement_properties import requests, worlds
+
+
+@given(worlds(), requests(), st.lists(st.integers(1, 3), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_one_rack_is_chosen_as_the_search_over_all_bins_would(
+    state: State, request: Request, before: list[int]
+) -> None:
+    for i, slots in enumerate(before):
+        answer = place(state, Request(slots=slots, gpus_per_slot=2, resource="gpu"))
+        if isinstance(answer, Placement):
+            state.book(f"before-{i}", answer)
+    candidates = Candidates(state, replace(request, preferred=None), request.power_profile)
+    attempt = attempts(candidates, state.facility.levels)[0]
+    chosen = quick.in_one_rack(attempt, request.slots)
+    every = attempt.bins(range(len(attempt.layout.bin_starts)))
+    searched = Search(candidates, Subtree("", every), single=True).solve().solution
+    if chosen is None:
+        assert searched is None or searched.key[1] > 1
+        return
+    alone = Search(candidates, Subtree("", attempt.bins([chosen])), single=True).solve().solution
+    assert searched is not None
+    assert alone is not None
+    assert alone.key == searched.key
+    assert [b.order for b, _ in alone.parts] == [b.order for b, _ in searched.parts]
+
+
+FREE = NodeType("t", "gpu", 1, 0, 1000, nvlink_scope=NvlinkScope.OBJECT)
+
+
+def pool(free: list[int], used: list[int]) -> State:
+    """Racks with so many free and so many used nodes, each one NVLink domain; watts bind nothing."""
+    racks = tuple(RackSpec(f"r{i}", "t", 0, 10**6, (Feed("p"),)) for i in range(len(free)))
+    spec = FacilitySpec((FREE,), racks, (PowerSpec("p", 10**9),))
+    nodes = [
+        NodeSpec(f"r{i}-n{n}", f"r{i}", f"r{i}") for i in range(len(free)) for n in range(free[i] + used[i])
+    ]
+    state = State(compile_facility(spec), nodes)
+    for i, count in enumerate(used):
+        for n in range(count):
+            state.set_unmanaged(f"r{i}-n{n}", 1)
+    return state
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 1)), min_size=2, max_size=9),
+    st.integers(1, 14),
+    st.sampled_from([1, 1, 2, 3]),
+)
+@settings(max_examples=400, deadline=None)
+def test_a_large_set_has_as_few_of_the_largest_as_any_set_of_its_count(
+    racks: list[tuple[int, int]], runs: int, run: int
+) -> None:
+    assume(any(f + u for f, u in racks))
+    state = pool([f for f, _ in racks], [u for _, u in racks])
+    request = Request(slots=runs * run, gpus_per_slot=1, resource="gpu", segment_slots=run)
+    attempt = attempts(Candidates(state, request, "MaxP"), ())[-1]
+    chosen = quick.in_many_bins(attempt, 0, examined=0)
+    free = {
+        int(b): int(attempt.bin_free[b]) for b in range(len(attempt.bin_free)) if attempt.bin_free[b] >= run
+    }
+    units = {b: min(f // run, runs) for b, f in free.items()}
+    counts = [
+        c
+        for c in range(1, len(free) + 1)
+        if any(sum(units[b] for b in s) >= runs for s in combinations(free, c))
+    ]
+    if not counts:
+        assert chosen is None
+        return
+    assert chosen is not None
+    assert len(chosen) == counts[0]
+    assert sum(units[b] for b in chosen) >= runs
+    half = -(-request.slots // (2 * counts[0]))
+    pristine = {b for b in free if not attempt.used_nodes[b]}
+    for allowed in (
+        {b for b in free if free[b] >= half} - pristine,
+        {b for b in free if free[b] >= half},
+        set(free),
+    ):
+        sets = [s for s in combinations(sorted(allowed), counts[0]) if sum(units[b] for b in s) >= runs]
+        if sets:
+            assert set(chosen) <= allowed
+            best = min(sorted((free[b] for b in s), reverse=True) for s in sets)
+            assert sorted((free[b] for b in chosen), reverse=True) == best
+            return
+
+
+@given(
+    worlds(),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["place", "release", "health", "unmanaged", "mask"]),
+            st.integers(0, 19),
+            st.integers(0, 4),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from([0, 1, 2, 4]),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_view_that_follows_events_equals_a_new_count(
+    state: State, steps: list[tuple[str, int, int]], gpus: int
+) -> None:
+    names = sorted(n.name for n in state.nodes())
+    mask = NodeMask(dict.fromkeys(names, 2))
+    view = state.view(PodKind("gpu", gpus, "MaxP"), mask)
+    layouts = [state.layout("", "gpu", by_domain=True), state.layout("leaf", "gpu", by_domain=False)]
+    for layout in layouts:
+        view.sums(layout)
+    for step, which, amount in steps:
+        name = names[which % len(names)]
+        match step:
+            case "place":
+                answer = place(state, Request(slots=amount + 1, gpus_per_slot=2, resource="gpu"))
+                if isinstance(answer, Placement) and state.booking(str(which)) is None:
+                    state.book(str(which), answer)
+            case "release":
+                state.release(str(which))
+            case "health":
+                node = state.node(name)
+                assert node is not None
+                state.set_node(replace(node, healthy=amount % 2 == 0))
+            case "unmanaged":
+                state.set_unmanaged(name, amount)
+            case "mask":
+                mask.set(name, amount)
+        assert state.view(PodKind("gpu", gpus, "MaxP"), mask) is view
+        view.validate()
+        with state.simulation():
+            answer = place(state, Request(slots=1, gpus_per_slot=4, resource="gpu"))
+            if isinstance(answer, Placement):
+                state.book("tried", answer)
+            state.view(PodKind("gpu", gpus, "MaxP"), mask).validate()
+    assert np.array_equal(state.view(PodKind("gpu", gpus, "MaxP"), mask).slots, view.slots)
+    state.validate()
