@@ -6,7 +6,7 @@ For *bin*, *part* and *tree* see :mod:`rackplane.engine.layout`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,7 +82,21 @@ class Candidates:
         if not used.any():
             return UNLIMITED
         least = float((slack[f.cells[f.entries(rack)]][used] / use[used]).min())
-        return max(0, min(UNLIMITED, int(np.floor(least))))
+        return int(np.floor(np.clip(least, 0, UNLIMITED)))
+
+    def fits_together(self, slots: Mapping[int, int]) -> bool:
+        """Whether so many slots by rack hold under every limit together."""
+        f = self.state.facility
+        racks = np.fromiter(slots, dtype=np.int64, count=len(slots))
+        counts = f.starts[racks + 1] - f.starts[racks]
+        ends = np.cumsum(counts)
+        entries = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(
+            f.starts[racks] - ends + counts, counts
+        )
+        taken = np.repeat(np.fromiter(slots.values(), dtype=np.float64, count=len(slots)), counts)
+        watts = f.coefficients[entries] * self.needs.increments[f.draw_index[entries]] * taken
+        total = np.bincount(f.cells[entries], watts, minlength=len(self.slack))
+        return bool((total <= np.maximum(self.slack, 0.0)).all())
 
     def take(self, rack: int, slots: int, slack: NDArray[np.float64]) -> None:
         """Lower the slack by so many slots in the rack."""
@@ -114,6 +128,13 @@ class Bin:
         self.cap = int(attempt.bin_cap[index])
         """An upper bound on the slots that its racks' watts leave."""
         self.pristine = not attempt.used_nodes[index]
+
+    def refilled(self, cells: tuple[Cell, ...]) -> Bin:
+        """The same bin as if these were its candidate nodes: what if some were freed, or watts were."""
+        other = copy.copy(self)
+        other.__dict__["cells"] = cells
+        other.size, other.cap = sum(c.free for c in cells), sum(c.cap for c in cells)
+        return other
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

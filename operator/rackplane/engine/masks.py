@@ -24,7 +24,7 @@ class NodeMask:
 
     def get(self, node: str) -> int:
         """The most slots the node takes."""
-        return self._slots.get(node, 0)
+        return max(0, self._slots.get(node, 0))
 
     @property
     def position(self) -> int:

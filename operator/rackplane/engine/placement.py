@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from rackplane.engine import explanation, quick
 from rackplane.engine.candidates import Attempt, Bin, Candidates, Subtree, attempts
 from rackplane.engine.draw import find_cap
@@ -193,8 +195,11 @@ def _nodes(candidates: Candidates, bin_: Bin, rack: int, slots: int) -> Mapping[
     """
     state = candidates.state
     cell = next(c for c in bin_.cells if c.rack == rack)
-    room = {int(i): int(candidates.node_slots[i]) for i in cell.nodes}
-    free = {i: int(state.free[i]) for i in room}
+    each = candidates.node_slots[cell.nodes]
+    if int(each.max()) == 1 and int(np.ptp(state.free[cell.nodes])) == 0:
+        return dict.fromkeys(cell.nodes[:slots].tolist(), 1)  # all alike: the first by name
+    room = dict(zip(cell.nodes.tolist(), each.tolist(), strict=True))
+    free = dict(zip(cell.nodes.tolist(), state.free[cell.nodes].tolist(), strict=True))
     node_type = state.facility.rack_types[rack]
     assert node_type is not None
     in_node = node_type.nvlink_scope not in (NvlinkScope.LABEL, NvlinkScope.OBJECT)

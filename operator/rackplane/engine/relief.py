@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine import draw, phrases
-from rackplane.engine.candidates import Bar, Bin, Candidates, Cell, Subtree
+from rackplane.engine.candidates import Bin, Candidates, Cell, Subtree
 from rackplane.engine.draw import Watts, find_cap
 from rackplane.engine.model import NVLINK, Cause, Placement, Request
 from rackplane.engine.reasons import ElementKind, ElementWatts, Relief, ReliefKind, Tightest
@@ -23,6 +23,7 @@ from rackplane.engine.rows import PEAK, LimitRow, RowKind
 from rackplane.engine.search import Search, Solution
 from rackplane.engine.shortage import Room, shortages
 from rackplane.engine.times import when
+from rackplane.engine.views import Bar
 
 if TYPE_CHECKING:
     from rackplane.engine.explanation import View
@@ -190,7 +191,7 @@ def _bin(b: Bin, free: dict[int, int], candidates: Candidates) -> Bin:
         for rack, n in free.items()
         if n
     )
-    return replace(b, cells=cells, size=sum(c.free for c in cells), cap=sum(c.cap for c in cells))
+    return b.refilled(cells)
 
 
 def never(candidates: Candidates, domains: Sequence[Subtree]) -> bool:

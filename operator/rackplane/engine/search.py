@@ -283,6 +283,9 @@ class Search:
         self, chosen: Sequence[int], parts: Sequence[int], *, got: Parts | None = None
     ) -> Solution | None:
         """Pour the parts into the bins under all limits together; what one bin cannot take, the others may."""
+        at_once = self._at_once(chosen, parts)
+        if at_once is not None:
+            return self._solution(at_once)
         slack = self.candidates.slack.copy()
         poured: Parts = {} if got is None else got
         missing = 0
@@ -307,6 +310,18 @@ class Search:
         if missing or not all(any(poured[i].values()) for i in chosen):
             return None
         return self._solution({i: poured[i] for i in chosen})
+
+    def _at_once(self, chosen: Sequence[int], parts: Sequence[int]) -> Parts | None:
+        """The parts as they are, where each lies in one rack and all hold together: pouring in turn gives the same."""
+        racks: dict[int, int] = {}
+        poured: Parts = {}
+        for i, part in zip(chosen, parts, strict=True):
+            cells = self.bins[i].cells
+            if len(cells) != 1 or cells[0].cap < part or cells[0].rack in racks:
+                return None
+            racks[cells[0].rack] = part
+            poured[i] = {cells[0].rack: part}
+        return poured if self.candidates.fits_together(racks) else None
 
     def _whole_runs(self, slots: int, wanted: int) -> int:
         return slots if slots == wanted else slots - slots % self.run

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from rackplane.engine.state import State
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.model import DomainSpec
+from rackplane.engine.nodetable import NodeTable
+
+Ints = NDArray[np.int64]
 
 
-def held_back(state: State) -> list[int]:
-    """Indices into the inventory, of nodes in domains that are not Active and of each domain's last idle healthy nodes.
+class Holding:
+    """The NVLink domains that hold nodes back, and which nodes those are."""
 
-    As many of the latter as ``spare_nodes`` says, and all nodes where that is an error.
-    """
-    policies = {d.name: d for d in state.facility.domains.values() if not d.schedulable or d.spare_nodes}
-    if not policies:
-        return []
-    inventory = state.inventory
-    members: dict[str, list[int]] = {}
-    for i, name in enumerate(inventory.names):
-        spec = state.node(name)
-        if spec is not None and spec.domain in policies:
-            members.setdefault(spec.domain or "", []).append(i)
-    result: list[int] = []
-    for domain, nodes in members.items():
-        policy = policies[domain]
+    def __init__(self, policies: Mapping[str, DomainSpec], domains: Sequence[str | None]) -> None:
+        """``domains``: the name of each node's NVLink domain object or label, in the inventory's order."""
+        strict = {name: p for name, p in policies.items() if not p.schedulable or p.spare_nodes}
+        members: dict[str, list[int]] = {}
+        for i, domain in enumerate(domains) if strict else ():
+            if domain in strict:
+                members.setdefault(domain, []).append(i)
+        self.domains = [(strict[name], np.array(nodes, dtype=np.int64)) for name, nodes in members.items()]
+        """Each with its nodes."""
+        self.of_node = np.full(len(domains), -1, dtype=np.int64)
+        """Node -> index into ``domains``; -1 if its domain holds nothing back."""
+        for k, (_, nodes) in enumerate(self.domains):
+            self.of_node[nodes] = k
+
+    def held(self, domain: int, table: NodeTable) -> Ints:
+        """What one domain holds back: its last idle healthy nodes, as many as ``spare_nodes`` says.
+
+        All of its nodes if it is not Active, or if that number is an error.
+        """
+        policy, nodes = self.domains[domain]
         if not policy.schedulable or policy.spare_nodes < 0:
-            result.extend(nodes)
-            continue
-        left = policy.spare_nodes
-        for i in reversed(nodes):
-            if not left:
-                break
-            spec = state.node(inventory.names[i])
-            node_type = state.node_type(inventory.names[i])
-            if spec and spec.healthy and node_type and state.free[i] == node_type.gpus_per_node:
-                result.append(i)
-                left -= 1
-    return result
+            return nodes
+        idle = nodes[
+            table.healthy[nodes] & (table.gpus[nodes] > 0) & (table.free[nodes] == table.gpus[nodes])
+        ]
+        return idle[max(0, len(idle) - policy.spare_nodes) :]
+
+    def all_held(self, table: NodeTable) -> list[int]:
+        """What all domains hold back."""
+        return [int(i) for domain in range(len(self.domains)) for i in self.held(domain, table)]

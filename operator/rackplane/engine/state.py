@@ -24,7 +24,8 @@ from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, N
 from rackplane.engine.nodetable import NodeTable
 from rackplane.engine.podkinds import PodKind, RackNeeds
 from rackplane.engine.rows import Contingency, LimitRow
-from rackplane.engine.views import Holding, View
+from rackplane.engine.spares import Holding
+from rackplane.engine.views import View
 
 TOLERANCE_WATTS = 0.01
 VIEWS_KEPT = 64
@@ -310,7 +311,7 @@ class State:
             node_type = self.node_type(node)
             if node_type is None:
                 continue
-            watts = draw.gang_increment(node_type, profile, count * gpus_per_slot)
+            watts = self._increment(node_type, profile, count * gpus_per_slot)
             nominal += watts.nominal
             peak += watts.peak
             liquid += draw.liquid_share(node_type, watts.nominal)
@@ -532,8 +533,13 @@ class State:
             self._views.clear()
             self._layouts.clear()
             domains = [self._specs[name].domain for name in inventory.names]
-            self._holding = Holding(inventory, self.facility.domains, domains)
+            self._holding = Holding(self.facility.domains, domains)
         return self._table
+
+    def held_back(self) -> list[int]:
+        """Indices into the inventory of nodes that their NVLink domain's policy keeps from every gang."""
+        table = self.table
+        return [] if self._holding is None else self._holding.all_held(table)
 
     def _tabulate(self, table: NodeTable, i: int, name: str) -> None:
         spec, node_type = self._specs.get(name), self.node_type(name)

@@ -31,7 +31,6 @@ from rackplane.engine.inventory import natural
 from rackplane.engine.model import Cause, NodeType
 from rackplane.engine.reports import gpus_of_nodes, least, whole_watts
 from rackplane.engine.rows import Contingency, LimitRow, RowKind
-from rackplane.engine.spares import held_back
 from rackplane.engine.state import State
 
 Ints = NDArray[np.int64]
@@ -224,7 +223,7 @@ def _idle_nodes(state: State) -> tuple[Ints, Ints]:
     takes = np.array([*(f.usable(r) for r in range(len(f.racks))), False], dtype=np.bool_)
     idle = (gpus > 0) & (state.free == gpus)
     free = idle & state.healthy & takes[rack]
-    free[held_back(state)] = False
+    free[state.held_back()] = False
     by_rack = [np.bincount(rack[chosen], minlength=len(f.racks)) for chosen in (free, idle & ~free)]
     return by_rack[0], by_rack[1]
 

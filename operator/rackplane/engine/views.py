@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from rackplane.engine.inventory import Inventory
 from rackplane.engine.layout import Layout
 from rackplane.engine.masks import NodeMask
-from rackplane.engine.model import DomainSpec, InvariantViolation
+from rackplane.engine.model import InvariantViolation
 from rackplane.engine.nodetable import NO_CAP, NodeTable
 from rackplane.engine.podkinds import PodKind, RackNeeds
+from rackplane.engine.spares import Holding
 
 Ints = NDArray[np.int64]
 
@@ -32,26 +33,6 @@ class Bar(IntEnum):
     PROFILE = 3
     CONSTRAINTS = 4
     HELD = 5
-
-
-class Holding:
-    """The NVLink domains that hold nodes back: they take no gangs, or keep spares."""
-
-    def __init__(
-        self, inventory: Inventory, policies: Mapping[str, DomainSpec], domains: Sequence[str | None]
-    ) -> None:
-        """``domains``: the name of each node's NVLink domain object or label, in the inventory's order."""
-        strict = {name: p for name, p in policies.items() if not p.schedulable or p.spare_nodes != 0}
-        members: dict[str, list[int]] = {}
-        for i, domain in enumerate(domains) if strict else ():
-            if domain in strict:
-                members.setdefault(domain, []).append(i)
-        self.domains = [(strict[name], np.array(nodes, dtype=np.int64)) for name, nodes in members.items()]
-        """Each with its nodes."""
-        self.of_node = np.full(len(inventory.names), -1, dtype=np.int64)
-        """Node -> index into ``domains``; -1 if its domain holds nothing back."""
-        for k, (_, nodes) in enumerate(self.domains):
-            self.of_node[nodes] = k
 
 
 @dataclass(slots=True)
@@ -78,26 +59,39 @@ class View:
     """Per node, a :class:`Bar`."""
     _position: int = field(init=False)
     _mask_position: int = 0
+    _allowed: Ints | None = None
+    """The mask by node."""
     _sums: dict[Layout, _Sums] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.mask is not None:
+            self._mask_position = self.mask.position
+            names = self.inventory.names
+            self._allowed = np.fromiter(map(self.mask.get, names), dtype=np.int64, count=len(names))
         self._build()
+
+    def _follow_mask(self) -> list[int]:
+        """The nodes whose bound by the mask has changed."""
+        if self.mask is None or self._allowed is None:
+            return []
+        index = self.inventory.index
+        names = [n for n in self.mask.changes(self._mask_position) if n in index]
+        self._mask_position = self.mask.position
+        rows = [index[n] for n in names]
+        self._allowed[rows] = [self.mask.get(n) for n in names]
+        return rows
 
     def follow(self) -> None:
         """Take in what has changed since."""
         changed = self.table.changes(self._position)
-        masked = [] if self.mask is None else self.mask.changes(self._mask_position)
-        index = self.inventory.index
-        nodes = (
-            None if changed is None else dict.fromkeys([*changed, *(index[n] for n in masked if n in index)])
-        )
+        masked = self._follow_mask()
+        nodes = None if changed is None else dict.fromkeys([*changed, *masked])
         if nodes is None or len(nodes) > _REBUILD_ABOVE:
             self._build()
             return
         if not nodes:
             return
         self._position = self.table.position
-        self._mask_position = 0 if self.mask is None else self.mask.position
         domains = {int(self.holding.of_node[i]) for i in nodes} - {-1}
         for domain in domains:
             nodes.update(dict.fromkeys(self.holding.domains[domain][1].tolist()))
@@ -147,7 +141,6 @@ class View:
     def _build(self) -> None:
         count = len(self.inventory.names)
         self._position = self.table.position
-        self._mask_position = 0 if self.mask is None else self.mask.position
         self._sums = {}
         self.slots = np.zeros(count, dtype=np.int64)
         self.bars = np.zeros(count, dtype=np.int64)
@@ -173,22 +166,13 @@ class View:
             cap = table.cap[rows]
             bars[room & (bars == Bar.NONE) & (cap != NO_CAP) & (cap != self.needs.caps[rack])] = Bar.PROFILE
         slots[bars != Bar.NONE] = 0
-        if self.mask is not None:
-            names = self.inventory.names
-            for k in np.flatnonzero(slots).tolist():
-                slots[k] = min(int(slots[k]), self.mask.get(names[rows[k]]))
-                if slots[k] <= 0:
-                    slots[k], bars[k] = 0, Bar.CONSTRAINTS
+        if self._allowed is not None:
+            allowed = self._allowed[rows]
+            bars[(slots > 0) & (allowed <= 0)] = Bar.CONSTRAINTS
+            slots = np.minimum(slots, allowed)
         self.slots[rows], self.bars[rows] = slots, bars
 
     def _hold_back(self, domain: int) -> None:
-        """Take out the nodes of a domain that is not Active, or its spares: its last idle healthy nodes."""
-        policy, nodes = self.holding.domains[domain]
-        if policy.schedulable and policy.spare_nodes >= 0:
-            table = self.table
-            idle = nodes[
-                table.healthy[nodes] & (table.gpus[nodes] > 0) & (table.free[nodes] == table.gpus[nodes])
-            ]
-            nodes = idle[len(idle) - min(len(idle), policy.spare_nodes) :]
+        nodes = self.holding.held(domain, self.table)
         self.slots[nodes] = 0
         self.bars[nodes] = Bar.HELD
