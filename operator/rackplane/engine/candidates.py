@@ -34,9 +34,7 @@ class Candidates:
         self.state = state
         self.request = request
         self.profile = profile
-        mask = request.capacity
-        if mask is not None and not isinstance(mask, NodeMask):
-            mask = NodeMask(mask)
+        mask = None if request.capacity is None else NodeMask.of(request.capacity)
         self.view = state.view(PodKind(request.resource, request.gpus_per_slot, profile), mask)
         needs = self.view.needs
         self.needs = needs

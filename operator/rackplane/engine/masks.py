@@ -16,6 +16,15 @@ class NodeMask:
         self._slots = dict(slots)
         self._log: list[str] = []
 
+    @staticmethod
+    def of(slots: Mapping[str, int] | NodeMask) -> NodeMask:
+        """One made of these, or the one it is already."""
+        return slots if isinstance(slots, NodeMask) else NodeMask(slots)
+
+    def changed(self, slots: Mapping[str, int]) -> NodeMask:
+        """Another one, that differs on these nodes."""
+        return NodeMask({**self._slots, **slots})
+
     def set(self, node: str, slots: int) -> None:
         """Change one node; 0 takes none."""
         if self._slots.get(node, 0) != slots:

@@ -38,10 +38,11 @@ class Holding:
         policy, nodes = self.domains[domain]
         if not policy.schedulable or policy.spare_nodes < 0:
             return nodes
-        idle = nodes[
+        idle: Ints = nodes[
             table.healthy[nodes] & (table.gpus[nodes] > 0) & (table.free[nodes] == table.gpus[nodes])
         ]
-        return idle[max(0, len(idle) - policy.spare_nodes) :]
+        spares: Ints = idle[max(0, len(idle) - policy.spare_nodes) :]
+        return spares
 
     def all_held(self, table: NodeTable) -> list[int]:
         """What all domains hold back."""

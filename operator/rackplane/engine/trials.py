@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rackplane.engine import phrases
+from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.reasons import Element, ElementKind, Relief, ReliefKind
 from rackplane.engine.relief import Fits, level_message, wider_levels
@@ -135,7 +136,7 @@ def _with_capacity_on(state: State, nodes: Collection[str], request: Request) ->
     if request.capacity is None or not request.gpus_per_slot:
         return request
     freed = {name: state.free_gpus(name) // request.gpus_per_slot for name in nodes}
-    return replace(request, capacity={**request.capacity, **freed})
+    return replace(request, capacity=NodeMask.of(request.capacity).changed(freed))
 
 
 def _wait_for(state: State, keys: Sequence[str]) -> Relief:
