@@ -398,6 +398,17 @@ class State:
             if self._inventory is not inventory:  # nodes came, went or moved meanwhile
                 self._inventory, self._table = inventory, None
 
+    @contextmanager
+    def under(self, facility: Facility) -> Iterator[State]:
+        """As :meth:`simulation`, with other policies of racks and domains; all else must be the same."""
+        before, needs, views, holding = self.facility, self._needs, self._views, self._holding
+        with self.simulation():
+            self.facility, self._needs, self._views, self._holding = facility, {}, {}, None
+            try:
+                yield self
+            finally:
+                self.facility, self._needs, self._views, self._holding = before, needs, views, holding
+
     def _keep_order(self) -> None:
         """Remember the order of the nodes before a simulation first changes it: undoing puts a node last."""
         if self._journal is not None and self._order is None:
@@ -532,14 +543,21 @@ class State:
                 self._tabulate(self._table, i, name)
             self._views.clear()
             self._layouts.clear()
+            self._holding = None
+        return self._table
+
+    @property
+    def holding(self) -> Holding:
+        """The NVLink domains that hold nodes back."""
+        inventory, _ = self.inventory, self.table
+        if self._holding is None:
             domains = [self._specs[name].domain for name in inventory.names]
             self._holding = Holding(self.facility.domains, domains)
-        return self._table
+        return self._holding
 
     def held_back(self) -> list[int]:
         """Indices into the inventory of nodes that their NVLink domain's policy keeps from every gang."""
-        table = self.table
-        return [] if self._holding is None else self._holding.all_held(table)
+        return self.holding.all_held(self.table)
 
     def _tabulate(self, table: NodeTable, i: int, name: str) -> None:
         spec, node_type = self._specs.get(name), self.node_type(name)
@@ -561,11 +579,10 @@ class State:
     def view(self, kind: PodKind, mask: NodeMask | None = None) -> View:
         """Slots by node for that kind of pod under that mask, as of now.  Kept, and followed, for the next question."""
         table = self.table
-        assert self._holding is not None
         key = (kind, id(mask))
         found = self._views.pop(key, None)
         if found is None or found.mask is not mask:
-            found = View(self.inventory, table, kind, self.needs(kind), self._holding, mask)
+            found = View(self.inventory, table, kind, self.needs(kind), self.holding, mask)
         else:
             found.follow()
         self._views[key] = found  # at the end: the first is the one unused for longest

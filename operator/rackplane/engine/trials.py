@@ -284,13 +284,9 @@ def _returned(state: State, elements: Sequence[Element]) -> Iterator[None]:
         name: replace(d, schedulable=True) if name in names[ElementKind.NVLINK_DOMAIN] else d
         for name, d in before.domains.items()
     }
-    with state.simulation():
-        state.facility = replace(before, racks=racks, domains=domains)
-        try:
-            for name in sorted(names[ElementKind.NODE]):
-                spec = state.node(name)
-                if spec is not None:
-                    state.set_node(replace(spec, healthy=True))
-            yield
-        finally:
-            state.facility = before
+    with state.under(replace(before, racks=racks, domains=domains)):
+        for name in sorted(names[ElementKind.NODE]):
+            spec = state.node(name)
+            if spec is not None:
+                state.set_node(replace(spec, healthy=True))
+        yield
