@@ -43,6 +43,8 @@ _ALIASES: Final = {
 _KINDS: Final = tuple(dict.fromkeys(_ALIASES.values()))
 _WATTS: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>W|kW|MW)")
 _UNITS: Final = {"W": 1, "kW": 1_000, "MW": 1_000_000}
+#: Names that are listed where none is near to what was written.
+_FEW: Final = 8
 _CELSIUS: Final = re.compile(r"(?P<number>-?\d+)C?")
 
 
@@ -93,9 +95,14 @@ def _changes(machine: Machine, item: str, *, online: bool) -> Iterable[Change]:
 
 
 def _known(item: str, kind: str, name: str, names: Iterable[str]) -> None:
-    listed = list(names)
+    listed = sorted(names)
     if name not in listed:
-        raise CommandError(f"{item}: there is no {kind} {name}{nearest(name, listed)}")
+        few = (
+            f"; there {'is' if len(listed) == 1 else 'are'} {', '.join(listed)}"
+            if 0 < len(listed) <= _FEW
+            else ""
+        )
+        raise CommandError(f"{item}: there is no {kind} {name}{nearest(name, listed) or few}")
 
 
 def _warmer(machine: Machine, item: str, name: str, value: str) -> Change:

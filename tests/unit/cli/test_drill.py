@@ -201,9 +201,11 @@ def test_the_page_about_drills_shows_what_is_printed() -> None:
 def test_the_page_about_drills_names_every_rule_of_validate() -> None:
     root = Path(__file__).resolve().parents[3]
     page = (root / "docs" / "drill.md").read_text(encoding="utf-8")
+    package = root / "operator" / "rackplane"
     sources = [
-        root / "operator" / "rackplane" / name
-        for name in ("engine/lint.py", "engine/lintshape.py", "cli/validate.py")
+        package / "engine" / "lint.py",
+        package / "engine" / "lintshape.py",
+        package / "cli" / "validate.py",
     ]
     called = re.compile(r"Finding\(\s*Severity\.[A-Z]+,\s*\"([a-z-]+)\"")
     rules = {rule for source in sources for rule in called.findall(source.read_text(encoding="utf-8"))}
