@@ -113,12 +113,14 @@ def several(elements: Sequence[tuple[ElementKind, str]]) -> str:
         names, noun = [name for _, name in elements], "nodes "
     else:
         names, noun = [element(kind, name) for kind, name in elements], ""
-    shown = (
-        names
-        if len(names) <= MOST_NAMED
-        else [*names[: MOST_NAMED - 1], f"{len(names) - MOST_NAMED + 1} more"]
-    )
-    return noun + listed(shown)
+    return noun + shortened(names)
+
+
+def shortened(names: Sequence[str]) -> str:
+    """ "a, b and c", "a, b, c and 7 more"."""
+    if len(names) <= MOST_NAMED:
+        return listed(names)
+    return listed([*names[: MOST_NAMED - 1], f"{len(names) - MOST_NAMED + 1} more"])
 
 
 def kind_of(row: LimitRow) -> ElementKind:

@@ -42,7 +42,7 @@ def sentence(reliefs: Sequence[Relief], *, misfit: bool) -> str:
     """The two cheapest, as one clause."""
     if reliefs:
         return ", or ".join(r.message for r in reliefs[:2])
-    return "ask for less, or for a lower power profile" if misfit else "wait for running gangs to end"
+    return "ask for less, or for a lower power profile" if misfit else "other gangs have to end first"
 
 
 def ordered(reliefs: Sequence[Relief]) -> tuple[Relief, ...]:

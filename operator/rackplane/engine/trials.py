@@ -143,7 +143,7 @@ def _wait_for(state: State, keys: Sequence[str]) -> Relief:
     ends = [state.until(key) for key in keys]
     last = None if any(end is None for end in ends) else max(end for end in ends if end is not None)
     word = "gang" if len(keys) == 1 else "gangs"
-    message = f"wait for {word} {phrases.listed(list(keys))} to end"
+    message = f"wait for {word} {phrases.shortened(keys)} to end"
     return Relief(kind=ReliefKind.GANG_END, message=message, gangs=tuple(keys), at=last)
 
 

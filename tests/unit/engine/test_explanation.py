@@ -30,7 +30,7 @@ from rackplane.engine.model import (
     RefusalKind,
     Request,
 )
-from rackplane.engine.phrases import against, kilowatts, kilowatts_up, span
+from rackplane.engine.phrases import against, kilowatts, kilowatts_up, several, shortened, span
 from rackplane.engine.placement import place
 from rackplane.engine.reasons import ElementKind, Tightest
 from rackplane.engine.state import State
@@ -368,6 +368,19 @@ def test_amounts() -> None:
         "5,000 kW",
     ]
     assert [kilowatts_up(w) for w in (7.2, 12_608, 80_800)] == ["8 W", "12.7 kW", "80.8 kW"]
+
+
+def test_of_many_objects_a_sentence_names_three() -> None:
+    names = ["n1", "n2", "n3", "n4", "n5"]
+    assert [shortened(names[:n]) for n in (1, 2, 4, 5)] == [
+        "n1",
+        "n1 and n2",
+        "n1, n2, n3 and n4",
+        "n1, n2, n3 and 2 more",
+    ]
+    nodes = [(ElementKind.NODE, name) for name in names]
+    assert several(nodes) == "nodes n1, n2, n3 and 2 more"
+    assert several([(ElementKind.RACK, "r1"), *nodes]) == "rack r1, node n1, node n2 and 3 more"
 
 
 def test_spans() -> None:

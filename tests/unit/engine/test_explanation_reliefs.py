@@ -280,7 +280,7 @@ def test_nodes_that_come_free_help_only_as_far_as_their_watts_go() -> None:
     answer = place(state, ask(8, power_profile="MaxQ"))
     assert isinstance(answer, Placement)
     state.book("research/slow", answer)
-    assert refused(state, ask(8, strict=True)).relief == "wait for running gangs to end"
+    assert refused(state, ask(8, strict=True)).relief == "other gangs have to end first"
     assert refused(state, ask(5, strict=True)).relief == "free 1 more node in the facility"
 
 
