@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from rackplane.core import events as e
+from rackplane.core.instructions import PublishEvent, WriteFacilityStatus
 from rackplane.core.settings import MachineSettings
 from rackplane.localcluster.store import Change
 from tests.support.harness import GROUP, Harness, feed, node, started, thing
@@ -61,7 +63,7 @@ def set_spec(h: Harness, kind: str, name: str, **spec: Any) -> None:
 
 
 def told(h: Harness) -> list[tuple[str, str, bool, str]]:
-    return [(e.kind, e.name, e.warning, e.reason) for e in h.told if e.kind in PLURALS]
+    return [(t.kind, t.name, t.warning, t.reason) for t in h.told if t.kind in PLURALS]
 
 
 def figures(found: dict[str, Any]) -> dict[str, Any]:
@@ -403,6 +405,32 @@ def test_stranded_watts_and_unfed_nodes() -> None:
     assert (d["strandedWatts"], d["strandedKilowatts"]) == (44_000, "44.0")
     assert d["stranded"] == [{"cause": "NoIdleNode", "watts": 44_000}]
     assert (d["unfedNodes"], d["unfed"]) == (0, [])
+
+
+def test_a_write_that_fails_is_repeated_and_its_words_are_not() -> None:
+    h = started(hall())
+    changed = {**h.get(GROUP, "powerdomains", "a", namespace="")}
+    changed["spec"] = {**changed["spec"], "state": "Offline"}
+    now = h.time.now + 1
+    asked = h.machine.handle(now, e.FacilityChanged("PowerDomain", "a", changed))
+    writes = [i for i in asked if isinstance(i, WriteFacilityStatus)]
+    assert {i.name for i in writes} == {"a", "b", "c", "d", "ab", "ac", "ad"}
+    assert sum(isinstance(i, PublishEvent) for i in asked) == 6
+    failed = [e.WriteFailed(i, e.FailureReason.UNAVAILABLE, "no answer") for i in writes]
+    assert h.machine.handle(now, *failed) == []
+    assert h.machine.handle(now + 1, e.TimePassed()) == writes
+
+
+def test_an_object_of_the_same_name_is_another_one() -> None:
+    modules = {"installed": 4, "needed": 3, "moduleWatts": 15_000, "online": 3}
+    h = started(hall())
+    for _ in range(2):
+        h.request("DELETE", f"/apis/{GROUP}/v1alpha1/powerdomains/a")
+        h.advance(2)
+        h.told.clear()
+        h.apply(thing("PowerDomain", "a", type="UPS", ratedWatts=RATED, redundancy=modules))
+        h.advance(2)
+        assert [t for t in told(h) if t[1] == "a"] == [("PowerDomain", "a", True, "NoReserve")]
 
 
 # -- as kubectl shows it --------------------------------------------------------------------------

@@ -50,8 +50,14 @@ class Publisher:
         self._published: dict[ObjectKey, _Published] = {}
         self._told: dict[ObjectKey, _Told] = {}
 
+    def failed(self, kind: str, name: str) -> None:
+        """The last write did not take effect: ask for it again, with the times of transition that it had."""
+        last = self._published.get((kind, name))
+        if last is not None:
+            last.status = {"conditions": last.status["conditions"]}
+
     def forget(self, kind: str, name: str) -> None:
-        """The write failed or the object went: say it again when there is something to say it of."""
+        """The object went."""
         self._published.pop((kind, name), None)
 
     def run(self, world: World) -> Iterator[Instruction]:
