@@ -163,13 +163,10 @@ class Bin:
         spec = state.node(state.inventory.names[int(self.members[0])])
         return (spec.domain or "") if spans and spec is not None else ""
 
-    @cached_property
+    @property
     def whole(self) -> int:
         """Slots if every known node of it were idle: what could ever fit."""
-        candidates = self._attempt.candidates
-        if not candidates.request.gpus_per_slot:
-            return candidates.request.slots * len(self.members)
-        return int(candidates.needs.whole[candidates.state.inventory.rack[self.members]].sum())
+        return int(self._attempt.bin_whole[self._index])
 
     def least_racks(self, slots: int) -> int:
         """A lower bound on the racks that so many slots need."""
@@ -220,6 +217,17 @@ class Attempt:
     def bin_free(self) -> Ints:
         """Free slots by bin, by nodes alone."""
         return self.layout.sum_by_bin(self.part_free)
+
+    @cached_property
+    def bin_whole(self) -> Ints:
+        """Slots by bin if every known node of it were idle."""
+        candidates, layout = self.candidates, self.layout
+        nodes = layout.sum_by_part(np.ones(len(layout.part_of_node), dtype=np.int64))
+        if candidates.request.gpus_per_slot:
+            each = candidates.needs.whole[layout.part_rack]
+        else:
+            each = np.full(len(nodes), candidates.request.slots, dtype=np.int64)
+        return layout.sum_by_bin(nodes * each)
 
     def fitting(self) -> list[int]:
         """Bins that could take the whole gang, by nodes and each rack's watts alone."""
