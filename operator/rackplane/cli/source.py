@@ -21,7 +21,7 @@ from rackplane.cli.errors import CommandError
 if TYPE_CHECKING:  # What reads and decides takes half a second to import, and --help shall not.
     from rackplane.core import events as e
     from rackplane.core.machine import Machine
-    from rackplane.kube.client import Client
+    from rackplane.kube.client import ApiError, Client
     from rackplane.kube.resources import Resource
 
 __all__ = ["add_source_arguments", "namespace_of", "open_source", "read_cluster", "time_of"]
@@ -163,23 +163,28 @@ async def read_cluster(client: Client) -> list[e.Event]:
     """
     from rackplane.api.kinds import BY_KIND
     from rackplane.core.facility import FACILITY_KINDS
+    from rackplane.kube.client import ApiError
     from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS, facility
 
     kinds = {kind: facility(BY_KIND[kind].info.plural) for kind in sorted(FACILITY_KINDS)}
     resources = [*kinds.values(), NODES, GANGS, JOBS, PODS, RESOURCE_CLAIMS]
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            lists = {resource: tasks.create_task(_list(client, resource)) for resource in resources}
-    except ExceptionGroup as group:
-        # One wrong address fails every list: one sentence is enough.
-        raise _first(group) from group
+    lists = await asyncio.gather(*(_list(client, resource) for resource in resources))
+    # One wrong address fails every list: one sentence is enough, of the first failure and all that failed like it.
+    answers = zip(resources, lists, strict=True)
+    failed = [(resource, error) for resource, error in answers if isinstance(error, ApiError)]
+    if failed:
+        first = failed[0][1]
+        raise CommandError(
+            _words(first, [str(r) for r, error in failed if error.status == first.status])
+        ) from first
     found: list[e.Event] = []
-    for resource in resources:
-        found += _events(resource, lists[resource].result(), {plural: kind for kind, plural in kinds.items()})
+    for resource, items in zip(resources, lists, strict=True):
+        assert not isinstance(items, ApiError)
+        found += _events(resource, items, {plural: kind for kind, plural in kinds.items()})
     return found
 
 
-async def _list(client: Client, resource: Resource) -> list[msgspec.Raw]:
+async def _list(client: Client, resource: Resource) -> list[msgspec.Raw] | ApiError:
     from rackplane.kube.client import ApiError
     from rackplane.kube.listing import list_all
     from rackplane.kube.resources import RESOURCE_CLAIMS
@@ -189,34 +194,31 @@ async def _list(client: Client, resource: Resource) -> list[msgspec.Raw]:
     except ApiError as error:
         if error.status == 404 and resource == RESOURCE_CLAIMS:
             return []  # The API is younger than the oldest cluster that can run us.
-        raise CommandError(_words(error.status, error.message or str(error), resource)) from error
+        return error
     except msgspec.DecodeError as error:
-        raise CommandError(f"the answer to a list of {resource} cannot be read: {error}") from error
+        return ApiError(0, "Unreadable", f"the answer to a list of {resource} cannot be read: {error}")
     return items
 
 
-def _words(status: int, message: str, resource: Resource) -> str:
-    match status:
+def _words(error: ApiError, refused: Sequence[str]) -> str:
+    """What went wrong with the lists of these resources."""
+    message, what = error.message or str(error), ", ".join(refused)
+    match error.status:
         case 401:
             return f"the API server does not know who asks: {message}; log in, or name another --context"
         case 403:
             return (
-                f"no permission to list {resource} in all of the cluster: {message}; ask for a ClusterRole that allows "
-                f"the verb list on {resource} (docs/cli.md has one)"
+                f"no permission to list {what} in all of the cluster: {message}; ask for a ClusterRole that allows the "
+                "verb list on them (docs/cli.md has one)"
             )
         case 404:
             return (
-                f"the cluster knows no {resource}: install the CRDs of Rackplane (helm install, or kubectl apply -f "
-                "crds), or name another --context"
+                f"the cluster knows no {what}: install the CRDs of Rackplane (helm install, or kubectl apply -f crds), "
+                "or name another --context"
             )
         case 0:
             return f"the cluster cannot be asked: {message}"
-    return f"the list of {resource} was refused ({status}): {message}"
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, ExceptionGroup) else found
+    return f"the list of {refused[0]} was refused ({error.status}): {message}"
 
 
 def _events(resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resource, str]) -> Iterator[e.Event]:

@@ -166,7 +166,7 @@ async def test_lists_are_read_to_their_last_page() -> None:
             "pods",
             ApiError(403, "Forbidden", 'pods is forbidden: User "jane" cannot list resource "pods"'),
             'no permission to list pods in all of the cluster: pods is forbidden: User "jane" cannot list resource '
-            '"pods"; ask for a ClusterRole that allows the verb list on pods (docs/cli.md has one)',
+            '"pods"; ask for a ClusterRole that allows the verb list on them (docs/cli.md has one)',
             id="forbidden",
         ),
         pytest.param(
@@ -202,6 +202,22 @@ async def test_what_cannot_be_listed_is_told_by_verb_and_resource(
     with pytest.raises(CommandError) as refused:
         await read_cluster(failing(where, error))
     assert str(refused.value) == said
+
+
+async def test_all_that_is_forbidden_is_told_at_once() -> None:
+    forbidden = ApiError(403, "Forbidden", "not you")
+    client = Told(lambda path, _: forbidden if "/v1/" in path else EMPTY)
+    with pytest.raises(CommandError) as refused:
+        await read_cluster(client)
+    told = str(refused.value).partition(" in all of the cluster")[0]
+    assert told == "no permission to list nodes, jobs.batch, pods, resourceclaims.resource.k8s.io"
+
+
+async def test_an_answer_that_is_no_list_is_told() -> None:
+    with pytest.raises(
+        CommandError, match="the cluster cannot be asked: the answer to a list of nodes cannot be read"
+    ):
+        await read_cluster(Told(lambda path, _: b"<html>" if path.endswith("/nodes") else EMPTY))
 
 
 async def test_a_cluster_without_resource_claims_is_fine() -> None:
