@@ -350,3 +350,12 @@ class TestEstimatesWithoutBudgets:
         h.advance(10)
         known = [n for n in sorted(h.gangs()) if "estimatedStart" in h.gang(n)["status"]]
         assert known == [f"job-w{index:02}" for index in range(10)]
+
+
+def test_a_time_is_not_said_twice() -> None:
+    h = site("2026-11-23T14:30", "UTC", ORDER)
+    job(h, "long", 4)
+    words = status(h, "long")["message"]
+    assert status(h, "long")["estimatedStart"] == "2026-11-23T17:00:00Z"
+    assert words.count("2026-11-23 17:00 UTC") == 1
+    assert "wait until 2026-11-23 17:00 UTC, when PowerBudget grid-order ends" in words

@@ -32,8 +32,12 @@ from rackplane.core.slots import format_slots
 from rackplane.core.statuses import UNPLACED, condition, timestamp
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World, booking_key
+from rackplane.engine.reasons import ReliefKind
+from rackplane.engine.times import when
 
 __all__ = ["reconcile", "unplace"]
+
+_WAITS = frozenset({ReliefKind.GANG_END, ReliefKind.BUDGET_END})
 
 
 def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -147,7 +151,14 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
 def _why_it_waits(record: GangRecord) -> str:
     estimate = record.estimate
     known = record.message or "waits for its turn"
-    return f"{known}; {estimate.words}" if estimate is not None and estimate.words else known
+    if estimate is None or not estimate.words:
+        return known
+    waits = () if record.refusal is None else record.refusal.reliefs
+    if estimate.at is not None and any(
+        r.kind in _WAITS and r.message in known and when(estimate.at) in r.message for r in waits
+    ):
+        return known  # it says so already
+    return f"{known}; {estimate.words}"
 
 
 def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
