@@ -15,7 +15,7 @@ import numpy as np
 from rackplane.engine.bounds import most_slots
 from rackplane.engine.candidates import Attempt, Bin, Candidates, attempts
 from rackplane.engine.draw import find_cap
-from rackplane.engine.model import NVLINK, NodeType, Placement, Refusal, Request
+from rackplane.engine.model import NVLINK, NodeType, Placement, Refusal, RefusalKind, Request
 from rackplane.engine.placement import place, refuse
 from rackplane.engine.state import State
 
@@ -80,6 +80,7 @@ def capacities(
         for profile in kind.profiles:
             if profiles is not None and profile not in profiles:
                 continue
+            known: dict[bytes, Placement | None] = {}
             for level in used:
                 if levels is None or level in levels:
                     request = Request(
@@ -92,7 +93,7 @@ def capacities(
                         strict=True,
                         capacity=kind.only,
                     )
-                    found.append(_capacity(state, request, kind.name))
+                    found.append(_capacity(state, request, kind.name, known))
     return found
 
 
@@ -178,8 +179,16 @@ def _profiles(types: Sequence[NodeType]) -> tuple[str, ...]:
     return tuple(sorted(watts, key=lambda name: (-watts[name], name)))
 
 
-def _capacity(state: State, request: Request, name: str) -> Capacity:
-    best, why = largest(state, request)
+def _capacity(state: State, request: Request, name: str, known: dict[bytes, Placement | None]) -> Capacity:
+    """``known`` are the answers so far: levels that part the nodes alike (a spine to each hall) have the same one."""
+    parts = _parts(state, request.required)
+    if parts in known:
+        best = known[parts]
+        why = refuse(state, replace(request, slots=1 + (0 if best is None else len(best.slots))))
+    else:
+        best, why = largest(state, request)
+        if why.kind is RefusalKind.UNPLACEABLE:
+            known[parts] = best
     level = request.required or ""
     return Capacity(
         node_type=name,
@@ -195,6 +204,15 @@ def _capacity(state: State, request: Request, name: str) -> Capacity:
         relative_performance_percent=100 if best is None else best.relative_performance_percent,
         stopped_by=why,
     )
+
+
+def _parts(state: State, level: str | None) -> bytes:
+    """How the level parts the nodes; ids are given in the nodes' order, so that equal parts have equal ids."""
+    inventory = state.inventory
+    if level == NVLINK:
+        return level.encode()
+    ids = inventory.levels[level][0] if level else np.zeros(len(inventory.names), dtype=np.int64)
+    return ids.tobytes()
 
 
 def _domain(state: State, placement: Placement, level: str) -> str:

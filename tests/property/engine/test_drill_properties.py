@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rackplane.engine.capacity import largest
 from rackplane.engine.compiler import compile_facility
 from rackplane.engine.drill import drill
+from rackplane.engine.lint import lint
 from rackplane.engine.model import FacilitySpec, Feed, Placement, Refusal, Request, Role
 from rackplane.engine.placement import place
 from rackplane.engine.rows import LimitRow
@@ -139,3 +140,20 @@ def test_the_largest_gang_fits_and_one_slot_more_does_not(
         state.book("largest", best)
         assert isinstance(best, Placement)
         assert best.power_profile == profile
+
+
+@settings(max_examples=150, deadline=None)
+@given(halls())
+def test_a_check_complains_of_the_same_limits_as_the_hall_idle_and_full(spec: FacilitySpec) -> None:
+    state = idle(spec)
+    findings = lint(state.facility, {r.name: NODES for r in spec.racks})
+    idle_over = {v.row.element for v in state.violations()}
+    assert {n for f in findings if f.rule == "idle-overload" for n in f.names} == idle_over
+    for r in spec.racks:
+        if state.facility.usable(state.facility.rack_index[r.name]):
+            state.book(r.name, gang(r.name), force=True)
+    dead = {r.name for i, r in enumerate(spec.racks) if not state.facility.usable(i)}
+    full_over = {v.row.element for v in state.violations()} - dead
+    overloads = ("idle-overload", "oversubscribed", "unbalanced", "rack-over-limit")
+    assert {n for f in findings if f.rule in overloads for n in f.names} - dead == full_over
+    assert {n for f in findings if f.rule == "unreachable" for n in f.names} == dead
