@@ -22,7 +22,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help
 help: ## What there is to run
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(STAMPS)/runtime ## A row of 8 GB300 NVL72 racks in an embedded cluster, loaded with real jobs (ARGS=--keep leaves it up)
@@ -71,6 +71,11 @@ policies: $(STAMPS)/tools ## Render the chart's admission policies into the pack
 .PHONY: bench
 bench: $(STAMPS)/test ## Benchmarks: value, limit and ratio of each
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' tests/benchmarks $(PYTEST_ARGS)
+
+.PHONY: bench-engine
+bench-engine: $(STAMPS)/test ## The engine alone: decisions, physics and status on up to 25,000 nodes
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_engine.py tests/benchmarks/bench_physics.py $(PYTEST_ARGS)
 
 .PHONY: lock
 lock: ## Renew the locked requirements (needs uv)

@@ -1,111 +1,139 @@
-"""One decision of the engine on facilities of several sizes: value, limit and ratio, and no pass or fail.
+"""Decisions of the engine on facilities of several sizes: value, limit and ratio, and no pass or fail.
 
-The facility is rows of eight racks of 18 nodes of 4 GPUs, half of each rack in use; one gang of 16 nodes asks for one
-NVLink domain. The limit is Kueue's time for the same count of pods and nodes without power (reference figures of
-0.6, 3.7 and 13 ms on 2 shared cores).
+The facility is halls as in `campus`: 18-node racks, four levels of power, two feeds a rack, five losses to survive,
+liquid and air. Racks have 18, 9, 0 and 9 nodes in use in turn, so half of all; every request carries a mask over all
+nodes. After each decision the gang is booked and released, so that every decision is made in a state that has changed.
+The limits are those of the issue "The placement engine"; Kueue without power takes 0.6, 3.7 and 13 ms for the first.
 """
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
+from functools import lru_cache
 
 import pytest
 
 from rackplane.engine.compiler import compile_facility
-from rackplane.engine.model import (
-    CoolingSpec,
-    CoolingUnit,
-    DomainSpec,
-    FacilitySpec,
-    Feed,
-    Medium,
-    NodeSpec,
-    NodeType,
-    NvlinkScope,
-    Placement,
-    PowerSpec,
-    RackSpec,
-    Request,
-)
+from rackplane.engine.masks import NodeMask
+from rackplane.engine.model import Group, Placement, Refusal, Request
 from rackplane.engine.placement import place
 from rackplane.engine.state import State
+from tests.benchmarks.campus import NODE_TYPE, RACK_NODES, campus, campus_nodes
 
-RACK_NODES = 18
+HALL_NODES = 48 * RACK_NODES
+IN_USE = (18, 9, 0, 9)
+TIMES = 200
 
 
-def half_full(nodes: int) -> State:
-    """A facility of about `nodes` nodes in which every second domain has nine nodes in use."""
-    racks = nodes // RACK_NODES
-    node_type = NodeType(
-        name="gb300",
-        resource="nvidia.com/gpu",
-        gpus_per_node=4,
-        idle_watts=1_000,
-        max_watts=6_600,
-        liquid_heat_percent=87,
-        nvlink_scope=NvlinkScope.OBJECT,
+@lru_cache(maxsize=1)
+def half_full(nodes: int) -> tuple[State, NodeMask]:
+    """So many nodes, half of them in use, and a mask that bars none of them."""
+    spec = campus(-(-nodes // HALL_NODES))
+    state = State(compile_facility(spec), campus_nodes(spec)[:nodes])
+    for i, rack in enumerate(spec.racks):
+        names = tuple(f"{rack.name}-n{n}" for n in range(IN_USE[i % 4]))
+        if names and all(state.node(name) for name in names):
+            state.book(rack.name, placement(rack.name, names))
+    gc.freeze()
+    return state, NodeMask({n.name: NODE_TYPE.gpus_per_node for n in state.nodes()})
+
+
+def placement(rack: str, names: tuple[str, ...]) -> Placement:
+    return Placement(
+        slots=names,
+        groups=(Group(rack, rack, names),),
+        gpus_per_slot=NODE_TYPE.gpus_per_node,
+        power_profile="MaxP",
+        nominal_watts=len(names) * 6_500,
+        peak_watts=len(names) * 6_500,
+        liquid_watts=0,
+        air_watts=0,
     )
-    rows = range((racks + 7) // 8)
-    spec = FacilitySpec(
-        node_types=(node_type,),
-        racks=tuple(
-            RackSpec(
-                f"r{i}",
-                "gb300",
-                13_200,
-                142_000,
-                (Feed(f"row-{i // 8}"),),
-                liquid=f"l-{i // 8}",
-                air=f"a-{i // 8}",
-            )
-            for i in range(racks)
-        ),
-        powers=(
-            PowerSpec("utility", 10**9),
-            *(PowerSpec(f"row-{i}", 1_200_000, parents=(Feed("utility"),)) for i in rows),
-        ),
-        coolings=(
-            *(CoolingSpec(f"l-{i}", Medium.LIQUID, (CoolingUnit("cdu", 1_300_000),)) for i in rows),
-            *(CoolingSpec(f"a-{i}", Medium.AIR, (CoolingUnit("crah", 220_000),)) for i in rows),
-        ),
-        domains=tuple(DomainSpec(f"r{i}") for i in range(racks)),
-        levels=("leaf", "spine"),
+
+
+def report(what: str, nodes: int, times: list[float], limit: float, unit: str = "ms") -> None:
+    """p50 and p99 beside the limit of p50; that of p99 is three times it."""
+    p50, p99 = statistics.median(times), sorted(times)[int(len(times) * 0.99)]
+    print(
+        f"{what:<34} {nodes:>6} nodes: p50 {p50:8.3f} {unit}   limit {limit:6.2f}   ratio {p50 / limit:5.2f}"
+        f"      p99 {p99:8.3f}   ratio {p99 / limit / 3:5.2f}"
     )
-    members = [
-        NodeSpec(f"r{r}-n{n}", f"r{r}", f"r{r}", (("leaf", f"row-{r // 8}"), ("spine", "s")))
-        for r in range(racks)
-        for n in range(RACK_NODES)
-    ]
-    state = State(compile_facility(spec), members)
-    for r in range(0, racks, 2):
-        only = {f"r{r}-n{n}": 1 for n in range(9)}
-        answer = place(
-            state,
-            Request(slots=9, gpus_per_slot=4, resource=node_type.resource, required="nvlink", capacity=only),
-        )
-        assert isinstance(answer, Placement)
-        state.book(f"filler-{r}", answer)
-    return state
 
 
-@pytest.mark.parametrize(("nodes", "limit_ms"), [(640, 0.6), (2_500, 3.7), (10_000, 13.0)])
-def test_one_gang_of_16_nodes(nodes: int, limit_ms: float) -> None:
-    state = half_full(nodes)
-    request = Request(slots=16, gpus_per_slot=4, resource="nvidia.com/gpu", required="nvlink")
-    times = []
-    for _ in range(30):
+def decide(state: State, request: Request, times: int) -> tuple[list[float], Placement | Refusal]:
+    """Milliseconds of so many decisions, and the last answer."""
+    took: list[float] = []
+    answer: Placement | Refusal | None = None
+    for i in range(times + 5):
         before = time.perf_counter()
         answer = place(state, request)
-        times.append((time.perf_counter() - before) * 1000)
-        assert isinstance(answer, Placement)
-    value = statistics.median(times)
-    print(f"{nodes:>6} nodes: {value:8.2f} ms   limit {limit_ms:5.1f} ms   ratio {value / limit_ms:6.2f}")
+        after = time.perf_counter()
+        if i >= 5:  # the first ones build what the others follow
+            took.append((after - before) * 1000)
+        if isinstance(answer, Placement):
+            state.book("tried", answer)
+            state.release("tried")
+    assert answer is not None
+    return took, answer
 
 
-def test_the_benchmark_places_what_it_times() -> None:
-    answer = place(
-        half_full(360), Request(slots=16, gpus_per_slot=4, resource="nvidia.com/gpu", required="nvlink")
+@pytest.mark.parametrize(("nodes", "limit"), [(640, 0.2), (2_500, 0.25), (10_000, 0.3), (25_000, 0.4)])
+def test_one_gang_of_16_nodes_in_one_domain(nodes: int, limit: float) -> None:
+    state, mask = half_full(nodes)
+    request = Request(
+        slots=16, gpus_per_slot=4, resource=NODE_TYPE.resource, required="nvlink", capacity=mask
     )
+    times, answer = decide(state, request, TIMES)
     assert isinstance(answer, Placement)
-    assert len(answer.slots) == 16
+    report("16 nodes in one domain", nodes, times, limit)
+
+
+@pytest.mark.parametrize(("nodes", "limit"), [(640, 0.6), (2_500, 0.8), (10_000, 1.2), (25_000, 2.0)])
+def test_128_nodes_in_segments_of_16(nodes: int, limit: float) -> None:
+    state, mask = half_full(nodes)
+    request = Request(
+        slots=128, gpus_per_slot=4, resource=NODE_TYPE.resource, segment_slots=16, capacity=mask
+    )
+    times, answer = decide(state, request, TIMES)
+    assert isinstance(answer, Placement)
+    report("128 nodes in segments of 16", nodes, times, limit)
+
+
+def test_2304_nodes_in_segments_of_16() -> None:
+    state, mask = half_full(25_000)
+    request = Request(
+        slots=2_304, gpus_per_slot=4, resource=NODE_TYPE.resource, segment_slots=16, capacity=mask
+    )
+    times, answer = decide(state, request, 30)
+    assert isinstance(answer, Placement)
+    report("2,304 nodes in segments of 16", 25_000, times, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("what", "slots", "required"),
+    [("cannot be placed: nodes", 19, "nvlink"), ("cannot be placed: facility", 20_000, None)],
+)
+def test_the_verdict_with_its_explanation(what: str, slots: int, required: str | None) -> None:
+    state, mask = half_full(25_000)
+    request = Request(
+        slots=slots, gpus_per_slot=4, resource=NODE_TYPE.resource, required=required, capacity=mask
+    )
+    times, answer = decide(state, request, 30)
+    assert isinstance(answer, Refusal)
+    report(what, 25_000, times, 5.0)
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_an_event_into_the_state(count: int) -> None:
+    state, _ = half_full(25_000)
+    rack = state.facility.racks[2].name
+    gang = placement(rack, tuple(f"{rack}-n{n}" for n in range(count)))
+    times = []
+    for _ in range(TIMES):
+        before = time.perf_counter()
+        state.book("event", gang)
+        times.append((time.perf_counter() - before) * 1e6)
+        state.release("event")
+    report(f"an event: a gang on {count} nodes", 25_000, times, 50.0 + count, "us")

@@ -25,7 +25,7 @@ HOUR = 3_600.0
 
 def full(nodes: int, budgets: tuple[BudgetSpec, ...] = ()) -> State:
     """Every node is held by a gang of 8 nodes or fewer; gang i is expected to end in i + 1 minutes."""
-    empty = half_full(nodes)
+    empty, _ = half_full(nodes)
     state = State(compile_facility(replace(empty.facility.spec, budgets=budgets)), list(empty.nodes()))
     count = 0
     for slots in (8, 2):
