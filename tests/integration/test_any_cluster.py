@@ -79,6 +79,25 @@ class Site:
             await asyncio.sleep(0.05)
         raise AssertionError(f"{path} is still {json.dumps(seen.get('status', seen), indent=1)}")
 
+    async def patch(self, path: str, body: Body) -> None:
+        await self.client.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+    async def delete(self, path: str) -> None:
+        await self.client.request("DELETE", path, query={"propagationPolicy": "Background"})
+
+    async def gone(self, path: str) -> None:
+        """Wait until the object does not exist."""
+        end = time.monotonic() + LIMIT_SECONDS
+        while time.monotonic() < end:
+            try:
+                found = await self.get(path)
+            except ApiError as error:
+                if error.status == 404:
+                    return
+                raise
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{path} still exists: {json.dumps(found['metadata'], indent=1)}")
+
     @property
     def namespace(self) -> str:
         return f"it-{self.word}"
@@ -164,6 +183,10 @@ class Site:
         for path in reversed(self.made):
             with contextlib.suppress(ApiError):
                 await self.client.request("DELETE", path, query={"propagationPolicy": "Background"})
+                if path.startswith(GROUP):
+                    # The operator is gone, and with it who would take its finalizers off.
+                    body = {"metadata": {"finalizers": None}}
+                    await self.client.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
 
 async def _prepare(client: KubeClient) -> None:
@@ -377,3 +400,77 @@ async def test_a_gang_that_a_coming_budget_would_break_waits_and_is_told_until_w
     assert [seen.get(key) for key in figures] == [False, start, end, 8_000, 12_000]
     await site.client.request("DELETE", budget)
     await site.until(site.gang("job-long"), lambda g: g["status"].get("phase") == "Finished")
+
+
+def _endless(body: Body) -> Body:
+    """The Job with pods that run until somebody deletes it."""
+    del body["spec"]["template"]["metadata"]["annotations"]["localcluster.rackplane.dev/run-seconds"]
+    return body
+
+
+async def test_a_gang_admitted_lower_says_so_and_its_pods_and_nodes_carry_the_cap(site: Site) -> None:
+    lower = [{"name": "MaxQ", "nodeWatts": 4_800, "relativePerformancePercent": 85}]
+    await site.patch(f"{GROUP}/hardwareprofiles/{site.word}", {"spec": {"powerProfiles": lower}})
+    # Four nodes idle at 1,000 W, three in use: 20.8 kW at MaxP, 15.4 kW at MaxQ.
+    for rack in ("a", "b"):
+        await site.patch(f"{GROUP}/racks/{site.word}-{rack}", {"spec": {"limitWatts": 18_000}})
+        path = f"{GROUP}/racks/{site.word}-{rack}"
+        await site.until(path, lambda r: r.get("status", {}).get("limitKilowatts") == "18.0")
+    await site.create(site.jobs, _endless(site.job("train")))
+    gang = await site.until(site.gang("job-train"), lambda g: g.get("status", {}).get("phase") == "Running")
+    status = gang["status"]
+    assert (status["requestedPowerProfile"], status["powerProfile"]) == ("MaxP", "MaxQ")
+    assert status["expectedPerformancePercent"] == 85
+    assert status["message"] == "all 3 slots run at MaxQ instead of MaxP, about 85 % of full speed"
+    words = "admitted at MaxQ instead of MaxP: 4,800 W a node; expect about 85 % of full speed, 18 % longer"
+    events = f"/api/v1/namespaces/{site.namespace}/events"
+    told = await site.until(events, lambda found: sum(e["message"] == words for e in found["items"]) == 2)
+    assert {e["involvedObject"]["kind"] for e in told["items"] if e["message"] == words} == {"Gang", "Job"}
+    cap = {"rackplane.dev/power-profile": "MaxQ", "rackplane.dev/power-cap-watts": "4800"}
+    [group] = status["assignment"]
+    for name in group["nodes"]:
+        annotations = (await site.get(f"/api/v1/nodes/{name}"))["metadata"]["annotations"]
+        assert annotations.items() >= {**cap, "rackplane.dev/gangs": f"{site.namespace}/job-train"}.items()
+    for pod in await site.pods():
+        assert pod["metadata"]["annotations"].items() >= cap.items()
+    await site.delete(f"{site.jobs}/train")
+    for name in group["nodes"]:
+        freed = await site.until(
+            f"/api/v1/nodes/{name}",
+            lambda n: "rackplane.dev/gangs" not in n["metadata"].get("annotations", {}),
+        )
+        assert not freed["metadata"].get("annotations", {}).keys() & cap.keys()
+
+
+async def test_a_power_domain_deleted_under_a_running_gang_stays_until_nothing_is_under_it(
+    site: Site,
+) -> None:
+    await site.create(site.jobs, _endless(site.job("train")))
+    await site.until(site.gang("job-train"), lambda g: g.get("status", {}).get("phase") == "Running")
+    domain = f"{GROUP}/powerdomains/{site.word}"
+    # 8 nodes idle at 1,000 W, 3 at 6,600 W.
+    await site.until(domain, lambda d: d.get("status", {}).get("reservedNominalWatts") == 24_800)
+    await site.delete(domain)
+
+    def waiting(found: Body) -> str:
+        conditions = found.get("status", {}).get("conditions", [])
+        return "".join(c["message"] for c in conditions if c["reason"] == "BeingDeleted")
+
+    racks = f"Racks {site.word}-a, {site.word}-b refer to it;"
+    held = await site.until(domain, lambda d: bool(waiting(d)))
+    assert f"gang {site.namespace}/job-train holds nodes under it and {racks}" in waiting(held)
+    assert held["status"]["reservedNominalWatts"] == 24_800
+    assert held["status"]["usableWatts"] == 0
+    await site.create(site.jobs, site.job("late", slots=1))
+    late = await site.until(site.gang("job-late"), lambda g: bool(g.get("status", {}).get("message")))
+    assert late["status"]["phase"] == "Pending"
+    for rack in ("a", "b"):
+        await site.delete(f"{GROUP}/racks/{site.word}-{rack}")
+    await site.gone(f"{GROUP}/racks/{site.word}-b")
+    assert (await site.get(f"{GROUP}/racks/{site.word}-a"))["metadata"]["finalizers"] == [
+        "rackplane.dev/in-use"
+    ]
+    assert "deletionTimestamp" in (await site.get(domain))["metadata"]
+    await site.delete(f"{site.jobs}/train")
+    await site.gone(f"{GROUP}/racks/{site.word}-a")
+    await site.gone(domain)
