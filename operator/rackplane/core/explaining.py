@@ -19,9 +19,9 @@ __all__ = [
     "OVER_BUDGET",
     "OVER_QUOTA",
     "Explainer",
+    "as_patch",
     "explanation",
     "reason",
-    "same_parts",
     "topic",
 ]
 
@@ -52,6 +52,23 @@ _LIMITS = {
     RowKind.RACK_PEAK: "rackPeak",
     RowKind.FEED: "feed",
 }
+_TIGHTEST = (
+    "level",
+    "domain",
+    "kind",
+    "name",
+    "feed",
+    "peak",
+    "lost",
+    "outOfService",
+    "loadWatts",
+    "limitWatts",
+    "overWatts",
+    "neededWatts",
+    "addedWatts",
+    "startsAt",
+    "endsAt",
+)
 _LONGEST_LINE = 253
 _MOST_NAMED = 256
 
@@ -121,24 +138,22 @@ def topic(reason: str, message: str, parts: Mapping[str, Any] | None) -> tuple[o
 
 
 def explanation(refusal: Refusal) -> dict[str, Any]:
-    """The parts as a merge patch for `status.explanation`: what the tightest limit does not have is removed."""
+    """The parts as `status.explanation` has them."""
     return {
         "cause": refusal.cause.value,
         "levels": [_level(count) for count in refusal.counts],
-        "tightest": None if refusal.tightest is None else _tightest(refusal.tightest),
+        **({} if refusal.tightest is None else {"tightest": _tightest(refusal.tightest)}),
         "reliefs": [_relief(r) for r in refusal.reliefs],
     }
 
 
-def same_parts(written: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> bool:
-    """Whether the status has these parts already."""
-    return _without_none(written or {}) == _without_none(wanted or {})
-
-
-def _without_none(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value
+def as_patch(parts: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The parts as a merge patch: what was written before and is not among them is removed."""
+    if parts is None:
+        return None
+    tightest = parts.get("tightest")
+    whole = None if tightest is None else {key: tightest.get(key) for key in _TIGHTEST}
+    return {**parts, "tightest": whole}
 
 
 def _present(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,23 +172,24 @@ def _level(count: LevelCount) -> dict[str, Any]:
 
 
 def _tightest(t: Tightest) -> dict[str, Any]:
-    return {
-        "level": t.level,
-        "domain": t.domain[:_LONGEST_LINE],
-        "kind": t.kind.value,
-        "name": t.name,
-        "feed": t.feed or None,
-        "peak": t.peak or None,
-        "lost": t.lost or None,
-        "outOfService": list(t.out_of_service[:64]) or None,
-        "loadWatts": t.load_watts,
-        "limitWatts": t.limit_watts,
-        "overWatts": t.over_watts,
-        "neededWatts": t.needed_watts,
-        "addedWatts": t.added_watts,
-        "startsAt": None if t.starts_at is None else timestamp(t.starts_at),
-        "endsAt": None if t.ends_at is None else timestamp(t.ends_at),
-    }
+    values = (
+        t.level,
+        t.domain[:_LONGEST_LINE],
+        t.kind.value,
+        t.name,
+        t.feed or None,
+        t.peak or None,
+        t.lost or None,
+        list(t.out_of_service[:64]) or None,
+        t.load_watts,
+        t.limit_watts,
+        t.over_watts,
+        t.needed_watts,
+        t.added_watts,
+        None if t.starts_at is None else timestamp(t.starts_at),
+        None if t.ends_at is None else timestamp(t.ends_at),
+    )
+    return {key: value for key, value in zip(_TIGHTEST, values, strict=True) if value is not None}
 
 
 def _relief(r: Relief) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, POWER_CAP_WATTS, QUEUE_LABEL
-from rackplane.core.explaining import explanation, same_parts, topic
+from rackplane.core.explaining import as_patch, explanation, topic
 from rackplane.core.instructions import (
     CreateGang,
     Instruction,
@@ -441,7 +441,7 @@ def _say(
     if (
         status.phase == phase
         and status.message == message
-        and same_parts(status.explanation, parts)
+        and status.explanation == parts
         and status.position == position
         and status.estimated_start == start
         and known is not None
@@ -458,7 +458,7 @@ def _say(
             "message": message,
             "position": position,
             "estimatedStart": start,
-            "explanation": parts,
+            "explanation": as_patch(parts),
             "submittedAt": status.submitted_at or timestamp(world.now),
             "observedGeneration": record.gang.metadata.generation,
             "conditions": conditions_of(
