@@ -125,10 +125,10 @@ def crowd(tape: Tape, state: State) -> None:
 
 
 def request(tape: Tape, slots: int, *, strict: bool) -> Request:
-    """A gang of whole nodes."""
+    """A gang of whole nodes, or of halves of them."""
     return Request(
         slots=slots,
-        gpus_per_slot=GPUS,
+        gpus_per_slot=tape.of(GPUS, GPUS, GPUS // 2),
         resource="gpu",
         required=tape.of(None, "nvlink", "leaf"),
         power_profile=tape.of("MaxP", "MaxQ"),

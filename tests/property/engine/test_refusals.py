@@ -57,21 +57,18 @@ def check_words(message: str, tightest: Tightest) -> None:
         assert any(abs(watts - number) <= slip for number, slip in said), (watts, message)
 
 
-def room_in(state: State, level: str, domain: str) -> dict[str, int]:
-    """Free whole nodes by rack in one domain of a level."""
+def room_in(state: State, wanted: Request, level: str, domain: str) -> dict[str, int]:
+    """Slots by rack that the nodes of one domain of a level have free."""
     free: dict[str, int] = {}
+    cap = find_cap(TYPE, wanted.power_profile)
     for node in state.nodes():
-        assert node.rack is not None and node.domain is not None
+        assert node.rack is not None and node.domain is not None and cap is not None
         there = {"NVLink domain": node.domain, "leaf": dict(node.fabric)["leaf"]}.get(level, "the facility")
-        rack = state.facility.rack_index[node.rack]
-        if (
-            there == domain
-            and node.healthy
-            and state.facility.usable(rack)
-            and state.free_gpus(node.name) == GPUS
-        ):
-            free[node.rack] = free.get(node.rack, 0) + 1
-    return free
+        usable = node.healthy and state.facility.usable(state.facility.rack_index[node.rack])
+        if there == domain and usable and state.cap_watts(node.name) in (None, cap.node_watts):
+            slots = state.free_gpus(node.name) // wanted.gpus_per_slot
+            free[node.rack] = free.get(node.rack, 0) + slots
+    return {rack: slots for rack, slots in free.items() if slots}
 
 
 def least(costs: dict[str, float], room: dict[str, int], slots: int) -> float:
@@ -95,8 +92,8 @@ def check_numbers(state: State, wanted: Request, tightest: Tightest) -> None:
     rounded = tightest.over_watts == 1 and expected > tightest.limit_watts - 1
     assert rounded or abs(tightest.load_watts - expected) <= 1.5
 
-    nominal, peak = increment(TYPE, GPUS, wanted.power_profile)
-    room = room_in(state, tightest.level, tightest.domain)
+    nominal, peak = increment(TYPE, wanted.gpus_per_slot, wanted.power_profile)
+    room = room_in(state, wanted, tightest.level, tightest.domain)
     overs: dict[tuple[Loss, Row], float] = {}
     adds: dict[tuple[Loss, Row], float] = {}
     for c, world in oracle.worlds.items():
@@ -234,7 +231,7 @@ def test_the_numbers_of_a_refusal_are_right_and_its_reliefs_help(part: int) -> N
         tape = Tape(data)
         state = hall(tape)
         crowd(tape, state)
-        wanted = request(tape, 1 + tape.below(len(state.free)), strict=tape.of(True, True, False))
+        wanted = request(tape, 1 + tape.below(len(state.free) + 2), strict=tape.of(True, True, False))
         answer = place(state, wanted, questions=12)
         if not isinstance(answer, Refusal):
             return
