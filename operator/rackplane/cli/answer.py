@@ -16,6 +16,7 @@ from rackplane.core import rehearsal
 from rackplane.core.documents import DocumentError, core_object, read_documents
 from rackplane.core.explaining import explanation
 from rackplane.core.figures import worst_contingency
+from rackplane.core.lifecycle import why_it_waits
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Pod
 from rackplane.core.queueing import pending
@@ -203,15 +204,14 @@ def answer_for(machine: Machine, key: Key) -> Answer:
     if record.decision is not None:
         where = names(list(dict.fromkeys(group.rack for group in record.decision.placement.groups)))
         return _placed(machine, record, Outcome.COULD_START, f"it would be placed on {where}", said, place)
-    estimate = record.estimate
     return Answer(
         gang=gang,
         outcome=Outcome.WAITS,
-        message="; ".join(filter(None, (record.message, estimate.words if estimate is not None else ""))),
+        message=why_it_waits(record),
         status_says=said,
         place=place,
         refusal=record.refusal,
-        estimate=estimate,
+        estimate=record.estimate,
     )
 
 

@@ -35,7 +35,7 @@ from rackplane.core.world import World, booking_key
 from rackplane.engine.reasons import ReliefKind
 from rackplane.engine.times import when
 
-__all__ = ["reconcile", "unplace"]
+__all__ = ["reconcile", "unplace", "why_it_waits"]
 
 _WAITS = frozenset({ReliefKind.GANG_END, ReliefKind.BUDGET_END})
 
@@ -143,12 +143,13 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         phase="Pending",
         ready=not record.misfit,
         reason=record.reason,
-        message=_why_it_waits(record),
+        message=why_it_waits(record),
         parts=None if record.refusal is None else explanation(record.refusal),
     )
 
 
-def _why_it_waits(record: GangRecord) -> str:
+def why_it_waits(record: GangRecord) -> str:
+    """The sentence of a waiting gang's status: the reason, what would help, and when it could start."""
     estimate = record.estimate
     known = record.message or "waits for its turn"
     if estimate is None or not estimate.words:
