@@ -32,7 +32,7 @@ from tests.examples.halls import (
 
 
 class Scheme(NamedTuple):
-    """Sources of one rating, and the part of all of them that may be used (reference: the table in docs/physics.md)."""
+    """Sources of one rating, and the part of all of them that may be used: the table in docs/physics.md."""
 
     folder: str
     sources: tuple[str, ...]
