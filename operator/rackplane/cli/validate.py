@@ -64,6 +64,7 @@ class _Report:
     findings: list[Finding]
     places: Mapping[tuple[str, str], str]
     unread: bool = False
+    empty: bool = False
 
 
 def run(options: argparse.Namespace) -> int:
@@ -152,7 +153,7 @@ def _of(machine: Machine, places: Mapping[tuple[str, str], str]) -> _Report:
             _count(len(facility.coolings), "cooling zone"),
         )
     )
-    return _Report(subject, found, places)
+    return _Report(subject, found, places, empty=not facility.racks)
 
 
 def _finding(problem: Problem) -> Finding:
@@ -203,7 +204,7 @@ def _summary(report: _Report) -> str:
     said = " and ".join(filter(None, (", ".join(counts[:-1]), counts[-1] if counts else "")))
     if report.unread:
         return f"{report.subject} cannot be judged: {said}"
-    return f"{report.subject}: {said or 'nothing to complain of'}"
+    return f"{report.subject}: {said or ('nothing to judge' if report.empty else 'nothing to complain of')}"
 
 
 def _show(report: _Report, console: Console) -> None:

@@ -91,7 +91,7 @@ class _Loads:
                 yield self._power(cell, row, contingency.lost)
 
     def _meant(self, cell: int, row: LimitRow) -> bool:
-        """Whether the limit is one of the design: what has an error, is out of service or carries nothing is not."""
+        """Whether the limit is one of the design: what has an error, is out of service or leaves is not."""
         f = self.facility
         if row.starts_at is not None:
             return False
@@ -99,6 +99,8 @@ class _Loads:
             return row.element in f.live and f.limits[f.row_index[row]] > 0
         if row.kind in _RACK:
             return f.limits[cell] > 0 and f.rack_types[f.rack_index[row.element]] is not None
+        if row.kind in _COOLING and f.coolings[row.element].retired:
+            return False
         broken = {p.name for p in f.problems if p.kind == _KINDS[row.kind]}
         return row.element not in broken
 

@@ -73,6 +73,32 @@ def test_data_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     } in data["findings"]
 
 
+def test_a_folder_without_racks_has_nothing_to_judge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = folder(tmp_path / "hall", *(body for body in HALL if body["kind"] == "Queue"))
+    assert run(capsys, where) == (
+        0,
+        "no racks, no nodes, no power domains, no cooling zones: nothing to judge\n",
+    )
+
+
+def test_nodes_that_no_rack_claims_are_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "stray", "labels": {"rack": "r9"}},
+        "status": {"allocatable": {"nvidia.com/gpu": 4}},
+    }
+    _, out = run(capsys, folder(tmp_path / "hall", *HALL, node), "-o", "json")
+    (found,) = [f for f in json.loads(out)["findings"] if f["rule"] == "no-rack"]
+    assert (found["severity"], found["names"], found["message"]) == (
+        "warning",
+        ["stray"],
+        "it belongs to no rack, so its power is not known; it is not used for placement",
+    )
+
+
 def test_two_folders_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
     assert parser.main(["validate", "a", "--facility", "b"]) == 1
     assert capsys.readouterr().err == "rackplane: name one folder: DIR, or --facility DIR\n"

@@ -352,6 +352,11 @@ def test_a_coming_or_broken_limit_is_not_judged() -> None:
     assert rules(change_ups(spec, "ups-a", rated_watts=0)) == []
 
 
+def test_a_zone_that_is_being_deleted_is_not_judged() -> None:
+    spec = cooled(unit("cdu-1", "a"), unit("cdu-2", "b"))
+    assert found(replace(spec, coolings=(replace(spec.coolings[0], retired=True),))) == []
+
+
 def test_a_budget_below_the_full_load_is_a_note_and_below_the_idle_load_an_error() -> None:
     spec = hall(("ab",), "ab")
     assert rules(replace(spec, budgets=(BudgetSpec("b", ("ups-a",), (), 500_000),))) == [
