@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
+from tests.stepped.test_status import table
 from tests.support.harness import GROUP, Harness, facility, thing
 
 HOUR = 3_600.0
+PAGE = Path(__file__).parents[2] / "docs" / "budgets.md"
 
 
 def at(text: str, zone: str = "UTC") -> float:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
 
 
-def site(now: str = "2026-11-23T12:00", zone: str = "UTC", *budgets: dict[str, Any]) -> Harness:
-    """Two racks of four nodes that draw 12 kW idle; a node in use adds 4 kW, or 2 kW at MaxQ. All under `row`."""
+def site(
+    now: str = "2026-11-23T12:00", zone: str = "UTC", *budgets: dict[str, Any], racks: int = 2
+) -> Harness:
+    """Racks of four nodes that draw 6 kW idle; a node in use adds 4 kW, or 2 kW at MaxQ. All under `row`."""
     h = Harness()
     h.time.now = at(now, zone)
-    objects = facility()
+    objects = facility(racks=racks)
     for body in objects:
         if body["kind"] == "HardwareProfile":
             body["spec"]["powerProfiles"] = [
@@ -359,3 +365,25 @@ def test_a_time_is_not_said_twice() -> None:
     assert status(h, "long")["estimatedStart"] == "2026-11-23T17:00:00Z"
     assert words.count("2026-11-23 17:00 UTC") == 1
     assert "wait until 2026-11-23 17:00 UTC, when PowerBudget grid-order ends" in words
+
+
+def test_the_example_on_the_page_is_what_is_printed() -> None:
+    order = budget(
+        limit=26_000, **{k: v for k, v in ORDER["spec"].items() if k not in ("targets", "limitWatts")}
+    )
+    h = site("2026-11-23T12:00", "UTC", order, racks=3)
+    job(h, "short", 1, run=HOUR)
+    job(h, "strict", 4)
+    job(h, "flexible", 4, strict=False)
+    h.advance(12)
+    page = PAGE.read_text()
+    assert f"$ kubectl get gangs\n{table(h, 'gangs')}\n" in page
+    assert f"$ kubectl get powerbudgets\n{table(h, 'powerbudgets')}\n" in page
+    for field in ("message", "estimatedStart"):
+        said = status(h, "strict")[field]
+        assert f"$ kubectl get gang job-strict -o jsonpath='{{.status.{field}}}'\n{said}\n" in page
+    h.advance(at("2026-11-23T14:00:30") - h.time.now, step=30)
+    assert f"$ kubectl get powerbudgets\n{table(h, 'powerbudgets')}\n" in page
+    h.advance(at("2026-11-23T17:00") - h.time.now, step=60)
+    assert h.phase("job-strict") == "Running"
+    assert yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]) == order

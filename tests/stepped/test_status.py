@@ -443,12 +443,16 @@ def table(h: Harness, plural: str, *, wide: bool = False) -> str:
     columns = [(i, c) for i, c in enumerate(found["columnDefinitions"]) if wide or not c["priority"]]
     rows = [[c["name"].upper() for _, c in columns]]
     for row in found["rows"]:
-        rows.append(["" if row["cells"][i] is None else str(row["cells"][i]) for i, _ in columns])
+        rows.append([_cell(row["cells"][i]) for i, _ in columns])
     widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @pytest.mark.parametrize(
