@@ -1,4 +1,4 @@
-"""YAML as kubectl takes it: a folder of files in, Kubernetes objects out, or words about what is wrong where."""
+"""A folder of YAML files in, Kubernetes objects out, or words about what is wrong where."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import yaml
 
 from rackplane.api.base import GROUP
 from rackplane.api.decode import decode_any
 from rackplane.api.problems import FieldProblem, show
 from rackplane.core.objects import Job, Node, Pod, ResourceClaim
+from rackplane.core.yamltext import NotYaml, parse_yaml
 
 __all__ = [
     "CORE_TYPES",
     "Document",
     "DocumentError",
     "DocumentProblem",
-    "NotYaml",
     "core_object",
-    "parse_yaml",
     "read_documents",
     "type_of",
 ]
@@ -179,32 +177,6 @@ def _unreadable(file: str, number: int, what: str) -> DocumentProblem:
     return DocumentProblem(file, number, "", FieldProblem("it" if number else "the file", what, remedy))
 
 
-class NotYaml(ValueError):
-    """What a document says instead of YAML; its text goes on from the document's name."""
-
-
-def parse_yaml(text: str) -> Iterator[tuple[int, Any]]:
-    """The documents of a file by number, empty ones left out; a `NotYaml` ends what cannot be read."""
-    number = 0
-    loader = _Loader(text)
-    try:
-        while loader.check_data():
-            number += 1
-            body = loader.get_data()
-            if body is not None:
-                yield number, body
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        yield max(number, 1), NotYaml(f"is not YAML: {error.problem or error.context}{where}")
-    except yaml.YAMLError as error:
-        yield max(number, 1), NotYaml(f"is not YAML: {str(error).splitlines()[0]}")
-    except RecursionError:
-        yield max(number, 1), NotYaml("is nested too deeply")
-    finally:
-        loader.dispose()
-
-
 # -- objects -----------------------------------------------------------------------------------------
 
 
@@ -299,63 +271,3 @@ def _stored(value: Any) -> Any:
 
 def _quantities(amounts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(n) if type(n) in (int, float) else n for name, n in amounts.items() if n is not None}
-
-
-# -- YAML --------------------------------------------------------------------------------------------
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as the API server's clients read it.
-
-    PyYAML's own reading makes times of texts such as 2026-11-21T17:00:00Z, numbers of 18:00 and one entry of two
-    that have the same key: what kubectl would send is another object.
-    """
-
-
-_Loader.yaml_implicit_resolvers = {
-    letter: [
-        (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float"))
-    ]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _tag, _pattern, _first in (
-    ("int", r"[-+]?(?:[0-9][0-9_]*|0x[0-9a-fA-F]+|0o[0-7]+)", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
-
-
-def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    result: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if type(key) is int:
-            key = str(key)
-        if not isinstance(key, str):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {show(key)} is not text", key_node.start_mark
-            )
-        if key in result:
-            raise yaml.constructor.ConstructorError(
-                None, None, f'"{key}" is written twice', key_node.start_mark
-            )
-        result[key] = loader.construct_object(value_node, deep=True)
-    return result
-
-
-def _integer(loader: Any, node: yaml.ScalarNode) -> int:
-    text = loader.construct_scalar(node).lower().replace("_", "")
-    digits = text.lstrip("+-")
-    octal = len(digits) > 1 and digits.isdecimal() and digits[0] == "0" and not set(digits) & {"8", "9"}
-    value = int(digits, 8) if octal else int(digits, 10 if digits.isdecimal() else 0)
-    return -value if text.startswith("-") else value
-
-
-def _float(loader: Any, node: yaml.ScalarNode) -> float:
-    return float(loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:float", _float)

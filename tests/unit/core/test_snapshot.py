@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rackplane.core.documents import DocumentError, parse_yaml, read_documents
+from rackplane.core.documents import DocumentError, read_documents
 from rackplane.core.snapshot import load_folder, snapshot
+from rackplane.core.yamltext import NotYaml, parse_yaml
 
 FACILITY = """\
 apiVersion: rackplane.dev/v1alpha1
@@ -191,6 +192,40 @@ spec: {start: 2026-11-21T17:00:00Z, day: 2026-11-21, clock: 18:00, hex: 0x1F, oc
         "none": None,
         "7": True,
     }
+
+
+def test_merged_entries_give_way_to_the_objects_own() -> None:
+    [(_, body)] = parse_yaml("base: &base {a: 1, b: 2}\nmade: {<<: *base, b: 3}\n")
+    assert body["made"] == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: {c: 1, c: 2}\n", 'is not YAML: "c" is written twice in line 2'),
+        ("a: " + "1" * 5000, "is not YAML: Exceeds the limit (4300 digits) for integer string conversion"),
+        ("a: !!int word", "is not YAML: invalid literal for int() with base 0: 'word'"),
+        ("a: !unknown x", "is not YAML: could not determine a constructor for the tag '!unknown' in line 1"),
+        ("? {a: b}\n: c", "is not YAML: the key an object is not text in line 1"),
+        ("a: &x {b: *x}", "is not YAML: found unconstructable recursive node in line 1"),
+        ("a: \x00", "is not YAML: unacceptable character #x0000: control characters are not allowed"),
+        ("a:\n\t- b", "is not YAML: found character that cannot start any token in line 2"),
+        ("[" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_what_is_not_yaml_is_told_and_raises_nothing(text: str, said: str) -> None:
+    [(number, problem)] = parse_yaml(text)
+    assert isinstance(problem, NotYaml)
+    assert (number, str(problem).partition(":  value")[0].partition("; use")[0].partition(": value")[0]) == (
+        1,
+        said,
+    )
+
+
+def test_json_with_tabs_and_marks_of_byte_order_are_read() -> None:
+    assert list(parse_yaml('\ufeff{\n\t"a": [1, null]}')) == [(1, {"a": [1, None]})]
+    assert list(parse_yaml("\ufeffa: 1\n")) == [(1, {"a": 1})]
+    assert list(parse_yaml('{"a": 1}\n---\n{a: 2}\n')) == [(1, {"a": 1}), (2, {"a": 2})]
 
 
 def test_every_problem_of_every_file_is_told_with_its_place(tmp_path: Path) -> None:
