@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, combinations, product
 from math import comb, prod
 
@@ -161,6 +162,8 @@ class Search:
             if best is not None and key >= best.key:
                 break
             found = self._fill(chosen, parts)
+            if found is None and any(len(self.bins[i].cells) > 1 for i in chosen):
+                found = self._fill(chosen, parts, sparing=True)
             if found is not None and (best is None or found.key < best.key):
                 best = found
         return best
@@ -280,9 +283,12 @@ class Search:
     # -- shared limits -----------------------------------------------------------------------------
 
     def _fill(
-        self, chosen: Sequence[int], parts: Sequence[int], *, got: Parts | None = None
+        self, chosen: Sequence[int], parts: Sequence[int], *, got: Parts | None = None, sparing: bool = False
     ) -> Solution | None:
-        """Pour the parts into the bins under all limits together; what one bin cannot take, the others may."""
+        """Pour the parts into the bins under all limits together; what one bin cannot take, the others may.
+
+        ``sparing`` takes the racks of a bin in the order of what is scarce instead of the fewest.
+        """
         at_once = self._at_once(chosen, parts)
         if at_once is not None:
             return self._solution(at_once)
@@ -290,7 +296,7 @@ class Search:
         poured: Parts = {} if got is None else got
         missing = 0
         for i, part in sorted(zip(chosen, parts, strict=True), key=lambda item: item[1]):
-            racks = self._take(i, part, slack, {})
+            racks = self._take(i, part, slack, {}, sparing=sparing)
             whole = self._whole_runs(sum(racks.values()), part)
             self._trim(racks, whole, slack)
             missing += part - whole
@@ -299,7 +305,7 @@ class Search:
             if self.short:
                 return None
             for i in chosen:
-                extra = self._take(i, missing, slack, poured[i])
+                extra = self._take(i, missing, slack, poured[i], sparing=sparing)
                 added = self._whole_runs(sum(extra.values()), missing)
                 self._trim(extra, added, slack)
                 for rack, n in extra.items():
@@ -337,8 +343,17 @@ class Search:
         for rack in [r for r, n in racks.items() if not n]:
             del racks[rack]
 
-    def _take(self, i: int, slots: int, slack: Slack, held: dict[int, int]) -> dict[int, int]:
-        """Slots per rack of one bin, fewest racks: the smallest that takes all that is left, else the largest."""
+    @cached_property
+    def _price(self) -> NDArray[np.float64]:
+        return price_of_a_slot(self.candidates)
+
+    def _take(
+        self, i: int, slots: int, slack: Slack, held: dict[int, int], *, sparing: bool = False
+    ) -> dict[int, int]:
+        """Slots per rack of one bin, fewest racks: the smallest that takes all that is left, else the largest.
+
+        ``sparing``: first where a slot takes least of what is scarce.
+        """
         result: dict[int, int] = {}
         left = slots
         cells = list(self.bins[i].cells)
@@ -348,6 +363,8 @@ class Search:
             ]
             enough = [(c.free, p) for p, c in enumerate(cells) if room[p] >= left]
             p = min(enough)[1] if enough else max(range(len(cells)), key=lambda q: (room[q], -q))
+            if sparing and (usable := [q for q in range(len(cells)) if room[q] > 0]):
+                p = min(usable, key=lambda q: (self._price[cells[q].rack], -room[q]))
             if room[p] <= 0:
                 break
             taken = min(room[p], left)
@@ -386,8 +403,7 @@ class Search:
     def _pour_sparingly(self, usable: Sequence[int]) -> Solution | None:
         """Fill each bin in turn, first those where a slot takes least of what is scarce: makes the most of it."""
         slack = self.candidates.slack.copy()
-        price = price_of_a_slot(self.candidates)
-        order = sorted(usable, key=lambda i: (max(price[c.rack] for c in self.bins[i].cells), i))
+        order = sorted(usable, key=lambda i: (max(self._price[c.rack] for c in self.bins[i].cells), i))
         poured: Parts = {}
         left = self.slots
         for i in order:

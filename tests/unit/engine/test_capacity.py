@@ -152,3 +152,23 @@ def test_both_ends_hold_where_limits_overlap(rating: int, profile: str) -> None:
     assert isinstance(place(state, ask(slots + 1, power_profile=profile)), Refusal)
     if slots:
         assert isinstance(place(state, ask(slots, power_profile=profile)), Placement)
+
+
+def test_a_domain_of_two_racks_is_used_where_a_slot_takes_least_of_what_is_scarce() -> None:
+    # Idle, a has 5 + 20 + 15 = 40 kW of these racks, so 230 kW are left: three nodes of z take 105 kW of it, one each
+    # of x and y 35 + 70 kW, and two of y would take 140 kW.
+    spec = FacilitySpec(
+        (replace(TYPE, nvlink_scope=NvlinkScope.OBJECT),),
+        (rack("x", "ab"), rack("y", "a"), rack("z", "ab"), rack("w", "b")),
+        (ups("a", 270_000), ups("b")),
+    )
+    spec = replace(spec, powers=tuple(replace(p, survivable=False) for p in spec.powers))
+    counts = (("x", 1, "d1"), ("y", 2, "d1"), ("z", 3, "d2"), ("w", 1, "d3"))
+    nodes = [NodeSpec(f"{x}{i}", f"row-{x}", domain) for x, count, domain in counts for i in range(count)]
+    answer = place(State(compile_facility(spec), nodes), ask(5))
+    assert isinstance(answer, Placement)
+    assert [(g.domain, g.rack, len(g.nodes)) for g in answer.groups] == [
+        ("d1", "row-x", 1),
+        ("d1", "row-y", 1),
+        ("d2", "row-z", 3),
+    ]
