@@ -423,14 +423,16 @@ def test_a_write_that_fails_is_repeated_and_its_words_are_not() -> None:
 
 def test_an_object_of_the_same_name_is_another_one() -> None:
     modules = {"installed": 4, "needed": 3, "moduleWatts": 15_000, "online": 3}
+    spare = thing("PowerDomain", "spare", type="UPS", ratedWatts=RATED, redundancy=modules)
     h = started(hall())
     for _ in range(2):
-        h.request("DELETE", f"/apis/{GROUP}/v1alpha1/powerdomains/a")
-        h.advance(2)
         h.told.clear()
-        h.apply(thing("PowerDomain", "a", type="UPS", ratedWatts=RATED, redundancy=modules))
+        h.apply(spare)
         h.advance(2)
-        assert [t for t in told(h) if t[1] == "a"] == [("PowerDomain", "a", True, "NoReserve")]
+        assert told(h) == [("PowerDomain", "spare", True, "NoReserve")]
+        h.request("DELETE", f"/apis/{GROUP}/v1alpha1/powerdomains/spare")
+        h.advance(2)
+        assert h.cluster.store.get((GROUP, "powerdomains"), "", "spare") is None
 
 
 # -- as kubectl shows it --------------------------------------------------------------------------
