@@ -407,6 +407,16 @@ def test_stranded_watts_and_unfed_nodes() -> None:
     assert (d["unfedNodes"], d["unfed"]) == (0, [])
 
 
+def test_a_debt_beyond_all_bounds_can_be_written() -> None:
+    """a has lost its modules under 400 MW of other load, and a millionth of what a rack draws comes from it."""
+    h = started(hall(feeds=[feed("a"), feed("b", 1_000_000)]))
+    modules = {"installed": 1, "needed": 1, "moduleWatts": RATED, "online": 0}
+    set_spec(h, "PowerDomain", "a", redundancy=modules, baseLoadWatts=400_000_000, ratedWatts=10**9)
+    h.advance(2)
+    assert status(h, "Rack", "ab")["headroomWatts"] == -100_000_000_000
+    assert h.failures == []
+
+
 def test_a_write_that_fails_is_repeated_and_its_words_are_not() -> None:
     h = started(hall())
     changed = {**h.get(GROUP, "powerdomains", "a", namespace="")}

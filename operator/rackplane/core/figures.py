@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rackplane.api.base import kilowatts
+from rackplane.api.base import MAX_WATTS, kilowatts
 from rackplane.api.figures import SHOWN, LimitKind
 from rackplane.api.rack import Rack
 from rackplane.core.queueing import pending
@@ -158,9 +158,10 @@ def _element(report: PowerReport | CoolingReport, left: Stranding) -> dict[str, 
 
 
 def _bounded(headroom_watts: int, worst: WorstCase | None) -> dict[str, Any]:
+    watts = _within(headroom_watts)
     return {
-        "headroomWatts": headroom_watts,
-        "headroomKilowatts": kilowatts(headroom_watts),
+        "headroomWatts": watts,
+        "headroomKilowatts": kilowatts(watts),
         "worstContingency": None if worst is None else worst_contingency(worst),
     }
 
@@ -171,10 +172,15 @@ def worst_contingency(worst: WorstCase) -> dict[str, Any]:
         "loss": worst.loss.lost,
         "kind": LIMIT_KINDS[worst.row.kind].value,
         "element": _element_of(worst.row),
-        "loadWatts": worst.load_watts,
+        "loadWatts": _within(worst.load_watts),
         "limitWatts": worst.limit_watts,
-        "headroomWatts": worst.headroom_watts,
+        "headroomWatts": _within(worst.headroom_watts),
     }
+
+
+def _within(watts: int) -> int:
+    """What the API takes: a rack that gives a millionth of its draw to a feed may owe that feed more than there is."""
+    return max(-MAX_WATTS, min(MAX_WATTS, watts))
 
 
 def _element_of(row: LimitRow) -> str:
