@@ -70,6 +70,8 @@ class _Builder:
         note += f"; {units.running} of {count(units.installed, 'unit')} run, {units.needed} needed"
         if units.lost:
             note += ": no reserve is left"
+        if zone.retired:
+            note = f"takes no more heat, it is being deleted or cannot be read; {note}"
         running = {u.name for u in cooling.running_units(zone, self._facility.live)}
         children = [
             self._zone(z)
@@ -95,7 +97,7 @@ class _Builder:
                 kilowatts(stranded) if stranded else "",
             ),
             note,
-            alarm=figures.worst.headroom_watts < 0 or units.lost,
+            alarm=figures.worst.headroom_watts < 0 or units.lost or zone.retired,
             children=[*children, *self._racks(racks)],
         )
 

@@ -105,7 +105,9 @@ class _Builder:
             why = domain.spec.state.value.lower() if domain is not None and out else "no feed reaches it"
             return Branch(name, detail, note=f"{why}: carries nothing", alarm=True, children=below)
         stranded, worst = self._left.powers[name].watts, report.worst
-        note, alarm = nearest_limit(worst, of=name), worst.headroom_watts < 0
+        note, alarm = nearest_limit(worst, of=name), worst.headroom_watts < 0 or spec.retired
+        if spec.retired:
+            note = f"takes nothing more, {_why_retired(domain)}; {note}"
         if modules is not None and modules.designed:
             note += f"; {modules.running} of {modules.installed} modules run, {modules.needed} needed"
             alarm = alarm or modules.lost
@@ -151,6 +153,10 @@ class _Builder:
                 yield Branch(
                     names([u.name for u in fed]), f"cooling {zone.name}", figures=(kilowatts(drawn),), note=""
                 )
+
+
+def _why_retired(domain: PowerDomain | None) -> str:
+    return "its description cannot be read" if domain is None else "it is being deleted"
 
 
 def selected(facility: Facility, name: str | None) -> Collection[str]:

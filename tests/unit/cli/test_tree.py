@@ -331,3 +331,17 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     plain = io.StringIO()
     show(SAMPLE, console_for(plain))
     assert "\x1b" not in plain.getvalue()
+
+
+def test_what_is_being_deleted_carries_on_and_takes_nothing_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaving = [dict(body) for body in HALL]
+    for body in leaving:
+        if body["metadata"]["name"] in ("ups-b", "loop"):
+            body["metadata"] = {**body["metadata"], "deletionTimestamp": "2026-11-21T09:00:00Z"}
+    path = folder(tmp_path / "hall", *leaving, *GANGS)
+    power = run(capsys, "power", "ups-b", "--facility", path).splitlines()[1]
+    assert power.endswith("takes nothing more, it is being deleted; losing ups-a: 57.0 of 0.0 kW")
+    loop = run(capsys, "cooling", "--facility", path).splitlines()[1]
+    assert "  takes no more heat, it is being deleted or cannot be read; own liquid cooling; " in loop
