@@ -85,15 +85,19 @@ class Caps:
             else:
                 self._writes.pop(name, None)
 
-    def in_force(self, world: World, name: str) -> bool:
-        """Whether the node is sure to carry the cap of the gangs that hold it."""
+    def in_force(self, world: World, names: Iterable[str]) -> dict[str, bool]:
+        """By node, whether it is sure to carry the cap of the gangs that hold it."""
+        held: dict[str, frozenset[str]] = {}
+        return {name: self._in_force(world, name, held) for name in dict.fromkeys(names)}
+
+    def _in_force(self, world: World, name: str, held: dict[str, frozenset[str]]) -> bool:
         node = world.nodes.get(name)
         if node is None:
             return False
         last = self._writes.get(name)
         if last is not None and last.version == node.metadata.resource_version:
             return False
-        wanted = _wanted(world, name, {})
+        wanted = _wanted(world, name, held)
         return wanted is not None and not _differing(wanted, node.metadata.annotations)
 
     def problem(self, name: str) -> str:
@@ -150,9 +154,9 @@ def _wanted(world: World, name: str, held: dict[str, frozenset[str]]) -> Mapping
             coming = True
             continue
         booked = booking_key(key)
-        if decision.placement.gpus_per_slot == 0 or name not in held.setdefault(
-            booked, frozenset(world.state.held(booked).values())
-        ):
+        if booked not in held:
+            held[booked] = frozenset(world.state.held(booked).values())
+        if decision.placement.gpus_per_slot == 0 or name not in held[booked]:
             continue
         node_type = world.state.node_type(name)
         if node_type is None:

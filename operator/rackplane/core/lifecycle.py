@@ -269,14 +269,19 @@ def _ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
     ):
         # A gang starts whole: the first pod is let go when every slot has one.
         return
+    waiting = [
+        pod
+        for pod in record.live_pods()
+        if is_gated(pod) and pod.metadata.uid in record.slots and pod.metadata.uid not in record.ungating
+    ]
+    if not waiting:
+        return
     capped = _capped(world, record)
     if not record.started() and not all(capped.values()):
         yield from _tell_of_caps(world, record, capped)
         return
-    for pod in sorted(record.live_pods(), key=lambda p: record.slots.get(p.metadata.uid, -1)):
+    for pod in sorted(waiting, key=lambda p: record.slots[p.metadata.uid]):
         uid = pod.metadata.uid
-        if not is_gated(pod) or uid not in record.slots or uid in record.ungating:
-            continue
         slot = record.slots[uid]
         node = world.nodes[decision.placement.slots[slot]]
         if not capped.get(node.metadata.name, True):
@@ -301,8 +306,7 @@ def _capped(world: World, record: GangRecord) -> dict[str, bool]:
     assert record.decision is not None and world.state is not None
     if record.decision.placement.gpus_per_slot == 0:
         return {}
-    nodes = dict.fromkeys(world.state.held(booking_key(record.key)).values())
-    return {name: world.caps.in_force(world, name) for name in nodes}
+    return world.caps.in_force(world, world.state.held(booking_key(record.key)).values())
 
 
 def _tell_of_profile(world: World, record: GangRecord) -> Iterator[Instruction]:

@@ -97,10 +97,10 @@ def test_a_lost_removal_leaves_a_doubt_that_only_a_write_dispels() -> None:
     # The cap is still seen, but it may be gone: whoever wants it would have to write it.
     world = h.machine.world
     assert world.nodes["r1-n0"].metadata.annotations.items() >= CAPPED.items()
-    assert not world.caps.in_force(world, "r1-n0")
+    assert world.caps.in_force(world, ["r1-n0"]) == {"r1-n0": False}
     assert caps(h.machine.handle(now + 1, e.TimePassed())) == [removal]
     h.machine.handle(now + 1, e.WriteSucceeded(removal), seen(h, "990", {}))
-    assert world.caps.in_force(world, "r1-n0")
+    assert world.caps.in_force(world, ["r1-n0"]) == {"r1-n0": True}
 
 
 def test_a_repeated_write_that_changes_nothing_ends_the_doubt() -> None:
