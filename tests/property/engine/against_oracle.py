@@ -38,11 +38,14 @@ def drawn_by(state: State, without: Collection[str] = ()) -> Draws:
     return draws(state.facility.spec, nodes)
 
 
-def check_state(state: State, oracle: Oracle, drawn: Draws, *, until: float | None = None) -> None:
+def check_state(
+    state: State, oracle: Oracle, drawn: Draws, *, at: float | None = None, until: float | None = None
+) -> None:
     """Draws, contingencies, loads and limits of every cell, what is exceeded, and all headrooms.
 
     Args:
-        until: also the headrooms of something that would end then.
+        at: also the headrooms of something that would start then,
+        until: and would end then.
     """
     facility = state.facility
     assert dict(zip(facility.rack_index, state.nominal.tolist(), strict=True)) == drawn.nominal
@@ -63,8 +66,8 @@ def check_state(state: State, oracle: Oracle, drawn: Draws, *, until: float | No
     # What the engine leaves out is only exceeded when the same row is in the normal state too.
     assert all((Loss(), row) in theirs for _, row in ours - theirs)
     check_headrooms(oracle.headrooms(loads), state.headrooms())
-    then = oracle.headrooms(loads, until=until, at_once=False)
-    check_headrooms(then, state.headrooms_under(state.slack(until)))
+    then = oracle.headrooms(loads, at=at, until=until, at_once=False)
+    check_headrooms(then, state.headrooms_under(state.slack(until, at=at)))
 
 
 def check_headrooms(ours: Mapping[str, tuple[float, float]], theirs: tuple[Watts, Watts]) -> None:

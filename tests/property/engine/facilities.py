@@ -132,6 +132,7 @@ def _budget(tape: Tape, name: str, powers: Sequence[str]) -> BudgetSpec:
         tape.watts(15, 90),
         always=tape.of(False, True),
         starts_at=tape.of(None, None, *STARTS),
+        ends_at=tape.of(None, 250.0),
     )
 
 
@@ -197,6 +198,8 @@ class Case:
     nodes: tuple[tuple[NodeSpec, tuple[Job, ...]], ...]
     until: float | None
     """When something more, not yet there, would end."""
+    at: float | None
+    """When it would start; None is now."""
 
 
 def job(tape: Tape) -> Job:
@@ -213,7 +216,7 @@ def case(data: bytes) -> Case:
         racks = len(spec.racks) + (1 if tape.rarely() else 0)
         node = NodeSpec(f"n{i}", f"r{tape.below(racks)}")
         nodes.append((node, tuple(job(tape) for _ in range(tape.below(3)))))
-    return Case(spec, tuple(nodes), tape.of(*ENDS))
+    return Case(spec, tuple(nodes), tape.of(*ENDS), tape.of(None, 50.0, 250.0))
 
 
 CASES = st.binary(min_size=360, max_size=360).map(case)

@@ -56,12 +56,13 @@ class Oracle:
         }
 
     def headrooms(
-        self, loads: Loads, *, until: float | None = None, at_once: bool = True
+        self, loads: Loads, *, at: float | None = None, until: float | None = None, at_once: bool = True
     ) -> dict[str, tuple[float, float]]:
         """Watts that each rack may still add by the nominal limits, and by the peak ones.
 
         The least of (limit - load) / (what one watt in the rack adds), over all losses and limits that may hold back
-        something that runs ``until`` then (None: for ever); ``at_once``: over the limits of the moment only.
+        something that runs from ``at`` (None: now) ``until`` then (None: for ever); ``at_once``: over the limits of the
+        moment only.
         """
         result = dict.fromkeys(self.layout.racks, (inf, inf))
         for loss, world in self.worlds.items():
@@ -69,6 +70,7 @@ class Oracle:
                 row: world.limit(row) - load
                 for row, load in loads[loss].items()
                 if not self.permitted(loss, row)
+                and not self._over(row, at)
                 and (row.starts_at is None or (not at_once and (until is None or until > row.starts_at)))
             }
             for rack in self.layout.racks:
@@ -81,6 +83,11 @@ class Oracle:
                             nominal = min(nominal, room[row] / more)
                 result[rack] = nominal, peak
         return result
+
+    def _over(self, row: Row, at: float | None) -> bool:
+        """Whether the row is a budget that ends by then."""
+        ends = [b.ends_at for b in self.spec.budgets if row == Row("budget", b.name, "", b.starts_at)]
+        return at is not None and any(end is not None and end <= at for end in ends)
 
     # -- second losses
 
