@@ -73,6 +73,9 @@ def capacities(
         segment_slots: runs of so many slots each stay in one NVLink domain.
         levels: only these ("nvlink", one of the facility's, "" for the facility); None is every level in use.
         profiles: only these; one that a node type does not have is left out there.
+
+    Raises:
+        ValueError: ``gpus_per_slot`` is below 1.
     """
     found = []
     used = _levels_in_use(state)
@@ -98,7 +101,13 @@ def capacities(
 
 
 def largest(state: State, request: Request) -> tuple[Placement | None, Refusal]:
-    """The largest placement of such a gang, whatever ``request.slots`` says, and why one slot more is refused."""
+    """The largest placement of such a gang, whatever ``request.slots`` says, and why one slot more is refused.
+
+    Raises:
+        ValueError: its slots ask for no GPU, so that nothing bounds their number.
+    """
+    if request.gpus_per_slot < 1:
+        raise ValueError(f"a slot of {request.gpus_per_slot} GPUs: at least 1 is needed")
 
     def sized(slots: int) -> Request:
         return replace(request, slots=slots)

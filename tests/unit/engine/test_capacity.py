@@ -131,6 +131,11 @@ def test_a_pod_larger_than_any_node() -> None:
     assert [c.slots for c in capacities(state, gpus_per_slot=5)] == [0, 0]
 
 
+def test_slots_without_gpus_have_no_largest_number() -> None:
+    with pytest.raises(ValueError, match="a slot of 0 GPUs: at least 1 is needed"):
+        capacities(idle(hall(("ab",), "ab")), gpus_per_slot=0)
+
+
 def test_no_racks_no_gangs() -> None:
     assert capacities(State(compile_facility(FacilitySpec()))) == []
 
