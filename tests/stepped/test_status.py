@@ -407,6 +407,16 @@ def test_stranded_watts_and_unfed_nodes() -> None:
     assert (d["unfedNodes"], d["unfed"]) == (0, [])
 
 
+def test_a_second_mistake_is_told_at_once() -> None:
+    h = started(hall(cooling={"liquid": "gone"}))
+    h.told.clear()
+    set_spec(h, "Rack", "ab", cooling={"liquid": "gone", "air": "gone-too"})
+    h.advance(2)
+    assert told(h) == [("Rack", "ab", True, "Invalid")]
+    found = condition(h, "Rack", "ab", "Ready")
+    assert found is not None and "gone-too does not exist" in found[2]
+
+
 def test_a_debt_beyond_all_bounds_can_be_written() -> None:
     """a has lost its modules under 400 MW of other load, and a millionth of what a rack draws comes from it."""
     h = started(hall(feeds=[feed("a"), feed("b", 1_000_000)]))

@@ -168,6 +168,6 @@ def _carried(status: Mapping[str, Any]) -> dict[str, Any]:
     worst = status.get("worstContingency")
     return {
         **{key: value for key, value in status.items() if key not in OF_OTHERS},
-        "conditions": [(c["type"], c["status"], c["reason"]) for c in status["conditions"]],
+        "conditions": [(c["type"], _words(c)) for c in status["conditions"]],
         "over": ((status.get("headroomWatts") or 0) < 0, worst is not None and worst["headroomWatts"] < 0),
     }

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from rackplane.engine import draw
 from rackplane.engine.inventory import natural
+from rackplane.engine.least import gpus_of_nodes, least, whole_watts
 from rackplane.engine.model import Cause, NodeType
-from rackplane.engine.reports import gpus_of_nodes, least, whole_watts
 from rackplane.engine.rows import Contingency, LimitRow, RowKind
 from rackplane.engine.state import State
 
