@@ -198,18 +198,13 @@ class View:
 
     def nearest(self) -> int:
         """The domain that is nearest to taking the gang: with nodes enough, the fewest watts short, the most room."""
+        usable = [d for d, cause in enumerate(self.causes) if cause not in (Cause.NODES, Cause.PROFILE)]
 
-        def rank(d: int) -> tuple[bool, float, int, int]:
+        def rank(d: int) -> tuple[float, int, int]:
             short = self.shortages[d]
-            usable = self.causes[d] not in (Cause.NODES, Cause.PROFILE)
-            return (
-                usable,
-                -round(short.short_watts) if short else 0,
-                cap(self.domains[d]),
-                size(self.domains[d]),
-            )
+            return (-round(short.short_watts) if short else 0, cap(self.domains[d]), size(self.domains[d]))
 
-        return max(range(len(self.domains)), key=rank)
+        return max(usable or range(len(self.domains)), key=rank)
 
     def _nodes_suffice(self, domain: Subtree) -> bool:
         return runs(domain.bins, self.candidates, single=self.attempt.single)
@@ -323,8 +318,11 @@ class View:
 
     def _drawn(self, domain: Subtree, row: LimitRow) -> int:
         """What the whole gang draws at least in the domain, by the row's measure: nominal, peak, or heat; watts."""
+        racks = {c.rack for b in domain.bins for c in b.cells}
+        # One rack for each node type speaks for all of that type.
+        one_of = {id(self.facility.rack_types[rack]): rack for rack in racks}
         least: list[int] = []
-        for rack in {c.rack for b in domain.bins for c in b.cells}:
+        for rack in one_of.values():
             watts, node_type = self.candidates.needs.watts(rack), self.facility.rack_types[rack]
             assert node_type is not None
             if row.cause in (Cause.LIQUID, Cause.AIR):

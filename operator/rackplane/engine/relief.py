@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rackplane.engine import draw, phrases
 from rackplane.engine.candidates import Bin, Candidates, Cell, Subtree
 from rackplane.engine.draw import Watts, find_cap
-from rackplane.engine.model import NVLINK, Cause, Placement, Request
+from rackplane.engine.model import NVLINK, Cause, NodeType, Placement, Request
 from rackplane.engine.reasons import ElementKind, ElementWatts, Relief, ReliefKind, Tightest
 from rackplane.engine.rows import PEAK, LimitRow, RowKind
 from rackplane.engine.search import Search, Solution
@@ -211,7 +211,8 @@ def never(candidates: Candidates, domains: Sequence[Subtree]) -> bool:
         ],
         dtype=np.float64,
     )
-    slots = [_least(candidates, r) for r in range(len(f.racks))]
+    least = {id(t): _least(candidates.request, t) for t in f.rack_types}
+    slots = [least[id(t)] for t in f.rack_types]
     rack = np.repeat(np.arange(len(f.racks)), np.diff(f.starts))
     drawn = np.array([[w.nominal, w.peak] for w in slots], dtype=np.float64).reshape(-1, 2)
     use = f.coefficients * drawn[rack, f.peak.astype(np.int64)]
@@ -237,9 +238,8 @@ def never(candidates: Candidates, domains: Sequence[Subtree]) -> bool:
     return all(short is not None for short in shortages(candidates, room, use=use, slack=slack))
 
 
-def _least(candidates: Candidates, rack: int) -> Watts:
-    """What a slot adds in the rack at the lowest profile that the request accepts."""
-    request, node_type = candidates.request, candidates.state.facility.rack_types[rack]
+def _least(request: Request, node_type: NodeType | None) -> Watts:
+    """What a slot adds on such a node at the lowest profile that the request accepts."""
     asked = None if node_type is None else find_cap(node_type, request.power_profile)
     if node_type is None or asked is None:
         return Watts()

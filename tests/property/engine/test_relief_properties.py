@@ -40,32 +40,25 @@ def limits_of(state: State, kind: ElementKind, name: str, feed: str) -> list[int
 def done(state: State, relief: Relief) -> Iterator[None]:
     """The state as it is once the relief has been carried out; of the request's reliefs nothing."""
     before = state.facility
-    with state.simulation():
-        try:
-            for key in relief.gangs:
-                state.release(key)
-            limits = before.limits.copy()
-            for e in relief.elements:
-                cells = limits_of(state, e.kind, e.name, e.feed)
-                if e.peak:
-                    cells = [k for k in cells if before.describe(k)[1].basis == PEAK]
-                limits[np.array(cells, dtype=np.int64)] += e.watts
-            names = {kind: {e.name for e in relief.returns if e.kind is kind} for kind in ElementKind}
-            state.facility = replace(
-                before,
-                limits=limits,
-                racks=tuple(
-                    replace(r, schedulable=r.schedulable or r.name in names[ElementKind.RACK])
-                    for r in before.racks
-                ),
-            )
-            for name in names[ElementKind.NODE]:
-                spec = state.node(name)
-                assert spec is not None and not spec.healthy
-                state.set_node(replace(spec, healthy=True))
-            yield
-        finally:
-            state.facility = before
+    limits = before.limits.copy()
+    for e in relief.elements:
+        cells = limits_of(state, e.kind, e.name, e.feed)
+        if e.peak:
+            cells = [k for k in cells if before.describe(k)[1].basis == PEAK]
+        limits[np.array(cells, dtype=np.int64)] += e.watts
+    names = {kind: {e.name for e in relief.returns if e.kind is kind} for kind in ElementKind}
+    racks = tuple(
+        replace(r, schedulable=r.schedulable or r.name in names[ElementKind.RACK]) for r in before.racks
+    )
+    with state.under(replace(before, limits=limits, racks=racks)):
+        state.reload()  # and what the state keeps of the limits
+        for key in relief.gangs:
+            state.release(key)
+        for name in names[ElementKind.NODE]:
+            spec = state.node(name)
+            assert spec is not None and not spec.healthy
+            state.set_node(replace(spec, healthy=True))
+        yield
 
 
 def changed(request: Request, relief: Relief) -> Request:
