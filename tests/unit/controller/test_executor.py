@@ -11,7 +11,15 @@ from prometheus_client import generate_latest
 from rackplane.controller.executor import Executor
 from rackplane.controller.metrics import Metrics
 from rackplane.core.events import Event, FailureReason, LeadershipLost, WriteFailed, WriteSucceeded
-from rackplane.core.instructions import CommitGang, CreateGang, PublishEvent, WriteGangStatus
+from rackplane.core.instructions import (
+    CapNode,
+    CommitGang,
+    CreateGang,
+    PublishEvent,
+    SetFinalizers,
+    WriteFacilityStatus,
+    WriteGangStatus,
+)
 from rackplane.kube.client import ApiError
 
 
@@ -93,6 +101,33 @@ async def test_one_object_is_written_in_order_and_others_meanwhile() -> None:
         server.open.set()
     assert server.started == ["PATCH /a/status", "PATCH /b/status", "PATCH /a/status"]
     assert [t for t in told if t != WriteSucceeded(other)] == [WriteSucceeded(first), WriteSucceeded(second)]
+
+
+async def test_nodes_are_capped_side_by_side_and_an_objects_status_and_finalizers_one_after_the_other() -> (
+    None
+):
+    server = Server()
+    server.open.clear()
+    told: list[Event] = []
+    caps = [CapNode(name, "1", {"rackplane.dev/power-cap-watts": "4800"}) for name in ("n1", "n2")]
+    held = SetFinalizers("Rack", "r1", "1", ("rackplane.dev/in-use",))
+    described = WriteFacilityStatus("Rack", "r1", {})
+    server.refusals["/api/v1/nodes/n2"] = ApiError(409, "Conflict", "changed")
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(client=server, elector=server, feed=told.append, metrics=Metrics(), tasks=tasks)
+        for instruction in (*caps, held, described):
+            executor.submit(instruction)
+        await server.reached(3)
+        racks = "PATCH /apis/rackplane.dev/v1alpha1/racks/r1"
+        assert server.started == ["PATCH /api/v1/nodes/n1", "PATCH /api/v1/nodes/n2", racks]
+        server.open.set()
+    assert server.started[3:] == [f"{racks}/status"]
+    assert told == [
+        WriteSucceeded(caps[0]),
+        WriteFailed(caps[1], FailureReason.CONFLICT, "changed"),
+        WriteSucceeded(held),
+        WriteSucceeded(described),
+    ]
 
 
 async def test_abandoned_writes_are_never_sent_and_are_told() -> None:
