@@ -15,6 +15,7 @@ from rackplane.core.instructions import (
     CapNode,
     CommitGang,
     CreateGang,
+    Instruction,
     PublishEvent,
     SetFinalizers,
     WriteFacilityStatus,
@@ -115,7 +116,8 @@ async def test_nodes_are_capped_side_by_side_and_an_objects_status_and_finalizer
     server.refusals["/api/v1/nodes/n2"] = ApiError(409, "Conflict", "changed")
     async with asyncio.TaskGroup() as tasks:
         executor = Executor(client=server, elector=server, feed=told.append, metrics=Metrics(), tasks=tasks)
-        for instruction in (*caps, held, described):
+        submitted: list[Instruction] = [*caps, held, described]
+        for instruction in submitted:
             executor.submit(instruction)
         await server.reached(3)
         racks = "PATCH /apis/rackplane.dev/v1alpha1/racks/r1"
