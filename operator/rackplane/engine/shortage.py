@@ -6,6 +6,7 @@ there at least is then known, and where that is more than is left, nothing else 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -148,28 +149,29 @@ def jam(candidates: Candidates, room: Sequence[tuple[int, int]]) -> Jam | None:
     slack = candidates.slack.copy()
     wanted = candidates.request.slots
     stopped: dict[int, int] = {}
-    used = np.zeros(len(slack))
     cost_behind: dict[int, float] = {}
     left = wanted
     for rack, slots in room:
-        taken = min(slots, left, candidates.rack_limit(rack, slack))
-        candidates.take(rack, taken, slack)
-        entries = f.entries(rack)
-        used[f.cells[entries]] += candidates.use[entries] * taken
+        use, cells = candidates.use_of(rack), f.cells[f.entries(rack)]
+        draws = use > 0
+        taken, at = min(slots, left), -1
+        if draws.any():
+            ratio = slack[cells[draws]] / use[draws]
+            at = int(ratio.argmin())
+            taken = min(taken, max(0, math.floor(min(float(ratio[at]), float(left)))))
+        if taken:
+            slack[cells] -= use * taken
         left -= taken
         if not left:
             return None
         if taken < slots:
-            entries = f.entries(rack)
-            use, cells = candidates.use[entries], f.cells[entries]
-            draws = use > 0
-            at = int((slack[cells[draws]] / use[draws]).argmin())
+            # What is scarcest before the slots are taken is so after them.
             cell = int(cells[draws][at])
             stopped[cell] = stopped.get(cell, 0) + slots - taken
-            cost_behind[cell] = min(cost_behind.get(cell, np.inf), float(use[draws][at]))
+            cost_behind[cell] = min(cost_behind.get(cell, math.inf), float(use[draws][at]))
     if not stopped:
         return None
     cell = max(stopped, key=lambda k: (stopped[k], -k))
     more = min(left, stopped[cell])
-    needed = float(used[cell]) + more * cost_behind[cell]
+    needed = float(candidates.slack[cell] - slack[cell]) + more * cost_behind[cell]
     return Jam(wanted - left, more, Shortage(cell, needed, needed - float(candidates.slack[cell])))
