@@ -246,7 +246,8 @@ class History:
         state = "Online" if back else "Offline"
         kinds = f"/apis/{GROUP}/v1alpha1"
         if name in ("a", "b"):
-            self.h.patch(f"{kinds}/powerdomains/{name}", {"spec": {"state": state}})
+            if self.h.cluster.store.get((GROUP, "powerdomains"), "", name) is not None:
+                self.h.patch(f"{kinds}/powerdomains/{name}", {"spec": {"state": state}})
             return
         units = self.h.get(GROUP, "coolingzones", "liquid", "")["spec"]["units"]
         changed = [unit | ({"state": state} if unit["name"] == name else {}) for unit in units]
