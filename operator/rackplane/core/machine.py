@@ -116,6 +116,13 @@ class Machine:
             held = booking_key(record.key) in booked
             if record.decision is None and held:
                 raise InvariantViolation(f"{record.key} has a booking and no decision")
+            decision = record.decision
+            if held and decision is not None and decision.committed:
+                end = self.world.expected_end(record)
+                if state.until(booking_key(record.key)) != end:
+                    raise InvariantViolation(
+                        f"{record.key} is not booked until {end}, as it is expected to run"
+                    )
             slots = list(record.slots.values())
             if len(slots) != len(set(slots)):
                 raise InvariantViolation(f"{record.key}: two pods hold one slot: {record.slots}")

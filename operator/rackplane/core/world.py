@@ -200,7 +200,7 @@ class World:
         if self.state is None or record.decision is None:
             return
         key = booking_key(record.key)
-        until = self._expected_end(record)
+        until = self.expected_end(record)
         force = known or record.decision.committed
         self.state.book(key, record.decision.placement, force=force, until=until)
         self._watch_end(key, until)
@@ -224,14 +224,14 @@ class World:
         """Take note of when the gang is expected to end, as its Gang has it now."""
         if self.state is None or record.decision is None:
             return
-        key, until = booking_key(record.key), self._expected_end(record)
+        key, until = booking_key(record.key), self.expected_end(record)
         if until != self.state.until(key):
             self.state.expect(key, until)
             self._watch_end(key, until)
             self.version += 1
 
-    def _expected_end(self, record: GangRecord) -> float | None:
-        """None for a gang that has run for longer than expected: when it will end is not known then."""
+    def expected_end(self, record: GangRecord) -> float | None:
+        """When the gang with a place is expected to end; None once it has run for longer, which tells nothing more."""
         assert record.decision is not None
         if record.gang is None:
             return None
