@@ -233,17 +233,6 @@ class Attempt:
         """Bins that could take the whole gang, by nodes and each rack's watts alone."""
         return [int(b) for b in np.flatnonzero(self.bin_cap >= self.candidates.request.slots)]
 
-    @cached_property
-    def subtrees(self) -> tuple[Subtree, ...]:
-        """Every tree with every bin: for small facilities, and for explanations."""
-        if self.single:
-            bins = self.bins(range(len(self.layout.bin_starts)))
-            return (Subtree("", bins),) if bins else ()
-        return tuple(
-            Subtree(self.tree_name(t), self.bins(self.layout.bins(t)))
-            for t in range(len(self.layout.tree_starts))
-        )
-
     def tree_name(self, tree: int) -> str:
         """Its name on its level."""
         first = int(self.layout.tree_starts[tree])

@@ -7,13 +7,14 @@ size is found by bisection.  Sizes are comparable because a gang of one slot les
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rackplane.engine.bounds import most_slots
-from rackplane.engine.candidates import Attempt, Bin, Candidates, attempts
+from rackplane.engine.candidates import Candidates, attempts
+from rackplane.engine.domains import Domains
 from rackplane.engine.draw import find_cap
 from rackplane.engine.model import NVLINK, NodeType, Placement, Refusal, RefusalKind, Request
 from rackplane.engine.placement import place, refuse
@@ -133,15 +134,7 @@ def upper_bound(state: State, request: Request) -> int:
     candidates = Candidates(state, replace(request, slots=_MANY), request.power_profile)
     widest = attempts(candidates, state.facility.levels)[-1]
     run = request.segment_slots or 1
-    return max(1, max((most_slots(candidates, bins, run) for bins in _domains(widest)), default=1))
-
-
-def _domains(attempt: Attempt) -> Iterator[tuple[Bin, ...]]:
-    for tree in attempt.subtrees:
-        if attempt.single:
-            yield from ((b,) for b in tree.bins)
-        else:
-            yield tree.bins
+    return max(1, max((most_slots(candidates, d.bins, run) for d in Domains(widest)), default=1))
 
 
 def _levels_in_use(state: State) -> list[str]:

@@ -8,13 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from rackplane.engine import phrases, relief, trials
-from rackplane.engine.candidates import Attempt, Bin, Candidates, Subtree
+from rackplane.engine.candidates import Attempt, Candidates, Subtree
+from rackplane.engine.domains import Domains
 from rackplane.engine.draw import find_cap, liquid_share
 from rackplane.engine.model import NVLINK, Cause, LevelCount, Refusal, RefusalKind, Request
 from rackplane.engine.phrases import level_words
 from rackplane.engine.reasons import Relief, ReliefKind, Tightest
 from rackplane.engine.rows import PEAK, LimitRow
-from rackplane.engine.shortage import Jam, Room, Shortage, contended, jam, shortages
+from rackplane.engine.shortage import Jam, Shortage, contended, jam, shortages
 from rackplane.engine.state import State
 from rackplane.engine.views import Bar
 
@@ -97,7 +98,7 @@ def refuse(
         return _answer(kind, Cause.NODES, counts, message, reliefs)
     nearest = last.nearest()
     cause = last.causes[nearest]
-    misfit = max(d.whole for d in last.domains) < candidates.request.slots
+    misfit = not last.domains.large_enough(last.attempt.bin_whole).any()
     tightest = None
     if cause in (Cause.NODES, Cause.PROFILE):
         message = last.about_nodes(nearest)
@@ -141,15 +142,12 @@ class View:
         self.request = candidates.request
         self.attempt = attempt
         self.facility = candidates.state.facility
-        if attempt.single:
-            self.domains = [Subtree(b.name, (b,)) for tree in attempt.subtrees for b in tree.bins]
-        else:
-            self.domains = list(attempt.subtrees)
-        self.enough = [self._nodes_suffice(d) for d in self.domains]
-        wide = [d.bins if ok else () for d, ok in zip(self.domains, self.enough, strict=True)]
-        self.room = Room.of([[(c.rack, c.free) for b in bins for c in b.cells] for bins in wide])
+        self.domains = Domains(attempt)
+        enough = self.domains.large_enough(attempt.bin_free)
+        self.enough: list[bool] = enough.tolist()
+        self.room = self.domains.room(enough)
         self.shortages: list[Shortage | None] = [None] * len(self.domains)
-        if any(self.enough):
+        if enough.any():
             self.shortages = shortages(candidates, self.room)
 
     # -- counts ------------------------------------------------------------------------------------
@@ -172,7 +170,7 @@ class View:
             self._node_cause(d)
             if not ok
             else (Cause.POWER if cell is None else self.facility.describe(cell)[1].cause)
-            for d, ok, cell in zip(self.domains, self.enough, self.cells, strict=True)
+            for d, (ok, cell) in enumerate(zip(self.enough, self.cells, strict=True))
         ]
 
     def count(self) -> LevelCount:
@@ -202,17 +200,15 @@ class View:
 
         def rank(d: int) -> tuple[float, int, int]:
             short = self.shortages[d]
-            return (-round(short.short_watts) if short else 0, cap(self.domains[d]), size(self.domains[d]))
+            watts = -round(short.short_watts) if short else 0
+            return (watts, int(self.domains.cap[d]), int(self.domains.free[d]))
 
         return max(usable or range(len(self.domains)), key=rank)
 
-    def _nodes_suffice(self, domain: Subtree) -> bool:
-        return runs(domain.bins, self.candidates, single=self.attempt.single)
-
-    def _node_cause(self, domain: Subtree) -> Cause:
+    def _node_cause(self, d: int) -> Cause:
         if self._all_have_profile:
             return Cause.NODES
-        racks = {c.rack for b in domain.bins for c in b.cells}
+        racks = {c.rack for b in self.domains[d].bins for c in b.cells}
         lacks = bool(racks) and not any(self.candidates.has_profile[r] for r in racks)
         return Cause.PROFILE if lacks else Cause.NODES
 
@@ -249,10 +245,16 @@ class View:
         domain = self.domains[d]
         if self.causes[d] is Cause.PROFILE:
             return f"needs {self.need()}; no rack there has the power profile {self.request.power_profile}"
-        largest = max(self.domains, key=lambda other: other.whole)
-        if largest.whole < self.request.slots:
-            subject = f"the largest, {largest.name}," if self.attempt.level else largest.name
-            return f"needs {self.need()}; {subject} has {largest.whole:,} in all"
+        largest = int(self.domains.whole.argmax())
+        if not self.domains.large_enough(self.attempt.bin_whole).any():
+            name, whole = self.domains[largest].name, int(self.domains.whole[largest])
+            subject = f"the largest, {name}," if self.attempt.level else name
+            in_runs = self.domains.most_in_runs()
+            run = self.request.segment_slots or 1
+            in_all = f"needs {self.need()}; {subject} has {whole:,} in all"
+            if not in_runs:
+                return f"{in_all}, but no whole segment of {run} in one NVLink domain"
+            return f"{in_all}, {in_runs:,} of them in whole segments of {run}" if in_runs < whole else in_all
         free = f"{domain.name} has {size(domain):,} free{self._barred(domain)}"
         if size(domain) >= self.request.slots:
             return f"needs {self.need()}; {free}, but not in whole segments of one NVLink domain"
@@ -349,22 +351,3 @@ class View:
 def size(domain: Subtree) -> int:
     """Slots it has free by nodes alone."""
     return sum(b.size for b in domain.bins)
-
-
-def cap(domain: Subtree) -> int:
-    """Slots it could take at most, each rack by its own watts."""
-    return sum(b.cap for b in domain.bins)
-
-
-def runs(bins: Sequence[Bin], candidates: Candidates, *, single: bool) -> bool:
-    """Whether the gang fits these bins by counts of nodes alone."""
-    slots = candidates.request.slots
-    if single:
-        return any(b.size >= slots for b in bins)
-    if sum(b.size for b in bins) < slots:
-        return False
-    run = candidates.request.segment_slots or 1
-    units, short = divmod(slots, run)
-    whole = sum(b.size // run for b in bins)
-    spare = any(b.size % run >= short or b.size // run > units for b in bins)
-    return whole > units or (whole == units and (not short or spare))

@@ -155,8 +155,8 @@ def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
     last = tries[-1]
     need = candidates.request.slots
     if last.single:
-        return any(b.size >= need for tree in last.subtrees for b in tree.bins)
-    return any(sum(b.size for b in tree.bins) >= need for tree in last.subtrees)
+        return bool((last.bin_free >= need).any())
+    return bool((last.layout.sum_by_tree(last.bin_free) >= need).any())
 
 
 def _placement(candidates: Candidates, solution: Solution) -> Placement:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rackplane.engine import draw, phrases
 from rackplane.engine.candidates import Bin, Candidates, Cell, Subtree
+from rackplane.engine.domains import Domains
 from rackplane.engine.draw import Watts, find_cap
 from rackplane.engine.model import NVLINK, Cause, NodeType, Placement, Request
 from rackplane.engine.reasons import ElementKind, ElementWatts, Relief, ReliefKind, Tightest
@@ -194,7 +195,7 @@ def _bin(b: Bin, free: dict[int, int], candidates: Candidates) -> Bin:
     return b.refilled(cells)
 
 
-def never(candidates: Candidates, domains: Sequence[Subtree]) -> bool:
+def never(candidates: Candidates, domains: Domains) -> bool:
     """Whether ratings and cooling keep even the idle facility from taking the gang at any profile it accepts.
 
     Proved limit by limit, and only while every element is in service: what is out may return.  Budgets do not count.
@@ -220,22 +221,11 @@ def never(candidates: Candidates, domains: Sequence[Subtree]) -> bool:
     slack = np.where(f.enforced, f.limits - loads, np.inf) + 1.0
     budgets = np.array([row.kind is RowKind.BUDGET for row in f.rows], dtype=np.bool_)
     slack[budgets[f.cell_rows]] = np.inf
-    whole = np.array(
-        [
-            0 if t is None else (t.gpus_per_node // request.gpus_per_slot if request.gpus_per_slot else 1)
-            for t in f.rack_types
-        ],
-        dtype=np.int64,
-    )
-    large = [d for d in domains if d.whole >= request.slots]
-    if not large or not request.gpus_per_slot:
+    large = domains.whole >= request.slots
+    if not large.any() or not request.gpus_per_slot:
         return False
-    members = [np.concatenate([b.members for b in d.bins]) for d in large]
-    owner = np.repeat(np.arange(len(large)), [len(m) for m in members])
-    racks = inventory.rack[np.concatenate(members)]
-    pairs, nodes = np.unique(owner * len(f.racks) + racks, return_counts=True)
-    room = Room(pairs // len(f.racks), pairs % len(f.racks), nodes * whole[pairs % len(f.racks)], len(large))
-    return all(short is not None for short in shortages(candidates, room, use=use, slack=slack))
+    found = shortages(candidates, domains.idle_room(large), use=use, slack=slack)
+    return all(found[d] is not None for d in np.flatnonzero(large).tolist())
 
 
 def _least(request: Request, node_type: NodeType | None) -> Watts:
@@ -258,16 +248,18 @@ def for_nodes(view: View, d: int, *, misfit: bool) -> tuple[Relief, ...]:
         message = "ask for a power profile that the racks have"
         return (Relief(kind=ReliefKind.CHANGE, message=message, now=False),)
     if misfit:
-        most = max(other.whole for other in view.domains)
+        most = view.domains.most_in_runs()
         fewer = Relief(
             kind=ReliefKind.FEWER_SLOTS,
             message=f"ask for at most {view.counted(most)}",
             now=False,
             slots=most,
         )
-        return (*([fewer] if most else []), *_wider(view))
+        smaller = Relief(kind=ReliefKind.CHANGE, message="ask for smaller segments", now=False)
+        by_size = int(view.domains.whole.max(initial=0)) < view.request.slots
+        return (*([fewer] if most else []), *_wider(view), *([] if by_size else [smaller]))
     domain = view.domains[d]
-    missing = view.request.slots - sum(b.size for b in domain.bins)
+    missing = view.request.slots - int(view.domains.free[d])
     if missing <= 0:
         return (Relief(kind=ReliefKind.CHANGE, message="ask for smaller segments", now=False),)
     if not _fits_with_freed(view, domain, missing):
@@ -291,13 +283,12 @@ def level_message(level: str) -> str:
 
 def _wider(view: View) -> list[Relief]:
     """The nearest level with a domain that is large enough once it is idle."""
-    inventory, request = view.candidates.state.inventory, view.request
-    whole = np.zeros(len(inventory.names), dtype=np.int64)
-    for tree in view.domains:
-        for b in tree.bins:
-            whole[b.members] = b.whole // max(1, len(b.members))
+    inventory, request, layout = view.candidates.state.inventory, view.request, view.attempt.layout
+    run = request.segment_slots or 1
+    whole = view.attempt.bin_whole // run * run
+    first = layout.rows[layout.part_starts[layout.bin_starts]]
     for level in wider_levels(view):
-        ids = inventory.levels[level][0] if level else np.zeros(len(whole), dtype=np.int64)
+        ids = inventory.levels[level][0][first] if level else np.zeros(len(first), dtype=np.int64)
         known = ids >= 0
         most = int(np.bincount(ids[known], whole[known]).max(initial=0)) if known.any() else 0
         if most >= request.slots:

@@ -75,7 +75,7 @@ def _fewer_slots(view: View, asked: _Asked) -> Relief | None:
     """Many slots that fit: the most, unless the trials end first.  Whole segments where segments are asked for."""
     request = view.request
     run = request.segment_slots or 1
-    most = min(request.slots - 1, max(sum(b.cap for b in d.bins) for d in view.domains))
+    most = min(request.slots - 1, int(view.domains.cap.max(initial=0)))
     low, high = 0, most // run
     trial = high
     while low < high:
@@ -201,7 +201,7 @@ class _Gangs:
             freed = sum(self.gpus[k].get(d, 0) for k in keys)
             short = view.shortages[d]
             watts = sum(self.watts[k].get(d, 0.0) for k in keys)
-            room = sum(b.size for b in view.domains[d].bins) + freed // gpus
+            room = int(view.domains.free[d]) + freed // gpus
             if freed and room >= view.request.slots and (short is None or watts >= short.short_watts):
                 return True
         return False
@@ -232,7 +232,7 @@ def _return(view: View, d: int, asked: _Asked) -> Relief | None:
             break
     nodes = [e for e in chosen if e.kind is ElementKind.NODE]
     others = tuple(e for e in chosen if e.kind is not ElementKind.NODE)
-    missing = max(0, view.request.slots - sum(b.size for b in view.domains[d].bins))
+    missing = max(0, view.request.slots - int(view.domains.free[d]))
     for count in sorted({0, missing} & set(range(len(nodes)))):
         fewer = (*others, *nodes[:count])
         if fewer and _fits_with(state, fewer, view.request, asked):

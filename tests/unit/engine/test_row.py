@@ -299,9 +299,20 @@ def test_segments_lie_whole_in_one_domain_and_the_short_one_is_last() -> None:
     answer = offered(row(), ask(40, segment_slots=16, required="leaf"))
     assert [(g.rack, len(g.nodes)) for g in answer.groups] == [("rack-1", 16), ("rack-2", 16), ("rack-3", 8)]
     assert refused(row(), ask(38, segment_slots=19)).message == (
-        "needs 38 nodes of 4 GPUs in segments of 19; the facility has 144 free, "
-        "but not in whole segments of one NVLink domain"
+        "needs 38 nodes of 4 GPUs in segments of 19; the facility has 144 in all, "
+        "but no whole segment of 19 in one NVLink domain"
     )
+
+
+def test_a_gang_of_more_segments_than_domains_is_told_how_many_fit() -> None:
+    answer = refused(row(), ask(144, segment_slots=16, required="leaf"))
+    assert (answer.message, answer.relief, answer.misfit) == (
+        "needs 144 nodes of 4 GPUs in segments of 16 in one leaf; the largest, su-1, has 144 in all, "
+        "128 of them in whole segments of 16",
+        "ask for at most 128 nodes, or ask for smaller segments",
+        True,
+    )
+    offered(row(), ask(128, segment_slots=16, required="leaf"))
 
 
 def test_unhealthy_draining_spare_and_barred_nodes_are_no_candidates() -> None:
