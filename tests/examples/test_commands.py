@@ -20,6 +20,7 @@ from tests.examples.halls import FACILITIES, ROOT
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _PAGES = [
     *sorted(FACILITIES.glob("*/README.md")),
+    ROOT / "README.md",
     ROOT / "examples" / "README.md",
     ROOT / "docs" / "physics.md",
     ROOT / "docs" / "cli.md",
