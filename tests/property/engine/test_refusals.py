@@ -28,7 +28,7 @@ from tests.property.engine.oracle_world import Loss, Row
 
 EXAMPLES = 2_000
 PARTS = 4
-NUMBER = re.compile(r"([\d,]+(?:\.\d+)?) kW")
+NUMBER = re.compile(r"([\d,]+(?:\.\d+)?) (k?)W")
 
 
 # -- the numbers ---------------------------------------------------------------------------------------
@@ -51,8 +51,13 @@ def row_of(tightest: Tightest, spec: FacilitySpec) -> Row:
 
 def check_words(message: str, tightest: Tightest) -> None:
     """The sentence names the element and the loss, and its numbers are those of the parts as they are rounded."""
-    assert tightest.name in message and tightest.lost in message
-    said = [(float(n.replace(",", "")) * 1_000, 51 if "." in n else 501) for n in NUMBER.findall(message)]
+    # A budget's sentence tells of its times instead of the loss.
+    assert tightest.name in message
+    assert tightest.lost in message or tightest.kind is ElementKind.POWER_BUDGET
+    said = [
+        (float(n.replace(",", "")) * (1_000 if kilo else 1), 51 if "." in n else 501)
+        for n, kilo in NUMBER.findall(message)
+    ]
     # A domain that fills up before the gang is placed is told of in nodes, not in watts that it needs.
     needs = [tightest.needed_watts] if " kW more" in message else []
     for watts in (*needs, tightest.limit_watts, tightest.load_watts, tightest.over_watts):
