@@ -12,6 +12,7 @@ import yaml
 
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.labels import GANG_LABEL, QUEUE_LABEL, parse_request
+from rackplane.core.facility import LEVELS
 from tests.examples.halls import FACILITIES, PROFILES, ROOT, Manifest, named
 
 JOBS = ROOT / "examples" / "jobs"
@@ -105,7 +106,7 @@ def test_workloads_are_valid_and_their_requests_parse(document: Manifest) -> Non
     metadata = document["metadata"]
     queues = named(_documents(FACILITIES), "Queue")
     assert metadata["labels"][QUEUE_LABEL] in queues
-    request, problems = parse_request(metadata["annotations"], levels=("leaf", "spine"))
+    request, problems = parse_request(metadata["annotations"], levels=LEVELS)
     assert not problems
     if document["kind"] == "Pod":
         assert request.gang_size == sum(
