@@ -45,11 +45,12 @@ def against(load: int, limit: int) -> str:
 
 
 def _sum(load: int, limit: int) -> tuple[str, str, str]:
-    """Load, limit and difference: no more decimals than the difference needs, and the sum comes out."""
+    """Load, limit and difference: no more decimals than they need, and the sum comes out."""
     over = load - limit
     for decimals in range(4):
         shown, bound, rest = (round(w / 1000, decimals) for w in (load, limit, over))
-        if math.isclose(shown - bound, rest, abs_tol=1e-9) and abs(rest * 1000 - over) <= over / 20:
+        near = abs(shown * 1000 - load) <= load / 100 and abs(rest * 1000 - over) <= over / 20
+        if near and math.isclose(shown - bound, rest, abs_tol=1e-9):
             break
     beyond = kilowatts(over) if over < 100 else f"{over / 1000:,.{decimals}f} kW"
     return f"{load / 1000:,.{decimals}f} kW", f"{limit / 1000:,.{decimals}f} kW", beyond
@@ -141,7 +142,8 @@ def held_over(tightest: Tightest, cause: Cause, facility: Facility, *, who: str)
     level = "a peak of " if t.peak else ""
     name = element(t.kind, t.name, feed=t.feed, cause=cause)
     if t.starts_at is not None:
-        return f"{_budget(t, facility)}; {who} would put it at {sums}"
+        when = f"losing {t.lost} then would put it" if t.lost else f"{who} would put it"
+        return f"{_budget(t, facility)}; {when} at {sums}"
     if not t.lost:
         return f"{who} would put {name} at {level}{sums}"
     if t.kind is ElementKind.POWER_DOMAIN:

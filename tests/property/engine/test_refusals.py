@@ -51,9 +51,8 @@ def row_of(tightest: Tightest, spec: FacilitySpec) -> Row:
 
 def check_words(message: str, tightest: Tightest) -> None:
     """The sentence names the element and the loss, and its numbers are those of the parts as they are rounded."""
-    # A budget's sentence tells of its times instead of the loss.
     assert tightest.name in message
-    assert tightest.lost in message or tightest.kind is ElementKind.POWER_BUDGET
+    assert tightest.lost in message
     said = [
         (float(n.replace(",", "")) * (1_000 if kilo else 1), 51 if "." in n else 501)
         for n, kilo in NUMBER.findall(message)

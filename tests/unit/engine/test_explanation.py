@@ -351,6 +351,8 @@ def test_a_profile_that_no_rack_there_has() -> None:
         # 2,400.4 - 2,299.6 is 100.8: whole kilowatts would read 2,400 - 2,300 = 101.
         (2_400_400, 2_299_600, "2,400.4 kW of 2,299.6 kW (100.8 kW over)"),
         (5_000, 0, "5 kW of 0 kW (5 kW over)"),
+        # Whole kilowatts would read 8 kW of 6 kW.
+        (7_500, 5_500, "7.5 kW of 5.5 kW (2.0 kW over)"),
     ],
 )
 def test_sums_come_out(load: int, limit: int, text: str) -> None:
