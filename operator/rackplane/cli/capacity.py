@@ -96,9 +96,8 @@ _LEVELS = {"facility": ""}
 def _check(state: State, options: argparse.Namespace) -> None:
     from rackplane.cli.errors import CommandError, nearest
     from rackplane.engine.draw import DEFAULT_PROFILE
-    from rackplane.engine.model import NVLINK
 
-    levels = [NVLINK, *state.facility.levels, "facility"]
+    levels = [*state.facility.ladder, "facility"]
     if options.level is not None and options.level not in levels:
         hint = nearest(options.level, levels)
         raise CommandError(

@@ -200,12 +200,14 @@ class Attempt:
     def __init__(self, candidates: Candidates, level: str, required: str | None) -> None:
         self.candidates = candidates
         self.level = level
-        self.single = level == NVLINK
+        ladder = candidates.state.facility.ladder
+        self.single = level in ladder[: ladder.index(NVLINK) + 1]
         request = candidates.request
+        spread = NVLINK if (request.segment_slots or 1) > 1 else ""
         self.layout: Layout = candidates.state.layout(
             (required or "") if self.single else level,
             request.resource,
-            by_domain=self.single or (request.segment_slots or 1) > 1,
+            bins=level if self.single else spread,
         )
         sums = candidates.view.sums(self.layout)
         self.part_free = sums.free
@@ -243,14 +245,16 @@ class Attempt:
         return tuple(Bin(self, b) for b in chosen)
 
 
-def attempts(candidates: Candidates, levels: tuple[str, ...]) -> list[Attempt]:
-    """The levels to try, nearest first: one NVLink domain, then from preferred up to required ("" is anywhere)."""
-    request = candidates.request
-    ladder = [NVLINK, *levels, ""]
+def attempts(candidates: Candidates) -> list[Attempt]:
+    """The levels to try, nearest first: from one NVLink domain, or a nearer one that is preferred, up to the required.
+
+    A level at which gangs are split is tried only from the preferred one on; "" is anywhere.
+    """
+    request, facility = candidates.request, candidates.state.facility
+    ladder = [*facility.ladder, ""]
+    whole = ladder.index(NVLINK)
     top = ladder.index(request.required or "")
-    first = ladder.index(request.preferred) if request.preferred is not None else top
-    chosen = dict.fromkeys([NVLINK, *ladder[min(first, top) : top + 1]])
-    return [
-        Attempt(candidates, level, request.required if request.required != NVLINK else None)
-        for level in chosen
-    ]
+    first = min(top, ladder.index(request.preferred or request.required or ""))
+    chosen = [*range(min(first, whole), whole + 1), *range(first, top + 1)]
+    trees = request.required if top > whole else None
+    return [Attempt(candidates, ladder[i], trees) for i in dict.fromkeys(chosen) if i <= top]

@@ -28,7 +28,7 @@ _MANY = 2**30
 class Capacity:
     """The largest gang of one kind: ``slots`` is 0 where none could start.
 
-    ``level`` is "nvlink", one of the facility's, or "" for anywhere in it.  ``domain`` is the domain of that level
+    ``level`` is one of the facility's ladder, or "" for anywhere in it.  ``domain`` is the domain of that level
     that takes the gang ("" for the facility).  Watts are what the gang adds over idle.
     """
 
@@ -72,7 +72,7 @@ def capacities(
     Args:
         gpus_per_slot: GPUs of one pod; None is a whole node, of each node type apart.
         segment_slots: runs of so many slots each stay in one NVLink domain.
-        levels: only these ("nvlink", one of the facility's, "" for the facility); None is every level in use.
+        levels: only these (one of the facility's ladder, "" for the facility); None is every level in use.
         profiles: only these; one that a node type does not have is left out there.
 
     Raises:
@@ -132,21 +132,15 @@ def largest(state: State, request: Request) -> tuple[Placement | None, Refusal]:
 def upper_bound(state: State, request: Request) -> int:
     """Slots that no placement of such a gang under its own power profile exceeds; at least 1."""
     candidates = Candidates(state, replace(request, slots=_MANY), request.power_profile)
-    widest = attempts(candidates, state.facility.levels)[-1]
+    widest = attempts(candidates)[-1]
     run = request.segment_slots or 1
     return max(1, max((most_slots(candidates, d.bins, run) for d in Domains(widest)), default=1))
 
 
 def _levels_in_use(state: State) -> list[str]:
-    """From the nearest up: the NVLink domain, the levels that any node has, and the facility ("")."""
+    """From the nearest up: the levels that any node has, the NVLink domain among them, and the facility ("")."""
     inventory = state.inventory
-    nearest = [NVLINK] if (inventory.domain >= 0).any() else []
-    above = [
-        level
-        for level in state.facility.levels
-        if level in inventory.levels and (inventory.levels[level][0] >= 0).any()
-    ]
-    return [*nearest, *above, ""]
+    return [*(level for level in state.facility.ladder if (inventory.levels[level][0] >= 0).any()), ""]
 
 
 def _kinds(state: State, gpus_per_slot: int | None) -> list[_Kind]:
@@ -209,12 +203,14 @@ def _capacity(state: State, request: Request, name: str, known: dict[bytes, Plac
 
 
 def _parts(state: State, level: str | None) -> bytes:
-    """How the level parts the nodes; ids are given in the nodes' order, so that equal parts have equal ids."""
-    inventory = state.inventory
-    if level == NVLINK:
-        return level.encode()
+    """How the level parts the nodes, and whether it may split a gang's bins.
+
+    Ids are given in the nodes' order, so that equal parts have equal ids.
+    """
+    inventory, ladder = state.inventory, state.facility.ladder
+    single = level in ladder[: ladder.index(NVLINK) + 1]
     ids = inventory.levels[level][0] if level else np.zeros(len(inventory.names), dtype=np.int64)
-    return ids.tobytes()
+    return bytes([single]) + ids.tobytes()
 
 
 def _domain(state: State, placement: Placement, level: str) -> str:
@@ -223,7 +219,5 @@ def _domain(state: State, placement: Placement, level: str) -> str:
         return ""
     inventory = state.inventory
     node = inventory.index[placement.slots[0]]
-    if level == NVLINK:
-        return inventory.domain_names[int(inventory.domain[node])]
     ids, names = inventory.levels[level]
     return names[int(ids[node])]

@@ -76,7 +76,7 @@ def check(spec: FacilitySpec) -> Findings:
     _duplicates(found, "NVLinkDomain", [d.name for d in spec.domains])
     for name in _duplicates(found, "Rack", [r.name for r in spec.racks]):
         found.bad_racks[name] = "more than one Rack has this name"
-    _check_levels(found, spec.levels)
+    _check_levels(found, (*spec.inner_levels, *spec.levels))
     for node_type in spec.node_types:
         _check_type(found, node_type)
     _check_powers(found, powers)

@@ -141,6 +141,7 @@ class _Compiler:
             powers=self.powers,
             coolings=self.zones,
             levels=self.spec.levels,
+            inner_levels=self.spec.inner_levels,
             contingencies=tuple(contingencies),
             second_loss=second,
             dropped=dropped,

@@ -11,7 +11,7 @@ from rackplane.engine import phrases, relief, trials
 from rackplane.engine.candidates import Attempt, Candidates, Subtree
 from rackplane.engine.domains import Domains
 from rackplane.engine.draw import find_cap, liquid_share
-from rackplane.engine.model import NVLINK, Cause, LevelCount, Refusal, RefusalKind, Request
+from rackplane.engine.model import Cause, LevelCount, Refusal, RefusalKind, Request
 from rackplane.engine.phrases import level_words
 from rackplane.engine.reasons import Relief, ReliefKind, Tightest
 from rackplane.engine.rows import PEAK, LimitRow
@@ -23,7 +23,7 @@ from rackplane.engine.views import Bar
 def invalid(state: State, request: Request) -> Refusal | None:
     """A request that no facility of these levels and node types could ever take."""
     facility = state.facility
-    levels = [NVLINK, *facility.levels]
+    levels = facility.ladder
     for word, level in (("required", request.required), ("preferred", request.preferred)):
         if level is not None and level not in levels:
             return _refusal(

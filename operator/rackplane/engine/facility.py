@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rackplane.engine.headroom import HeadroomTable
 from rackplane.engine.model import (
+    NVLINK,
     CoolingSpec,
     DomainSpec,
     FacilitySpec,
@@ -49,6 +50,9 @@ class Facility:
     coolings: Mapping[str, CoolingSpec]
     """Without the units that have an error: those carry nothing."""
     levels: tuple[str, ...]
+    """Above the NVLink domain, innermost first."""
+    inner_levels: tuple[str, ...]
+    """Below the NVLink domain, innermost first."""
     contingencies: tuple[Contingency, ...]
     """The normal state, then every single loss that the facility is designed to survive."""
     second_loss: Mapping[int, tuple[str, ...]]
@@ -83,6 +87,11 @@ class Facility:
     coefficients: NDArray[np.float64]
     peak: NDArray[np.bool_]
     """Entry -> whether it takes the rack's peak draw."""
+
+    @cached_property
+    def ladder(self) -> tuple[str, ...]:
+        """Every level by name, innermost first."""
+        return (*self.inner_levels, NVLINK, *self.levels)
 
     @cached_property
     def types(self) -> tuple[NodeType, ...]:

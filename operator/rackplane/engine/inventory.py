@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.facility import Facility
-from rackplane.engine.model import NodeSpec, NvlinkScope
+from rackplane.engine.model import NVLINK, NodeSpec, NvlinkScope
 
 Ids = NDArray[np.int64]
 _DIGITS = re.compile(r"(\d+)")
@@ -29,8 +29,8 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 class Inventory:
     """Topology of the known nodes; rebuilt when a node comes, goes or moves, not when its load changes.
 
-    Arrays are over nodes, in the order domain, rack, name; -1 means none.  ``domain`` is the NVLink domain: for
-    node types whose NVLink ends in the node, the node itself; ``bin`` is what a larger gang is spread over: the
+    Arrays are over nodes, in the order domain, part of it, rack, name; -1 means none.  ``domain`` is the NVLink domain:
+    for node types whose NVLink ends in the node, the node itself; ``bin`` is what a larger gang is spread over: the
     NVLink domain where that spans nodes, else the rack.
     """
 
@@ -47,7 +47,7 @@ class Inventory:
     group_names: tuple[str, ...]
     """Per bin: the NVLink domain's name for groups, "" if the bin is a rack."""
     levels: Mapping[str, tuple[Ids, tuple[str, ...]]]
-    """Level -> (subtree id of every node, subtree names)."""
+    """Level, "nvlink" and those below it among them -> (subtree id of every node, subtree names)."""
 
 
 class _Dense:
@@ -70,13 +70,20 @@ class _Dense:
 def build_inventory(facility: Facility, nodes: Iterable[NodeSpec]) -> Inventory:
     """Order and index the nodes.  A node whose rack is unknown is listed, with rack -1."""
     ordered = sorted(
-        nodes, key=lambda n: (natural(n.domain or n.rack or ""), natural(n.rack or ""), natural(n.name))
+        nodes,
+        key=lambda n: (
+            natural(n.domain or n.rack or ""),
+            [natural(name) for _, name in reversed(n.inner)],
+            natural(n.rack or ""),
+            natural(n.name),
+        ),
     )
     domains, stated, bins = _Dense(), _Dense(), _Dense()
-    subtrees = {level: _Dense() for level in facility.levels}
+    own_levels = (*facility.inner_levels, *facility.levels)
+    subtrees = {level: _Dense() for level in own_levels}
     count = len(ordered)
     rack, domain, stated_ids, bin_ids = (np.full(count, -1, dtype=np.int64) for _ in range(4))
-    level_ids = {level: np.full(count, -1, dtype=np.int64) for level in facility.levels}
+    level_ids = {level: np.full(count, -1, dtype=np.int64) for level in own_levels}
     group_names: list[str] = []
     for i, node in enumerate(ordered):
         r = facility.rack_index.get(node.rack, -1) if node.rack is not None else -1
@@ -103,6 +110,14 @@ def build_inventory(facility: Facility, nodes: Iterable[NodeSpec]) -> Inventory:
                 continue
             path = (own, *path)
             level_ids[level][i] = subtrees[level].get(path, own)
+        if node.inner and domain[i] >= 0:
+            names = dict(node.inner)
+            inside: tuple[Hashable, ...] = (int(domain[i]),)
+            for level in reversed(facility.inner_levels):
+                own = names.get(level)
+                if own is not None:
+                    inside = (*inside, own)
+                    level_ids[level][i] = subtrees[level].get(inside, own)
     return Inventory(
         names=tuple(n.name for n in ordered),
         index={n.name: i for i, n in enumerate(ordered)},
@@ -114,5 +129,8 @@ def build_inventory(facility: Facility, nodes: Iterable[NodeSpec]) -> Inventory:
         bin=bin_ids,
         bin_names=tuple(bins.names),
         group_names=tuple(group_names),
-        levels={level: (level_ids[level], tuple(subtrees[level].names)) for level in facility.levels},
+        levels={
+            **{level: (level_ids[level], tuple(subtrees[level].names)) for level in own_levels},
+            NVLINK: (domain, tuple(domains.names)),
+        },
     )

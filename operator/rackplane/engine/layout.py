@@ -18,25 +18,24 @@ Ints = NDArray[np.int64]
 
 
 class Layout:
-    """The bins of the listed nodes: by NVLink domain alone, or by what a larger gang is spread over."""
+    """The bins of the listed nodes: by the domains of a level, or by what a larger gang is spread over."""
 
-    def __init__(
-        self, inventory: Inventory, listed: NDArray[np.bool_], *, level: str, by_domain: bool
-    ) -> None:
-        """``level`` is the level of the trees; "" puts all nodes under one."""
+    def __init__(self, inventory: Inventory, listed: NDArray[np.bool_], *, level: str, bins: str) -> None:
+        """``level`` is the level of the trees; "" puts all nodes under one.
+
+        ``bins`` is the level of the bins: "nvlink" or one below it; "" is what a gang is spread over.
+        """
         count = len(inventory.names)
         self.inventory = inventory
-        self.by_domain = by_domain
         tree, self.tree_names = (
             inventory.levels[level] if level else (np.zeros(count, dtype=np.int64), ("the facility",))
         )
-        bins = inventory.domain if by_domain else inventory.bin
-        names = inventory.domain_names if by_domain else inventory.bin_names
-        rows = np.flatnonzero(listed & (tree >= 0) & (bins >= 0))
-        rows = rows[np.lexsort((rows, inventory.rack[rows], bins[rows], tree[rows]))]
+        bin_, names = inventory.levels[bins] if bins else (inventory.bin, inventory.bin_names)
+        rows = np.flatnonzero(listed & (tree >= 0) & (bin_ >= 0))
+        rows = rows[np.lexsort((rows, inventory.rack[rows], bin_[rows], tree[rows]))]
         self.rows = rows
         """Listed nodes: those of a part together, parts of a bin together, bins of a tree together."""
-        keys = np.stack([tree[rows], bins[rows], inventory.rack[rows]])
+        keys = np.stack([tree[rows], bin_[rows], inventory.rack[rows]])
         new = np.ones((3, len(rows)), dtype=np.bool_)
         new[:, 1:] = keys[:, 1:] != keys[:, :-1]
         starts_tree: NDArray[np.bool_] = new[0]
@@ -50,7 +49,7 @@ class Layout:
         """into parts."""
         self.bin_parts = np.diff(np.append(self.bin_starts, len(self.part_starts)))
         first = self.part_starts[self.bin_starts] if len(rows) else self.bin_starts
-        self.bin_id = bins[rows[first]]
+        self.bin_id = bin_[rows[first]]
         """The inventory's id: the order of names."""
         self.bin_names = [names[i] for i in self.bin_id]
         self.bin_tree_id = tree[rows[first]]

@@ -14,7 +14,7 @@ from rackplane.engine.masks import NodeMask
 from rackplane.engine.reasons import Relief, Tightest
 
 NVLINK = "nvlink"
-"""Name of the innermost fabric level: one NVSwitch fabric.  The facility's own levels lie above it."""
+"""Name of the level that is always there: one NVSwitch fabric.  The facility's own levels lie above and below it."""
 
 
 class EngineError(Exception):
@@ -207,13 +207,17 @@ class BudgetSpec:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A node.  ``domain`` is its NVLink domain; ``fabric`` its (level, name) pairs above it, innermost first."""
+    """A node.  ``domain`` is its NVLink domain; ``fabric`` its (level, name) pairs above it, innermost first.
+
+    ``inner`` are its (level, name) pairs below the domain: parts of one NVSwitch fabric, innermost first.
+    """
 
     name: str
     rack: str | None
     domain: str | None = None
     fabric: tuple[tuple[str, str], ...] = ()
     healthy: bool = True
+    inner: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,7 @@ class DomainSpec:
 class FacilitySpec:
     """The whole facility as configured.  ``levels`` are innermost first; "nvlink" is implied below them.
 
+    ``inner_levels`` lie below "nvlink", innermost first: sub-domains of one NVSwitch fabric.
     ``admit_after_loss``: while a survivable element is out of service, gangs may still be placed where only a second
     loss that shares its redundancy would exceed a limit.
     """
@@ -241,6 +246,7 @@ class FacilitySpec:
     domains: tuple[DomainSpec, ...] = ()
     levels: tuple[str, ...] = ()
     admit_after_loss: bool = False
+    inner_levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +266,10 @@ class Request:
 
     ``capacity`` bounds the slots per node by all that the engine does not know (taints, selectors, CPU, memory):
     None is no further bound, a node that is absent from it takes none.  ``required`` and ``preferred`` name a
-    level ("nvlink" or one of the facility's); each run of ``segment_slots`` consecutive slots shares one NVLink
-    domain, the last run may be short.  ``until`` is its expected end on the clock of ``BudgetSpec.starts_at``: coming
-    budgets that start later do not bind it; None is no end.  ``at`` is when it would start, on the same clock: budgets
-    that end by then do not bind it; None is now.
+    level: "nvlink" or one of the facility's, above it or below.  Each run of ``segment_slots`` consecutive slots
+    shares one NVLink domain, the last run may be short.  ``until`` is its expected end on the clock of
+    ``BudgetSpec.starts_at``: coming budgets that start later do not bind it; None is no end.  ``at`` is when it would
+    start, on the same clock: budgets that end by then do not bind it; None is now.
     """
 
     slots: int

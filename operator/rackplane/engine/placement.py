@@ -37,7 +37,7 @@ def place(state: State, request: Request, *, questions: int = 0) -> Placement | 
     proved = True
     for profile in _profiles(state, request):
         candidates = Candidates(state, request, profile)
-        tries = attempts(candidates, state.facility.levels)
+        tries = attempts(candidates)
         solution, certain = _best(candidates, tries)
         if solution is not None:
             return _placement(candidates, solution)
@@ -62,7 +62,7 @@ def find(
         return None
     for profile in _profiles(state, request):
         candidates = Candidates(state, request, profile)
-        solution, _ = _best(candidates, attempts(candidates, state.facility.levels))
+        solution, _ = _best(candidates, attempts(candidates))
         if solution is not None:
             placement = _placement(candidates, solution)
             if admits(placement):
@@ -79,7 +79,7 @@ def refuse(state: State, request: Request) -> Refusal:
     if invalid is not None:
         return invalid
     candidates = Candidates(state, request, request.power_profile)
-    tries = attempts(candidates, state.facility.levels)
+    tries = attempts(candidates)
     proved = candidates.exact or not _rounding_matters(candidates, tries)
     return explanation.refuse(candidates, tries, RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND)
 

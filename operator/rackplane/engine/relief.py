@@ -18,7 +18,7 @@ from rackplane.engine import draw, phrases
 from rackplane.engine.candidates import Bin, Candidates, Cell, Subtree
 from rackplane.engine.domains import Domains
 from rackplane.engine.draw import Watts, find_cap
-from rackplane.engine.model import NVLINK, Cause, NodeType, Placement, Request
+from rackplane.engine.model import Cause, NodeType, Placement, Request
 from rackplane.engine.reasons import ElementKind, ElementWatts, Relief, ReliefKind, Tightest
 from rackplane.engine.rows import PEAK, LimitRow, RowKind
 from rackplane.engine.search import Search, Solution
@@ -272,7 +272,7 @@ def wider_levels(view: View) -> list[str]:
     """Levels above the one that is required, nearest first; "" (none) last."""
     if not view.attempt.level:
         return []
-    levels = [NVLINK, *view.facility.levels]
+    levels = view.facility.ladder
     return [*levels[levels.index(view.attempt.level) + 1 :], ""]
 
 
@@ -306,7 +306,7 @@ def _fits_with_freed(view: View, domain: Subtree, missing: int) -> bool:
     free = [{c.rack: c.free for c in b.cells} for b in domain.bins]
     busy: list[tuple[int, int, int]] = []
     for i, b in enumerate(domain.bins):
-        policy = f.domains.get(b.name)
+        policy = f.domains.get(b.group or b.name)
         held = int((candidates.bars[b.members] == Bar.HELD).sum())
         if policy is not None and held < policy.spare_nodes:
             continue  # the next nodes that come free here are held back as spares

@@ -93,7 +93,7 @@ class State:
         self._table: NodeTable | None = None
         self._needs: dict[PodKind, RackNeeds] = {}
         self._views: dict[tuple[PodKind, int], View] = {}
-        self._layouts: dict[tuple[str, bool, str], Layout] = {}
+        self._layouts: dict[tuple[str, str, str], Layout] = {}
         self._holding: Holding | None = None
         self._headrooms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._order: tuple[str, ...] | None = None
@@ -118,7 +118,12 @@ class State:
         self._keep_order()
         self._specs[node.name] = node
         self._place(node)
-        if old is None or (old.rack, old.domain, old.fabric) != (node.rack, node.domain, node.fabric):
+        if old is None or (old.rack, old.domain, old.fabric, old.inner) != (
+            node.rack,
+            node.domain,
+            node.fabric,
+            node.inner,
+        ):
             self._inventory = None
         self._refresh(node.name)
 
@@ -590,10 +595,14 @@ class State:
             del self._views[next(iter(self._views))]
         return found
 
-    def layout(self, level: str, resource: str, *, by_domain: bool) -> Layout:
-        """The bins of the nodes whose racks have the resource, under the trees of a level ("": one tree)."""
+    def layout(self, level: str, resource: str, *, bins: str) -> Layout:
+        """The bins of the nodes whose racks have the resource, under the trees of a level ("": one tree).
+
+        Args:
+            bins: as :class:`Layout` takes it.
+        """
         inventory, _ = self.inventory, self.table
-        key = (level, by_domain, resource)
+        key = (level, bins, resource)
         found = self._layouts.get(key)
         if found is None:
             offers = np.array(
@@ -602,7 +611,7 @@ class State:
             listed = np.zeros(len(inventory.names), dtype=np.bool_)
             if len(offers):
                 listed = (inventory.rack >= 0) & offers[inventory.rack]
-            found = self._layouts[key] = Layout(inventory, listed, level=level, by_domain=by_domain)
+            found = self._layouts[key] = Layout(inventory, listed, level=level, bins=bins)
         return found
 
     def headrooms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,6 +35,18 @@ LABEL = NodeType("label", "gpu", 4, 1000, 5000, 90, 120, 75, NvlinkScope.LABEL, 
 NODE = NodeType("node", "gpu", 4, 1000, 5000, 100, 100, 0, NvlinkScope.NODE)
 
 
+#: Parts of an NVLink domain: two names that every domain may have, so that a part is one only within its domain.
+INNER = st.sampled_from(
+    [
+        (),
+        (("part", "p0"),),
+        (("tray", "t0"), ("part", "p0")),
+        (("tray", "t1"), ("part", "p0")),
+        (("tray", "t0"), ("part", "p1")),
+    ]
+)
+
+
 @st.composite
 def worlds(draw: st.DrawFn, *, scopes: bool = True) -> State:
     """Up to five racks over two feeds and two levels, with limits that often bind."""
@@ -60,7 +72,8 @@ def worlds(draw: st.DrawFn, *, scopes: bool = True) -> State:
         for i in range(draw(st.integers(1, 4))):
             domain = f"d{r // 2 if shared else r + 10}"
             fabric = (("leaf", f"leaf{r % 2}"), ("spine", "s"))
-            nodes.append(NodeSpec(f"r{r}n{i}", f"r{r}", domain, fabric, healthy=draw(st.integers(0, 7)) > 0))
+            healthy = draw(st.integers(0, 7)) > 0
+            nodes.append(NodeSpec(f"r{r}n{i}", f"r{r}", domain, fabric, healthy, draw(INNER)))
     spec = FacilitySpec(
         (LABEL, NODE),
         tuple(racks),
@@ -73,11 +86,12 @@ def worlds(draw: st.DrawFn, *, scopes: bool = True) -> State:
         (BudgetSpec("order", ("a",), (), draw(watts)),),
         (DomainSpec("d0", spare_nodes=draw(st.integers(0, 1))),),
         ("leaf", "spine"),
+        inner_levels=("tray", "part"),
     )
     return State(compile_facility(spec), nodes)
 
 
-LEVELS = st.sampled_from([None, "nvlink", "leaf", "spine"])
+LEVELS = st.sampled_from([None, "tray", "part", "nvlink", "leaf", "spine"])
 
 
 @st.composite
@@ -122,7 +136,11 @@ def check_placement(state: State, request: Request, placement: Placement) -> Non
         assert node_type is not None
         return name if node_type.nvlink_scope is NvlinkScope.NODE else nodes[name].domain or ""
 
-    if request.required == "nvlink":
+    if request.required in ("tray", "part"):
+        assert len({domain(n) for n in placement.slots}) == 1
+        assert len({nodes[n].inner[-1] for n in placement.slots}) == 1
+        assert len({dict(nodes[n].inner)[request.required] for n in placement.slots}) == 1
+    elif request.required == "nvlink":
         assert len({domain(n) for n in placement.slots}) == 1
     elif request.required is not None:
         assert len({dict(nodes[n].fabric)[request.required] for n in placement.slots}) == 1
@@ -178,7 +196,7 @@ def test_random_histories_keep_every_promise(state: State, data: st.DataObject) 
             assert old is not None
             before = snapshot(state)
             rack = data.draw(st.sampled_from([old.rack, old.rack, "r0", "nowhere", None]))
-            changed = NodeSpec(name, rack, old.domain, old.fabric, data.draw(st.booleans()))
+            changed = NodeSpec(name, rack, old.domain, old.fabric, data.draw(st.booleans()), data.draw(INNER))
             gpus = data.draw(st.integers(0, 4))
             for trial in (True, False):
                 if trial:
@@ -224,7 +242,14 @@ def brute_force(
             continue
         if not facility.usable(facility.rack_index[spec.rack]):
             continue
-        tree = spec.domain if required == "nvlink" else dict(spec.fabric)[required] if required else ""
+        inner = dict(spec.inner)
+        if required in ("tray", "part"):
+            if required not in inner:
+                continue
+            parts = (inner["part"], inner["tray"]) if required == "tray" else (inner["part"],)
+            tree = "/".join((spec.domain, *parts))
+        else:
+            tree = spec.domain if required == "nvlink" else dict(spec.fabric)[required] if required else ""
         cells[tree, spec.domain, spec.rack] = cells.get((tree, spec.domain, spec.rack), 0) + 1
     best: tuple[int, int] | None = None
     for tree in {key[0] for key in cells}:
@@ -236,7 +261,7 @@ def brute_force(
             for key, n in zip(mine, counts, strict=True):
                 sums[key[1]] = sums.get(key[1], 0) + n
             broken = [n % run for n in sums.values() if n % run]
-            if required != "nvlink" and broken not in ([], [slots % run]):
+            if required not in ("tray", "part", "nvlink") and broken not in ([], [slots % run]):
                 continue
             chosen = [key for key, n in zip(mine, counts, strict=True) if n]
             score = (len({k[1] for k in chosen}), len({k[2] for k in chosen}))

@@ -41,7 +41,7 @@ def test_one_rack_is_chosen_as_the_search_over_all_bins_would(
         if isinstance(answer, Placement):
             state.book(f"before-{i}", answer)
     candidates = Candidates(state, replace(request, preferred=None), request.power_profile)
-    attempt = attempts(candidates, state.facility.levels)[0]
+    attempt = attempts(candidates)[0]
     chosen = quick.in_one_rack(attempt, request.slots)
     every = attempt.bins(range(len(attempt.layout.bin_starts)))
     searched = Search(candidates, Subtree("", every), single=True).solve().solution
@@ -84,7 +84,7 @@ def test_a_large_set_has_as_few_of_the_largest_as_any_set_of_its_count(
     assume(any(f + u for f, u in racks))
     state = pool([f for f, _ in racks], [u for _, u in racks])
     request = Request(slots=runs * run, gpus_per_slot=1, resource="gpu", segment_slots=run)
-    attempt = attempts(Candidates(state, request, "MaxP"), ())[-1]
+    attempt = attempts(Candidates(state, request, "MaxP"))[-1]
     chosen = quick.in_many_bins(attempt, 0, examined=0)
     free = {
         int(b): int(attempt.bin_free[b]) for b in range(len(attempt.bin_free)) if attempt.bin_free[b] >= run
@@ -135,7 +135,7 @@ def test_a_view_that_follows_events_equals_a_new_count(
     names = sorted(n.name for n in state.nodes())
     mask = NodeMask(dict.fromkeys(names, 2))
     view = state.view(PodKind("gpu", gpus, "MaxP"), mask)
-    layouts = [state.layout("", "gpu", by_domain=True), state.layout("leaf", "gpu", by_domain=False)]
+    layouts = [state.layout("", "gpu", bins="nvlink"), state.layout("leaf", "gpu", bins="")]
     for layout in layouts:
         view.sums(layout)
     for step, which, amount in steps:
