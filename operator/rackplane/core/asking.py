@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from rackplane.api.labels import MANAGED_TAINT
-from rackplane.core.pods import slots_on
+from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.record import GangRecord
 from rackplane.core.world import World
+from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import Placement, Request
 
-__all__ = ["Used", "capacity_of", "capacity_without", "quota_of", "request_of"]
-
-#: node -> resource -> thousandths that pods hold, or are promised
-Used = Mapping[str, Mapping[str, int]]
-
-_OURS = frozenset({MANAGED_TAINT})
+__all__ = ["mask_of", "quota_of", "request_of", "slots_without"]
 
 
-def capacity_of(world: World, record: GangRecord, used: Used) -> dict[str, int]:
-    """Pods of the gang that each node could take, by all that kube-scheduler will look at; none left out is 0."""
-    assert record.template is not None
-    return {
-        name: slots
-        for name, node in world.nodes.items()
-        if (slots := slots_on(node, record.template, used=used.get(name, {}), ignored_taints=_OURS)) > 0
-    }
+def mask_of(world: World, record: GangRecord) -> NodeMask:
+    """Pods of the gang that each node could take, by all that kube-scheduler will look at, as of now."""
+    return world.room.mask(_kind(record))
 
 
-def capacity_without(
-    world: World, record: GangRecord, used: Used, capacity: Mapping[str, int], over: Iterable[GangRecord]
-) -> dict[str, int]:
-    """`capacity`, with the pods of these other gangs gone."""
-    assert record.template is not None
+def slots_without(world: World, record: GangRecord, over: Iterable[GangRecord]) -> dict[str, int]:
+    """As `mask_of`, of the nodes that these other gangs are on, with the pods of those gangs gone."""
     freed: dict[str, dict[str, int]] = {}
     for other in over:
-        for where, amounts in world.holdings(other):
-            left = freed.setdefault(where, dict(used.get(where, {})))
-            for name, amount in amounts.items():
-                left[name] = left.get(name, 0) - amount
-    result = dict(capacity)
-    for name, left in freed.items():
-        node = world.nodes.get(name)
-        if node is not None:
-            result[name] = slots_on(node, record.template, used=left, ignored_taints=_OURS)
-    return result
+        for node, each, count in world.holdings(other):
+            total = freed.setdefault(node, {})
+            for name, amount in each.items():
+                total[name] = total.get(name, 0) + amount * count
+    kind = _kind(record)
+    return {node: world.room.slots_without(kind, node, amounts) for node, amounts in freed.items()}
 
 
-def request_of(
-    world: World, record: GangRecord, capacity: Mapping[str, int], *, at: float | None = None
-) -> Request:
+def _kind(record: GangRecord) -> PodClass:
+    kind = record.pod_class
+    assert kind is not None  # it waits, so it has pods or a template
+    return kind
+
+
+def request_of(world: World, record: GangRecord, mask: NodeMask, *, at: float | None = None) -> Request:
     """The gang's request.
 
     Args:
@@ -67,7 +54,7 @@ def request_of(
         segment_slots=spec.topology.segment_slots,
         power_profile=spec.power.profile,
         strict=spec.power.strict,
-        capacity=capacity,
+        capacity=mask,
         until=world.end_of_start(record, world.now if at is None else at),
         at=at,
     )

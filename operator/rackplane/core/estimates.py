@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rackplane.core.asking import Used, capacity_of, capacity_without, quota_of, request_of
+from rackplane.core.asking import mask_of, quota_of, request_of, slots_without
 from rackplane.core.budgets import GroupBudget
 from rackplane.core.record import Estimate, GangRecord
 from rackplane.core.world import World, booking_key
@@ -33,7 +33,7 @@ def estimate(world: World, waiting: Sequence[GangRecord]) -> None:
         world.estimated_at = world.now
         # Those without one first, in the order of the queue; then the oldest.
         oldest = min(due, key=lambda record: -math.inf if record.estimate is None else record.estimate.made)
-        _note(world, oldest, _estimate(world, oldest, world.used()))
+        _note(world, oldest, _estimate(world, oldest))
 
 
 def _is_fresh(world: World, known: Estimate | None) -> bool:
@@ -51,15 +51,21 @@ def _note(world: World, record: GangRecord, found: Estimate | None) -> None:
         world.dirty[record.key] = None
 
 
-def _estimate(world: World, record: GangRecord, used: Used) -> Estimate:
+def _estimate(world: World, record: GangRecord) -> Estimate:
     assert world.state is not None and record.gang is not None
     settings = world.settings
     gangs = {booking_key(other.key): other for other in world.gangs.values() if other.decision is not None}
-    capacity = capacity_of(world, record, used)
+    now = mask_of(world, record)
+    # One mask for all probes, so that the engine follows it instead of counting every node for each.
+    later, differing = now.changed({}), dict[str, None]()
 
     def request(at: float, over: frozenset[str]) -> Request:
-        freed = capacity_without(world, record, used, capacity, (gangs[key] for key in over if key in gangs))
-        return request_of(world, record, freed, at=at)
+        freed = slots_without(world, record, (gangs[key] for key in over if key in gangs))
+        for node in {**differing, **freed}:
+            later.set(node, freed[node] if node in freed else now.get(node))
+        differing.clear()
+        differing.update(dict.fromkeys(freed))
+        return request_of(world, record, later, at=at)
 
     def admits(placement: Placement, at: float) -> bool:
         return quota_of(world, record, placement, at=at) is None

@@ -169,7 +169,8 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.announce:
         record.announce = False
         yield from _tell_of_profile(world, record)
-    record.assign_slots()
+    if record.assign_slots():
+        world.slots_changed(record)
     live = record.live_pods()
     if job is None and record.of_job():
         # The Job is deleted: what it held is free when its pods are gone, and its Gang is collected after it.

@@ -111,6 +111,7 @@ class Machine:
         if state is None:
             return
         state.validate()
+        self.world.validate()
         booked = set(state.keys())
         for record in self.world.gangs.values():
             held = booking_key(record.key) in booked

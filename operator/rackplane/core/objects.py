@@ -102,9 +102,16 @@ class Resources(_Object, frozen=True):
     limits: dict[str, str] = {}
 
 
+class Port(_Object, frozen=True):
+    host_port: int = 0
+    host_ip: str = msgspec.field(default="", name="hostIP")
+    protocol: str = "TCP"
+
+
 class Container(_Object, frozen=True):
     resources: Resources = Resources()
     restart_policy: str | None = None
+    ports: list[Port] = []
 
 
 class SelectorTerm(_Object, frozen=True):
@@ -149,6 +156,8 @@ class PodSpec(_Object, frozen=True):
     containers: list[Container] = []
     init_containers: list[Container] = []
     overhead: dict[str, str] = {}
+    #: of the pod as a whole
+    resources: Resources = Resources()
     resource_claims: list[ClaimReference] = []
     priority: int = 0
 

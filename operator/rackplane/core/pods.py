@@ -1,7 +1,8 @@
-"""What a pod asks of a node, and what a node has left for it, judged as kube-scheduler judges it."""
+"""What a pod asks of a node, read as kube-scheduler reads it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from rackplane.core.objects import Node, NodeSelectorTerm, Pod, PodSpec, SelectorTerm, Taint, Toleration
@@ -13,9 +14,10 @@ __all__ = [
     "is_ready",
     "is_terminal",
     "requests",
-    "slots_on",
     "tolerates",
 ]
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def is_terminal(pod: Pod) -> bool:
@@ -31,8 +33,9 @@ def requests(spec: PodSpec) -> dict[str, int]:
     """What kube-scheduler reserves for the pod, in thousandths: containers summed, the largest init container at least.
 
     Init containers that restart always (sidecars) run beside the containers and are summed with them. A limit without
-    a request counts as the request. A quantity that does not parse never reaches an API server's storage; should one
-    do so it is passed over here and the pod is refused by the kubelet.
+    a request counts as the request. What the pod asks for as a whole stands in for the sum. A quantity that does not
+    parse never reaches an API server's storage; should one do so it is passed over here and the pod is refused by the
+    kubelet.
     """
     total: dict[str, int] = {}
     sidecars: dict[str, int] = {}
@@ -50,6 +53,10 @@ def requests(spec: PodSpec) -> dict[str, int]:
         _add(total, _container_requests(container.resources.requests, container.resources.limits))
     _add(total, sidecars)
     _raise_to(total, initial)
+    # A limit of the whole pod is its request only where no container asks: the API server's default of a Pod, which
+    # a Job's template has not been through.
+    limits = {name: text for name, text in spec.resources.limits.items() if name not in total}
+    total.update(_container_requests(spec.resources.requests, limits))
     _add(total, _container_requests(spec.overhead, {}))
     return total
 
@@ -60,6 +67,7 @@ def gpus(spec: PodSpec, resource: str) -> int:
 
 
 def tolerates(tolerations: Iterable[Toleration], taint: Taint) -> bool:
+    """Whether one of them covers the taint. For how long (tolerationSeconds) is nothing to kube-scheduler, nor here."""
     for toleration in tolerations:
         if toleration.effect and toleration.effect != taint.effect:
             continue
@@ -69,7 +77,9 @@ def tolerates(tolerations: Iterable[Toleration], taint: Taint) -> bool:
             continue
         if toleration.key != taint.key:
             continue
-        if toleration.operator == "Exists" or (toleration.value or "") == taint.value:
+        if toleration.operator == "Exists":
+            return True
+        if toleration.operator in (None, "", "Equal") and (toleration.value or "") == taint.value:
             return True
     return False
 
@@ -82,43 +92,6 @@ def fits_selectors(node: Node, spec: PodSpec) -> bool:
         return True
     required = spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution
     return required is None or any(_term_matches(node, term) for term in required.node_selector_terms)
-
-
-def slots_on(node: Node, spec: PodSpec, *, used: Mapping[str, int], ignored_taints: frozenset[str]) -> int:
-    """How many pods of `spec` the node could take, by everything that kube-scheduler will look at.
-
-    Args:
-        node: the node as the API server has it.
-        spec: the pod template.
-        used: thousandths of each resource that other pods hold on the node.
-        ignored_taints: keys of taints that we tolerate on the pod's behalf.
-
-    Returns:
-        0 if the node must not be used.
-    """
-    if node.spec.unschedulable or not is_ready(node) or not fits_selectors(node, spec):
-        return 0
-    for taint in node.spec.taints:
-        if taint.effect == "PreferNoSchedule" or taint.key in ignored_taints:
-            continue
-        if not tolerates(spec.tolerations, taint):
-            return 0
-    most = _allocatable(node, "pods", default=110_000) // 1000 - used.get("pods", 0) // 1000
-    for resource, amount in requests(spec).items():
-        if amount <= 0:
-            continue
-        most = min(most, (_allocatable(node, resource, default=0) - used.get(resource, 0)) // amount)
-    return max(most, 0)
-
-
-def _allocatable(node: Node, resource: str, *, default: int) -> int:
-    text = node.status.allocatable.get(resource)
-    if text is None:
-        return default
-    try:
-        return milli(text)
-    except ValueError:
-        return 0
 
 
 def _container_requests(wanted: Mapping[str, str], limits: Mapping[str, str]) -> dict[str, int]:
@@ -163,10 +136,10 @@ def _matches(values: Mapping[str, str], expression: SelectorTerm) -> bool:
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt":
-            try:
-                have, bound = int(value or ""), int(expression.values[0])
-            except (ValueError, IndexError):
+            bounds = expression.values[:1]
+            if value is None or not all(map(_INTEGER.fullmatch, (value, *bounds))) or not bounds:
                 return False
+            have, bound = int(value), int(bounds[0])
             return have > bound if expression.operator == "Gt" else have < bound
         case _:
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 __all__ = ["milli"]
 
@@ -28,6 +29,7 @@ _SUFFIX = {
 }
 
 
+@lru_cache(maxsize=4096)
 def milli(quantity: str) -> int:
     """Thousandths of a unit, rounded up as the API server does: "500m" is 500, "2" is 2000, "1Gi" is 1073741824000.
 

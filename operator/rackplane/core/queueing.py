@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
-from rackplane.core.asking import capacity_of, quota_of, request_of
+from rackplane.core.asking import mask_of, quota_of, request_of
 from rackplane.core.estimates import estimate
 from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
-from rackplane.core.pods import requests
 from rackplane.core.profiles import lowered
 from rackplane.core.quota import queue_path
 from rackplane.core.record import Decision, GangRecord
 from rackplane.core.statuses import admitted, condition, merged_conditions, timestamp
 from rackplane.core.workload import API_VERSION
-from rackplane.core.world import World, add_pod
+from rackplane.core.world import World
 from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.placement import find
 
@@ -62,7 +61,6 @@ def pending(world: World) -> list[GangRecord]:
 def schedule(world: World) -> Iterator[Instruction]:
     """One pass over the queue. What fits is booked at once and committed by the instruction that is returned."""
     assert world.state is not None
-    used: dict[str, dict[str, int]] | None = None
     waiting = pending(world)
     explainer = Explainer(world)
     for position, record in enumerate(waiting, start=1):
@@ -71,9 +69,7 @@ def schedule(world: World) -> Iterator[Instruction]:
             world.dirty[record.key] = None
         if record.refused_at == world.version or world.now < record.not_before:
             continue
-        if used is None:
-            used = world.used()
-        answer = _decide(world, record, used, explainer)
+        answer = _decide(world, record, explainer)
         if isinstance(answer, _Wait):
             told = (record.message, record.reason, record.refusal)
             if told != (answer.message, answer.reason, answer.refusal):
@@ -84,9 +80,6 @@ def schedule(world: World) -> Iterator[Instruction]:
             continue
         record.foreseeable, record.estimate, record.refusal = False, None, None
         yield from _commit(world, record, answer)
-        assert record.template is not None
-        for node in answer.slots:
-            add_pod(used, node, requests(record.template))
     estimate(world, waiting)
 
 
@@ -97,10 +90,8 @@ def _can_start(record: GangRecord) -> bool:
     return len(record.live_pods()) >= record.gang.spec.slots
 
 
-def _decide(
-    world: World, record: GangRecord, used: dict[str, dict[str, int]], explainer: Explainer
-) -> Placement | _Wait:
-    assert world.state is not None and record.gang is not None and record.template is not None
+def _decide(world: World, record: GangRecord, explainer: Explainer) -> Placement | _Wait:
+    assert world.state is not None and record.gang is not None
     spec = record.gang.spec
     queue = world.catalog.queue(spec.queue)
     if queue is None:
@@ -122,7 +113,7 @@ def _decide(
     if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
         allowed = ", ".join(queue.spec.namespaces)
         return _Wait(f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}")
-    request = request_of(world, record, capacity_of(world, record, used))
+    request = request_of(world, record, mask_of(world, record))
     answer = explainer.place(record, request)
     if isinstance(answer, Refusal):
         text, why = f"{answer.message}; {answer.relief}", reason(answer)

@@ -13,6 +13,7 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Gang, Job, Pod, PodSpec
+from rackplane.core.podclass import PodClass
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
 from rackplane.engine.model import Placement, Refusal
@@ -96,6 +97,7 @@ class GangRecord:
     told_of_cap: str = ""
     #: version of the machine's state at which it was last refused: nothing changed since means the same answer
     refused_at: int = -1
+    _classed: tuple[PodSpec, PodClass] | None = None
 
     @property
     def phase(self) -> str:
@@ -117,6 +119,16 @@ class GangRecord:
         if self.job is not None:
             return self.job.spec.template.spec
         return self.pods[min(self.pods)].spec if self.pods else None
+
+    @property
+    def pod_class(self) -> PodClass | None:
+        """Its template's class; None if it has no template."""
+        template = self.template
+        if template is None:
+            return None
+        if self._classed is None or self._classed[0] != template:
+            self._classed = (template, PodClass(template))
+        return self._classed[1]
 
     def of_job(self) -> bool:
         """Whether it is a Job's gang, also when the Job is gone."""
@@ -157,13 +169,16 @@ class GangRecord:
             return len(self.live_pods()) if status.succeeded else slots
         return max(0, min(slots, spec.completions - status.succeeded))
 
-    def assign_slots(self) -> None:
+    def assign_slots(self) -> bool:
         """Give every live pod a slot: its index where slots are keyed by it, else the lowest that is free.
 
         A pod keeps the slot that its annotation names once it is let go. A replacement gets its predecessor's slot
         only when that pod's object is gone.
+
+        Returns:
+            whether anything changed.
         """
-        live = self.live_pods()
+        before, live = self.slots, self.live_pods()
         known = {pod.metadata.uid for pod in live}
         self.slots = {uid: slot for uid, slot in self.slots.items() if uid in known}
         for pod in live:
@@ -185,6 +200,7 @@ class GangRecord:
             if slot is not None and slot in free:
                 free.discard(slot)
                 self.slots[pod.metadata.uid] = slot
+        return self.slots != before
 
     def ended_slots(self) -> frozenset[int]:
         """Slots that no completion needs any more and no pod holds: as many as there are too many, highest first."""

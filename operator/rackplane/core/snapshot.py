@@ -106,7 +106,7 @@ def expected_nodes(events: Iterable[e.Event]) -> Iterator[Node]:
     catalog = Catalog()
     taken: set[str] = set()
     labels: list[Mapping[str, str]] = []
-    asked = {"cpu", "memory", "ephemeral-storage"}
+    asked = {"pods", "cpu", "memory", "ephemeral-storage"}
     for event in events:
         match event:
             case e.FacilityChanged(kind, name, body) if kind in ("Rack", "HardwareProfile"):

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from rackplane.core.caps import Caps
 from rackplane.core.facility import Catalog
 from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
-from rackplane.core.pods import is_terminal, requests
+from rackplane.core.podclass import Amounts, held_by
+from rackplane.core.pods import is_terminal
 from rackplane.core.quota import Usage
 from rackplane.core.record import Decision, GangRecord, Key, booking_key
 from rackplane.core.removals import Removals
+from rackplane.core.room import Room
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
 from rackplane.core.usage import unmanaged_gpus
@@ -52,12 +54,19 @@ class World:
     removals: Removals = field(default_factory=Removals)
     #: counts changes of what gangs hold
     placements: int = 0
+    #: what nodes hold and what they still take
+    room: Room = field(init=False)
     _gangs_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gang_of: dict[Key, Key] = field(default_factory=dict)
     _stale_nodes: dict[str, None] = field(default_factory=dict)
+    #: gangs with a place of which a pod was bound, or ended, or got a slot
+    _stale_promises: dict[Key, None] = field(default_factory=dict)
     #: a heap of (expected end, booking); one that is not what the state expects is out of date
     _ends: list[tuple[float, str]] = field(default_factory=list)
     _facility_stale: bool = True
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.nodes)
 
     # -- upkeep ------------------------------------------------------------------------------------
 
@@ -77,11 +86,13 @@ class World:
         self.dirty.update(self._gangs_on.get(name, {}))
         # Annotations and heartbeats, our own caps among them, make no room for anybody.
         if before is None or not _same_to_placement(before, node):
+            self.room.look(name)
             self._node_touched(name)
 
     def drop_node(self, name: str) -> None:
         self.nodes.pop(name, None)
         self.catalog.forget_node(name)
+        self.room.look(name)
         self._node_touched(name)
 
     def put_pod(self, pod: Pod) -> None:
@@ -91,37 +102,53 @@ class World:
             self.drop_pod(key)
             before = None
         self.pods[key] = pod
+        moved = before is None or before.spec != pod.spec or is_terminal(before) != is_terminal(pod)
         name = gang_name_of_pod(pod)
         if name is not None:
             gang = (pod.metadata.namespace, name)
             self._gang_of[key] = gang
             self.record(gang).pods[pod.metadata.name] = pod
-        if pod.spec.node_name:
-            self.pods_on.setdefault(pod.spec.node_name, {})[key] = None
-            if before is None or not before.spec.node_name or is_terminal(before) != is_terminal(pod):
-                self._node_touched(pod.spec.node_name)
+            if moved:
+                self._stale_promises[gang] = None
+        node = pod.spec.node_name
+        if node and moved:
+            if is_terminal(pod):
+                self.room.let_go(key)
+            else:
+                self.room.hold(key, node, held_by(pod.spec))
+            self.pods_on.setdefault(node, {})[key] = None
+            self._pod_moved(node)
 
     def drop_pod(self, key: Key) -> None:
         pod = self.pods.pop(key, None)
         if pod is None:
             return
+        self.room.let_go(key)
         gang = self._gang_of.pop(key, None)
         if gang is not None and gang in self.gangs:
             self.record(gang).pods.pop(pod.metadata.name, None)
-        if pod.spec.node_name:
-            self.pods_on.get(pod.spec.node_name, {}).pop(key, None)
-            self._node_touched(pod.spec.node_name)
+            self._stale_promises[gang] = None
+        node = pod.spec.node_name
+        if node:
+            here = self.pods_on.get(node, {})
+            here.pop(key, None)
+            if not here:
+                self.pods_on.pop(node, None)
+            self._pod_moved(node)
 
     def put_job(self, job: Job) -> None:
         key = (job.metadata.namespace, job.metadata.name)
         self.jobs[key] = job
-        self.record((job.metadata.namespace, gang_name_of_job(job.metadata.name))).job = job
+        record = self.record((job.metadata.namespace, gang_name_of_job(job.metadata.name)))
+        record.job = job
+        self._stale_promises[record.key] = None
 
     def drop_job(self, key: Key) -> None:
         self.jobs.pop(key, None)
         gang = (key[0], gang_name_of_job(key[1]))
         if gang in self.gangs:
             self.record(gang).job = None
+            self._stale_promises[gang] = None
 
     def put_claim(self, claim: ResourceClaim) -> None:
         self.claims[claim.metadata.namespace, claim.metadata.name] = claim
@@ -149,9 +176,16 @@ class World:
             self.dirty.update(dict.fromkeys(self.gangs))
             # A profile's watts may have changed.
             self.caps.look(self._gangs_on)
+            self._stale_promises.update(dict.fromkeys(self.gangs))
         for name in self._stale_nodes:
             self._refresh_node(name)
         self._stale_nodes.clear()
+        for key in self._stale_promises:
+            if key in self.gangs:
+                self._promise(self.gangs[key])
+        self._stale_promises.clear()
+        # A pod that takes the slot it was promised changes nothing for anybody else.
+        self.version += self.room.settle()
         self._overrun()
 
     def next_change(self) -> float | None:
@@ -207,6 +241,23 @@ class World:
         if record.released:
             self.state.release(key, record.released)
 
+    def slots_changed(self, record: GangRecord) -> None:
+        """Other pods hold its slots than before."""
+        self._stale_promises[record.key] = None
+
+    def _promise(self, record: GangRecord) -> None:
+        """Note what the slots will need whose pods are not bound yet."""
+        count: dict[str, int] = {}
+        template = record.template
+        if record.decision is None or template is None or self.state is None:
+            self.room.promise(record.key, {}, {})
+            return
+        bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
+        for slot, node in self.state.held(booking_key(record.key)).items():
+            if slot not in bound:
+                count[node] = count.get(node, 0) + 1
+        self.room.promise(record.key, held_by(template), count)
+
     # -- expected ends -----------------------------------------------------------------------------
 
     def end_of_start(self, record: GangRecord, at: float) -> float:
@@ -260,6 +311,8 @@ class World:
         self.placements += 1
         self.dirty[record.key] = None
         self._stale_nodes.update(dict.fromkeys(decision.placement.slots))
+        self._promise(record)
+        self.room.settle()
         self.caps.look(decision.placement.slots)
 
     # -- questions ---------------------------------------------------------------------------------
@@ -284,35 +337,36 @@ class World:
                 until=self.state.until(key),
             )
 
-    def used(self) -> dict[str, dict[str, int]]:
-        """Thousandths of every resource by node: of bound pods, and of slots whose pods are not bound yet."""
-        result: dict[str, dict[str, int]] = {}
-        for name, keys in self.pods_on.items():
-            for key in keys:
-                if not is_terminal(self.pods[key]):
-                    add_pod(result, name, requests(self.pods[key].spec))
-        for record in self.gangs.values():
-            for node, wanted in self._promised(record):
-                add_pod(result, node, wanted)
-        return result
-
-    def holdings(self, record: GangRecord) -> Iterator[tuple[str, dict[str, int]]]:
-        """What `used` counts for this gang: the node and the thousandths of each pod, bound or promised."""
+    def holdings(self, record: GangRecord) -> Iterator[tuple[str, Amounts, int]]:
+        """What the gang takes of nodes: the node, what one pod holds there, and how many such pods."""
         for pod in record.live_pods():
-            if pod.spec.node_name:
-                yield pod.spec.node_name, {"pods": 1000, **requests(pod.spec)}
-        for node, wanted in self._promised(record):
-            yield node, {"pods": 1000, **wanted}
+            found = self.room.of_pod((pod.metadata.namespace, pod.metadata.name))
+            if found is not None:
+                yield *found, 1
+        each, pods = self.room.of_gang(record.key)
+        for node, count in pods.items():
+            yield node, each, count
 
-    def _promised(self, record: GangRecord) -> Iterator[tuple[str, dict[str, int]]]:
-        """The node, and what a pod will ask for there, of each slot whose pod is not bound yet."""
-        if record.decision is None or record.template is None or self.state is None:
+    def validate(self) -> None:
+        """Compare what nodes hold, and what they still take, with a count of all pods and promises.
+
+        Raises:
+            InvariantViolation: something differs.
+        """
+        if self.state is None:
             return
-        bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
-        wanted = requests(record.template)
-        for slot, node in self.state.held(booking_key(record.key)).items():
-            if slot not in bound:
-                yield node, wanted
+        used: dict[str, dict[str, int]] = {}
+        for pod in self.pods.values():
+            if pod.spec.node_name and not is_terminal(pod):
+                _add_pod(used, pod.spec.node_name, held_by(pod.spec))
+        for record in self.gangs.values():
+            if record.decision is None or record.template is None:
+                continue
+            bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
+            for slot, node in self.state.held(booking_key(record.key)).items():
+                if slot not in bound:
+                    _add_pod(used, node, held_by(record.template))
+        self.room.validate(used)
 
     def _refresh_node(self, name: str) -> None:
         assert self.state is not None
@@ -336,6 +390,7 @@ class World:
             claim=lambda namespace, claim: self.claims.get((namespace, claim)),
         )
         if count != self.state.unmanaged_gpus(name):
+            self.version += 1
             self.state.set_unmanaged(name, count)
             self.dirty.update(self._gangs_on.get(name, {}))
 
@@ -352,6 +407,11 @@ class World:
         self._stale_nodes[name] = None
         self.dirty.update(self._gangs_on.get(name, {}))
 
+    def _pod_moved(self, node: str) -> None:
+        """Whether that changes anything for anybody shows when it is counted."""
+        self._stale_nodes[node] = None
+        self.dirty.update(self._gangs_on.get(node, {}))
+
     def _claims_touched(self, namespace: str) -> None:
         for key, pod in self.pods.items():
             if key[0] == namespace and pod.spec.node_name and pod.spec.resource_claims:
@@ -367,10 +427,9 @@ def _same_to_placement(old: Node, new: Node) -> bool:
     )
 
 
-def add_pod(used: dict[str, dict[str, int]], node: str, wanted: dict[str, int]) -> None:
+def _add_pod(used: dict[str, dict[str, int]], node: str, each: Amounts) -> None:
     held = used.setdefault(node, {})
-    held["pods"] = held.get("pods", 0) + 1000
-    for name, amount in wanted.items():
+    for name, amount in each.items():
         held[name] = held.get(name, 0) + amount
 
 

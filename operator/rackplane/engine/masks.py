@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from rackplane.engine.changelog import ChangeLog
+
 
 class NodeMask:
     """What bounds the slots per node by all that the engine does not know: taints, selectors, CPU, memory.
@@ -14,7 +16,7 @@ class NodeMask:
     def __init__(self, slots: Mapping[str, int]) -> None:
         """``slots``: node -> the most slots it takes; a node that is absent takes none."""
         self._slots = dict(slots)
-        self._log: list[str] = []
+        self._log: ChangeLog[str] = ChangeLog()
 
     @staticmethod
     def of(slots: Mapping[str, int] | NodeMask) -> NodeMask:
@@ -28,8 +30,11 @@ class NodeMask:
     def set(self, node: str, slots: int) -> None:
         """Change one node; 0 takes none."""
         if self._slots.get(node, 0) != slots:
-            self._slots[node] = slots
-            self._log.append(node)
+            if slots:
+                self._slots[node] = slots
+            else:
+                del self._slots[node]
+            self._log.add(node)
 
     def get(self, node: str) -> int:
         """The most slots the node takes."""
@@ -38,8 +43,12 @@ class NodeMask:
     @property
     def position(self) -> int:
         """How many changes there have been."""
-        return len(self._log)
+        return self._log.position
 
-    def changes(self, since: int) -> Iterable[str]:
-        """The nodes changed since, each once."""
-        return dict.fromkeys(self._log[since:])
+    def changes(self, since: int) -> Iterable[str] | None:
+        """The nodes changed since, each once; None if there were too many to remember."""
+        return self._log.since(since)
+
+    def as_dict(self) -> dict[str, int]:
+        """Node -> slots, of the nodes that take any."""
+        return {node: slots for node, slots in self._slots.items() if slots > 0}

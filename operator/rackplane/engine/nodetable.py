@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.changelog import ChangeLog
+
 Ints = NDArray[np.int64]
 
 NO_CAP = -1
-_LOG_KEPT = 200_000
 
 
 class NodeTable:
@@ -27,8 +28,7 @@ class NodeTable:
         self.healthy: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
         self.cap: Ints = np.full(count, NO_CAP, dtype=np.int64)
         """Watts of the power cap of the gangs on it, or NO_CAP."""
-        self._log: list[int] = []
-        self._forgotten = 0
+        self._log: ChangeLog[int] = ChangeLog()
 
     def set(self, i: int, free: int, gpus: int, *, healthy: bool, cap: int | None) -> None:
         """One node as it is now."""
@@ -36,21 +36,16 @@ class NodeTable:
         self.gpus[i] = gpus
         self.healthy[i] = healthy
         self.cap[i] = NO_CAP if cap is None else cap
-        self._log.append(i)
-        if len(self._log) > _LOG_KEPT:
-            self._forgotten += len(self._log)
-            self._log.clear()
+        self._log.add(i)
 
     @property
     def position(self) -> int:
         """Where the log ends now."""
-        return self._forgotten + len(self._log)
+        return self._log.position
 
     def changes(self, since: int) -> Iterable[int] | None:
         """The nodes that have changed since that position, each once; None if the log no longer reaches back."""
-        if since < self._forgotten:
-            return None
-        return dict.fromkeys(self._log[since - self._forgotten :])
+        return self._log.since(since)
 
     def same(self, other: NodeTable) -> bool:
         """Whether both say the same of every node."""

@@ -63,18 +63,25 @@ class View:
     _sums: dict[Layout, _Sums] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._read_mask()
+        self._build()
+
+    def _read_mask(self) -> None:
         if self.mask is not None:
             self._mask_position = self.mask.position
             names = self.inventory.names
             self._allowed = np.fromiter(map(self.mask.get, names), dtype=np.int64, count=len(names))
-        self._build()
 
-    def _follow_mask(self) -> list[int]:
-        """The nodes whose bound by the mask has changed."""
+    def _follow_mask(self) -> list[int] | None:
+        """The nodes whose bound by the mask has changed; None if all may have."""
         if self.mask is None or self._allowed is None:
             return []
+        changed = self.mask.changes(self._mask_position)
+        if changed is None:
+            self._read_mask()
+            return None
         index = self.inventory.index
-        names = [n for n in self.mask.changes(self._mask_position) if n in index]
+        names = [n for n in changed if n in index]
         self._mask_position = self.mask.position
         rows = [index[n] for n in names]
         self._allowed[rows] = [self.mask.get(n) for n in names]
@@ -84,7 +91,7 @@ class View:
         """Take in what has changed since."""
         changed = self.table.changes(self._position)
         masked = self._follow_mask()
-        nodes = None if changed is None else dict.fromkeys([*changed, *masked])
+        nodes = None if changed is None or masked is None else dict.fromkeys([*changed, *masked])
         if nodes is None or len(nodes) > _REBUILD_ABOVE:
             self._build()
             return

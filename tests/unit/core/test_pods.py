@@ -9,7 +9,8 @@ import pytest
 
 from rackplane.core.objects import Node, PodSpec, ResourceClaim, Taint, Toleration
 from rackplane.core.objects import Pod as PodObject
-from rackplane.core.pods import gpus, requests, slots_on, tolerates
+from rackplane.core.podclass import PodClass
+from rackplane.core.pods import gpus, requests, tolerates
 from rackplane.core.usage import unmanaged_gpus
 
 GPU = "nvidia.com/gpu"
@@ -34,7 +35,7 @@ def node(*, labels: dict[str, str] | None = None, ready: str = "True", **spec_fi
 
 
 def slots(of: Node, pod: PodSpec, used: dict[str, int] | None = None) -> int:
-    return slots_on(of, pod, used=used or {}, ignored_taints=frozenset({"rackplane.dev/managed"}))
+    return PodClass(pod).slots_on(of, used or {})
 
 
 ONE_GPU = spec(containers=[{"resources": {"limits": {GPU: "1"}, "requests": {"cpu": "500m"}}}])

@@ -106,6 +106,7 @@ def test_nodes_on_paper_have_ample_of_what_a_job_asks_for_beside_gpus(tmp_path: 
         "ephemeral-storage": "1P",
         "memory": "1P",
         "nvidia.com/gpu": "4",
+        "pods": "1P",
         "rdma/hca": "1P",
     }
     assert machine.world.jobs["default", "train"].spec.parallelism == 2

@@ -1,0 +1,42 @@
+"""What has changed since somebody last looked, kept for as long as it is shorter than looking at everything."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+KEPT = 8_192
+"""Entries: whoever is further behind is better off counting anew."""
+
+
+class ChangeLog(Generic[T]):
+    """A list of what changed, in order, of which each reader remembers how far it has read.
+
+    Args:
+        kept: how many entries a reader may be behind; the oldest half goes when there are more.
+    """
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._entries: list[T] = []
+        self._forgotten = 0
+
+    def add(self, entry: T) -> None:
+        """Note one change."""
+        self._entries.append(entry)
+        if len(self._entries) > self._kept:
+            half = self._kept // 2
+            del self._entries[:half]
+            self._forgotten += half
+
+    @property
+    def position(self) -> int:
+        """How many changes there have been."""
+        return self._forgotten + len(self._entries)
+
+    def since(self, position: int) -> dict[T, None] | None:
+        """What has changed since that position, each once; None if that is no longer known."""
+        if position < self._forgotten:
+            return None
+        return dict.fromkeys(self._entries[position - self._forgotten :])
