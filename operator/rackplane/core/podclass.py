@@ -70,8 +70,8 @@ class PodClass:
         if node.spec.unschedulable or not is_ready(node) or not fits_selectors(node, self._spec):
             return 0
         for taint in node.spec.taints:
-            # Ours is tolerated on the pod's behalf when it is let go.
-            if taint.effect == _PREFERENCE or taint.key == MANAGED_TAINT:
+            # Ours is tolerated on the pod's behalf when it is let go: with this effect, and no other.
+            if taint.effect == _PREFERENCE or (taint.key, taint.effect) == (MANAGED_TAINT, "NoSchedule"):
                 continue
             if not tolerates(self._spec.tolerations, taint):
                 return 0
