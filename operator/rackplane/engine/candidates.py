@@ -47,6 +47,8 @@ class Candidates:
         else:
             nominal, peak = state.headrooms()
             headrooms = nominal + TOLERANCE_WATTS / 2, peak + TOLERANCE_WATTS / 2
+        self.nominal_headroom = headrooms[0]
+        """Watts each rack could still draw, taken alone."""
         self.rack_slots = slots_within(np.concatenate(headrooms), needs.increments, UNLIMITED)
         """Slots each rack could take by watts and heat, taken alone."""
         self.names = state.inventory.names
@@ -61,9 +63,35 @@ class Candidates:
         """The same request with other watts left by cell: what if limits were higher."""
         other = copy.copy(self)
         other.slack = slack
-        headroom = np.concatenate(self.state.headrooms_under(slack))
-        other.rack_slots = slots_within(headroom, self.needs.increments, UNLIMITED)
+        headrooms = self.state.headrooms_under(slack)
+        other.nominal_headroom = headrooms[0]
+        other.rack_slots = slots_within(np.concatenate(headrooms), self.needs.increments, UNLIMITED)
         return other
+
+    @cached_property
+    def _room(self) -> Ints:
+        """Free slots by rack, by nodes alone."""
+        rack, room = self.state.inventory.rack, np.zeros(len(self.rack_slots), dtype=np.int64)
+        np.add.at(room, rack[rack >= 0], self.node_slots[rack >= 0])
+        return room
+
+    def stranded_watts(self, rack: int, slots: int) -> int:
+        """Watts that so many slots strand in a rack: what of its headroom no free slot of it can use at full power.
+
+        The rack's own headroom counts, the least over all limits and losses, as if nothing else changed; and as the
+        difference to what is stranded there already, so that racks compare.  Slots at full power strand nothing.
+        """
+        full, one = int(self.needs.full[rack]), int(self.needs.increments[rack])
+        if one == full:
+            return 0
+        headroom = max(0, int(np.floor(min(float(self.nominal_headroom[rack]), float(UNLIMITED)))))
+        free = int(self._room[rack])
+
+        def unusable(taken: int) -> int:
+            left = headroom - taken * one
+            return left - full * min(free - taken, left // full)
+
+        return unusable(slots) - unusable(0)
 
     def use_of(self, rack: int) -> NDArray[np.float64]:
         """As ``use``, for one rack's entries."""

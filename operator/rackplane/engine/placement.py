@@ -113,8 +113,7 @@ def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[Solution | None
 def _in_one_domain(attempt: Attempt) -> Outcome:
     """The best NVLink domain for the whole gang."""
     candidates = attempt.candidates
-    chosen = quick.in_one_rack(attempt, candidates.request.slots)
-    fitting = [chosen] if chosen is not None else attempt.fitting()
+    fitting = quick.in_one_rack(attempt, candidates.request.slots) or attempt.fitting()
     if not fitting:
         return Outcome(None, True)
     return Search(candidates, Subtree("", attempt.bins(fitting)), single=True).solve()

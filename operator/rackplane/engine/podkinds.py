@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class RackNeeds:
         """Pods an idle node takes; 0 for a pod without GPUs, which any number fits of."""
         self.increments = np.zeros(2 * racks, dtype=np.float64)
         """Watts of one pod over idle: nominal by rack, then peak by rack.  Rounded up for each pod."""
+        self.full = np.zeros(racks, dtype=np.int64)
+        """Nominal watts of one pod over idle at full power."""
         self.exact = True
         """False if that rounding could hide a fit by a watt (several pods on one node)."""
         for r, node_type in enumerate(facility.rack_types):
@@ -59,9 +62,17 @@ class RackNeeds:
             one = draw.share(node_type, full, kind.gpus)
             self.increments[r], self.increments[racks + r] = one.nominal, one.peak
             pods = int(self.whole[r]) if kind.gpus else 1
+            fastest = draw.find_cap(node_type, draw.DEFAULT_PROFILE) or cap
+            at_most = draw.full_increment(node_type, fastest.node_watts)
+            self.full[r] = draw.share(node_type, at_most, kind.gpus).nominal
             all_of_them = draw.share(node_type, full, pods * kind.gpus)
             if Watts(one.nominal * pods, one.peak * pods) != all_of_them:
                 self.exact = False
+
+    @cached_property
+    def slowed(self) -> bool:
+        """Whether a pod takes less than full power anywhere: only then does one place strand more than another."""
+        return bool((self.increments[: self.racks] < self.full).any())
 
     def watts(self, rack: int) -> Watts:
         """Watts of one pod over idle in the rack."""

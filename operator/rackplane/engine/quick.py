@@ -17,8 +17,10 @@ Ints = NDArray[np.int64]
 _UNIT_SIZES = 64
 
 
-def in_one_rack(attempt: Attempt, slots: int) -> int | None:
-    """The best bin of all in which one rack takes the whole gang, or None if there is none.
+def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
+    """The best bin of all in which one rack takes the whole gang; none if there is none.
+
+    Several only where they are alike but for the power that the gang strands there.
 
     One rack's own headroom is exact for it, since nothing else changes; so the answer holds under all limits, and no
     bin that needs more racks can be better.
@@ -26,13 +28,15 @@ def in_one_rack(attempt: Attempt, slots: int) -> int | None:
     layout = attempt.layout
     fitting = np.flatnonzero(layout.most_by_bin(attempt.part_cap) >= slots)
     if not len(fitting):
-        return None
+        return []
     pristine = attempt.used_nodes[fitting] == 0
     if not pristine.all():
         fitting = fitting[~pristine]
     sizes = attempt.bin_free[fitting]
     fitting = fitting[sizes == sizes.min()]
-    return int(fitting[layout.bin_id[fitting].argmin()])
+    if attempt.candidates.needs.slowed:
+        return [int(b) for b in fitting]
+    return [int(fitting[layout.bin_id[fitting].argmin()])]
 
 
 def least_bins(units: Ints, need: int) -> int | None:

@@ -1,17 +1,22 @@
 """The best set of bins for a gang inside one subtree, checked against all limits together.
 
 One lexicographic objective: fewest bins, fewest racks, no straggler (no part below half an even share), no pristine
-bin opened needlessly, tightest fit (of the free sizes that remain, sorted, the large ones stay large), then name.
+bin opened needlessly, tightest fit (of the free sizes that remain, sorted, the large ones stay large), least stranded
+power (:meth:`~rackplane.engine.candidates.Candidates.stranded_watts`), then name.
 
-All sets of a size are examined while they number at most ``SETS_EXAMINED``; beyond that one is built that opens as
-few large bins as possible, and is repaired where limits that bins share stop it.  If no set is found, bins are
-poured full one after the other: the roomiest, or (more than ``FEW``) those that take least of what is scarce.  At last
-a depth-first search over the slots of every rack, of at most ``STEPS`` steps, finds a way or proves that there is none.
+All sets of a size are examined while they number at most ``SETS_EXAMINED``, in the order of what they would be worth
+without the limits that racks share.  If the first one holds under those too, nothing is better; if not, every way is
+looked at where they are few enough (:mod:`rackplane.engine.exhaustive`), so that the answer is the best there is.
+
+Beyond that it is a good one.  Of more sets, one is built that opens as few large bins as possible, and is repaired
+where limits that bins share stop it.  If no set is found, bins are poured full one after the other: the roomiest, or
+(more than ``FEW``) those that take least of what is scarce.  At last a depth-first search over the slots of every rack,
+of at most ``STEPS`` steps, finds a way or proves that there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, combinations, product
@@ -22,7 +27,9 @@ from numpy.typing import NDArray
 
 from rackplane.engine.bounds import most_slots, price_of_a_slot
 from rackplane.engine.candidates import Bin, Candidates, Subtree
+from rackplane.engine.exhaustive import Exhaustive, TooMany
 from rackplane.engine.shortage import Room, shortages
+from rackplane.engine.views import UNLIMITED
 
 SETS_EXAMINED = 300
 STEPS = 20_000
@@ -32,7 +39,7 @@ POURED = 100
 CELLS_PROVED = 200
 
 Slack = NDArray[np.float64]
-Key = tuple[int, int, bool, int, tuple[tuple[int, int, int], ...], tuple[int, ...]]
+Key = tuple[int, int, bool, int, tuple[tuple[int, int, int], ...], int, tuple[int, ...]]
 Parts = dict[int, dict[int, int]]
 """Position of a bin in the subtree -> rack -> slots."""
 
@@ -77,6 +84,8 @@ class Search:
         """Slots that must stay together; the bins take multiples of it, and one also the short last run."""
         self.units, self.short = divmod(self.slots, self.run)
         self.caps = [b.cap for b in self.bins]
+        self._sure = True
+        """Whether what is found is the best for certain: no set that could be better was passed over."""
 
     def fewest_bins(self) -> int | None:
         """A lower bound on the bins needed; None if the sum of what they could take is too small: proved."""
@@ -104,7 +113,7 @@ class Search:
         if least == 1:
             found = self._one_bin()
             if found is not None:
-                return Outcome(found, True)
+                return Outcome(self._settled(found), True)
         if self.single:
             return self._prove() if prove else Outcome(None, False)
         usable = [i for i, cap in enumerate(self.caps) if cap > 0]
@@ -114,22 +123,46 @@ class Search:
                 found = self._all_sets(usable, count)
             else:
                 found = self._built_set(usable, count)
+                self._sure = False
             if found is not None:
-                return Outcome(found, True)
+                return Outcome(self._settled(found), True)
             # Once per search, and only where the first sets failed: most searches end with them.
             if not bounded and self.slots > most_slots(self.candidates, self.bins, self.run):
                 return Outcome(None, self.candidates.exact)
             bounded = True
             if count - least >= 12:
                 break
+        self._sure = False
         few = len(usable) <= FEW
         found = None if few else self._pour_sparingly(usable)
         if found is None and len(usable) <= POURED:
             found = self._pour(usable)
         if found is not None:
-            return Outcome(found, True)
+            return Outcome(self._settled(found), True)
         outcome = self._prove() if prove else Outcome(None, False)
         return Outcome(self._pour_sparingly(usable), False) if few and not outcome.proved else outcome
+
+    def _settled(self, found: Solution) -> Solution:
+        """This one, or the best of all ways where a better one is possible and there are few enough to look at."""
+        return found if self._sure else self._best_of_all(found)[0] or found
+
+    def _best_of_all(self, found: Solution | None) -> tuple[Solution | None, bool]:
+        """The best of all ways and ``found``, and whether all ways were looked at."""
+        ways = Exhaustive(self.candidates, self.bins, run=self.run, single=self.single)
+        if not ways.small:
+            return found, False
+        best = found
+        try:
+            for counts, group in ways.groups((self.slots, self.slots) if found is None else found.key[:2]):
+                for poured in group:
+                    solution = self._solution(poured)
+                    if best is None or solution.key < best.key:
+                        best = solution
+                if best is not None and best.key[:2] <= counts:
+                    break
+        except TooMany:
+            return best, False
+        return best, True
 
     def fill_all(self) -> Solution | None:
         """A solution that uses every bin of the subtree, if there is one of the usual form: its parts even enough."""
@@ -153,12 +186,15 @@ class Search:
                     (self._ideal_key(chosen, other), chosen, other) for other in self._by_racks(chosen)
                 )
         ideal.sort(key=lambda item: item[0])
+        self._sure = self._sure and not self.short and all(len(self.bins[i].cells) == 1 for i in usable)
         return self._first(ideal)
 
     def _first(self, ideal: Iterable[tuple[Key, tuple[int, ...], tuple[int, ...]]]) -> Solution | None:
         """The best that holds under shared limits, from sets in the order of what they would be without them."""
         best: Solution | None = None
+        bound: Key | None = None
         for key, chosen, parts in ideal:
+            bound = bound or key
             if best is not None and key >= best.key:
                 break
             found = self._fill(chosen, parts)
@@ -166,6 +202,7 @@ class Search:
                 found = self._fill(chosen, parts, sparing=True)
             if found is not None and (best is None or found.key < best.key):
                 best = found
+        self._sure = self._sure and (bound is None or (best is not None and best.key == bound))
         return best
 
     def _built_set(self, usable: Sequence[int], count: int) -> Solution | None:
@@ -229,27 +266,37 @@ class Search:
         return tuple(sorted(chosen)) if len(chosen) == count else None
 
     def _distribute(self, chosen: Sequence[int], caps: Sequence[int]) -> tuple[int, ...] | None:
-        """Slots per bin: small bins full, the rest in the largest; no part below half an even share if possible."""
+        """Slots per bin: no part below half an even share if possible, and as much as can be left in one bin."""
         count, run = len(chosen), self.run
         half = -(-self.slots // (2 * count))
         floor_units = -(-half // run)
         units = [caps[i] // run for i in chosen]
-        ascending = sorted(range(count), key=lambda p: (units[p], self.bins[chosen[p]].order))
-        least = [max(1, min(floor_units, u)) for u in units]
+        even = min(units) >= floor_units and floor_units * count <= self.units
+        least = [floor_units if even else min(1, u) for u in units]
         if self.short and sum(least) > self.units:  # one bin takes nothing but the short last run
             last = [p for p in range(count) if caps[chosen[p]] >= self.short]
             if not last:
                 return None
             spare = min(last, key=lambda p: (units[p], -self.bins[chosen[p]].order))
             units[spare] = least[spare] = 0
-        left, after = self.units, sum(least)
-        parts = [0] * count
-        for p in ascending:
-            after -= least[p]
-            parts[p] = max(0, min(units[p], left - after))
-            left -= parts[p]
-        if left > 0:
+        left_over = sum(units) - self.units
+        if left_over < 0 or sum(least) > self.units:
             return None
+        parts = list(units)
+        open_bins = set(range(count))
+        while left_over:  # one bin after the other is left with the most that any could be
+            leaves = {p: min(left_over, units[p] - least[p]) for p in open_bins}
+            p = max(
+                open_bins,
+                key=lambda p: (
+                    self.bins[chosen[p]].size - run * (units[p] - leaves[p]),
+                    -leaves[p],
+                    self.bins[chosen[p]].order,
+                ),
+            )
+            parts[p] -= leaves[p]
+            left_over -= leaves[p]
+            open_bins.discard(p)
         slots = [p * run for p in parts]
         if self.short:
             room = [(caps[i] - s, p) for p, (i, s) in enumerate(zip(chosen, slots, strict=True))]
@@ -462,6 +509,9 @@ class Search:
 
         if self._impossible():
             return Outcome(None, self.candidates.exact)
+        best, complete = self._best_of_all(None)
+        if best is not None or complete:
+            return Outcome(best, best is not None or self.candidates.exact)
         if len(cells) > CELLS_PROVED:
             return Outcome(None, False)
         answer = descend(0, self.slots, 0, False)
@@ -483,10 +533,22 @@ class Search:
     # -- objective ---------------------------------------------------------------------------------
 
     def _ideal_key(self, chosen: Sequence[int], parts: Sequence[int]) -> Key:
-        racks = sum(self.bins[i].least_racks(part) for i, part in zip(chosen, parts, strict=True))
-        return self._key(chosen, parts, racks)
+        cells = [self.bins[i].cells for i in chosen]
+        if any(len(c) > 1 for c in cells):
+            least = sum(self.bins[i].least_racks(part) for i, part in zip(chosen, parts, strict=True))
+            # How a bin's racks share its part is not known yet.
+            return self._key(chosen, parts, least, -UNLIMITED if self.candidates.needs.slowed else 0)
+        racks: dict[int, int] = {}
+        for c, n in zip(cells, parts, strict=True):
+            racks[c[0].rack] = racks.get(c[0].rack, 0) + n
+        return self._key(chosen, parts, len(racks), self._stranded(racks))
 
-    def _key(self, chosen: Sequence[int], parts: Sequence[int], racks: int) -> Key:
+    def _stranded(self, racks: Mapping[int, int]) -> int:
+        if not self.candidates.needs.slowed:
+            return 0
+        return sum(self.candidates.stranded_watts(rack, n) for rack, n in racks.items())
+
+    def _key(self, chosen: Sequence[int], parts: Sequence[int], racks: int, stranded: int) -> Key:
         bins = [self.bins[i] for i in chosen]
         return (
             len(bins),
@@ -494,14 +556,18 @@ class Search:
             2 * len(bins) * min(parts) < self.slots,
             sum(b.pristine for b in bins),
             tightness((b.size for b in bins), (b.size - n for b, n in zip(bins, parts, strict=True))),
+            stranded,
             tuple(b.order for b in bins),
         )
 
     def _solution(self, poured: Parts) -> Solution:
         chosen = sorted(poured, key=lambda i: self.bins[i].order)
         sizes = {i: sum(poured[i].values()) for i in chosen}
-        racks = {rack for part in poured.values() for rack in part}
-        key = self._key(chosen, [sizes[i] for i in chosen], len(racks))
+        racks: dict[int, int] = {}
+        for part in poured.values():
+            for rack, n in part.items():
+                racks[rack] = racks.get(rack, 0) + n
+        key = self._key(chosen, [sizes[i] for i in chosen], len(racks), self._stranded(racks))
         if self.run > 1:  # the bin with the short last run comes last, so that every run is whole
             chosen.sort(key=lambda i: sizes[i] % self.run != 0)
         return Solution(key, tuple((self.bins[i], poured[i]) for i in chosen))
