@@ -116,7 +116,8 @@ class Search:
                 return Outcome(self._settled(found), True)
         if self.single:
             return self._prove() if prove else Outcome(None, False)
-        usable = [i for i, cap in enumerate(self.caps) if cap > 0]
+        smallest = min(self.run, self.short or self.run)
+        usable = [i for i, cap in enumerate(self.caps) if cap >= smallest]
         bounded = False
         for count in range(max(2, least), min(len(usable), self.units + bool(self.short)) + 1):
             if comb(len(usable), count) <= SETS_EXAMINED:
@@ -277,26 +278,29 @@ class Search:
             last = [p for p in range(count) if caps[chosen[p]] >= self.short]
             if not last:
                 return None
-            spare = min(last, key=lambda p: (units[p], -self.bins[chosen[p]].order))
-            units[spare] = least[spare] = 0
+            alone = min(last, key=lambda p: (units[p], -self.bins[chosen[p]].order))
+            units[alone] = least[alone] = 0
         left_over = sum(units) - self.units
         if left_over < 0 or sum(least) > self.units:
             return None
         parts = list(units)
-        open_bins = set(range(count))
-        while left_over:  # one bin after the other is left with the most that any could be
-            leaves = {p: min(left_over, units[p] - least[p]) for p in open_bins}
-            p = max(
-                open_bins,
-                key=lambda p: (
-                    self.bins[chosen[p]].size - run * (units[p] - leaves[p]),
-                    -leaves[p],
-                    self.bins[chosen[p]].order,
-                ),
-            )
-            parts[p] -= leaves[p]
-            left_over -= leaves[p]
-            open_bins.discard(p)
+        sizes = [self.bins[i].size - u * run for i, u in zip(chosen, units, strict=True)]
+        spare = [u - low for u, low in zip(units, least, strict=True)]
+
+        def left_with(p: int) -> tuple[int, int, int]:
+            leaves = min(left_over, spare[p])
+            return sizes[p] + run * leaves, -leaves, self.bins[chosen[p]].order
+
+        # One bin after the other is left with the most that any could be.  Their order changes only when one could be
+        # left with more than there is.
+        ordered = sorted(range(count), key=left_with)
+        while left_over:
+            if spare[ordered[-1]] > left_over:
+                ordered.sort(key=left_with)
+            p = ordered.pop()
+            leaves = min(left_over, spare[p])
+            parts[p] -= leaves
+            left_over -= leaves
         slots = [p * run for p in parts]
         if self.short:
             room = [(caps[i] - s, p) for p, (i, s) in enumerate(zip(chosen, slots, strict=True))]
