@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall no
 
     from rackplane.core.machine import Machine
     from rackplane.engine.drill import Drill, NextLoss, ZoneLoss
+    from rackplane.engine.loads import Violation
     from rackplane.engine.shedding import Measure, Terms
-    from rackplane.engine.state import Violation
 
 __all__ = ["add"]
 

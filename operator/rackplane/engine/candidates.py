@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.layout import Layout
+from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import NVLINK, NvlinkScope, Request
 from rackplane.engine.podkinds import PodKind, slots_within
-from rackplane.engine.state import TOLERANCE_WATTS, State
+from rackplane.engine.state import State
 from rackplane.engine.views import UNLIMITED
 
 Ints = NDArray[np.int64]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from rackplane.engine import cooling
 from rackplane.engine.facility import Facility
+from rackplane.engine.loads import TOLERANCE_WATTS, Violation
 from rackplane.engine.model import Medium
 from rackplane.engine.rows import Contingency, LimitRow, RowKind
 from rackplane.engine.shedding import Plan, Terms, relieve
-from rackplane.engine.state import TOLERANCE_WATTS, State, Violation
+from rackplane.engine.state import State
 from rackplane.engine.whatif import Change, RackChange, what_if
 
 

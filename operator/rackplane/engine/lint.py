@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rackplane.engine import draw, lintshape
 from rackplane.engine.facility import Facility
 from rackplane.engine.findings import Finding, Severity, grouped, named
+from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.phrases import against, kilowatts
 from rackplane.engine.rows import NOMINAL, LimitRow, RowKind
-from rackplane.engine.state import TOLERANCE_WATTS
 
 Loads = NDArray[np.float64]
 _POWER = (RowKind.POWER_NOMINAL, RowKind.POWER_PEAK)

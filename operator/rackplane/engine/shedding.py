@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from rackplane.engine import draw
 from rackplane.engine.draw import Watts, find_cap
+from rackplane.engine.loads import TOLERANCE_WATTS, Violation
 from rackplane.engine.model import Placement
-from rackplane.engine.state import TOLERANCE_WATTS, State, Violation
+from rackplane.engine.state import State
 
 Effect = NDArray[np.float64]
 """Watts that a measure takes off each exceeded limit."""

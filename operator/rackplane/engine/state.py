@@ -1,9 +1,4 @@
-"""What is running where, and the load of every limit: incremental, with exact undo and a full check.
-
-Draws of racks are exact integers.  Loads (watts by cell) are float64, updated by differences and recomputed every
-``RECOMPUTE_EVERY`` changes; their error stays far below ``TOLERANCE_WATTS``, and a limit counts as exceeded only
-beyond that.
-"""
+"""What is running where: nodes, bookings and other people's pods, incremental, with exact undo and a full check."""
 
 from __future__ import annotations
 
@@ -19,17 +14,15 @@ from rackplane.engine.draw import Watts
 from rackplane.engine.facility import Facility
 from rackplane.engine.inventory import Inventory, build_inventory
 from rackplane.engine.layout import Layout
+from rackplane.engine.loads import Loads
 from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
 from rackplane.engine.nodetable import NodeTable
 from rackplane.engine.podkinds import PodKind, RackNeeds
-from rackplane.engine.rows import Contingency, LimitRow
 from rackplane.engine.spares import Holding
 from rackplane.engine.views import View
 
-TOLERANCE_WATTS = 0.01
 VIEWS_KEPT = 64
-RECOMPUTE_EVERY = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +33,6 @@ class Reserved:
     peak_watts: int = 0
     liquid_watts: int = 0
     air_watts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A limit that is exceeded, by contingency and row, with the load and the limit in watts."""
-
-    contingency: Contingency
-    row: LimitRow
-    load_watts: float
-    limit_watts: float
 
 
 class _Booking:
@@ -68,18 +51,14 @@ _Draw = tuple[int, ...]
 """A node's rack, its nominal and peak watts, and its nominal watts that are over before each coming budget starts."""
 
 
-class State:
-    """Nodes, bookings and loads of one facility.
+class State(Loads):
+    """Nodes and bookings of one facility, and the loads that follow from them.
 
     Not thread-safe; every mutator is O(entries of the racks touched).
     """
 
     def __init__(self, facility: Facility, nodes: Sequence[NodeSpec] = ()) -> None:
-        self.facility = facility
-        self.nominal = np.array([max(0, r.overhead_watts) for r in facility.racks], dtype=np.int64)
-        """P_r nominal, exact."""
-        self.peak = self.nominal.copy()
-        """P_r peak, exact."""
+        super().__init__(facility)
         self._specs: dict[str, NodeSpec] = {}
         self._placed: dict[str, tuple[int, NodeType]] = {}
         self._bookings: dict[str, _Booking] = {}
@@ -87,20 +66,14 @@ class State:
         self._unmanaged: dict[str, int] = {}
         self._draws: dict[str, _Draw] = {}
         self._increments: dict[tuple[int, str, int], Watts] = {}
-        self._over_by = np.zeros((len(facility.windows), len(facility.racks)), dtype=np.int64)
-        """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
         self._inventory: Inventory | None = None
         self._table: NodeTable | None = None
         self._needs: dict[PodKind, RackNeeds] = {}
         self._views: dict[tuple[PodKind, int], View] = {}
         self._layouts: dict[tuple[str, str, str], Layout] = {}
         self._holding: Holding | None = None
-        self._headrooms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
-        self._updates = 0
-        self.loads = self._exact_loads()
-        """Watts by cell."""
         for node in nodes:
             self.set_node(node)
 
@@ -352,39 +325,12 @@ class State:
                     f"{key}: node {node} is already capped at {other} W, not {cap.node_watts} W"
                 )
 
-    # -- loads -------------------------------------------------------------------------------------
-
-    def violations(self) -> list[Violation]:
-        """Every limit that is exceeded, by contingency and row: of second losses and of coming budgets too."""
-        over = np.flatnonzero(self.loads > self.facility.limits + TOLERANCE_WATTS)
-        result = []
-        for cell in over.tolist():
-            contingency, row = self.facility.describe(cell)
-            result.append(
-                Violation(contingency, row, float(self.loads[cell]), float(self.facility.limits[cell]))
-            )
-        return result
-
-    def slack(self, until: float | None = None, *, at: float | None = None) -> NDArray[np.float64]:
-        """Watts left by cell for something that ends at ``until`` (None: never); infinite where it is not bound.
-
-        ``at`` asks for a later time than now: budgets that end by then bind no more.
-        """
-        f = self.facility
-        binds = f.enforced
-        if f.windows:
-            later = f.enforced_later
-            binds = binds | (later if until is None else later & (f.cell_starts < until))
-        if at is not None:
-            binds = binds & (f.cell_ends > at)
-        return np.where(binds, f.limits - self.loads, np.inf)
+    # -- what if -----------------------------------------------------------------------------------
 
     @contextmanager
     def simulation(self) -> Iterator[State]:
         """Try changes: on exit everything is as on entry, to the last bit.  Simulations nest."""
-        outer, updates, loads = self._journal, self._updates, self.loads.copy()
-        inventory = self._inventory
-        over_by, headrooms = self._over_by.copy(), self._headrooms
+        outer, inventory, loads = self._journal, self._inventory, self.saved()
         outer_order, self._order = self._order, None
         journal: list[Callable[[], None]] = []
         self._journal = journal
@@ -395,11 +341,10 @@ class State:
             for undo in reversed(journal):
                 undo()
             self._journal = outer
-            self._updates, self.loads, self._headrooms = updates, loads, headrooms
+            self.restore(loads)
             if self._order is not None:
                 self._specs = {name: self._specs[name] for name in self._order}
             self._order = outer_order
-            self._over_by = over_by
             if self._inventory is not inventory:  # nodes came, went or moved meanwhile
                 self._inventory, self._table = inventory, None
 
@@ -450,7 +395,7 @@ class State:
             plus = [sum(watts) for watts in zip(*come.get(rack, (none,)), strict=True)]
             delta = [b - a for a, b in zip(minus[1:], plus[1:], strict=True)]
             if any(delta):
-                self._add(rack, delta)
+                self.add(rack, delta)
 
     def _node_draw(self, name: str) -> _Draw | None:
         placed = self._placed.get(name)
@@ -481,42 +426,6 @@ class State:
         if found is None:
             found = self._increments[key] = draw.gang_increment(node_type, profile, gpus)
         return found
-
-    def _add(self, rack: int, delta: Sequence[int]) -> None:
-        """``delta``: nominal watts, peak watts, and nominal watts over before each coming budget."""
-        nominal, peak, *over_by = delta
-        self.nominal[rack] += nominal
-        self.peak[rack] += peak
-        f, entries = self.facility, self.facility.entries(rack)
-        drawn = np.where(f.peak[entries], peak, nominal)
-        if f.windows:
-            over = np.array((*over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
-            self._over_by[:, rack] += over[:-1]
-            drawn = drawn - over[f.cell_windows[f.cells[entries]]]
-        self.loads[f.cells[entries]] += f.coefficients[entries] * drawn
-        self._headrooms = None
-        self._updates += 1
-        if self._updates >= RECOMPUTE_EVERY:
-            self.reload()
-
-    def reload(self) -> None:
-        """Compute every load anew from the racks' draws, as is done by itself every ``RECOMPUTE_EVERY`` changes."""
-        self._updates = 0
-        self.loads = self._exact_loads()
-        self._headrooms = None
-
-    def _exact_loads(self) -> NDArray[np.float64]:
-        f = self.facility
-        order, loaded, begins = f.by_cell
-        watts = np.concatenate((self.nominal, self.peak))[f.draw_index] * f.coefficients
-        if f.windows:
-            rack = f.entry_racks[f.coming]
-            over = self._over_by[f.cell_windows[f.cells[f.coming]], rack]
-            watts[f.coming] -= over * f.coefficients[f.coming]
-        loads = f.constant.copy()
-        if len(loaded):
-            loads[loaded] += np.add.reduceat(watts[order], begins)
-        return loads
 
     # -- views for placement and reports -----------------------------------------------------------
 
@@ -614,35 +523,6 @@ class State:
             found = self._layouts[key] = Layout(inventory, listed, level=level, bins=bins)
         return found
 
-    def headrooms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Watts by rack that may still be added to its nominal and to its peak draw: the least over all enforced cells.
-
-        Negative where a limit is exceeded, inf where nothing bounds a rack.  Do not write to them.
-        """
-        if self._headrooms is None:
-            f = self.facility
-            slack = np.append(f.limits - self.loads, np.inf)
-            self._headrooms = f.nominal_headroom.of(slack), f.peak_headroom.of(slack)
-        return self._headrooms
-
-    def headrooms_under(self, slack: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As :meth:`headrooms`, under another slack by cell, and with what coming budgets leave in it."""
-        f = self.facility
-        padded = np.append(slack, np.inf)
-        nominal, peak = f.nominal_headroom.of(padded), f.peak_headroom.of(padded)
-        if f.windows:
-            ratio = slack[f.cells[f.coming]] / f.coefficients[f.coming]
-            np.minimum.at(nominal, f.entry_racks[f.coming], ratio)
-        return nominal, peak
-
-    def headroom(self, rack: int) -> float:
-        """Watts the rack may still add: min over c, b with A > 0 of (limit - L) / A; negative if one is exceeded.
-
-        Coming budgets do not bound it.
-        """
-        nominal, peak = self.headrooms()
-        return float(min(nominal[rack], peak[rack]))
-
     def report(self) -> reports.FacilityReport:
         """The figures of every object, read together."""
         return reports.facility_report(self)
@@ -663,29 +543,12 @@ class State:
                 )
         if keys_on != {node: set(keys) for node, keys in self._keys_on.items()}:
             raise InvariantViolation("the index of bookings by node differs from the bookings")
-        fresh = State.__new__(State)
-        fresh.__dict__.update(self.__dict__)
-        fresh.nominal = np.array([max(0, r.overhead_watts) for r in self.facility.racks], dtype=np.int64)
-        fresh.peak = fresh.nominal.copy()
-        fresh._over_by = np.zeros_like(self._over_by)
+        fresh = Loads(self.facility)
         for name in self._specs:
             drawn = self._node_draw(name)
             if drawn is not None:
-                rack, nominal, peak, *over_by = drawn
-                fresh.nominal[rack] += nominal
-                fresh.peak[rack] += peak
-                fresh._over_by[:, rack] += np.array(over_by, dtype=np.int64)
-        if not all(
-            np.array_equal(getattr(fresh, part), getattr(self, part))
-            for part in ("nominal", "peak", "_over_by")
-        ):
-            raise InvariantViolation("the draw of a rack differs from the sum of its nodes")
-        if not np.allclose(fresh._exact_loads(), self.loads, rtol=0, atol=TOLERANCE_WATTS):
-            raise InvariantViolation("a load differs from its recomputation by more than the tolerance")
-        if self._headrooms is not None:
-            cached, fresh._headrooms = self._headrooms, None
-            if not all(np.array_equal(a, b) for a, b in zip(cached, fresh.headrooms(), strict=True)):
-                raise InvariantViolation("the headroom of a rack differs from its recomputation")
+                fresh.add(drawn[0], drawn[1:])
+        self.compare(fresh)
         if self._table is not None and self._inventory is not None:
             if set(self._inventory.names) != set(self._specs):
                 raise InvariantViolation("the inventory lists other nodes than are known")

@@ -12,11 +12,12 @@ from rackplane.engine.capacity import largest
 from rackplane.engine.compiler import compile_facility
 from rackplane.engine.drill import drill
 from rackplane.engine.lint import lint
+from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import FacilitySpec, Feed, Placement, Refusal, Request, Role
 from rackplane.engine.placement import place
 from rackplane.engine.rows import LimitRow
 from rackplane.engine.shedding import Disruption, Plan, Terms, relieve
-from rackplane.engine.state import TOLERANCE_WATTS, State
+from rackplane.engine.state import State
 from rackplane.engine.whatif import PowerChange
 from tests.support.halls import GPU, NODES, TYPE, gang, idle, rack, ups
 

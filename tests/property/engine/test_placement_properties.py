@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackplane.engine.compiler import compile_facility
+from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -29,7 +30,7 @@ from rackplane.engine.model import (
 )
 from rackplane.engine.placement import place
 from rackplane.engine.rows import LimitRow
-from rackplane.engine.state import TOLERANCE_WATTS, State
+from rackplane.engine.state import State
 
 LABEL = NodeType("label", "gpu", 4, 1000, 5000, 90, 120, 75, NvlinkScope.LABEL, (PowerCap("MaxQ", 3000, 80),))
 NODE = NodeType("node", "gpu", 4, 1000, 5000, 100, 100, 0, NvlinkScope.NODE)

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from rackplane.engine.drill import Drill, NextLoss, ZoneLoss, drill
+from rackplane.engine.loads import Violation
 from rackplane.engine.model import BudgetSpec, CoolingSpec, CoolingUnit, FacilitySpec, Feed, Medium, NodeType
 from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
 from rackplane.engine.shedding import Disruption, Measure, Plan, Terms
-from rackplane.engine.state import State, Violation
+from rackplane.engine.state import State
 from rackplane.engine.whatif import (
     BudgetChange,
     Change,
