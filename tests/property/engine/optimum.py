@@ -12,8 +12,9 @@ from math import floor
 
 from ortools.sat.python import cp_model
 
+from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import NVLINK, NodeSpec, NvlinkScope, Placement, Request
-from rackplane.engine.state import TOLERANCE_WATTS, State
+from rackplane.engine.state import State
 
 SCALE = 10**6
 """Watts are scaled up to whole numbers: far below the tolerance, for gangs of this size."""
