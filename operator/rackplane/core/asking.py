@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from rackplane.api.labels import QUEUE_LABEL
 from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.record import GangRecord
+from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World
 from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import Placement, Request
 
-__all__ = ["mask_of", "quota_of", "request_of", "slots_without"]
+__all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_without"]
+
+
+def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
+    """The Gang as its Job or pods ask for it now; None if they ask for none. `record.problems` is up to date then."""
+    job = record.job
+    record.judged = True
+    bare = [p for p in record.live_pods() if p.metadata.deletion_timestamp is None] if job is None else []
+    if job is None and (not bare or record.of_job()):
+        return None
+    if job is not None and (
+        QUEUE_LABEL not in job.metadata.labels or job.metadata.deletion_timestamp or job_outcome(job)
+    ):
+        return None
+    body, problems = desired_gang(
+        namespace=record.key[0],
+        name=record.key[1],
+        job=job,
+        pods=bare,
+        resources=world.catalog.resources(),
+    )
+    record.problems = tuple(problems)
+    return body
 
 
 def mask_of(world: World, record: GangRecord) -> NodeMask:

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, POWER_CAP_WATTS, QUEUE_LABEL
+from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, POWER_CAP_WATTS
+from rackplane.core.asking import desired
 from rackplane.core.explaining import as_patch, explanation, topic
 from rackplane.core.instructions import (
     CreateGang,
@@ -30,7 +31,7 @@ from rackplane.core.queueing import commit, conditions_of, gang_event
 from rackplane.core.record import GangRecord, is_gated
 from rackplane.core.slots import format_slots
 from rackplane.core.statuses import UNPLACED, condition, timestamp
-from rackplane.core.workload import desired_gang, job_outcome
+from rackplane.core.workload import job_outcome
 from rackplane.core.world import World, booking_key
 from rackplane.engine.reasons import ReliefKind
 from rackplane.engine.times import when
@@ -65,30 +66,10 @@ def _of_another(record: GangRecord) -> bool:
 
 
 def _create(world: World, record: GangRecord) -> Iterator[Instruction]:
-    body = _desired(world, record)
+    body = desired(world, record)
     if body is not None and not record.creating:
         record.creating = True
         yield CreateGang(record.key[0], record.key[1], body)
-
-
-def _desired(world: World, record: GangRecord) -> dict[str, Any] | None:
-    job = record.job
-    bare = [p for p in record.live_pods() if p.metadata.deletion_timestamp is None] if job is None else []
-    if job is None and (not bare or record.of_job()):
-        return None
-    if job is not None and (
-        QUEUE_LABEL not in job.metadata.labels or job.metadata.deletion_timestamp or job_outcome(job)
-    ):
-        return None
-    body, problems = desired_gang(
-        namespace=record.key[0],
-        name=record.key[1],
-        job=job,
-        pods=bare,
-        resources=world.catalog.resources(),
-    )
-    record.problems = tuple(problems)
-    return body
 
 
 def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -100,7 +81,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
             record.committing, record.gang_write = True, gang.metadata.resource_version
             yield commit(world, record)
         return
-    body = _desired(world, record)
+    body = desired(world, record)
     if body is None:
         if job is not None and job_outcome(job) and not record.live_pods():
             yield from _write(record, _finished(world, record))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
-from rackplane.core.asking import mask_of, quota_of, request_of
+from rackplane.core.asking import desired, mask_of, quota_of, request_of
 from rackplane.core.estimates import estimate
 from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
@@ -68,6 +68,9 @@ def schedule(world: World) -> Iterator[Instruction]:
             record.position = position
             world.dirty[record.key] = None
         if record.refused_at == world.version or world.now < record.not_before:
+            continue
+        if not record.judged and desired(world, record) is not None and record.problems:
+            world.dirty[record.key] = None
             continue
         answer = _decide(world, record, explainer)
         if isinstance(answer, _Wait):

@@ -76,8 +76,10 @@ class GangRecord:
     #: no write before this time (seconds since the epoch), after one that failed
     not_before: float = 0.0
     failures: int = 0
-    #: what could not be read of the annotations
+    #: what is wrong with what is asked for
     problems: tuple[FieldProblem, ...] = ()
+    #: `problems` is of the Job and the pods as they are
+    judged: bool = False
     #: why it waits, in words, and its place in the queue; written to its status when they change
     message: str = ""
     reason: str = "Waiting"

@@ -7,6 +7,7 @@ from typing import Any
 
 from rackplane.api.labels import GANG_LABEL, GROUP, QUEUE_LABEL, parse_request
 from rackplane.api.problems import FieldProblem
+from rackplane.core.alike import differing, uncounted
 from rackplane.core.objects import Job, Metadata, Pod
 from rackplane.core.pods import gpus
 
@@ -45,7 +46,7 @@ def desired_gang(
     pods: Sequence[Pod],
     resources: Sequence[str],
 ) -> tuple[dict[str, Any], list[FieldProblem]]:
-    """The Gang object for a Job, or for bare pods, and what could not be read of its annotations.
+    """The Gang object for a Job, or for bare pods, and what is wrong with what is asked for.
 
     Args:
         job: the Job, or None for bare pods.
@@ -60,13 +61,18 @@ def desired_gang(
         slots = job.spec.parallelism if completions is None else min(job.spec.parallelism, completions)
         owners = [_owner("batch/v1", "Job", metadata)]
         kind, api_version = "Job", "batch/v1"
+        claims = "spec.template.spec.resourceClaims"
     else:
         first = min(pods, key=lambda pod: pod.metadata.name)
         annotations, metadata, spec = dict(first.metadata.annotations), first.metadata, first.spec
         slots = 1
         owners = [_owner("v1", "Pod", pod.metadata) for pod in sorted(pods, key=lambda p: p.metadata.name)]
         kind, api_version = "Pod", "v1"
+        claims = f"Pod {first.metadata.name}, spec.resourceClaims"
     request, problems = parse_request(annotations)
+    problems += filter(
+        None, (None if job is not None else differing(pods), uncounted(claims, spec, resources))
+    )
     if job is None and request.gang_size:
         slots = request.gang_size
     resource = next((r for r in resources if gpus(spec, r)), resources[0] if resources else "nvidia.com/gpu")

@@ -109,7 +109,7 @@ class World:
             self._gang_of[key] = gang
             self.record(gang).pods[pod.metadata.name] = pod
             if moved:
-                self._stale_promises[gang] = None
+                self._pods_differ(gang)
         node = pod.spec.node_name
         if node and moved:
             if is_terminal(pod):
@@ -127,7 +127,7 @@ class World:
         gang = self._gang_of.pop(key, None)
         if gang is not None and gang in self.gangs:
             self.record(gang).pods.pop(pod.metadata.name, None)
-            self._stale_promises[gang] = None
+            self._pods_differ(gang)
         node = pod.spec.node_name
         if node:
             here = self.pods_on.get(node, {})
@@ -141,14 +141,14 @@ class World:
         self.jobs[key] = job
         record = self.record((job.metadata.namespace, gang_name_of_job(job.metadata.name)))
         record.job = job
-        self._stale_promises[record.key] = None
+        self._pods_differ(record.key)
 
     def drop_job(self, key: Key) -> None:
         self.jobs.pop(key, None)
         gang = (key[0], gang_name_of_job(key[1]))
         if gang in self.gangs:
             self.record(gang).job = None
-            self._stale_promises[gang] = None
+            self._pods_differ(gang)
 
     def put_claim(self, claim: ResourceClaim) -> None:
         self.claims[claim.metadata.namespace, claim.metadata.name] = claim
@@ -240,6 +240,11 @@ class World:
         self._watch_end(key, until)
         if record.released:
             self.state.release(key, record.released)
+
+    def _pods_differ(self, gang: Key) -> None:
+        """Other pods than before, or pods that ask for something else."""
+        self._stale_promises[gang] = None
+        self.gangs[gang].judged = False
 
     def slots_changed(self, record: GangRecord) -> None:
         """Other pods hold its slots than before."""
