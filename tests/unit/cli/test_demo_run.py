@@ -31,7 +31,7 @@ def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_out_of_time_names_what_did_not_finish(capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo.main(["--jobs", "2", "--seconds", "1.5", "--speed", "0.2"]) == 1
+    assert demo.main(["--jobs", "2", "--seconds", "6", "--speed", "0.02"]) == 1
     output = capsys.readouterr().out
     assert "Not finished after" in output
     assert "kalos-000-64gpu is" in output
