@@ -17,7 +17,7 @@ from tests.benchmarks.packing.bound import Limits
 from tests.benchmarks.packing.view import Job
 
 GPUS = NODE_TYPE.gpus_per_node
-EFFORT = 4.0
+EFFORT = 1.0
 """Of CP-SAT's deterministic time, about seconds."""
 FINE = 1_000
 """Coefficients are rounded to the thousandth of a watt."""

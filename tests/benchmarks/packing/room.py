@@ -14,7 +14,7 @@ from rackplane.engine.model import Group, NodeSpec, Placement, Request
 from rackplane.engine.state import State
 from tests.benchmarks.campus import NODE_TYPE
 from tests.benchmarks.packing.cluster import GPU_WATTS, HALL_PERCENT, facility, nodes
-from tests.benchmarks.packing.view import NONE_FREE, SEGMENT, Job, Rule, View
+from tests.benchmarks.packing.view import NONE_FREE, SEGMENT, Ints, Job, Rule, View
 
 Decide = Callable[["Room", Job], Placement | None]
 
@@ -79,7 +79,7 @@ class Room:
         np.minimum.at(tightest, self.rack[fits], self.state.free[fits])
         free = np.bincount(self.rack, self.state.free * self.state.healthy, minlength=self.racks)
         view = View(
-            slots=np.minimum(by_nodes, candidates.rack_slots),
+            slots=_fed(job, by_nodes, candidates.rack_slots),
             used=self.size - free.astype(np.int64),
             size=self.size,
             tightest=tightest,
@@ -110,6 +110,15 @@ class Room:
             liquid_watts=0,
             air_watts=watts,
         )
+
+
+def _fed(job: Job, by_nodes: Ints, by_watts: Ints) -> Ints:
+    """Free pods by rack as a rule without watts sees them, but for racks that could not feed the part they would get.
+
+    Those would be refused, hidden and asked for again one by one, to the same end.
+    """
+    lower = np.where(by_watts >= min(job.parts), np.minimum(by_nodes, by_watts), 0)
+    return np.where(by_watts >= max(job.parts), by_nodes, lower)
 
 
 def by_rule(rule: Rule) -> Decide:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from tests.benchmarks.packing.jobs import Arrival
 from tests.benchmarks.packing.room import Room
@@ -23,10 +24,13 @@ def offline(room: Room, queue: Iterable[Job]) -> int:
     return room.busy
 
 
-def online(room: Room, stream: Sequence[Arrival]) -> float:
+def online(room: Room, stream: Sequence[Arrival], *, most: float = inf) -> float:
     """GPUs busy, averaged over the time from 0 to the last arrival.
 
     First come, skipping what does not fit; what waits is tried again, oldest first, whenever something ends.
+
+    Args:
+        most: GPUs that no placement exceeds: a job that would is not even asked for.
     """
     horizon = stream[-1].at
     waiting: dict[Job, deque[int]] = {}
@@ -37,7 +41,7 @@ def online(room: Room, stream: Sequence[Arrival]) -> float:
     def start_what_fits(at: float) -> None:
         while open_ := [(line[0], job) for job, line in waiting.items() if line and job not in refused]:
             i, job = min(open_)
-            if room.start(f"{i}", job):
+            if room.busy + job.gpus <= most and room.start(f"{i}", job):
                 waiting[job].popleft()
                 heapq.heappush(ends, (at + stream[i].duration, i))
             else:

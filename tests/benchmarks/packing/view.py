@@ -56,7 +56,7 @@ class View:
     """By rack, in order of names; ``row`` and ``hall`` are dense ids."""
 
     slots: Ints
-    """Pods of the job that fit now: by healthy nodes, and by every limit on the rack taken alone."""
+    """Pods of the job that healthy nodes have room for; fewer or none in a rack that cannot feed a part of the job."""
     used: Ints
     """GPUs in use."""
     size: Ints
