@@ -295,6 +295,18 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             ["operator", "--assumed-duration-seconds=2592000", "--lookahead-seconds=1209600"],
             id="times",
         ),
+        pytest.param(
+            {
+                "fabricLevels": ["sub-domain", "nvlink", "leaf", "campus"],
+                "fabricLabels": {"leaf": ["eks", "example.com/tor"], "campus": ["example.com/campus"]},
+            },
+            [
+                "operator",
+                "--fabric-levels=sub-domain,nvlink,leaf,campus",
+                "--fabric-labels=campus=example.com/campus;leaf=eks,example.com/tor",
+            ],
+            id="levels",
+        ),
     ],
 )
 def test_the_operators_arguments(values: Manifest, arguments: list[str]) -> None:
@@ -374,6 +386,8 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
         pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
         pytest.param({"lookaheadSeconds": "a week"}, id="time-in-words"),
+        pytest.param({"fabricLevels": ["leaf", "leaf"]}, id="a-level-twice"),
+        pytest.param({"fabricLabels": {"leaf": []}}, id="a-level-without-labels"),
         pytest.param({"admission": {"apiVersion": "v1alpha1"}}, id="unknown-version"),
         pytest.param({"service": {"port": 70000}}, id="port-out-of-range"),
         pytest.param({"podDisruptionBudget": {"maxUnavailable": 0}}, id="budget-that-blocks-drains"),

@@ -10,9 +10,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from rackplane.api.fabric import DEFAULT_LEVELS
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.labels import GANG_LABEL, QUEUE_LABEL, parse_request
-from rackplane.core.facility import LEVELS
 from tests.examples.halls import FACILITIES, PROFILES, ROOT, Manifest, named
 
 JOBS = ROOT / "examples" / "jobs"
@@ -106,7 +106,7 @@ def test_workloads_are_valid_and_their_requests_parse(document: Manifest) -> Non
     metadata = document["metadata"]
     queues = named(_documents(FACILITIES), "Queue")
     assert metadata["labels"][QUEUE_LABEL] in queues
-    request, problems = parse_request(metadata["annotations"], levels=LEVELS)
+    request, problems = parse_request(metadata["annotations"], levels=DEFAULT_LEVELS)
     assert not problems
     if document["kind"] == "Pod":
         assert request.gang_size == sum(

@@ -90,9 +90,9 @@ class HardwareProfileSpec(ApiModel):
         default="nvidia.com/gpu", description="Extended resource that pods ask for to get one of these GPUs."
     )
     nvlink_scope: NVLinkScope = Field(
-        description="What forms one NVLink domain. Node: each node its own. Label: the nodes with the same "
-        "nvidia.com/gpu.clique label. Object: the nodes an NVLinkDomain object names. None: no NVLink "
-        "between GPUs."
+        description="What forms one NVLink domain, or one domain of whatever else connects the accelerators. Node: "
+        "each node its own. Label: the nodes with the same nvidia.com/gpu.clique label, or another that the operator "
+        "reads for it. Object: the nodes an NVLinkDomain object names. None: nothing connects them."
     )
     idle_watts: Watts = Field(description="Watts of a powered node with no job on it.")
     max_watts: PositiveWatts = Field(

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 from rackplane.api.base import GROUP as GROUP
 from rackplane.api.base import LEVEL_PATTERN, MAX_SLOTS, PROFILE_PATTERN
 from rackplane.api.common import NVLINK_LEVEL
+from rackplane.api.fabric import CLIQUE_LABEL as CLIQUE_LABEL
+from rackplane.api.fabric import Fabric
 from rackplane.api.gang import Disruption
 from rackplane.api.hardware_profile import MAX_PROFILE
 from rackplane.api.problems import FieldProblem as FieldProblem
@@ -55,29 +57,7 @@ KUEUE_SLICE_SIZE: Final = f"{_KUEUE}/podset-slice-size"
 KUEUE_SLICE_REQUIRED_TOPOLOGY: Final = f"{_KUEUE}/podset-slice-required-topology"
 
 #: Kueue names a level by its node label; these are known to mean one of ours. Configuration adds to them.
-LEVEL_BY_NODE_LABEL: Final[Mapping[str, str]] = {
-    "nvidia.com/gpu.clique": NVLINK_LEVEL,
-    "accelerator.topograph.run/domain": NVLINK_LEVEL,
-    "fabric.topograph.run/tier-0": "leaf",
-    "fabric.topograph.run/tier-1": "spine",
-    "fabric.topograph.run/tier-2": "core",
-    "network.topology.nvidia.com/accelerator": NVLINK_LEVEL,
-    "network.topology.nvidia.com/leaf": "leaf",
-    "network.topology.nvidia.com/spine": "spine",
-    "network.topology.nvidia.com/core": "core",
-    "topology.k8s.aws/ultraserver-id": NVLINK_LEVEL,
-    "topology.k8s.aws/network-node-layer-3": "leaf",
-    "topology.k8s.aws/network-node-layer-2": "spine",
-    "topology.k8s.aws/network-node-layer-1": "core",
-    "cloud.google.com/gce-topology-subblock": "leaf",
-    "cloud.google.com/gce-topology-block": "spine",
-    "ds.coreweave.com/nvlink.domain": NVLINK_LEVEL,
-    "backend.coreweave.cloud/leafgroup": "leaf",
-    "backend.coreweave.cloud/superpod": "spine",
-    # The example of Kueue's own documentation: one rack is one NVLink domain in NVL72.
-    "cloud.provider.com/topology-rack": NVLINK_LEVEL,
-    "cloud.provider.com/topology-block": "leaf",
-}
+LEVEL_BY_NODE_LABEL: Final[Mapping[str, str]] = Fabric().level_by_label
 
 # --- what Rackplane writes -------------------------------------------------------------------------
 
@@ -98,8 +78,6 @@ SUSPENDED_BY_VALUE: Final = "rackplane"
 # --- what the nodes carry --------------------------------------------------------------------------
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
-#: `ClusterUUID.CliqueID`: nodes with the same value share one NVSwitch fabric.
-CLIQUE_LABEL: Final = "nvidia.com/gpu.clique"
 #: On pods of an Indexed Job, both as label and as annotation.
 COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
 

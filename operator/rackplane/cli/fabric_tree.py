@@ -15,6 +15,7 @@ from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, names
 from rackplane.core.machine import Machine
 from rackplane.engine.inventory import natural
+from rackplane.engine.model import NVLINK
 
 __all__ = ["fabric_data", "fabric_tree"]
 
@@ -75,7 +76,11 @@ def _places(machine: Machine, name: str | None) -> list[_Place]:
             if ids[i] >= 0:
                 path.append((level, subtrees[int(ids[i])]))
         if inventory.bin[i] >= 0 and inventory.group_names[int(inventory.bin[i])]:
-            path.append(("nvlink", inventory.group_names[int(inventory.bin[i])]))
+            path.append((NVLINK, inventory.group_names[int(inventory.bin[i])]))
+        for level in reversed(facility.inner_levels):
+            ids, subtrees = inventory.levels[level]
+            if ids[i] >= 0:
+                path.append((level, subtrees[int(ids[i])]))
         path.append(("rack", facility.racks[rack].name))
         place, free = top, int(free_gpus[i])
         for key in path:
@@ -88,7 +93,7 @@ def _places(machine: Machine, name: str | None) -> list[_Place]:
             place.free_gpus += free
             place.free += free == node_type.gpus_per_node
     for place in _all(top.parts.values()):
-        if place.level == "nvlink" and (domain := catalog.get(NVLinkDomain, place.name)) is not None:
+        if place.level == NVLINK and (domain := catalog.get(NVLinkDomain, place.name)) is not None:
             place.state, place.spare = domain.spec.state, domain.spec.spare_nodes
         elif place.level == "rack" and (of_rack := catalog.get(Rack, place.name)) is not None:
             place.state = of_rack.spec.state
@@ -113,13 +118,15 @@ def _ordered(place: _Place) -> list[_Place]:
 
 def _branch(place: _Place) -> Branch:
     parts, name, level = _ordered(place), place.name, place.level
-    if level == "nvlink":
+    if level == NVLINK:
         level = "NVLink domain"
-        if len(parts) == 1:
+        if len(parts) == 1 and parts[0].level == "rack":
             # The commonest case, one rack that is one domain, is one line.
             level, parts = f"NVLink domain, rack {parts[0].name}", []
     remarks = []
-    racks = [place, *place.parts.values()] if place.level in ("nvlink", "rack") else []
+    racks = [part for part in (place, *place.parts.values()) if part.level in (NVLINK, "rack")]
+    if place.level not in (NVLINK, "rack"):
+        racks = []
     for part in racks:
         if part.state is not ServiceState.ACTIVE:
             remarks.append(f"{'' if part is place else f'rack {part.name} '}{part.state.value.lower()}")

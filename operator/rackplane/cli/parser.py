@@ -150,6 +150,10 @@ _HELP = {
     "over a limit",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
     "lookahead_seconds": "how far ahead starts of waiting gangs are looked for, in seconds (default: %(default)s)",
+    "fabric_levels": "levels that gangs may ask for, innermost first; those before nvlink lie below the NVLink domain "
+    "(default: %(default)s)",
+    "fabric_labels": "node labels, or presets of them, by level: leaf=eks,example.com/tor;spine=example.com/spine "
+    "(default: all presets)",
     "validate": "check every invariant after every batch of events; slow",
 }
 _LONGEST_LOOK = 400 * 86_400
@@ -183,6 +187,7 @@ def _add_settings(parser: argparse.ArgumentParser, environment: Mapping[str, str
 def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     import asyncio
 
+    from rackplane.api.fabric import FabricError, parse_fabric
     from rackplane.controller.logging import configure_logging
     from rackplane.controller.operator import run
     from rackplane.controller.settings import OperatorSettings
@@ -198,6 +203,10 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         parser.error(f"assumed_duration_seconds: {values['assumed_duration_seconds']} is not 1 s or more")
     if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:
         parser.error(f"lookahead_seconds: {values['lookahead_seconds']} is not within 1 to {_LONGEST_LOOK} s")
+    try:
+        parse_fabric(values["fabric_levels"], values["fabric_labels"])
+    except FabricError as error:
+        parser.error(f"fabric_levels, fabric_labels: {error}")
     if values["identity"] is None:
         del values["identity"]
     settings = OperatorSettings(**values)

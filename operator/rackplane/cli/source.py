@@ -28,7 +28,7 @@ __all__ = ["add_source_arguments", "namespace_of", "open_source", "read_cluster"
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say what to ask, in a group of their own: --facility, --kubeconfig, --context and --at."""
+    """The options that say what to ask, in a group of their own: where, which levels, and when."""
     group = parser.add_argument_group(
         "what to ask", "By default the cluster that kubectl would ask; inside a pod, the pod's own."
     )
@@ -48,6 +48,18 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="decide as an operator with that setting does: second losses hold back nothing",
     )
     group.add_argument(
+        "--fabric-levels",
+        metavar="LEVELS",
+        default="leaf,spine,hall,site",
+        help="the levels that the operator was given, innermost first (default: %(default)s)",
+    )
+    group.add_argument(
+        "--fabric-labels",
+        metavar="LABELS",
+        default="",
+        help="the node labels by level that the operator was given, as rackplane operator --help has them",
+    )
+    group.add_argument(
         "--at",
         type=_moment,
         metavar="TIME",
@@ -64,11 +76,16 @@ def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]
     Raises:
         CommandError: it cannot be read, or has one of `more` already; the message says what to do.
     """
+    from rackplane.api.fabric import FabricError, parse_fabric
     from rackplane.core import events as e
     from rackplane.core.documents import DocumentError
     from rackplane.core.settings import MachineSettings
     from rackplane.core.snapshot import events_of, expected_nodes, load_folder, machine_of
 
+    try:
+        fabric = parse_fabric(options.fabric_levels, options.fabric_labels)
+    except FabricError as error:
+        raise CommandError(f"--fabric-levels, --fabric-labels: {error}") from error
     if options.facility is None:
         events = asyncio.run(_of_cluster(options.kubeconfig, options.context))
     elif options.kubeconfig is not None or options.context is not None:
@@ -88,7 +105,7 @@ def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]
     events += added
     if options.facility is not None:
         events += map(e.NodeChanged, list(expected_nodes(events)))
-    settings = MachineSettings(admit_after_loss=options.admit_after_loss)
+    settings = MachineSettings(admit_after_loss=options.admit_after_loss, fabric=fabric)
     return machine_of(events, time_of(options), settings=settings)
 
 

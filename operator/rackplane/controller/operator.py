@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from rackplane import __version__
+from rackplane.api.fabric import parse_fabric
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch
 from rackplane.controller.http import Health, HttpServer
@@ -49,6 +50,7 @@ class Operator:
                 admit_after_loss=settings.admit_after_loss,
                 assumed_duration_seconds=settings.assumed_duration_seconds,
                 lookahead_seconds=settings.lookahead_seconds,
+                fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
             )
         )
         self.metrics = Metrics()

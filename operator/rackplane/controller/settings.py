@@ -70,5 +70,13 @@ class OperatorSettings:
     lookahead_seconds: float = 7 * 86_400.0
     """How far ahead the start of a gang that waits is looked for, in seconds."""
 
+    fabric_levels: str = "leaf,spine,hall,site"
+    """Levels that gangs may ask for, innermost first; those before `nvlink` lie below the NVLink domain. See
+    docs/levels.md."""
+
+    fabric_labels: str = ""
+    """Node labels, or presets of them, by level: `leaf=eks,example.com/tor;spine=example.com/spine`. A level that is
+    not named has those of every preset."""
+
     validate: bool = False
     """Check every invariant of the state after every batch of events. Costs a recomputation: for tests."""

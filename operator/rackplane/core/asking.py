@@ -34,6 +34,7 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
         job=job,
         pods=bare,
         resources=world.catalog.resources(),
+        level_by_node_label=world.catalog.fabric.level_by_label,
     )
     record.problems = tuple(problems)
     return body

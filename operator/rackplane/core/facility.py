@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from rackplane.api.base import Resource
 from rackplane.api.common import ServiceState
 from rackplane.api.cooling_zone import CoolingZone
+from rackplane.api.fabric import Fabric
 from rackplane.api.gang import Gang
 from rackplane.api.hardware_profile import HardwareProfile
 from rackplane.api.kinds import BY_KIND
@@ -28,7 +29,7 @@ from rackplane.api.queue import Queue
 from rackplane.api.rack import Rack
 from rackplane.core.budgets import Budgets
 from rackplane.core.entries import ELEMENTS, Entry, ObjectKey, entry_of, same
-from rackplane.core.membership import LEVELS, Claim, Membership, membership_problems
+from rackplane.core.membership import Claim, Membership, membership_problems
 from rackplane.core.objects import Node
 from rackplane.core.settings import MachineSettings
 from rackplane.core.translation import cooling_spec, node_type, power_spec, rack_spec
@@ -40,7 +41,7 @@ from rackplane.engine.model import (
     Problem,
 )
 
-__all__ = ["FACILITY_KINDS", "LEVELS", "Catalog", "ObjectKey"]
+__all__ = ["FACILITY_KINDS", "Catalog", "ObjectKey"]
 
 M = TypeVar("M", bound=Resource)
 
@@ -64,10 +65,14 @@ class Catalog:
 
     Args:
         horizon: how far ahead starts of gangs are estimated, in seconds.
+        fabric: the levels there are, and the node labels that name their domains.
     """
 
-    def __init__(self, *, horizon: float = _DEFAULTS.lookahead_seconds) -> None:
+    def __init__(
+        self, *, horizon: float = _DEFAULTS.lookahead_seconds, fabric: Fabric = _DEFAULTS.fabric
+    ) -> None:
         self._horizon = horizon
+        self.fabric = fabric
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in FACILITY_KINDS}
         self._budgets: Budgets | None = None
         self._membership: Membership | None = None
@@ -188,7 +193,8 @@ class Catalog:
             ),
             budgets=tuple(self.budgets.rows(now)),
             domains=self.domains,
-            levels=LEVELS,
+            levels=self.fabric.outer,
+            inner_levels=self.fabric.inner,
         )
 
     def _retired(self, model: Resource) -> bool:
@@ -232,6 +238,7 @@ class Catalog:
                 profiles=self._valid(HardwareProfile),
                 invalid_racks=self._invalid("Rack"),
                 invalid_domains=self._invalid("NVLinkDomain"),
+                fabric=self.fabric,
             )
         claim = self._membership.claim(node)
         self._claims[node.metadata.name] = claim
@@ -259,6 +266,7 @@ class Catalog:
                 self._claims,
                 domains=self._valid(NVLinkDomain),
                 racks=self._entries["Rack"].keys(),
+                levels=self.fabric.outer,
             ),
             *self.budgets.problems(),
             *self._queue_problems(),

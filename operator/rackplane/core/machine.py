@@ -42,7 +42,8 @@ class Machine:
 
     def __init__(self, *, settings: MachineSettings | None = None) -> None:
         self.settings = settings or MachineSettings()
-        self.world = World(settings=self.settings, catalog=Catalog(horizon=self.settings.lookahead_seconds))
+        catalog = Catalog(horizon=self.settings.lookahead_seconds, fabric=self.settings.fabric)
+        self.world = World(settings=self.settings, catalog=catalog)
         self.leading = False
         self.synced = False
         self._publisher = Publisher()

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
+from rackplane.api.common import NVLINK_LEVEL
+from rackplane.api.fabric import CLIQUE_LABEL, Fabric
 from rackplane.api.hardware_profile import HardwareProfile, NVLinkScope
-from rackplane.api.labels import CLIQUE_LABEL, LEVEL_BY_NODE_LABEL
 from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.rack import Rack
 from rackplane.core.objects import Node
@@ -21,15 +22,8 @@ from rackplane.core.pods import is_ready
 from rackplane.core.quantity import milli
 from rackplane.engine.model import NodeSpec, Problem
 
-__all__ = ["LEVELS", "Claim", "Membership", "SelectorIndex", "membership_problems"]
+__all__ = ["Claim", "Membership", "SelectorIndex", "membership_problems"]
 
-#: Fabric levels above the NVLink domain, innermost first. Those of the building end the list: a gang that may
-#: cross spines can still be held in one hall.
-LEVELS: Final = ("leaf", "spine", "hall", "site")
-
-_LABELS_BY_LEVEL: Final[Mapping[str, tuple[str, ...]]] = {
-    level: tuple(label for label, known in LEVEL_BY_NODE_LABEL.items() if known == level) for level in LEVELS
-}
 _NAMED_NODES: Final = 3
 
 
@@ -83,6 +77,7 @@ class Membership:
         invalid_racks: specs, as written, of racks that do not decode. Their nodes are theirs still: another rack
             that matches them is in conflict.
         invalid_domains: the same for NVLinkDomains, so that their nodes do not pass for nodes without policy.
+        fabric: the levels there are, and the node labels that name their domains.
     """
 
     def __init__(
@@ -93,7 +88,9 @@ class Membership:
         profiles: Mapping[str, HardwareProfile],
         invalid_racks: Mapping[str, object],
         invalid_domains: Mapping[str, object],
+        fabric: Fabric,
     ) -> None:
+        self._fabric = fabric
         self._racks = racks
         self._domains = domains
         self._profiles = profiles
@@ -144,8 +141,9 @@ class Membership:
             name=name,
             rack=rack.name,
             domain=own or self._domain_by_profile(node, claim),
-            fabric=self._fabric(node, rack, self._domains.get(own) if own else None),
+            fabric=self._above(node, rack, self._domains.get(own) if own else None),
             healthy=is_ready(node),
+            inner=self._by_label(node, self._fabric.inner),
         )
 
     def _scope(self, racks: Sequence[str]) -> NVLinkScope | None:
@@ -155,27 +153,28 @@ class Membership:
 
     def _domain_by_profile(self, node: Node, claim: Claim) -> str:
         """Of a node that no NVLinkDomain has for itself: at most as large as what is sure to be one fabric."""
-        clique = node.metadata.labels.get(CLIQUE_LABEL, "")
+        clique = self._fabric.named(NVLINK_LEVEL, node.metadata.labels)
         by_label = self._scope(claim.racks) is NVLinkScope.LABEL and not claim.domains
         # A clique that is called as an object is called, but is not it, must not join the object's nodes.
         if by_label and clique and clique not in self._known_domains:
             return clique
         return node.metadata.name
 
-    def _fabric(self, node: Node, rack: Rack, domain: NVLinkDomain | None) -> tuple[tuple[str, str], ...]:
+    def _above(self, node: Node, rack: Rack, domain: NVLinkDomain | None) -> tuple[tuple[str, str], ...]:
         if domain is not None and domain.spec.fabric_path:
             names = {step.level: step.name for step in domain.spec.fabric_path}
         else:
-            labels = node.metadata.labels
-            names = {
-                level: next((labels[key] for key in keys if labels.get(key)), "")
-                for level, keys in _LABELS_BY_LEVEL.items()
-            }
+            names = dict(self._by_label(node, self._fabric.outer))
         place = rack.spec.location
         if place is not None:
-            for level, name in (("hall", place.hall), ("site", place.site)):
+            for level, name in (("row", place.row), ("hall", place.hall), ("site", place.site)):
                 names[level] = names.get(level) or name or ""
-        return tuple((level, names[level]) for level in LEVELS if names.get(level))
+        return tuple((level, names[level]) for level in self._fabric.outer if names.get(level))
+
+    def _by_label(self, node: Node, levels: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        labels = node.metadata.labels
+        found = ((level, self._fabric.named(level, labels)) for level in levels)
+        return tuple((level, name) for level, name in found if name)
 
     def _has_gpus(self, node: Node) -> bool:
         allocatable = node.status.allocatable
@@ -187,6 +186,7 @@ def membership_problems(
     *,
     domains: Mapping[str, NVLinkDomain],
     racks: Collection[str],
+    levels: Sequence[str],
 ) -> list[Problem]:
     """What is wrong with who claims which node, in order of kind and name.
 
@@ -194,6 +194,7 @@ def membership_problems(
         claims: by node name.
         domains: the valid NVLinkDomains.
         racks: names of all racks, invalid ones too.
+        levels: those above the NVLink domain.
     """
     shared: dict[tuple[str, str, str], list[str]] = {}
     ignored: dict[tuple[str, NVLinkScope], list[str]] = {}
@@ -235,11 +236,11 @@ def membership_problems(
                 "NVLinkDomain",
                 name,
                 f"spec.fabricPath[{index}].level",
-                f"level {step.level} is not one of {', '.join(LEVELS)}",
+                f"level {step.level} is not one of {', '.join(levels)}",
                 "write one of these levels",
             )
             for index, step in enumerate(domain.spec.fabric_path)
-            if step.level not in LEVELS
+            if step.level not in levels
         ]
     return found
 

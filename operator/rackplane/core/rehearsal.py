@@ -62,8 +62,14 @@ def submit(machine: Machine, workload: Job | Sequence[Pod], now: float) -> tuple
     name = gang_name_of_job(job.metadata.name) if job is not None else gang_name_of_pod(pods[0])
     assert name is not None  # labelled, as the caller has made sure
     key = ((job or pods[0]).metadata.namespace, name)
+    catalog = machine.world.catalog
     body, problems = desired_gang(
-        namespace=key[0], name=name, job=job, pods=pods, resources=machine.world.catalog.resources()
+        namespace=key[0],
+        name=name,
+        job=job,
+        pods=pods,
+        resources=catalog.resources(),
+        level_by_node_label=catalog.fabric.level_by_label,
     )
     if problems:
         return key, problems

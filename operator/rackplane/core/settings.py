@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from rackplane.api.fabric import Fabric
 
 __all__ = ["MachineSettings"]
+
+_USUAL: Final = Fabric()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,9 @@ class MachineSettings:
 
     dra_drivers: tuple[str, ...] = ("gpu.nvidia.com", "gpu.amd.com")
     """DRA drivers whose devices count as GPUs that are not ours."""
+
+    fabric: Fabric = _USUAL
+    """The levels that gangs may ask for, and the node labels that name their domains."""
 
     validate: bool = False
     """Check every invariant after every batch of events. For tests: it costs a recomputation."""

@@ -45,6 +45,7 @@ def desired_gang(
     job: Job | None,
     pods: Sequence[Pod],
     resources: Sequence[str],
+    level_by_node_label: Mapping[str, str],
 ) -> tuple[dict[str, Any], list[FieldProblem]]:
     """The Gang object for a Job, or for bare pods, and what is wrong with what is asked for.
 
@@ -52,6 +53,7 @@ def desired_gang(
         job: the Job, or None for bare pods.
         pods: the bare pods, at least one if there is no Job.
         resources: accelerators that HardwareProfiles name; the first that the pods ask for is the gang's.
+        level_by_node_label: what a level that is named by a node label means.
     """
     if job is not None:
         # Kueue puts its annotations on the pod template; ours are read from either place, the Job's own first.
@@ -69,7 +71,7 @@ def desired_gang(
         owners = [_owner("v1", "Pod", pod.metadata) for pod in sorted(pods, key=lambda p: p.metadata.name)]
         kind, api_version = "Pod", "v1"
         claims = f"Pod {first.metadata.name}, spec.resourceClaims"
-    request, problems = parse_request(annotations)
+    request, problems = parse_request(annotations, level_by_node_label=level_by_node_label)
     problems += filter(
         None, (None if job is not None else differing(pods), uncounted(claims, spec, resources))
     )

@@ -68,8 +68,26 @@ def test_times_ahead(
 
 
 @pytest.mark.parametrize(
+    ("flags", "levels"),
+    [
+        ([], ("nvlink", "leaf", "spine", "hall", "site")),
+        (["--fabric-levels=sub-domain,nvlink,su"], ("sub-domain", "nvlink", "su")),
+    ],
+)
+def test_levels(flags: list[str], levels: tuple[str, ...], runs: list[OperatorSettings]) -> None:
+    assert main(["operator", *flags, "--fabric-labels=nvlink=eks"]) == 0
+    [settings] = runs
+    nobody: Any = None
+    machine = Operator(settings=settings, client=nobody).machine
+    assert machine.world.catalog.fabric.levels == levels
+    assert machine.settings.fabric.keys["nvlink"] == ("topology.k8s.aws/ultraserver-id",)
+
+
+@pytest.mark.parametrize(
     ("flag", "message"),
     [
+        ("--fabric-levels=leaf,leaf", "fabric_levels, fabric_labels: level leaf is named twice"),
+        ("--fabric-labels=leaf=tor", "fabric_levels, fabric_labels: 'tor' is neither a node label"),
         ("--assumed-duration-seconds=0", "assumed_duration_seconds: 0.0 is not 1 s or more"),
         ("--assumed-duration-seconds=nan", "assumed_duration_seconds: nan is not 1 s or more"),
         ("--lookahead-seconds=inf", "lookahead_seconds: inf is not within 1 to 34560000 s"),

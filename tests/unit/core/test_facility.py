@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rackplane.api.cooling_zone import CoolingMedium, CoolingZoneSpec, DeratingPoint
-from rackplane.core.facility import LEVELS, Catalog
+from rackplane.api.fabric import DEFAULT_LEVELS, parse_fabric
+from rackplane.core.facility import Catalog
 from rackplane.core.translation import derating_percent
 from rackplane.engine.model import (
     CoolingSpec,
@@ -63,7 +64,7 @@ class TestSpec:
             powers=(PowerSpec("ups", 500_000),),
             coolings=(CoolingSpec("cdu", Medium.LIQUID, (CoolingUnit("cdu-1", 400_000),)),),
             domains=(DomainSpec("nvl-1", spare_nodes=1),),
-            levels=LEVELS,
+            levels=DEFAULT_LEVELS,
         )
         assert catalog.problems(compiled(catalog)) == {}
 
@@ -164,7 +165,7 @@ class TestSpec:
                 ),
             ),
             domains=(DomainSpec("d", schedulable=False),),
-            levels=LEVELS,
+            levels=DEFAULT_LEVELS,
         )
 
     @pytest.mark.parametrize(
@@ -326,3 +327,59 @@ class TestNodes:
         assert catalog.node_spec(n1) == NodeSpec("n1", "r3", "n1", PLACE)
         catalog.drop("Rack", "r3")
         assert catalog.node_spec(n1) is None
+
+
+class TestLevels:
+    """Levels of one's own, above the NVLink domain and below it."""
+
+    def catalog(self, levels: str, labels: str = "") -> Catalog:
+        catalog = Catalog(fabric=parse_fabric(levels, labels))
+        put(catalog, "HardwareProfile", "gb300", {**PROFILE, "nvlinkScope": "Label"})
+        put(catalog, "Rack", "r1", rack("r1"))
+        return catalog
+
+    def test_sub_domains_are_read_from_labels_and_given_to_the_engine(self) -> None:
+        catalog = self.catalog("sub-domain,nvlink,leaf,core")
+        labels = {
+            "rack": "r1",
+            "accelerator.topograph.run/domain": "nvl-7",
+            "accelerator.topograph.run/sub-domain": "nvl-7.3",
+            "fabric.topograph.run/tier-0": "leaf-1",
+            "fabric.topograph.run/tier-2": "core-1",
+        }
+        fabric = (("leaf", "leaf-1"), ("core", "core-1"))
+        assert catalog.node_spec(labelled("n1", labels)) == NodeSpec(
+            "n1", "r1", "nvl-7", fabric, inner=(("sub-domain", "nvl-7.3"),)
+        )
+        spec = catalog.spec(NOW)
+        assert (spec.inner_levels, spec.levels) == (("sub-domain",), ("leaf", "core"))
+
+    def test_an_object_says_the_levels_above_and_labels_those_below(self) -> None:
+        catalog = self.catalog("tray,nvlink,su", "tray=example.com/tray")
+        put(
+            catalog,
+            "NVLinkDomain",
+            "d1",
+            {"racks": ["r1"], "fabricPath": [{"level": "su", "name": "su-1"}]},
+        )
+        found = catalog.node_spec(labelled("n1", {"rack": "r1", "example.com/tray": "t4"}))
+        assert found == NodeSpec("n1", "r1", "d1", (("su", "su-1"),), inner=(("tray", "t4"),))
+        assert catalog.problems(compiled(catalog)).get(("NVLinkDomain", "d1")) is None
+
+    def test_rows_halls_and_sites_come_from_the_racks_place(self) -> None:
+        catalog = self.catalog("site,hall,row")
+        put(catalog, "Rack", "r1", rack("r1", location={"row": "7", "hall": "h", "site": "s"}))
+        found = catalog.node_spec(labelled("n1", {"rack": "r1"}))
+        assert found is not None
+        assert found.fabric == (("site", "s"), ("hall", "h"), ("row", "7"))
+
+    def test_a_clique_comes_before_what_clouds_say_of_the_domain(self) -> None:
+        catalog = self.catalog("leaf")
+        labels = {"rack": "r1", CLIQUE: "uuid.0", "topology.k8s.aws/ultraserver-id": "us-1"}
+        found = catalog.node_spec(labelled("n1", labels))
+        assert found is not None
+        assert found.domain == "uuid.0"
+        del labels[CLIQUE]
+        found = catalog.node_spec(labelled("n1", labels))
+        assert found is not None
+        assert found.domain == "us-1"
