@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from rackplane.api.labels import GANG_LABEL, SLOT_ANNOTATION
 from rackplane.api.problems import FieldProblem
-from rackplane.core.objects import Pod, PodSpec
+from rackplane.core.objects import Job, Pod, PodSpec
 from rackplane.core.podclass import PodClass
 from rackplane.core.pods import gpus
 
-__all__ = ["differing", "uncounted"]
+__all__ = ["differing", "joined", "uncounted"]
 
 _NAMED = 3
 _AMOUNTS = 3
@@ -42,6 +42,21 @@ def differing(pods: Sequence[Pod]) -> FieldProblem | None:
         f"{'Pod' if len(odd) == 1 else 'Pods'} {_listed(odd)}, spec",
         f"{verb} from {like} of the same gang in {what}, and any pod of a gang may get any of its places.",
         f"Let all its pods ask for the same, or give those that differ another {GANG_LABEL}.",
+    )
+
+
+def joined(job: Job) -> FieldProblem | None:
+    """What is wrong with a Job that names a gang; None if it does not.
+
+    A Job is a gang by itself. Were the label passed over, Jobs that are meant to start together would not.
+    """
+    name = job.metadata.labels.get(GANG_LABEL)
+    if not name:
+        return None
+    return FieldProblem(
+        f"metadata.labels[{GANG_LABEL}]",
+        f'says that this Job is one gang with others called "{name}", but a Job is a gang by itself.',
+        "Remove the label, or write one Job with as many completions, or bare pods that carry the label.",
     )
 
 

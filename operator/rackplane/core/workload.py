@@ -7,7 +7,7 @@ from typing import Any
 
 from rackplane.api.labels import GANG_LABEL, GROUP, QUEUE_LABEL, parse_request
 from rackplane.api.problems import FieldProblem
-from rackplane.core.alike import differing, uncounted
+from rackplane.core.alike import differing, joined, uncounted
 from rackplane.core.objects import Job, Metadata, Pod
 from rackplane.core.pods import gpus
 
@@ -73,7 +73,7 @@ def desired_gang(
         claims = f"Pod {first.metadata.name}, spec.resourceClaims"
     request, problems = parse_request(annotations, level_by_node_label=level_by_node_label)
     problems += filter(
-        None, (None if job is not None else differing(pods), uncounted(claims, spec, resources))
+        None, (differing(pods) if job is None else joined(job), uncounted(claims, spec, resources))
     )
     if job is None and request.gang_size:
         slots = request.gang_size

@@ -70,6 +70,37 @@ def test_the_fabric(hall: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "fabric", "--facility", hall) == expected("fabric")
 
 
+def test_parts_of_an_nvlink_domain_and_levels_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": f"n{n}", "labels": {"rack": "r1", "example.com/part": f"p{n // 2}"}},
+            "status": {
+                "allocatable": {"nvidia.com/gpu": "4"},
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }
+        for n in range(4)
+    ]
+    path = folder(tmp_path / "hall", *HALL, *nodes)
+    levels = ("--fabric-levels", "part,nvlink,leaf,hall", "--fabric-labels", "part=example.com/part")
+    found = data(capsys, "fabric", "nvl-r1", "--facility", path, *levels)
+    (domain,) = found["places"]
+    assert [(p["level"], p["name"], p["nodes"]) for p in domain["parts"]] == [
+        ("part", "p0", 2),
+        ("part", "p1", 2),
+    ]
+    assert "part" in run(capsys, "fabric", "p1", "--facility", path, *levels)
+
+
+def test_levels_that_cannot_be_are_told(hall: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parser.main(["tree", "fabric", "--facility", hall, "--fabric-levels", "leaf,leaf"]) == 1
+    assert "--fabric-levels, --fabric-labels: level leaf is named twice" in capsys.readouterr().err
+
+
 def test_nodes_that_are_down_and_domains_that_take_no_gangs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
