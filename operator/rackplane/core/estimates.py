@@ -13,7 +13,7 @@ from rackplane.engine.model import Placement, Request
 from rackplane.engine.outlook import Ending, Opening, Span, earliest_start
 from rackplane.engine.times import when
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "without_estimate"]
 
 
 def estimate(world: World, waiting: Sequence[GangRecord]) -> None:
@@ -24,9 +24,6 @@ def estimate(world: World, waiting: Sequence[GangRecord]) -> None:
     """
     settings = world.settings
     ahead = waiting[: settings.estimated_gangs]
-    for position, record in enumerate(waiting):
-        if position >= len(ahead) or not record.foreseeable:
-            _note(world, record, None)
     pause = settings.estimate_seconds / max(1, settings.estimated_gangs)
     due = [r for r in ahead if r.foreseeable and r.decision is None and not _is_fresh(world, r.estimate)]
     if due and world.now - world.estimated_at >= pause:
@@ -34,6 +31,14 @@ def estimate(world: World, waiting: Sequence[GangRecord]) -> None:
         # Those without one first, in the order of the queue; then the oldest.
         oldest = min(due, key=lambda record: -math.inf if record.estimate is None else record.estimate.made)
         _note(world, oldest, _estimate(world, oldest))
+
+
+def without_estimate(world: World, waiting: Sequence[GangRecord]) -> None:
+    """Take the estimates from gangs that should have none: further back in the queue, or a start is not foreseen."""
+    most = world.settings.estimated_gangs
+    for position, record in enumerate(waiting):
+        if record.estimate is not None and (position >= most or not record.foreseeable):
+            _note(world, record, None)
 
 
 def _is_fresh(world: World, known: Estimate | None) -> bool:

@@ -83,6 +83,8 @@ class Explainer:
     def __init__(self, world: World) -> None:
         self._world = world
         self._left = world.settings.explain_gangs
+        self._plain: dict[Request, Refusal] = {}
+        self._version = world.version
 
     def place(self, record: GangRecord, request: Request) -> Placement | Refusal:
         """The placement, or the refusal that the gang is told of."""
@@ -90,7 +92,7 @@ class Explainer:
         assert world.state is not None
         if known is None and self._left:
             return self._explained(record, request)
-        answer = place(world.state, request)
+        answer = self._asked(request)
         if isinstance(answer, Placement) or known is None:
             return answer
         if _same_reason(known, answer) and _still_hold(world, known):
@@ -98,6 +100,20 @@ class Explainer:
         due = world.now - record.explained >= world.settings.explain_seconds
         if self._left and (due or _limit(known) != _limit(answer)):
             return self._explained(record, request)
+        return answer
+
+    def _asked(self, request: Request) -> Placement | Refusal:
+        """The engine's plain answer: of requests that are alike, many in a long queue, one is refused for all."""
+        assert self._world.state is not None
+        if self._version != self._world.version:
+            self._plain.clear()
+            self._version = self._world.version
+        known = self._plain.get(request)
+        if known is not None:
+            return known
+        answer = place(self._world.state, request)
+        if isinstance(answer, Refusal):
+            self._plain[request] = answer
         return answer
 
     def _explained(self, record: GangRecord, request: Request) -> Placement | Refusal:

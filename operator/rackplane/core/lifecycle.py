@@ -318,7 +318,6 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
     for pod in record.live_pods():
         if pod.metadata.uid in record.slots:
             by_slot[record.slots[pod.metadata.uid]] = pod
-    overbooked = set(world.state.overbooked())
     starting = record.phase == "Admitted"
     for slot, name in sorted(world.state.held(booking_key(record.key)).items()):
         holder = by_slot.get(slot)
@@ -332,7 +331,7 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
         if not is_ready(node) or node.spec.unschedulable:
             state = "cordoned" if node.spec.unschedulable else "not ready"
             return f"node {name}, promised to slot {slot}, is {state}"
-        if name in overbooked:
+        if world.state.is_overbooked(name):
             return f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang"
         if (
             holder is not None

@@ -22,7 +22,7 @@ from rackplane.core.instructions import (
 from rackplane.core.lifecycle import reconcile, unplace
 from rackplane.core.objects import Gang
 from rackplane.core.publishing import Publisher
-from rackplane.core.queueing import pending, schedule
+from rackplane.core.queueing import pending, schedule, waiting_in_order
 from rackplane.core.record import Decision, GangRecord, Key, is_gated
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
@@ -113,6 +113,8 @@ class Machine:
             return
         state.validate()
         self.world.validate()
+        if waiting_in_order(self.world) != pending(self.world):
+            raise InvariantViolation("the queue differs from a new look at all gangs")
         booked = set(state.keys())
         for record in self.world.gangs.values():
             held = booking_key(record.key) in booked
@@ -182,7 +184,8 @@ class Machine:
                         world.dirty[record.key] = None
 
     def _pod_seen(self, event: e.PodChanged) -> None:
-        for record in self.world.gangs.values() if not is_gated(event.pod) else ():
+        record = self.world.gang_of(event.pod)
+        if record is not None and not is_gated(event.pod):
             record.ungating.discard(event.pod.metadata.uid)
 
     def _gang_changed(self, gang: Gang) -> None:
@@ -191,6 +194,8 @@ class Machine:
         before, record.gang = record.gang, gang
         record.creating = False
         self.world.version += before is None
+        if before is not None and before.spec != gang.spec:
+            record.refused_at = -1
         decision, status = record.decision, gang.status
         if status.phase in ACTIVE and status.decision is not None and status.assignment:
             if decision is not None and decision.id == status.decision.id:
@@ -234,6 +239,7 @@ class Machine:
         if record.job is None and not record.pods:
             del self.world.gangs[key]
             self.world.dirty.pop(key, None)
+            self.world.waiting.look((key,))
         else:
             self.world.dirty[key] = None
 
@@ -322,6 +328,7 @@ class Machine:
     def _reconcile_dirty(self) -> list[Instruction]:
         result: list[Instruction] = []
         keys, self.world.dirty = list(self.world.dirty), {}
+        self.world.waiting.look(keys)
         for key in keys:
             record = self.world.gangs.get(key)
             if record is None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
 from rackplane.core.asking import desired, mask_of, quota_of, request_of
-from rackplane.core.estimates import estimate
+from rackplane.core.estimates import estimate, without_estimate
 from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
 from rackplane.core.profiles import lowered
 from rackplane.core.quota import queue_path
-from rackplane.core.record import Decision, GangRecord
+from rackplane.core.record import Decision, GangRecord, Key
 from rackplane.core.statuses import admitted, condition, merged_conditions, timestamp
+from rackplane.core.waiting import Place
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.placement import find
 
-__all__ = ["conditions_of", "gang_event", "pending", "schedule"]
+__all__ = ["conditions_of", "gang_event", "pending", "schedule", "waiting_in_order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +38,64 @@ class _Wait:
 
 
 def pending(world: World) -> list[GangRecord]:
-    """Gangs that wait for a place, in order: priority, then the queue's, then age, then name."""
-    waiting = [
-        record
-        for record in world.gangs.values()
-        if record.gang is not None
-        and record.decision is None
-        and record.phase == "Pending"
-        and not record.problems
-        and record.gang.metadata.deletion_timestamp is None
-        and record.template is not None
-        and _can_start(record)
-    ]
+    """Gangs that wait for a place, in order: priority, then the queue's, then age, then name. A look at all gangs."""
+    places = sorted(place for key in world.gangs if (place := _place(world, key)) is not None)
+    return [world.gangs[place[-1]] for place in places]
 
-    def order(record: GangRecord) -> tuple[int, int, str, tuple[str, str]]:
-        assert record.gang is not None
-        queue = world.catalog.queue(record.gang.spec.queue)
-        own = queue.spec.priority if queue is not None else 0
-        created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
-        return (-record.gang.spec.priority, -own, created, record.key)
 
-    return sorted(waiting, key=order)
+def _place(world: World, key: Key) -> Place | None:
+    """Where in the queue the gang stands; None if it does not wait for a place."""
+    record = world.gangs.get(key)
+    if (
+        record is None
+        or record.gang is None
+        or record.decision is not None
+        or record.phase != "Pending"
+        or record.problems
+        or record.gang.metadata.deletion_timestamp is not None
+        or not _can_start(record)
+    ):
+        return None
+    queue = world.catalog.queue(record.gang.spec.queue)
+    own = queue.spec.priority if queue is not None else 0
+    created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
+    return (-record.gang.spec.priority, -own, created, record.key)
+
+
+def waiting_in_order(world: World) -> list[GangRecord]:
+    """As `pending`, by a look at the gangs that have changed since."""
+    world.waiting.look(world.dirty)
+    world.waiting.refresh(partial(_place, world))
+    return world.waiting.in_order(world.gangs)
 
 
 def schedule(world: World) -> Iterator[Instruction]:
-    """One pass over the queue. What fits is booked at once and committed by the instruction that is returned."""
+    """One pass over the queue. What fits is booked at once and committed by the instruction that is returned.
+
+    Where nothing has changed for any who wait, there is nothing to ask.
+    """
     assert world.state is not None
-    waiting = pending(world)
+    waiting = waiting_in_order(world)
+    queue = world.waiting
+    if queue.asked_at != world.version or world.now >= queue.due:
+        queue.due, version = math.inf, world.version
+        yield from _ask(world, waiting)
+        without_estimate(world, waiting)
+        # Those refused before one was placed are asked again.
+        queue.asked_at = version if world.version == version else -1
+    estimate(world, waiting)
+
+
+def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
     explainer = Explainer(world)
     for position, record in enumerate(waiting, start=1):
         if record.position != position:
             record.position = position
             world.dirty[record.key] = None
-        if record.refused_at == world.version or world.now < record.not_before:
+        if record.refused_at == world.version:
+            continue
+        if world.now < record.not_before:
+            world.waiting.due = min(world.waiting.due, record.not_before)
             continue
         if not record.judged and desired(world, record) is not None and record.problems:
             world.dirty[record.key] = None
@@ -83,7 +111,6 @@ def schedule(world: World) -> Iterator[Instruction]:
             continue
         record.foreseeable, record.estimate, record.refusal = False, None, None
         yield from _commit(world, record, answer)
-    estimate(world, waiting)
 
 
 def _can_start(record: GangRecord) -> bool:

@@ -67,7 +67,8 @@ def quota_refusal(
         at: when the gang would start, in seconds since the epoch.
     """
     others = list(admitted)
-    above = {u.queue: {q.metadata.name for q in queue_path(u.queue, queue)} for u in [*others, asked]}
+    queues = {u.queue for u in [*others, asked]}
+    above = {name: {q.metadata.name for q in queue_path(name, queue)} for name in queues}
     for level in queue_path(asked.queue, queue):
         name, quota = level.metadata.name, level.spec.quota
         if quota is None:

@@ -20,6 +20,7 @@ from rackplane.core.room import Room
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
 from rackplane.core.usage import unmanaged_gpus
+from rackplane.core.waiting import Waiting
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
 from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import Group, Placement
@@ -50,6 +51,7 @@ class World:
     #: gangs to look at again
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
+    waiting: Waiting = field(default_factory=Waiting)
     caps: Caps = field(default_factory=Caps)
     removals: Removals = field(default_factory=Removals)
     #: counts changes of what gangs hold
@@ -77,6 +79,7 @@ class World:
     def facility_changed(self) -> None:
         self._facility_stale = True
         self.version += 1
+        self.waiting.look(self.gangs)  # a queue's priority may be another
 
     def put_node(self, node: Node) -> None:
         name = node.metadata.name
@@ -244,7 +247,8 @@ class World:
     def _pods_differ(self, gang: Key) -> None:
         """Other pods than before, or pods that ask for something else."""
         self._stale_promises[gang] = None
-        self.gangs[gang].judged = False
+        record = self.gangs[gang]
+        record.judged, record.refused_at = False, -1
 
     def slots_changed(self, record: GangRecord) -> None:
         """Other pods hold its slots than before."""
@@ -325,6 +329,11 @@ class World:
     def gangs_on(self, node: str) -> Iterator[Key]:
         """Gangs that were given a slot on the node, in order of decision; some may have released it."""
         return iter(self._gangs_on.get(node, ()))
+
+    def gang_of(self, pod: Pod) -> GangRecord | None:
+        """The gang that the pod belongs to; None if it is none of ours."""
+        gang = self._gang_of.get((pod.metadata.namespace, pod.metadata.name))
+        return None if gang is None else self.gangs.get(gang)
 
     def usages(self) -> Iterator[Usage]:
         """What every gang with a place counts against quotas."""

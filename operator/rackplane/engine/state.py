@@ -299,10 +299,16 @@ class State(Loads):
         """Nodes on which gangs and others together use more GPUs than there are."""
         result = []
         for name in dict.fromkeys([*self._keys_on, *self._unmanaged]):
-            node_type = self.node_type(name)
-            if node_type and self.booked_gpus(name) + self.unmanaged_gpus(name) > node_type.gpus_per_node:
+            if self.is_overbooked(name):
                 result.append(name)
         return result
+
+    def is_overbooked(self, name: str) -> bool:
+        """Whether gangs and others together use more of the node's GPUs than there are."""
+        node_type = self.node_type(name)
+        if node_type is None:
+            return False
+        return self.booked_gpus(name) + self.unmanaged_gpus(name) > node_type.gpus_per_node
 
     def _check_booking(self, key: str, booking: _Booking) -> None:
         gpus = booking.placement.gpus_per_slot
