@@ -16,14 +16,13 @@ from rackplane.engine.times import when
 __all__ = ["estimate", "without_estimate"]
 
 
-def estimate(world: World, waiting: Sequence[GangRecord]) -> None:
-    """Bring the estimate of one of the gangs that wait, in the order of the queue, up to date.
+def estimate(world: World, ahead: Sequence[GangRecord]) -> None:
+    """Bring the estimate of one of the first gangs that wait, in the order of the queue, up to date.
 
     One costs some placements, and nothing else is decided meanwhile. So only the first gangs have one; each is renewed
     at most once in `estimate_seconds`, if something has changed; and they take turns.
     """
     settings = world.settings
-    ahead = waiting[: settings.estimated_gangs]
     pause = settings.estimate_seconds / max(1, settings.estimated_gangs)
     due = [r for r in ahead if r.foreseeable and r.decision is None and not _is_fresh(world, r.estimate)]
     if due and world.now - world.estimated_at >= pause:

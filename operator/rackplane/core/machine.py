@@ -196,6 +196,7 @@ class Machine:
         self.world.version += before is None
         if before is not None and before.spec != gang.spec:
             record.refused_at = -1
+        self.world.look_at_usage(key)
         decision, status = record.decision, gang.status
         if status.phase in ACTIVE and status.decision is not None and status.assignment:
             if decision is not None and decision.id == status.decision.id:
@@ -235,6 +236,7 @@ class Machine:
             return
         self.world.forget(record)
         record.gang, record.creating, record.committing = None, False, False
+        self.world.look_at_usage(key)
         record.gang_write = None
         if record.job is None and not record.pods:
             del self.world.gangs[key]

@@ -64,9 +64,13 @@ def _place(world: World, key: Key) -> Place | None:
 
 def waiting_in_order(world: World) -> list[GangRecord]:
     """As `pending`, by a look at the gangs that have changed since."""
+    _look(world)
+    return world.waiting.in_order(world.gangs)
+
+
+def _look(world: World) -> None:
     world.waiting.look(world.dirty)
     world.waiting.refresh(partial(_place, world))
-    return world.waiting.in_order(world.gangs)
 
 
 def schedule(world: World) -> Iterator[Instruction]:
@@ -75,15 +79,16 @@ def schedule(world: World) -> Iterator[Instruction]:
     Where nothing has changed for any who wait, there is nothing to ask.
     """
     assert world.state is not None
-    waiting = waiting_in_order(world)
+    _look(world)
     queue = world.waiting
     if queue.asked_at != world.version or world.now >= queue.due:
         queue.due, version = math.inf, world.version
+        waiting = queue.in_order(world.gangs)
         yield from _ask(world, waiting)
         without_estimate(world, waiting)
         # Those refused before one was placed are asked again.
         queue.asked_at = version if world.version == version else -1
-    estimate(world, waiting)
+    estimate(world, queue.in_order(world.gangs, world.settings.estimated_gangs))
 
 
 def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:

@@ -40,6 +40,7 @@ class Removals:
         self._stale: dict[ObjectKey, None] = {}
         self._used: frozenset[ObjectKey] = frozenset()
         self._seen: tuple[int, int] | None = None
+        self._deleting = False
         #: resourceVersion of the object that a write is based on: no second one on the same
         self._asked: dict[ObjectKey, str] = {}
         self._failures: dict[ObjectKey, int] = {}
@@ -58,8 +59,11 @@ class Removals:
     def run(self, world: World) -> Iterator[SetFinalizers]:
         """The finalizers to put on and to take off."""
         entries = world.catalog.elements()
+        revision = world.catalog.revision
+        if self._seen is None or self._seen[0] != revision:
+            self._deleting = any(e.deleting for e in entries.values())
         # Gangs that come and go matter to what is being deleted only.
-        seen = (world.catalog.revision, world.placements if any(e.deleting for e in entries.values()) else 0)
+        seen = (revision, world.placements if self._deleting else 0)
         if seen != self._seen:
             self._seen = seen
             self._used = _used(entries, _gangs_by_rack(world))

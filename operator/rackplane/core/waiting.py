@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from rackplane.core.record import GangRecord, Key
 
@@ -51,6 +51,6 @@ class Waiting:
                 self._places[key] = new
         self._stale.clear()
 
-    def in_order(self, gangs: dict[Key, GangRecord]) -> list[GangRecord]:
-        """Those who wait, first come first."""
-        return [gangs[place[-1]] for place in self._order]
+    def in_order(self, gangs: Mapping[Key, GangRecord], first: int | None = None) -> list[GangRecord]:
+        """Those who wait, first come first; all, or so many."""
+        return [gangs[place[-1]] for place in self._order[:first]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import heapq
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from rackplane.core.caps import Caps
@@ -23,7 +24,7 @@ from rackplane.core.usage import unmanaged_gpus
 from rackplane.core.waiting import Waiting
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
 from rackplane.engine.compiler import compile_facility
-from rackplane.engine.model import Group, Placement
+from rackplane.engine.model import Group, InvariantViolation, Placement
 from rackplane.engine.state import State
 
 __all__ = ["ACTIVE", "World", "booking_key", "placement_of"]
@@ -63,6 +64,8 @@ class World:
     _stale_nodes: dict[str, None] = field(default_factory=dict)
     #: gangs with a place of which a pod was bound, or ended, or got a slot
     _stale_promises: dict[Key, None] = field(default_factory=dict)
+    _usages: dict[Key, Usage] = field(default_factory=dict)
+    _stale_usages: dict[Key, None] = field(default_factory=dict)
     #: a heap of (expected end, booking); one that is not what the state expects is out of date
     _ends: list[tuple[float, str]] = field(default_factory=list)
     _facility_stale: bool = True
@@ -180,6 +183,7 @@ class World:
             # A profile's watts may have changed.
             self.caps.look(self._gangs_on)
             self._stale_promises.update(dict.fromkeys(self.gangs))
+            self._stale_usages.update(dict.fromkeys(self.gangs))
         for name in self._stale_nodes:
             self._refresh_node(name)
         self._stale_nodes.clear()
@@ -288,6 +292,7 @@ class World:
         if until != self.state.until(key):
             self.state.expect(key, until)
             self._watch_end(key, until)
+            self.look_at_usage(record.key)
             self.version += 1
 
     def expected_end(self, record: GangRecord) -> float | None:
@@ -313,6 +318,8 @@ class World:
             until, key = heapq.heappop(self._ends)
             if self.state.until(key) == until:
                 self.state.expect(key, None)
+                namespace, _, name = key.partition("/")
+                self.look_at_usage((namespace, name))
                 self.version += 1
 
     def _decision_changed(self, record: GangRecord, decision: Decision) -> None:
@@ -320,6 +327,7 @@ class World:
         self.placements += 1
         self.dirty[record.key] = None
         self._stale_nodes.update(dict.fromkeys(decision.placement.slots))
+        self.look_at_usage(record.key)
         self._promise(record)
         self.room.settle()
         self.caps.look(decision.placement.slots)
@@ -335,21 +343,33 @@ class World:
         gang = self._gang_of.get((pod.metadata.namespace, pod.metadata.name))
         return None if gang is None else self.gangs.get(gang)
 
-    def usages(self) -> Iterator[Usage]:
+    def usages(self) -> Collection[Usage]:
         """What every gang with a place counts against quotas."""
-        if self.state is None:
-            return
-        for record in self.gangs.values():
-            if record.decision is None or record.gang is None:
-                continue
-            key = booking_key(record.key)
-            yield Usage(
-                queue=record.gang.spec.queue,
-                namespace=record.key[0],
-                gpus=len(self.state.held(key)) * record.decision.placement.gpus_per_slot,
-                nominal_watts=self.state.reserved(key).nominal_watts,
-                until=self.state.until(key),
-            )
+        for key in self._stale_usages:
+            usage = self._usage(key)
+            if usage is None:
+                self._usages.pop(key, None)
+            else:
+                self._usages[key] = usage
+        self._stale_usages.clear()
+        return self._usages.values()
+
+    def _usage(self, gang: Key) -> Usage | None:
+        record = self.gangs.get(gang)
+        if self.state is None or record is None or record.decision is None or record.gang is None:
+            return None
+        key = booking_key(gang)
+        return Usage(
+            queue=record.gang.spec.queue,
+            namespace=gang[0],
+            gpus=len(self.state.held(key)) * record.decision.placement.gpus_per_slot,
+            nominal_watts=self.state.reserved(key).nominal_watts,
+            until=self.state.until(key),
+        )
+
+    def look_at_usage(self, gang: Key) -> None:
+        """What the gang counts against quotas may be something else than before."""
+        self._stale_usages[gang] = None
 
     def holdings(self, record: GangRecord) -> Iterator[tuple[str, Amounts, int]]:
         """What the gang takes of nodes: the node, what one pod holds there, and how many such pods."""
@@ -362,7 +382,7 @@ class World:
             yield node, each, count
 
     def validate(self) -> None:
-        """Compare what nodes hold, and what they still take, with a count of all pods and promises.
+        """Compare what nodes hold and still take, and what counts against quotas, with a count of everything anew.
 
         Raises:
             InvariantViolation: something differs.
@@ -381,17 +401,22 @@ class World:
                 if slot not in bound:
                     _add_pod(used, node, held_by(record.template))
         self.room.validate(used)
+        usages = [usage for key in self.gangs if (usage := self._usage(key)) is not None]
+        if Counter(usages) != Counter(self.usages()):
+            raise InvariantViolation("what gangs count against quotas differs from a new count")
 
     def _refresh_node(self, name: str) -> None:
         assert self.state is not None
         node = self.nodes.get(name)
         spec = self.catalog.node_spec(node) if node is not None else None
-        if spec is None:
-            if self.state.node(name) is not None:
-                self.state.remove_node(name)
-            return
         if self.state.node(name) != spec:
-            self.state.set_node(spec)
+            self._stale_usages.update(self._gangs_on.get(name, {}))
+            if spec is not None:
+                self.state.set_node(spec)
+            else:
+                self.state.remove_node(name)
+        if spec is None:
+            return
         node_type = self.state.node_type(name)
         if node_type is None:
             return
