@@ -59,6 +59,7 @@ def _estimate(world: World, record: GangRecord) -> Estimate:
     assert world.state is not None and record.gang is not None
     settings = world.settings
     gangs = {booking_key(other.key): other for other in world.gangs.values() if other.decision is not None}
+    world.usages()
     now = mask_of(world, record)
     # One mask for all probes, so that the engine follows it instead of counting every node for each.
     later, differing = now.changed({}), dict[str, None]()

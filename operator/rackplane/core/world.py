@@ -344,7 +344,10 @@ class World:
         return None if gang is None else self.gangs.get(gang)
 
     def usages(self) -> Collection[Usage]:
-        """What every gang with a place counts against quotas."""
+        """What every gang with a place counts against quotas, whatever is simulated meanwhile.
+
+        Whoever asks in a simulation has asked before it, so that nothing simulated is kept.
+        """
         for key in self._stale_usages:
             usage = self._usage(key)
             if usage is None:
