@@ -40,6 +40,13 @@ class Reclaim(StrEnum):
     ANY = "Any"
 
 
+class QueuePlacement(StrEnum):
+    """How its gangs are laid out over the nodes that they may use."""
+
+    PACK = "Pack"
+    SPREAD = "Spread"
+
+
 class QueueQuota(ApiModel):
     """What the queue may hold. An absent figure is bounded by the parent and by the facility."""
 
@@ -76,6 +83,12 @@ class QueueSpec(ApiModel):
     )
     preemption: QueuePreemption = Field(
         default_factory=QueuePreemption, description="Whom the queue may stop."
+    )
+    placement: QueuePlacement | None = Field(
+        default=None,
+        description="Pack, also if absent: few NVLink domains and racks, which keeps large ones free. Spread: "
+        "as few pods as possible in any one domain and rack, within the level that the job asks for, so that a loss "
+        "takes few of them.",
     )
     hold: bool = Field(
         default=False, strict=True, description="Admit nothing from this queue; what runs goes on."

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rackplane.api.labels import QUEUE_LABEL
+from rackplane.api.queue import QueuePlacement
 from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.record import GangRecord
@@ -71,6 +72,7 @@ def request_of(world: World, record: GangRecord, mask: NodeMask, *, at: float | 
     """
     assert record.gang is not None
     spec = record.gang.spec
+    queue = world.catalog.queue(spec.queue)
     return Request(
         slots=spec.slots,
         gpus_per_slot=spec.gpus_per_slot,
@@ -83,6 +85,7 @@ def request_of(world: World, record: GangRecord, mask: NodeMask, *, at: float | 
         capacity=mask,
         until=world.end_of_start(record, world.now if at is None else at),
         at=at,
+        spread=queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
     )
 
 

@@ -193,6 +193,9 @@ def commit(world: World, record: GangRecord) -> CommitGang:
     assert world.state is not None and record.gang is not None and record.decision is not None
     decision, asked = record.decision, record.gang.spec.power.profile
     where = ", ".join(dict.fromkeys(group.rack for group in decision.placement.groups))
+    domains = {group.domain for group in decision.placement.groups} - {""}
+    if len(domains) > 1:
+        where = f"{where}, over {len(domains)} NVLink domains"
     lower = lowered(world.state, decision.placement, asked)
     text = f"placed on {where}" if lower is None else f"placed on {where} {lower}"
     status = {

@@ -277,13 +277,15 @@ class Attempt:
 def attempts(candidates: Candidates) -> list[Attempt]:
     """The levels to try, nearest first: from one NVLink domain, or a nearer one that is preferred, up to the required.
 
-    A level at which gangs are split is tried only from the preferred one on; "" is anywhere.
+    A level at which gangs are split is tried only from the preferred one on; "" is anywhere.  A gang that is to be
+    spread is not tried in less than was asked for.
     """
     request, facility = candidates.request, candidates.state.facility
     ladder = [*facility.ladder, ""]
     whole = ladder.index(NVLINK)
     top = ladder.index(request.required or "")
     first = min(top, ladder.index(request.preferred or request.required or ""))
-    chosen = [*range(min(first, whole), whole + 1), *range(first, top + 1)]
+    nearest = [] if request.spread else [*range(min(first, whole), whole + 1)]
+    chosen = [*nearest, *range(first, top + 1)]
     trees = request.required if top > whole else None
     return [Attempt(candidates, ladder[i], trees) for i in dict.fromkeys(chosen) if i <= top]

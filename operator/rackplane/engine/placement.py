@@ -18,6 +18,7 @@ from rackplane.engine.model import (
     Request,
 )
 from rackplane.engine.search import SETS_EXAMINED, Outcome, Search, Solution
+from rackplane.engine.spreading import evenness, spread_out
 from rackplane.engine.state import State
 
 
@@ -120,7 +121,11 @@ def _in_one_domain(attempt: Attempt) -> Outcome:
 
 
 def _in_one_tree(attempt: Attempt) -> Outcome:
-    """The best of the level's domains, by the fewest bins first."""
+    """The best of the level's domains: by the fewest bins first, or where the gang is spread most evenly."""
+    if attempt.candidates.request.spread:
+        spread = _most_even(attempt)
+        if spread is not None:
+            return Outcome(spread, True)
     todo = [
         (least, tree)
         for tree in range(len(attempt.layout.tree_starts))
@@ -140,6 +145,19 @@ def _in_one_tree(attempt: Attempt) -> Outcome:
         if solution is not None and (best is None or solution.key < best.key):
             best = solution
     return Outcome(best, proved)
+
+
+def _most_even(attempt: Attempt) -> Solution | None:
+    """The gang spread over one of the level's domains, as evenly as in any."""
+    best: Solution | None = None
+    for tree in range(len(attempt.layout.tree_starts)):
+        if quick.least_bins_of(attempt, tree) is None:
+            continue
+        subtree = Subtree(attempt.tree_name(tree), attempt.bins(attempt.layout.bins(tree)))
+        found = spread_out(Search(attempt.candidates, subtree, single=False))
+        if found is not None and (best is None or evenness(found) < evenness(best)):
+            best = found
+    return best
 
 
 def _of_a_large_set(attempt: Attempt, tree: int) -> Solution | None:

@@ -156,7 +156,7 @@ class Search:
         try:
             for counts, group in ways.groups((self.slots, self.slots) if found is None else found.key[:2]):
                 for poured in group:
-                    solution = self._solution(poured)
+                    solution = self.solution_of(poured)
                     if best is None or solution.key < best.key:
                         best = solution
                 if best is not None and best.key[:2] <= counts:
@@ -342,7 +342,7 @@ class Search:
         """
         at_once = self._at_once(chosen, parts)
         if at_once is not None:
-            return self._solution(at_once)
+            return self.solution_of(at_once)
         slack = self.candidates.slack.copy()
         poured: Parts = {} if got is None else got
         missing = 0
@@ -366,7 +366,7 @@ class Search:
                     break
         if missing or not all(any(poured[i].values()) for i in chosen):
             return None
-        return self._solution({i: poured[i] for i in chosen})
+        return self.solution_of({i: poured[i] for i in chosen})
 
     def _at_once(self, chosen: Sequence[int], parts: Sequence[int]) -> Parts | None:
         """The parts as they are, where each lies in one rack and all hold together: pouring in turn gives the same."""
@@ -449,7 +449,7 @@ class Search:
             poured[best[1]] = racks
             left -= best[0]
             open_bins.discard(best[1])
-        return self._solution(poured) if left == 0 else None
+        return self.solution_of(poured) if left == 0 else None
 
     def _pour_sparingly(self, usable: Sequence[int]) -> Solution | None:
         """Fill each bin in turn, first those where a slot takes least of what is scarce: makes the most of it."""
@@ -465,7 +465,7 @@ class Search:
                 poured[i] = racks
                 left -= size
             if not left:
-                return self._solution(poured)
+                return self.solution_of(poured)
         return None
 
     def _prove(self) -> Outcome:
@@ -524,7 +524,7 @@ class Search:
             for (i, rack), n in chosen.items():
                 if n:
                     parts.setdefault(i, {})[rack] = n
-            return Outcome(self._solution(parts), True)
+            return Outcome(self.solution_of(parts), True)
         return Outcome(None, answer is False and self.candidates.exact)
 
     def _impossible(self) -> bool:
@@ -564,7 +564,8 @@ class Search:
             tuple(b.order for b in bins),
         )
 
-    def _solution(self, poured: Parts) -> Solution:
+    def solution_of(self, poured: Parts) -> Solution:
+        """These slots as a solution, with what they are worth by the objective."""
         chosen = sorted(poured, key=lambda i: self.bins[i].order)
         sizes = {i: sum(poured[i].values()) for i in chosen}
         racks: dict[int, int] = {}
