@@ -15,10 +15,10 @@ from functools import lru_cache
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import Group, Placement, Refusal, Request
-from rackplane.engine.placement import place
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 from tests.benchmarks.campus import NODE_TYPE, RACK_NODES, campus, campus_nodes
 

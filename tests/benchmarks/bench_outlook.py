@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import BudgetSpec, Placement, Request
-from rackplane.engine.outlook import Outlook, earliest_start
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
+from rackplane.engine.planning.outlook import Outlook, earliest_start
 from rackplane.engine.state import State
 from tests.benchmarks.bench_engine import half_full
 

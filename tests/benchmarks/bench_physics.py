@@ -12,9 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.facility import Facility
 from rackplane.engine.model import Group, Placement
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.facility import Facility
 from rackplane.engine.state import State
 from tests.benchmarks.campus import NODE_TYPE, RACK_NODES, campus, campus_nodes
 

@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from rackplane.engine.capacity import capacities
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.drill import drill
-from rackplane.engine.lint import lint
 from rackplane.engine.model import Group, Placement
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.planning.capacity import capacities
+from rackplane.engine.planning.drill import drill
+from rackplane.engine.planning.lint import lint
+from rackplane.engine.planning.whatif import PowerChange
 from rackplane.engine.state import State
-from rackplane.engine.whatif import PowerChange
 from tests.benchmarks.campus import NODE_TYPE, RACK_NODES, campus, campus_nodes
 
 HALLS = 22

@@ -14,9 +14,9 @@ from dataclasses import replace
 import pytest
 
 from rackplane.controller.facility_metrics import facility_metrics
-from rackplane.engine.compiler import compile_facility
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.reporting.stranded import stranded
 from rackplane.engine.state import State
-from rackplane.engine.stranded import stranded
 from tests.benchmarks.bench_physics import gang
 from tests.benchmarks.campus import RACK_NODES, campus, campus_nodes
 

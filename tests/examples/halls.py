@@ -11,8 +11,8 @@ from rackplane.core.judgements import judgements
 from rackplane.core.settings import MachineSettings
 from rackplane.core.snapshot import load_folder, snapshot
 from rackplane.engine.model import Refusal, Request
-from rackplane.engine.placement import place
-from rackplane.engine.rows import LimitRow, RowKind
+from rackplane.engine.physics.rows import LimitRow, RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rackplane.engine.model import Cause, Placement, Refusal
-from rackplane.engine.placement import place
+from rackplane.engine.physics.rows import LimitRow, RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind
-from rackplane.engine.reports import Redundancy
-from rackplane.engine.rows import LimitRow, RowKind
+from rackplane.engine.reporting.reports import Redundancy
 from rackplane.engine.state import State
 from tests.examples.halls import (
     Manifest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rackplane.engine.model import Cause, Placement, Refusal
-from rackplane.engine.placement import place
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind, ReliefKind
 from tests.examples.halls import ask, documents, state_of, watts
 

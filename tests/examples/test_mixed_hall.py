@@ -12,8 +12,8 @@ import yaml
 
 from rackplane.core.snapshot import events_of, expected_nodes
 from rackplane.engine.model import Cause, Refusal
-from rackplane.engine.placement import place
-from rackplane.engine.rows import LimitRow, RowKind
+from rackplane.engine.physics.rows import LimitRow, RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 from tests.examples.halls import (
     GPU,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow, RowKind
 from tests.examples.halls import (
     GPU,
     ROOT,

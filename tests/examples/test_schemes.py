@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from rackplane.engine.model import Refusal
-from rackplane.engine.placement import place
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind
-from rackplane.engine.rows import RowKind
 from rackplane.engine.state import State
 from tests.examples.halls import (
     ROOT,

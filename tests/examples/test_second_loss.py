@@ -6,8 +6,8 @@ import pytest
 
 from rackplane.core.settings import MachineSettings
 from rackplane.engine.model import Placement, Refusal
-from rackplane.engine.placement import place
-from rackplane.engine.rows import RowKind
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 from tests.examples.halls import (
     Manifest,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rackplane.engine.model import Cause, Placement, Refusal
-from rackplane.engine.placement import place
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind
-from rackplane.engine.stranded import StrandedBy, stranded
+from rackplane.engine.reporting.stranded import StrandedBy, stranded
 from tests.examples.halls import (
     ask,
     blind,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     FacilitySpec,
     Feed,
@@ -21,6 +20,7 @@ from rackplane.engine.model import (
     RackSpec,
     Role,
 )
+from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
 
 GPU = "nvidia.com/gpu"

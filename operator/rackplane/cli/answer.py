@@ -24,7 +24,7 @@ from rackplane.core.record import Estimate, GangRecord, Key, booking_key
 from rackplane.core.statuses import timestamp
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
 from rackplane.engine.model import Placement, Refusal
-from rackplane.engine.reports import FacilityReport, WorstCase, facility_report
+from rackplane.engine.reporting.reports import FacilityReport, WorstCase, facility_report
 from rackplane.engine.state import State
 
 __all__ = ["Answer", "Outcome", "Reserve", "answer", "answer_for", "as_data"]

@@ -11,7 +11,7 @@ from rackplane.cli.source import add_source_arguments, open_source
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
 
-    from rackplane.engine.capacity import Capacity
+    from rackplane.engine.planning.capacity import Capacity
     from rackplane.engine.state import State
 
 __all__ = ["add"]
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: the source cannot be read, or there is no such level or profile.
     """
-    from rackplane.engine.capacity import capacities
+    from rackplane.engine.planning.capacity import capacities
 
     state = open_source(options).state
     assert state is not None  # the source has listed everything
@@ -95,7 +95,7 @@ _LEVELS = {"facility": ""}
 
 def _check(state: State, options: argparse.Namespace) -> None:
     from rackplane.cli.errors import CommandError, nearest
-    from rackplane.engine.draw import DEFAULT_PROFILE
+    from rackplane.engine.physics.draw import DEFAULT_PROFILE
 
     levels = [*state.facility.ladder, "facility"]
     if options.level is not None and options.level not in levels:

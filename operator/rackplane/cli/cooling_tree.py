@@ -10,11 +10,11 @@ from rackplane.cli.power_tree import POWER_COLUMNS, share, status
 from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.machine import Machine
-from rackplane.engine import cooling
-from rackplane.engine.facility import Facility
 from rackplane.engine.model import CoolingSpec, CoolingUnit
-from rackplane.engine.reports import FacilityReport
-from rackplane.engine.stranded import Stranded
+from rackplane.engine.physics import cooling
+from rackplane.engine.physics.facility import Facility
+from rackplane.engine.reporting.reports import FacilityReport
+from rackplane.engine.reporting.stranded import Stranded
 
 __all__ = ["cooling_data", "cooling_tree"]
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall no
     from rich.console import Console
 
     from rackplane.core.machine import Machine
-    from rackplane.engine.drill import Drill, NextLoss, ZoneLoss
-    from rackplane.engine.loads import Violation
-    from rackplane.engine.shedding import Measure, Terms
+    from rackplane.engine.physics.loads import Violation
+    from rackplane.engine.planning.drill import Drill, NextLoss, ZoneLoss
+    from rackplane.engine.planning.shedding import Measure, Terms
 
 __all__ = ["add"]
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: the source cannot be read, or something that is named is not there.
     """
-    from rackplane.engine.drill import drill
+    from rackplane.engine.planning.drill import drill
 
     machine = open_source(options)
     assert machine.state is not None  # the source has listed everything
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _terms(machine: Machine) -> dict[str, Terms]:
     from rackplane.core.world import booking_key
-    from rackplane.engine.shedding import Disruption, Terms
+    from rackplane.engine.planning.shedding import Disruption, Terms
 
     found = {}
     for key, record in machine.gangs.items():
@@ -146,7 +146,7 @@ def _show(found: Drill, ratings: Mapping[str, tuple[int, int]], title: str, cons
 
 def _sentences(found: Drill, ratings: Mapping[str, tuple[int, int]]) -> Iterator[str]:
     from rackplane.cli.words import count, names
-    from rackplane.engine.phrases import kilowatts
+    from rackplane.engine.explaining.phrases import kilowatts
 
     if found.dark:
         yield f"{count(len(found.dark), 'rack')} would be without power: {names(found.dark)}."
@@ -192,14 +192,14 @@ def _plan(found: Drill) -> Iterator[str]:
 
 def _protected(measures: Sequence[Measure]) -> str:
     from rackplane.cli.words import names
-    from rackplane.engine.shedding import Disruption
+    from rackplane.engine.planning.shedding import Disruption
 
     found = [m.gang for m in measures if m.terms.disruption is Disruption.PROTECTED]
     return f" Protected among them: {names(found)}." if found else ""
 
 
 def _zone(zone: ZoneLoss) -> str:
-    from rackplane.engine.phrases import kilowatts
+    from rackplane.engine.explaining.phrases import kilowatts
 
     if zone.after_watts < zone.before_watts:
         return (
@@ -222,7 +222,7 @@ def _next(loss: NextLoss) -> str:
 
 
 def _against(v: Violation) -> str:
-    from rackplane.engine.phrases import against
+    from rackplane.engine.explaining.phrases import against
 
     return against(round(v.load_watts), round(v.limit_watts))
 
@@ -233,7 +233,7 @@ def _capital(text: str) -> str:
 
 def _without_twins(found: Sequence[Violation]) -> list[Violation]:
     """Without peak limits that are exceeded exactly as the nominal ones beside them are."""
-    from rackplane.engine.rows import NOMINAL
+    from rackplane.engine.physics.rows import NOMINAL
 
     said = {
         (v.contingency, v.row.element, v.load_watts, v.limit_watts) for v in found if v.row.basis == NOMINAL

@@ -14,8 +14,8 @@ from rackplane.cli.power_tree import share
 from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, names
 from rackplane.core.machine import Machine
-from rackplane.engine.inventory import natural
 from rackplane.engine.model import NVLINK
+from rackplane.engine.nodes.inventory import natural
 
 __all__ = ["fabric_data", "fabric_tree"]
 

@@ -10,7 +10,7 @@ from rackplane.cli.errors import CommandError, nearest
 
 if TYPE_CHECKING:
     from rackplane.core.machine import Machine
-    from rackplane.engine.whatif import Change
+    from rackplane.engine.planning.whatif import Change
 
 __all__ = ["FORMS", "changes", "emergency_ratings"]
 
@@ -58,7 +58,7 @@ def changes(machine: Machine, items: Sequence[str], *, online: bool) -> list[Cha
 
 
 def _changes(machine: Machine, item: str, *, online: bool) -> Iterable[Change]:
-    from rackplane.engine import whatif
+    from rackplane.engine.planning import whatif
 
     assert machine.state is not None  # the source has listed everything
     facility = machine.state.facility
@@ -108,7 +108,7 @@ def _known(item: str, kind: str, name: str, names: Iterable[str]) -> None:
 def _warmer(machine: Machine, item: str, name: str, value: str) -> Change:
     from rackplane.api.cooling_zone import CoolingZone
     from rackplane.core.translation import derating_percent
-    from rackplane.engine.whatif import DeratingChange
+    from rackplane.engine.planning.whatif import DeratingChange
 
     matched = _CELSIUS.fullmatch(value)
     if matched is None:
@@ -123,7 +123,7 @@ def _warmer(machine: Machine, item: str, name: str, value: str) -> Change:
 def _budget(machine: Machine, item: str, name: str, value: str) -> Change:
     from rackplane.api.power_budget import BudgetScope, PowerBudget
     from rackplane.engine.model import BudgetSpec
-    from rackplane.engine.whatif import BudgetChange
+    from rackplane.engine.planning.whatif import BudgetChange
 
     catalog = machine.world.catalog
     _known(item, "PowerBudget", name, [n for kind, n in catalog.objects() if kind == "PowerBudget"])

@@ -11,10 +11,10 @@ from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.figures import figures
 from rackplane.core.machine import Machine
-from rackplane.engine.facility import Facility
 from rackplane.engine.model import Feed, PowerSpec, Role
-from rackplane.engine.reports import FacilityReport, RackReport
-from rackplane.engine.stranded import Stranded
+from rackplane.engine.physics.facility import Facility
+from rackplane.engine.reporting.reports import FacilityReport, RackReport
+from rackplane.engine.reporting.stranded import Stranded
 
 __all__ = ["power_data", "power_tree", "rack_branches", "share", "status"]
 

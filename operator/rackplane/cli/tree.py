@@ -71,8 +71,8 @@ def _tree(machine: Machine, options: argparse.Namespace) -> Tree:
     from rackplane.cli.cooling_tree import cooling_tree
     from rackplane.cli.fabric_tree import fabric_tree
     from rackplane.cli.power_tree import power_tree
-    from rackplane.engine.reports import facility_report
-    from rackplane.engine.stranded import stranded
+    from rackplane.engine.reporting.reports import facility_report
+    from rackplane.engine.reporting.stranded import stranded
 
     assert machine.state is not None  # the source has listed everything
     if options.what == "fabric":
@@ -89,8 +89,8 @@ def _data(machine: Machine, options: argparse.Namespace) -> dict[str, Any]:
     from rackplane.cli.cooling_tree import cooling_data
     from rackplane.cli.fabric_tree import fabric_data
     from rackplane.cli.power_tree import power_data
-    from rackplane.engine.reports import facility_report
-    from rackplane.engine.stranded import stranded
+    from rackplane.engine.reporting.reports import facility_report
+    from rackplane.engine.reporting.stranded import stranded
 
     assert machine.state is not None
     if options.what == "fabric":

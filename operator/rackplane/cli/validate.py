@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # Reading and deciding take half a second to import, and --he
 
     from rackplane.core.documents import DocumentProblem
     from rackplane.core.machine import Machine
-    from rackplane.engine.findings import Finding
     from rackplane.engine.model import Problem
+    from rackplane.engine.planning.findings import Finding
 
 __all__ = ["add"]
 
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from rackplane.cli.errors import CommandError
     from rackplane.cli.view import console_for
-    from rackplane.engine.findings import Severity
+    from rackplane.engine.planning.findings import Severity
 
     if options.dir is not None:
         if options.facility is not None:
@@ -106,7 +106,7 @@ def _of_folder(options: argparse.Namespace) -> _Report:
 
 
 def _unreadable(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
-    from rackplane.engine.findings import Finding, Severity
+    from rackplane.engine.planning.findings import Finding, Severity
 
     for p in problems:
         kind, name = _object(p)
@@ -128,8 +128,8 @@ def _place(problem: DocumentProblem) -> str:
 
 def _of(machine: Machine, places: Mapping[tuple[str, str], str]) -> _Report:
     from rackplane.api.rack import Rack
-    from rackplane.engine.findings import grouped
-    from rackplane.engine.lint import lint
+    from rackplane.engine.planning.findings import grouped
+    from rackplane.engine.planning.lint import lint
 
     state, catalog = machine.state, machine.world.catalog
     assert state is not None  # the source has listed everything
@@ -157,7 +157,7 @@ def _of(machine: Machine, places: Mapping[tuple[str, str], str]) -> _Report:
 
 
 def _finding(problem: Problem) -> Finding:
-    from rackplane.engine.findings import Finding, Severity
+    from rackplane.engine.planning.findings import Finding, Severity
 
     return Finding(
         Severity.ERROR,
@@ -171,8 +171,8 @@ def _finding(problem: Problem) -> Finding:
 
 
 def _unclaimed(machine: Machine) -> Iterator[Finding]:
-    from rackplane.engine.checks import node_without_rack
-    from rackplane.engine.findings import Finding, Severity
+    from rackplane.engine.physics.checks import node_without_rack
+    from rackplane.engine.planning.findings import Finding, Severity
 
     for name in sorted(machine.world.catalog.unclaimed):
         p = node_without_rack(name)
@@ -190,7 +190,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _summary(report: _Report) -> str:
-    from rackplane.engine.findings import Severity
+    from rackplane.engine.planning.findings import Severity
 
     counts = [
         _count(n, noun)
@@ -212,7 +212,7 @@ def _show(report: _Report, console: Console) -> None:
 
     from rackplane.cli.view import paragraph
     from rackplane.cli.words import names
-    from rackplane.engine.findings import Severity
+    from rackplane.engine.planning.findings import Severity
 
     looks = {
         Severity.ERROR: ("error", "bold red"),

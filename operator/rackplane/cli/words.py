@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rackplane.engine.reports import WorstCase
+    from rackplane.engine.reporting.reports import WorstCase
 
 __all__ = ["count", "kilowatts", "names", "nearest_limit"]
 

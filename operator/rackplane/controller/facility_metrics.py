@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from rackplane.engine.reports import BudgetReport, CoolingReport, PowerReport, RackReport
+from rackplane.engine.reporting.reports import BudgetReport, CoolingReport, PowerReport, RackReport
+from rackplane.engine.reporting.stranded import Stranded, StrandedBy, Stranding, stranded
 from rackplane.engine.state import State
-from rackplane.engine.stranded import Stranded, StrandedBy, Stranding, stranded
 
 __all__ = ["facility_metrics"]
 

@@ -12,8 +12,8 @@ from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.record import GangRecord
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World
-from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import Placement, Request
+from rackplane.engine.nodes.masks import NodeMask
 
 __all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_without"]
 

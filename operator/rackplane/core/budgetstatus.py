@@ -13,10 +13,10 @@ from rackplane.core.budgets import GroupBudget
 from rackplane.core.quota import Usage, group_watts
 from rackplane.core.statuses import condition, timestamp
 from rackplane.core.world import World
-from rackplane.engine.phrases import against, moment
-from rackplane.engine.phrases import kilowatts as words
-from rackplane.engine.reports import BudgetReport, WorstCase
-from rackplane.engine.rows import LimitRow, RowKind
+from rackplane.engine.explaining.phrases import against, moment
+from rackplane.engine.explaining.phrases import kilowatts as words
+from rackplane.engine.physics.rows import LimitRow, RowKind
+from rackplane.engine.reporting.reports import BudgetReport, WorstCase
 from rackplane.engine.state import State
 
 __all__ = ["BUDGET_TYPES", "Sum", "budget_figures", "budget_judgements", "budget_sums"]

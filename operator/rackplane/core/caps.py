@@ -15,7 +15,7 @@ from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.events import FailureReason
 from rackplane.core.instructions import CapNode
 from rackplane.core.record import booking_key
-from rackplane.engine.draw import find_cap
+from rackplane.engine.physics.draw import find_cap
 
 if TYPE_CHECKING:
     from rackplane.core.world import World

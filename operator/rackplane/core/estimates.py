@@ -9,9 +9,9 @@ from rackplane.core.asking import mask_of, quota_of, request_of, slots_without
 from rackplane.core.budgets import GroupBudget
 from rackplane.core.record import Estimate, GangRecord
 from rackplane.core.world import World, booking_key
+from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.outlook import Ending, Opening, Span, earliest_start
-from rackplane.engine.times import when
+from rackplane.engine.planning.outlook import Ending, Opening, Span, earliest_start
 
 __all__ = ["estimate", "without_estimate"]
 

@@ -10,9 +10,9 @@ from rackplane.core.record import GangRecord
 from rackplane.core.statuses import timestamp
 from rackplane.core.world import World
 from rackplane.engine.model import Cause, LevelCount, Placement, Refusal, Request
-from rackplane.engine.placement import place
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import Relief, Tightest
-from rackplane.engine.rows import RowKind
 
 __all__ = [
     "CAUSES",

@@ -33,13 +33,13 @@ from rackplane.core.membership import Claim, Membership, membership_problems
 from rackplane.core.objects import Node
 from rackplane.core.settings import MachineSettings
 from rackplane.core.translation import cooling_spec, node_type, power_spec, rack_spec
-from rackplane.engine.facility import Facility
 from rackplane.engine.model import (
     DomainSpec,
     FacilitySpec,
     NodeSpec,
     Problem,
 )
+from rackplane.engine.physics.facility import Facility
 
 __all__ = ["FACILITY_KINDS", "Catalog", "ObjectKey"]
 

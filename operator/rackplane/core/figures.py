@@ -14,7 +14,8 @@ from rackplane.api.figures import SHOWN, LimitKind
 from rackplane.api.rack import Rack
 from rackplane.core.queueing import pending
 from rackplane.core.world import World
-from rackplane.engine.reports import (
+from rackplane.engine.physics.rows import LimitRow, RowKind
+from rackplane.engine.reporting.reports import (
     CoolingReport,
     FacilityReport,
     OwnLoss,
@@ -22,8 +23,7 @@ from rackplane.engine.reports import (
     RackReport,
     WorstCase,
 )
-from rackplane.engine.rows import LimitRow, RowKind
-from rackplane.engine.stranded import NOTHING, Stranded, Stranding, Unfed
+from rackplane.engine.reporting.stranded import NOTHING, Stranded, Stranding, Unfed
 
 __all__ = ["OF_OTHERS", "figures", "worst_contingency"]
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 from rackplane.core.budgetstatus import BUDGET_TYPES
 from rackplane.core.removals import DELETION
 from rackplane.core.statuses import condition
+from rackplane.engine.explaining.phrases import against
 from rackplane.engine.model import Problem
-from rackplane.engine.phrases import against
-from rackplane.engine.reports import FacilityReport, OwnLoss, PowerReport, RackReport, Redundancy
+from rackplane.engine.reporting.reports import FacilityReport, OwnLoss, PowerReport, RackReport, Redundancy
 
 __all__ = ["OURS", "is_bad", "judgements"]
 

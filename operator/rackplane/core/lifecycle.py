@@ -33,8 +33,8 @@ from rackplane.core.slots import format_slots
 from rackplane.core.statuses import UNPLACED, condition, timestamp
 from rackplane.core.workload import job_outcome
 from rackplane.core.world import World, booking_key
+from rackplane.engine.explaining.times import when
 from rackplane.engine.reasons import ReliefKind
-from rackplane.engine.times import when
 
 __all__ = ["reconcile", "unplace", "why_it_waits"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rackplane.core.objects import GangStatus
-from rackplane.engine.draw import find_cap
 from rackplane.engine.model import Placement
+from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.state import State
 
 __all__ = ["Lowered", "lowered", "running_words"]

@@ -15,8 +15,8 @@ from rackplane.core.removals import deletion_problems
 from rackplane.core.statuses import merged_conditions
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
-from rackplane.engine.checks import node_without_rack
-from rackplane.engine.stranded import stranded
+from rackplane.engine.physics.checks import node_without_rack
+from rackplane.engine.reporting.stranded import stranded
 
 __all__ = ["Publisher"]
 

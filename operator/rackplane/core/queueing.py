@@ -20,7 +20,7 @@ from rackplane.core.waiting import Place
 from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Refusal
-from rackplane.engine.placement import find
+from rackplane.engine.placing.placement import find
 
 __all__ = ["conditions_of", "gang_event", "pending", "schedule", "waiting_in_order"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rackplane.api.queue import Queue
 from rackplane.core.budgets import GroupBudget
-from rackplane.engine.times import when
+from rackplane.engine.explaining.times import when
 
 __all__ = ["QuotaRefusal", "Usage", "group_watts", "queue_path", "quota_refusal"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from rackplane.core.objects import Node
 from rackplane.core.podclass import Amounts, PodClass
 from rackplane.core.record import Key
-from rackplane.engine.changelog import ChangeLog
-from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import InvariantViolation
+from rackplane.engine.nodes.changelog import ChangeLog
+from rackplane.engine.nodes.masks import NodeMask
 
 __all__ = ["CLASSES_KEPT", "Room"]
 

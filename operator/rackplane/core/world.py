@@ -23,8 +23,8 @@ from rackplane.core.statuses import seconds
 from rackplane.core.usage import unmanaged_gpus
 from rackplane.core.waiting import Waiting
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import Group, InvariantViolation, Placement
+from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
 
 __all__ = ["ACTIVE", "World", "booking_key", "placement_of"]

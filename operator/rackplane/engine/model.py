@@ -1,7 +1,7 @@
 """What the engine is told and what it answers: plain, frozen values.
 
 Watts, GPUs, percentages and weights are integers.  Nothing here computes: a wrong value is reported by
-:func:`rackplane.engine.facility.compile_facility` as a :class:`Problem`, so building these never raises.
+:func:`engine.physics.facility.compile_facility` as a :class:`Problem`, so building these never raises.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rackplane.engine.masks import NodeMask
+from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.reasons import Relief, Tightest
 
 NVLINK = "nvlink"

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine import draw, reports
-from rackplane.engine.draw import Watts
-from rackplane.engine.facility import Facility
-from rackplane.engine.inventory import Inventory, build_inventory
-from rackplane.engine.layout import Layout
-from rackplane.engine.loads import Loads
-from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
-from rackplane.engine.nodetable import NodeTable
-from rackplane.engine.podkinds import PodKind, RackNeeds
-from rackplane.engine.spares import Holding
-from rackplane.engine.views import View
+from rackplane.engine.nodes.inventory import Inventory, build_inventory
+from rackplane.engine.nodes.layout import Layout
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.nodes.nodetable import NodeTable
+from rackplane.engine.nodes.podkinds import PodKind, RackNeeds
+from rackplane.engine.nodes.spares import Holding
+from rackplane.engine.nodes.views import View
+from rackplane.engine.physics import draw
+from rackplane.engine.physics.draw import Watts
+from rackplane.engine.physics.facility import Facility
+from rackplane.engine.physics.loads import Loads
+from rackplane.engine.reporting import reports
 
 VIEWS_KEPT = 64
 

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from rackplane.engine.candidates import Candidates
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.facility import Facility
 from rackplane.engine.model import Group, NodeSpec, Placement, Request
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.facility import Facility
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.state import State
 from tests.benchmarks.campus import NODE_TYPE
 from tests.benchmarks.packing.cluster import GPU_WATTS, HALL_PERCENT, facility, nodes

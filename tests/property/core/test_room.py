@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rackplane.core.objects import Node, PodSpec
 from rackplane.core.podclass import PodClass, held_by
 from rackplane.core.room import CLASSES_KEPT, Room
-from rackplane.engine.changelog import ChangeLog
 from rackplane.engine.model import InvariantViolation
+from rackplane.engine.nodes.changelog import ChangeLog
 
 NODES = ("n0", "n1", "n2", "n3")
 SPECS = [

@@ -6,8 +6,8 @@ from typing import Any
 
 from rackplane.core.slots import parse_slots
 from rackplane.core.world import booking_key
-from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import FacilitySpec
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from tests.property.engine.against_oracle import drawn_by
 from tests.property.engine.oracle import Oracle
 from tests.property.engine.oracle_draws import Draws, Work, draws

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.loads import TOLERANCE_WATTS
-from rackplane.engine.rows import NORMAL, Contingency, LimitRow
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
+from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow
 from rackplane.engine.state import State
 from tests.property.engine.oracle import Oracle
 from tests.property.engine.oracle_draws import Draws, Work, draws

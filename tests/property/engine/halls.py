@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -20,7 +19,8 @@ from rackplane.engine.model import (
     Request,
     Role,
 )
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 from tests.property.engine.facilities import Tape
 

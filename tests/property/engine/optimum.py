@@ -1,6 +1,6 @@
 """The best placement of a gang by CP-SAT: limits and objective written down anew, from nodes and watts alone.
 
-The levels of the objective are minimised in turn, as :mod:`rackplane.engine.search` states them; ``measure`` reads the
+The levels of the objective are minimised in turn, as :mod:`engine.placing.search` states them; ``measure`` reads the
 same figures off a placement of the engine.
 """
 
@@ -12,8 +12,8 @@ from math import floor
 
 from ortools.sat.python import cp_model
 
-from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import NVLINK, NodeSpec, NvlinkScope, Placement, Request
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.state import State
 
 SCALE = 10**6

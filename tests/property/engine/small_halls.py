@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -21,6 +20,7 @@ from rackplane.engine.model import (
     RackSpec,
     Request,
 )
+from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
 
 SLOW = (PowerCap("MaxQ", 3_000, 80),)

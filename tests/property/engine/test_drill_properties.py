@@ -8,17 +8,17 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.capacity import largest
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.drill import drill
-from rackplane.engine.lint import lint
-from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import FacilitySpec, Feed, Placement, Refusal, Request, Role
-from rackplane.engine.placement import place
-from rackplane.engine.rows import LimitRow
-from rackplane.engine.shedding import Disruption, Plan, Terms, relieve
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
+from rackplane.engine.physics.rows import LimitRow
+from rackplane.engine.placing.placement import place
+from rackplane.engine.planning.capacity import largest
+from rackplane.engine.planning.drill import drill
+from rackplane.engine.planning.lint import lint
+from rackplane.engine.planning.shedding import Disruption, Plan, Terms, relieve
+from rackplane.engine.planning.whatif import PowerChange
 from rackplane.engine.state import State
-from rackplane.engine.whatif import PowerChange
 from tests.support.halls import GPU, NODES, TYPE, gang, idle, rack, ups
 
 NO_RELIEF: dict[str, Any] = {"relief": "", "reliefs": ()}

@@ -8,7 +8,6 @@ from random import Random
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     FacilitySpec,
     Feed,
@@ -21,8 +20,9 @@ from rackplane.engine.model import (
     RefusalKind,
     Request,
 )
-from rackplane.engine.placement import place
-from rackplane.engine.spreading import Evenness
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
+from rackplane.engine.placing.spreading import Evenness
 from rackplane.engine.state import State
 from tests.property.engine.optimum import measure, optimum
 from tests.property.engine.small_halls import hall, request

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from rackplane.engine.model import Placement, RefusalKind
-from rackplane.engine.placement import place
+from rackplane.engine.placing.placement import place
 from tests.property.engine.optimum import measure, optimum
 from tests.property.engine.small_halls import hall, request
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, seed, settings
 
-from rackplane.engine.compiler import compile_facility
+from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
 from tests.property.engine.against_oracle import check_state
 from tests.property.engine.facilities import CASES, Case

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     FacilitySpec,
@@ -21,9 +20,10 @@ from rackplane.engine.model import (
     RackSpec,
     Request,
 )
-from rackplane.engine.outlook import earliest_start
-from rackplane.engine.placement import find
-from rackplane.engine.rows import RowKind
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.placing.placement import find
+from rackplane.engine.planning.outlook import earliest_start
 from rackplane.engine.state import State
 
 IDLE, OVERHEAD, DAY = 1_000, 500, 30

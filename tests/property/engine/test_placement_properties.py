@@ -7,8 +7,6 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -28,8 +26,10 @@ from rackplane.engine.model import (
     RefusalKind,
     Request,
 )
-from rackplane.engine.placement import place
-from rackplane.engine.rows import LimitRow
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
+from rackplane.engine.physics.rows import LimitRow
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 
 LABEL = NodeType("label", "gpu", 4, 1000, 5000, 90, 120, 75, NvlinkScope.LABEL, (PowerCap("MaxQ", 3000, 80),))

@@ -9,10 +9,6 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine import quick
-from rackplane.engine.candidates import Candidates, Subtree, attempts
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.masks import NodeMask
 from rackplane.engine.model import (
     FacilitySpec,
     Feed,
@@ -24,9 +20,13 @@ from rackplane.engine.model import (
     RackSpec,
     Request,
 )
-from rackplane.engine.placement import place
-from rackplane.engine.podkinds import PodKind
-from rackplane.engine.search import Search
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.nodes.podkinds import PodKind
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing import quick
+from rackplane.engine.placing.candidates import Candidates, Subtree, attempts
+from rackplane.engine.placing.placement import place
+from rackplane.engine.placing.search import Search
 from rackplane.engine.state import State
 from tests.property.engine.test_placement_properties import requests, worlds
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.draw import find_cap
 from rackplane.engine.model import FacilitySpec, Placement, Refusal, Request
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.draw import find_cap
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import Element, ElementKind, Relief, ReliefKind, Tightest
 from rackplane.engine.state import State
 from tests.property.engine.against_oracle import drawn_by

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackplane.engine.model import Placement, Refusal, Request
-from rackplane.engine.placement import place
+from rackplane.engine.physics.rows import PEAK, LimitRow, RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind, Relief, ReliefKind
-from rackplane.engine.rows import PEAK, LimitRow, RowKind
 from rackplane.engine.state import State
 from tests.property.engine.test_placement_properties import requests, snapshot, worlds
 

@@ -7,14 +7,14 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import NodeSpec, Placement, Refusal, Request
-from rackplane.engine.placement import place
-from rackplane.engine.reports import WorstCase
-from rackplane.engine.rows import RowKind
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.placing.placement import place
+from rackplane.engine.reporting.reports import WorstCase
+from rackplane.engine.reporting.stranded import stranded
 from rackplane.engine.state import State
-from rackplane.engine.stranded import stranded
 from tests.property.engine.facilities import Tape, case
 
 IDLE = 3

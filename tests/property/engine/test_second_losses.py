@@ -10,8 +10,8 @@ from itertools import combinations
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import FacilitySpec, Feed, NodeType, PowerSpec, RackSpec, Role
+from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
 from tests.property.engine.against_oracle import check_state
 from tests.property.engine.oracle import Oracle

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.loads import TOLERANCE_WATTS
 from rackplane.engine.model import FacilitySpec, NodeSpec
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.state import State
 from tests.property.engine.against_oracle import check_state, drawn_by
 from tests.property.engine.facilities import ENDS, Tape, facility, job

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rackplane.api.figures import LimitKind, StrandedCause
 from rackplane.core.figures import LIMIT_KINDS
-from rackplane.engine.rows import RowKind
-from rackplane.engine.stranded import StrandedBy
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.reporting.stranded import StrandedBy
 
 
 def test_every_limit_has_a_name_of_its_own() -> None:

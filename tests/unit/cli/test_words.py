@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rackplane.cli.words import count, kilowatts, nearest_limit
-from rackplane.engine.reports import WorstCase
-from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.reporting.reports import WorstCase
 
 UPS = LimitRow(RowKind.POWER_NOMINAL, "ups-b")
 PEAK = LimitRow(RowKind.POWER_PEAK, "ups-b")

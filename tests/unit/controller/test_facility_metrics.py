@@ -5,7 +5,6 @@ from __future__ import annotations
 from prometheus_client.core import GaugeMetricFamily
 
 from rackplane.controller.facility_metrics import facility_metrics
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -18,6 +17,7 @@ from rackplane.engine.model import (
     PowerSpec,
     RackSpec,
 )
+from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
 
 #: Idle 1,000 W; 5,000 W more at full power, 5,600 W at peak, 80 percent of the heat in liquid.

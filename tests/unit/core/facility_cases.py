@@ -6,12 +6,12 @@ from typing import Any
 
 from rackplane.core.facility import Catalog
 from rackplane.core.objects import Condition, Metadata, Node, NodeStatus
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.facility import Facility
 from rackplane.engine.model import (
     Feed,
     RackSpec,
 )
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.facility import Facility
 
 NOW = 1_800_000_000.0
 

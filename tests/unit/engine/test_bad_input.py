@@ -6,9 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.checks import node_claimed_twice
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.facility import Facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -28,8 +25,11 @@ from rackplane.engine.model import (
     Request,
     Role,
 )
-from rackplane.engine.placement import place
-from rackplane.engine.rows import LimitRow, RowKind
+from rackplane.engine.physics.checks import node_claimed_twice
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.facility import Facility
+from rackplane.engine.physics.rows import LimitRow, RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 
 TYPE = NodeType("t", "gpu", 4, 1000, 6000, nvlink_scope=NvlinkScope.LABEL)

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.capacity import Capacity, capacities, largest
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     Cause,
     FacilitySpec,
@@ -20,7 +18,9 @@ from rackplane.engine.model import (
     RefusalKind,
     Request,
 )
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
+from rackplane.engine.planning.capacity import Capacity, capacities, largest
 from rackplane.engine.state import State
 from tests.support.halls import BALANCED, GPU, TYPE, UNBALANCED, gang, hall, idle, rack, ups
 

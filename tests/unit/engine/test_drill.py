@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.drill import Drill, NextLoss, ZoneLoss, drill
-from rackplane.engine.loads import Violation
 from rackplane.engine.model import BudgetSpec, CoolingSpec, CoolingUnit, FacilitySpec, Feed, Medium, NodeType
-from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
-from rackplane.engine.shedding import Disruption, Measure, Plan, Terms
-from rackplane.engine.state import State
-from rackplane.engine.whatif import (
+from rackplane.engine.physics.loads import Violation
+from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.planning.drill import Drill, NextLoss, ZoneLoss, drill
+from rackplane.engine.planning.shedding import Disruption, Measure, Plan, Terms
+from rackplane.engine.planning.whatif import (
     BudgetChange,
     Change,
     DeratingChange,
@@ -21,6 +20,7 @@ from rackplane.engine.whatif import (
     RackChange,
     UnitChange,
 )
+from rackplane.engine.state import State
 from tests.support.halls import BALANCED, TYPE, UNBALANCED, full, gang, hall, idle, rack, ups
 
 PROTECTED = Terms(Disruption.PROTECTED)

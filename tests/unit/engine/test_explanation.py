@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
+from rackplane.engine.explaining.phrases import against, kilowatts, kilowatts_up, several, shortened, span
 from rackplane.engine.model import (
     BudgetSpec,
     Cause,
@@ -30,8 +30,8 @@ from rackplane.engine.model import (
     RefusalKind,
     Request,
 )
-from rackplane.engine.phrases import against, kilowatts, kilowatts_up, several, shortened, span
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind, Tightest
 from rackplane.engine.state import State
 

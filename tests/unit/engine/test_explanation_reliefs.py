@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     DomainSpec,
@@ -17,7 +16,8 @@ from rackplane.engine.model import (
     Refusal,
     Request,
 )
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import Element, ElementKind, ElementWatts, Relief, ReliefKind
 from rackplane.engine.state import State
 from tests.unit.engine.test_explanation import HOUR, NOON, ask, hall, pair, refused, state_of

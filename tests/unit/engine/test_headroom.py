@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rackplane.engine.headroom import HeadroomTable
+from rackplane.engine.physics.headroom import HeadroomTable
 
 SLACK = [100.0, 60.0, -10.0, math.inf, 900.0]
 

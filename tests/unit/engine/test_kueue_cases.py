@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     DomainSpec,
     FacilitySpec,
@@ -17,7 +16,8 @@ from rackplane.engine.model import (
     RackSpec,
     Request,
 )
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 
 GPU = "nvidia.com/gpu"

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from rackplane.engine.capacity import capacities
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     FacilitySpec,
     Feed,
@@ -20,7 +18,9 @@ from rackplane.engine.model import (
     Refusal,
     Request,
 )
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.placement import place
+from rackplane.engine.planning.capacity import capacities
 from rackplane.engine.state import State
 
 TYPE = NodeType("t", "gpu", 4, 0, 1000, nvlink_scope=NvlinkScope.LABEL)

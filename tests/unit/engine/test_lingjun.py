@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.placement import place
+from rackplane.engine.placing.placement import place
 from tests.unit.engine.test_kueue_cases import GPU, facility_of
 
 SWITCHES = Path(__file__).parents[2] / "data" / "lingjun" / "switches.csv"

@@ -7,9 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
-from rackplane.engine.findings import Finding, Severity, grouped, named
-from rackplane.engine.lint import lint
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -21,6 +18,9 @@ from rackplane.engine.model import (
     RackSpec,
     Role,
 )
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.planning.findings import Finding, Severity, grouped, named
+from rackplane.engine.planning.lint import lint
 from tests.support.halls import BALANCED, NODES, TYPE, UNBALANCED, hall, rack, ups
 
 LIQUID = replace(TYPE, liquid_heat_percent=100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rackplane.engine.model import Placement, Refusal, RefusalKind, Request
-from rackplane.engine.placement import place
+from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
 from tests.unit.engine.test_kueue_cases import GPU, facility_of, parts
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -24,8 +23,9 @@ from rackplane.engine.model import (
     PowerSpec,
     RackSpec,
 )
-from rackplane.engine.reports import DomainReport, FacilityReport, OwnLoss, Redundancy, WorstCase
-from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.reporting.reports import DomainReport, FacilityReport, OwnLoss, Redundancy, WorstCase
 from rackplane.engine.state import State
 
 TYPE = NodeType("node", "gpu", 8, 1000, 6000, liquid_heat_percent=80)

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BookingError,
     BudgetSpec,
@@ -34,9 +33,11 @@ from rackplane.engine.model import (
     RefusalKind,
     Request,
 )
-from rackplane.engine.placement import place
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.rows import NORMAL, LimitRow, RowKind
+from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind, ElementWatts, Relief, ReliefKind, Tightest
-from rackplane.engine.reports import (
+from rackplane.engine.reporting.reports import (
     BudgetReport,
     CoolingReport,
     DomainReport,
@@ -45,7 +46,6 @@ from rackplane.engine.reports import (
     Redundancy,
     WorstCase,
 )
-from rackplane.engine.rows import NORMAL, LimitRow, RowKind
 from rackplane.engine.state import State
 
 GPU = "nvidia.com/gpu"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rackplane.engine.candidates import Candidates
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     FacilitySpec,
     Feed,
@@ -14,7 +12,9 @@ from rackplane.engine.model import (
     RackSpec,
     Request,
 )
-from rackplane.engine.shortage import Room, shortages
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.placing.candidates import Candidates
+from rackplane.engine.placing.shortage import Room, shortages
 from rackplane.engine.state import State
 
 TYPE = NodeType("t", "gpu", 4, 1000, 6000, nvlink_scope=NvlinkScope.LABEL)

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.engine.compiler import compile_facility
 from rackplane.engine.model import (
     BudgetSpec,
     CoolingSpec,
@@ -29,10 +28,11 @@ from rackplane.engine.model import (
     Refusal,
     Request,
 )
-from rackplane.engine.placement import place
-from rackplane.engine.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow, RowKind
+from rackplane.engine.placing.placement import place
+from rackplane.engine.reporting.stranded import StrandedBy, Stranding, Unfed, stranded
 from rackplane.engine.state import State
-from rackplane.engine.stranded import StrandedBy, Stranding, Unfed, stranded
 
 TYPE = NodeType("node", "gpu", 8, 1000, 6000, liquid_heat_percent=80, nvlink_scope=NvlinkScope.LABEL)
 ROOMY = 1_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rackplane.engine.model import Placement
-from rackplane.engine.placement import find
+from rackplane.engine.placing.placement import find
 from tests.benchmarks.packing.room import Room, request
 from tests.benchmarks.packing.view import Job
 

@@ -1,0 +1,55 @@
+"""What each node has left, as arrays in the inventory's order, with a log of what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.nodes.changelog import ChangeLog
+
+Ints = NDArray[np.int64]
+
+NO_CAP = -1
+
+
+class NodeTable:
+    """Free GPUs, health, power cap and size of every node; whoever derives from it follows ``changes``.
+
+    Do not write to the arrays.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.free: Ints = np.zeros(count, dtype=np.int64)
+        """GPUs that neither gangs nor others use; 0 for a node of no known type."""
+        self.gpus: Ints = np.zeros(count, dtype=np.int64)
+        """GPUs in all; 0 for a node of no known type."""
+        self.healthy: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
+        self.cap: Ints = np.full(count, NO_CAP, dtype=np.int64)
+        """Watts of the power cap of the gangs on it, or NO_CAP."""
+        self._log: ChangeLog[int] = ChangeLog()
+
+    def set(self, i: int, free: int, gpus: int, *, healthy: bool, cap: int | None) -> None:
+        """One node as it is now."""
+        self.free[i] = free
+        self.gpus[i] = gpus
+        self.healthy[i] = healthy
+        self.cap[i] = NO_CAP if cap is None else cap
+        self._log.add(i)
+
+    @property
+    def position(self) -> int:
+        """Where the log ends now."""
+        return self._log.position
+
+    def changes(self, since: int) -> Iterable[int] | None:
+        """The nodes that have changed since that position, each once; None if the log no longer reaches back."""
+        return self._log.since(since)
+
+    def same(self, other: NodeTable) -> bool:
+        """Whether both say the same of every node."""
+        return all(
+            np.array_equal(getattr(self, part), getattr(other, part))
+            for part in ("free", "gpus", "healthy", "cap")
+        )

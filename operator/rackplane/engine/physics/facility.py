@@ -1,0 +1,161 @@
+"""The compiled facility: every limit under every contingency as one *cell*, and each rack's coefficients on them.
+
+``L[k] = constant[k] + sum over racks of coefficient x P_r`` is the load of cell k in watts, with P_r the rack's nominal
+or peak draw by the entry's basis.  The cells of the normal state come first, one for each row, in the rows' order; a
+cell of a contingency is there only if some load could reach its limit before it reaches that of the normal state, so
+leaving the others out changes no answer.  A rack's entries lie together (CSR), across all contingencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.model import (
+    NVLINK,
+    CoolingSpec,
+    DomainSpec,
+    FacilitySpec,
+    NodeType,
+    PowerSpec,
+    Problem,
+    RackSpec,
+)
+from rackplane.engine.physics.headroom import HeadroomTable
+from rackplane.engine.physics.rows import Contingency, LimitRow, RowKind
+
+_OF_RACKS = frozenset({RowKind.RACK_NOMINAL, RowKind.RACK_PEAK, RowKind.FEED})
+
+
+@dataclass(frozen=True, eq=False)
+class Facility:
+    """Immutable; shared by every state and every decision.
+
+    Built by :func:`engine.physics.compiler.compile_facility` only.
+    """
+
+    spec: FacilitySpec
+    problems: tuple[Problem, ...]
+    racks: tuple[RackSpec, ...]
+    rack_index: Mapping[str, int]
+    rack_types: tuple[NodeType | None, ...]
+    unusable: Mapping[str, str]
+    """Rack name -> why nothing may be placed there (besides a maintenance state)."""
+    domains: Mapping[str, DomainSpec]
+    powers: Mapping[str, PowerSpec]
+    coolings: Mapping[str, CoolingSpec]
+    """Without the units that have an error: those carry nothing."""
+    levels: tuple[str, ...]
+    """Above the NVLink domain, innermost first."""
+    inner_levels: tuple[str, ...]
+    """Below the NVLink domain, innermost first."""
+    contingencies: tuple[Contingency, ...]
+    """The normal state, then every single loss that the facility is designed to survive."""
+    second_loss: Mapping[int, tuple[str, ...]]
+    """Contingency -> elements out of service that share its redundancy: with it, that would be a second loss."""
+    dropped: Mapping[str, tuple[int, ...]]
+    """Rack name -> contingencies in which no feed reaches it: it draws nothing then, and what it runs is lost."""
+    rows: tuple[LimitRow, ...]
+    row_index: Mapping[LimitRow, int]
+    """Row -> its index, which is also its cell in the normal state."""
+    cell_rows: NDArray[np.int64]
+    cell_contingencies: NDArray[np.int64]
+    limits: NDArray[np.float64]
+    constant: NDArray[np.float64]
+    enforced: NDArray[np.bool_]
+    """Cell -> whether it may hold back an admission now: not a coming budget, not a permitted second loss."""
+    enforced_later: NDArray[np.bool_]
+    """Cell -> whether it is a coming budget that may hold back what still runs then: not in a permitted second loss."""
+    cell_starts: NDArray[np.float64]
+    """Cell -> when its budget starts, for one that is coming; -inf for every other cell."""
+    cell_ends: NDArray[np.float64]
+    """Cell -> when its budget ends; inf for one without end and every other cell."""
+    windows: tuple[float, ...]
+    """The distinct starts of coming budgets, in order."""
+    cell_windows: NDArray[np.int64]
+    """Cell -> index into ``windows``; -1 if it is not of a coming budget."""
+    live: frozenset[str]
+    """The power elements that are live in the normal state."""
+    starts: NDArray[np.int64]
+    """Rack r's entries are ``starts[r]:starts[r + 1]``."""
+    cells: NDArray[np.int64]
+    """Entry -> cell; unique within a rack."""
+    coefficients: NDArray[np.float64]
+    peak: NDArray[np.bool_]
+    """Entry -> whether it takes the rack's peak draw."""
+
+    @cached_property
+    def ladder(self) -> tuple[str, ...]:
+        """Every level by name, innermost first."""
+        return (*self.inner_levels, NVLINK, *self.levels)
+
+    @cached_property
+    def types(self) -> tuple[NodeType, ...]:
+        """The node types that racks have, each once."""
+        return tuple({t.name: t for t in self.rack_types if t is not None}.values())
+
+    @cached_property
+    def entry_racks(self) -> NDArray[np.int64]:
+        """Entry -> rack."""
+        return np.repeat(np.arange(len(self.racks)), np.diff(self.starts))
+
+    @cached_property
+    def draw_index(self) -> NDArray[np.int64]:
+        """Entry -> where its rack's draw lies if all nominal draws are followed by all peak draws."""
+        return self.entry_racks + len(self.racks) * self.peak
+
+    @cached_property
+    def by_cell(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The entries in order of their cells; the cells that have any; and where each of those begins."""
+        order = np.argsort(self.cells, kind="stable")
+        loaded, begins = np.unique(self.cells[order], return_index=True)
+        return order, loaded, begins
+
+    @cached_property
+    def coming(self) -> NDArray[np.int64]:
+        """The entries on cells of coming budgets."""
+        return np.flatnonzero(self.cell_windows[self.cells] >= 0)
+
+    @cached_property
+    def nominal_headroom(self) -> HeadroomTable:
+        """The enforced cells that sum nominal draws."""
+        return self._headroom(~self.peak)
+
+    @cached_property
+    def peak_headroom(self) -> HeadroomTable:
+        """The enforced cells that sum peak draws."""
+        return self._headroom(self.peak)
+
+    def _headroom(self, basis: NDArray[np.bool_]) -> HeadroomTable:
+        chosen = np.flatnonzero(basis & self.enforced[self.cells])
+        starts = np.searchsorted(self.entry_racks[chosen], np.arange(len(self.racks) + 1))
+        return HeadroomTable(starts, self.cells[chosen], self.coefficients[chosen])
+
+    @cached_property
+    def elements(self) -> NDArray[np.int64]:
+        """Row -> an id that all rows of one power element, cooling zone or budget in force share; -1 for other rows."""
+        ids: dict[tuple[str, str], int] = {}
+        found = np.full(len(self.rows), -1, dtype=np.int64)
+        for b, row in enumerate(self.rows):
+            if row.kind in _OF_RACKS or row.starts_at is not None:
+                continue
+            kind = RowKind.POWER_NOMINAL if row.kind is RowKind.POWER_PEAK else row.kind
+            found[b] = ids.setdefault((kind, row.element), len(ids))
+        return found
+
+    def entries(self, rack: int) -> slice:
+        """Where the rack's entries lie."""
+        return slice(int(self.starts[rack]), int(self.starts[rack + 1]))
+
+    def describe(self, cell: int) -> tuple[Contingency, LimitRow]:
+        """The contingency and the row of a cell."""
+        return self.contingencies[self.cell_contingencies[cell]], self.rows[self.cell_rows[cell]]
+
+    def usable(self, rack: int) -> bool:
+        """Whether gangs may be placed on the rack: free of errors, fed, and Active."""
+        spec = self.racks[rack]
+        return spec.schedulable and spec.name not in self.unusable

@@ -1,0 +1,175 @@
+"""The load of every limit: what each rack draws, and what that is on every cell.
+
+Draws of racks are exact integers.  Loads (watts by cell) are float64, updated by differences and recomputed every
+``RECOMPUTE_EVERY`` changes; their error stays far below ``TOLERANCE_WATTS``, and a limit counts as exceeded only
+beyond that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.model import InvariantViolation
+from rackplane.engine.physics.facility import Facility
+from rackplane.engine.physics.rows import Contingency, LimitRow
+
+TOLERANCE_WATTS = 0.01
+RECOMPUTE_EVERY = 1024
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that is exceeded, by contingency and row, with the load and the limit in watts."""
+
+    contingency: Contingency
+    row: LimitRow
+    load_watts: float
+    limit_watts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Loads as they were, to the last bit."""
+
+    updates: int
+    loads: Floats
+    over_by: NDArray[np.int64]
+    headrooms: tuple[Floats, Floats] | None
+
+
+class Loads:
+    """Draws of racks and loads of cells of one facility.  Every change is O(entries of the rack)."""
+
+    def __init__(self, facility: Facility) -> None:
+        self.facility = facility
+        self.nominal = np.array([max(0, r.overhead_watts) for r in facility.racks], dtype=np.int64)
+        """P_r nominal, exact."""
+        self.peak = self.nominal.copy()
+        """P_r peak, exact."""
+        self._over_by = np.zeros((len(facility.windows), len(facility.racks)), dtype=np.int64)
+        """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
+        self._headrooms: tuple[Floats, Floats] | None = None
+        self._updates = 0
+        self.loads = self._exact_loads()
+        """Watts by cell."""
+
+    def add(self, rack: int, delta: Sequence[int]) -> None:
+        """Change a rack's draw: by nominal watts, peak watts, and nominal watts over before each coming budget."""
+        nominal, peak, *over_by = delta
+        self.nominal[rack] += nominal
+        self.peak[rack] += peak
+        f, entries = self.facility, self.facility.entries(rack)
+        drawn = np.where(f.peak[entries], peak, nominal)
+        if f.windows:
+            over = np.array((*over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
+            self._over_by[:, rack] += over[:-1]
+            drawn = drawn - over[f.cell_windows[f.cells[entries]]]
+        self.loads[f.cells[entries]] += f.coefficients[entries] * drawn
+        self._headrooms = None
+        self._updates += 1
+        if self._updates >= RECOMPUTE_EVERY:
+            self.reload()
+
+    def reload(self) -> None:
+        """Compute every load anew from the racks' draws, as is done by itself every ``RECOMPUTE_EVERY`` changes."""
+        self._updates = 0
+        self.loads = self._exact_loads()
+        self._headrooms = None
+
+    def _exact_loads(self) -> NDArray[np.float64]:
+        f = self.facility
+        order, loaded, begins = f.by_cell
+        watts = np.concatenate((self.nominal, self.peak))[f.draw_index] * f.coefficients
+        if f.windows:
+            rack = f.entry_racks[f.coming]
+            over = self._over_by[f.cell_windows[f.cells[f.coming]], rack]
+            watts[f.coming] -= over * f.coefficients[f.coming]
+        loads = f.constant.copy()
+        if len(loaded):
+            loads[loaded] += np.add.reduceat(watts[order], begins)
+        return loads
+
+    def violations(self) -> list[Violation]:
+        """Every limit that is exceeded, by contingency and row: of second losses and of coming budgets too."""
+        over = np.flatnonzero(self.loads > self.facility.limits + TOLERANCE_WATTS)
+        result = []
+        for cell in over.tolist():
+            contingency, row = self.facility.describe(cell)
+            result.append(
+                Violation(contingency, row, float(self.loads[cell]), float(self.facility.limits[cell]))
+            )
+        return result
+
+    def slack(self, until: float | None = None, *, at: float | None = None) -> NDArray[np.float64]:
+        """Watts left by cell for something that ends at ``until`` (None: never); infinite where it is not bound.
+
+        ``at`` asks for a later time than now: budgets that end by then bind no more.
+        """
+        f = self.facility
+        binds = f.enforced
+        if f.windows:
+            later = f.enforced_later
+            binds = binds | (later if until is None else later & (f.cell_starts < until))
+        if at is not None:
+            binds = binds & (f.cell_ends > at)
+        return np.where(binds, f.limits - self.loads, np.inf)
+
+    def headrooms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Watts by rack that may still be added to its nominal and to its peak draw: the least over all enforced cells.
+
+        Negative where a limit is exceeded, inf where nothing bounds a rack.  Do not write to them.
+        """
+        if self._headrooms is None:
+            f = self.facility
+            slack = np.append(f.limits - self.loads, np.inf)
+            self._headrooms = f.nominal_headroom.of(slack), f.peak_headroom.of(slack)
+        return self._headrooms
+
+    def headrooms_under(self, slack: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """As :meth:`headrooms`, under another slack by cell, and with what coming budgets leave in it."""
+        f = self.facility
+        padded = np.append(slack, np.inf)
+        nominal, peak = f.nominal_headroom.of(padded), f.peak_headroom.of(padded)
+        if f.windows:
+            ratio = slack[f.cells[f.coming]] / f.coefficients[f.coming]
+            np.minimum.at(nominal, f.entry_racks[f.coming], ratio)
+        return nominal, peak
+
+    def headroom(self, rack: int) -> float:
+        """Watts the rack may still add: min over c, b with A > 0 of (limit - L) / A; negative if one is exceeded.
+
+        Coming budgets do not bound it.
+        """
+        nominal, peak = self.headrooms()
+        return float(min(nominal[rack], peak[rack]))
+
+    def saved(self) -> Saved:
+        """What :meth:`restore` needs, beyond undoing every change of a rack's draw."""
+        return Saved(self._updates, self.loads.copy(), self._over_by.copy(), self._headrooms)
+
+    def restore(self, saved: Saved) -> None:
+        """Take the loads back to what they were, rounding errors included."""
+        self._updates, self.loads, self._over_by = saved.updates, saved.loads, saved.over_by
+        self._headrooms = saved.headrooms
+
+    def compare(self, fresh: Loads) -> None:
+        """Compare with loads that were made from the same draws anew.
+
+        Raises:
+            InvariantViolation: something differs.
+        """
+        for part in ("nominal", "peak", "_over_by"):
+            if not np.array_equal(getattr(fresh, part), getattr(self, part)):
+                raise InvariantViolation("the draw of a rack differs from the sum of its nodes")
+        if not np.allclose(fresh._exact_loads(), self.loads, rtol=0, atol=TOLERANCE_WATTS):
+            raise InvariantViolation("a load differs from its recomputation by more than the tolerance")
+        if self._headrooms is not None:
+            kept, self._headrooms = self._headrooms, None
+            if not all(np.array_equal(a, b) for a, b in zip(kept, self.headrooms(), strict=True)):
+                raise InvariantViolation("the headroom of a rack differs from its recomputation")

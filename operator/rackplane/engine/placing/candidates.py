@@ -1,0 +1,291 @@
+"""What each node, rack and bin could take of one request, all else equal: the arrays the search works on.
+
+For *bin*, *part* and *tree* see :mod:`engine.nodes.layout`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.model import NVLINK, NvlinkScope, Request
+from rackplane.engine.nodes.layout import Layout
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.nodes.podkinds import PodKind, slots_within
+from rackplane.engine.nodes.views import UNLIMITED
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
+from rackplane.engine.state import State
+
+Ints = NDArray[np.int64]
+
+
+class Candidates:
+    """Per node, rack and limit: what one request under one power profile may use.
+
+    Watts per slot are rounded up for each slot, so what fits here fits exactly; ``exact`` is False when that
+    rounding could hide a fit by a watt (several slots on one node), in which case nothing is proved by it.
+    """
+
+    def __init__(self, state: State, request: Request, profile: str) -> None:
+        self.state = state
+        self.request = request
+        self.profile = profile
+        mask = None if request.capacity is None else NodeMask.of(request.capacity)
+        self.view = state.view(PodKind(request.resource, request.gpus_per_slot, profile), mask)
+        needs = self.view.needs
+        self.needs = needs
+        self.exact = needs.exact
+        self.offers, self.has_profile, self.performance = needs.offers, needs.has_profile, needs.performance
+        self.node_slots, self.bars = self.view.slots, self.view.bars
+        self.slack = state.slack(request.until, at=request.at) + TOLERANCE_WATTS / 2
+        if state.facility.windows or request.at is not None:
+            headrooms = state.headrooms_under(self.slack)
+        else:
+            nominal, peak = state.headrooms()
+            headrooms = nominal + TOLERANCE_WATTS / 2, peak + TOLERANCE_WATTS / 2
+        self.nominal_headroom = headrooms[0]
+        """Watts each rack could still draw, taken alone."""
+        self.rack_slots = slots_within(np.concatenate(headrooms), needs.increments, UNLIMITED)
+        """Slots each rack could take by watts and heat, taken alone."""
+        self.names = state.inventory.names
+
+    @cached_property
+    def use(self) -> NDArray[np.float64]:
+        """Entry -> watts on its limit for one slot in its rack."""
+        f = self.state.facility
+        return f.coefficients * self.needs.increments[f.draw_index]
+
+    def under(self, slack: NDArray[np.float64]) -> Candidates:
+        """The same request with other watts left by cell: what if limits were higher."""
+        other = copy.copy(self)
+        other.slack = slack
+        headrooms = self.state.headrooms_under(slack)
+        other.nominal_headroom = headrooms[0]
+        other.rack_slots = slots_within(np.concatenate(headrooms), self.needs.increments, UNLIMITED)
+        return other
+
+    @cached_property
+    def _room(self) -> Ints:
+        """Free slots by rack, by nodes alone."""
+        rack, room = self.state.inventory.rack, np.zeros(len(self.rack_slots), dtype=np.int64)
+        np.add.at(room, rack[rack >= 0], self.node_slots[rack >= 0])
+        return room
+
+    def stranded_watts(self, rack: int, slots: int) -> int:
+        """Watts that so many slots strand in a rack: what of its headroom no free slot of it can use at full power.
+
+        The rack's own headroom counts, the least over all limits and losses, as if nothing else changed; and as the
+        difference to what is stranded there already, so that racks compare.  Slots at full power strand nothing.
+        """
+        full, one = int(self.needs.full[rack]), int(self.needs.increments[rack])
+        if one == full:
+            return 0
+        headroom = max(0, int(np.floor(min(float(self.nominal_headroom[rack]), float(UNLIMITED)))))
+        free = int(self._room[rack])
+
+        def unusable(taken: int) -> int:
+            left = headroom - taken * one
+            return left - full * min(free - taken, left // full)
+
+        return unusable(slots) - unusable(0)
+
+    def use_of(self, rack: int) -> NDArray[np.float64]:
+        """As ``use``, for one rack's entries."""
+        f = self.state.facility
+        entries = f.entries(rack)
+        increments: NDArray[np.float64] = self.needs.increments[f.draw_index[entries]]
+        return f.coefficients[entries] * increments
+
+    def rack_limit(self, rack: int, slack: NDArray[np.float64]) -> int:
+        """Slots the rack can take by watts under this slack."""
+        f = self.state.facility
+        use = self.use_of(rack)
+        used = use > 0
+        if not used.any():
+            return UNLIMITED
+        least = float((slack[f.cells[f.entries(rack)]][used] / use[used]).min())
+        return int(np.floor(np.clip(least, 0, UNLIMITED)))
+
+    def fits_together(self, slots: Mapping[int, int]) -> bool:
+        """Whether so many slots by rack hold under every limit together."""
+        f = self.state.facility
+        racks = np.fromiter(slots, dtype=np.int64, count=len(slots))
+        counts = f.starts[racks + 1] - f.starts[racks]
+        ends = np.cumsum(counts)
+        entries = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(
+            f.starts[racks] - ends + counts, counts
+        )
+        taken = np.repeat(np.fromiter(slots.values(), dtype=np.float64, count=len(slots)), counts)
+        watts = f.coefficients[entries] * self.needs.increments[f.draw_index[entries]] * taken
+        total = np.bincount(f.cells[entries], watts, minlength=len(self.slack))
+        return bool((total <= np.maximum(self.slack, 0.0)).all())
+
+    def take(self, rack: int, slots: int, slack: NDArray[np.float64]) -> None:
+        """Lower the slack by so many slots in the rack."""
+        f = self.state.facility
+        slack[f.cells[f.entries(rack)]] -= self.use_of(rack) * slots
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The candidate nodes of one bin in one rack: slots by nodes alone, and with the rack's watts."""
+
+    rack: int
+    nodes: Ints
+    free: int
+    cap: int
+
+
+class Bin:
+    """One bin of an attempt: what it could take, and what it is made of, looked up when asked for."""
+
+    def __init__(self, attempt: Attempt, index: int) -> None:
+        self._attempt = attempt
+        self._index = index
+        self.order = int(attempt.layout.bin_id[index])
+        """By names."""
+        self.name = attempt.layout.bin_names[index]
+        self.size = int(attempt.bin_free[index])
+        """Free slots."""
+        self.cap = int(attempt.bin_cap[index])
+        """An upper bound on the slots that its racks' watts leave."""
+        self.pristine = not attempt.used_nodes[index]
+
+    def refilled(self, cells: tuple[Cell, ...]) -> Bin:
+        """The same bin as if these were its candidate nodes: what if some were freed, or watts were."""
+        other = copy.copy(self)
+        other.__dict__["cells"] = cells
+        other.size, other.cap = sum(c.free for c in cells), sum(c.cap for c in cells)
+        return other
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Its candidate nodes by rack."""
+        attempt, layout = self._attempt, self._attempt.layout
+        slots = attempt.candidates.node_slots
+        found = []
+        for part in layout.parts(self._index):
+            free = int(attempt.part_free[part])
+            if free:
+                nodes = layout.part_nodes(part)
+                nodes = nodes[slots[nodes] > 0]
+                found.append(Cell(int(layout.part_rack[part]), nodes, free, int(attempt.part_cap[part])))
+        return tuple(found)
+
+    @cached_property
+    def members(self) -> Ints:
+        """All its nodes, candidates or not."""
+        layout = self._attempt.layout
+        return np.concatenate([layout.part_nodes(part) for part in layout.parts(self._index)])
+
+    @cached_property
+    def group(self) -> str:
+        """The NVLink domain's name, "" if NVLink ends in the node."""
+        state, layout = self._attempt.candidates.state, self._attempt.layout
+        node_type = state.facility.rack_types[int(layout.part_rack[layout.bin_starts[self._index]])]
+        spans = node_type is not None and node_type.nvlink_scope in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
+        spec = state.node(state.inventory.names[int(self.members[0])])
+        return (spec.domain or "") if spans and spec is not None else ""
+
+    @property
+    def whole(self) -> int:
+        """Slots if every known node of it were idle: what could ever fit."""
+        return int(self._attempt.bin_whole[self._index])
+
+    def least_racks(self, slots: int) -> int:
+        """A lower bound on the racks that so many slots need."""
+        if len(self.cells) == 1:
+            return 1
+        left, count = slots, 0
+        for cap in sorted((c.cap for c in self.cells), reverse=True):
+            if left <= 0:
+                break
+            left -= cap
+            count += 1
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class Subtree:
+    """One domain of the level that must hold the whole gang, with all its bins."""
+
+    name: str
+    bins: tuple[Bin, ...]
+
+    @property
+    def whole(self) -> int:
+        """Slots if every known node of it were idle."""
+        return sum(b.whole for b in self.bins)
+
+
+class Attempt:
+    """One level to try.  ``single``: the gang must lie in one bin, and each bin is a domain of the level."""
+
+    def __init__(self, candidates: Candidates, level: str, required: str | None) -> None:
+        self.candidates = candidates
+        self.level = level
+        ladder = candidates.state.facility.ladder
+        self.single = level in ladder[: ladder.index(NVLINK) + 1]
+        request = candidates.request
+        spread = NVLINK if (request.segment_slots or 1) > 1 else ""
+        self.layout: Layout = candidates.state.layout(
+            (required or "") if self.single else level,
+            request.resource,
+            bins=level if self.single else spread,
+        )
+        sums = candidates.view.sums(self.layout)
+        self.part_free = sums.free
+        self.used_nodes = sums.used_nodes
+        self.part_cap: Ints = np.minimum(sums.free, candidates.rack_slots[self.layout.part_rack])
+        self.bin_cap = self.layout.sum_by_bin(self.part_cap)
+
+    @cached_property
+    def bin_free(self) -> Ints:
+        """Free slots by bin, by nodes alone."""
+        return self.layout.sum_by_bin(self.part_free)
+
+    @cached_property
+    def bin_whole(self) -> Ints:
+        """Slots by bin if every known node of it were idle."""
+        candidates, layout = self.candidates, self.layout
+        nodes = layout.sum_by_part(np.ones(len(layout.part_of_node), dtype=np.int64))
+        if candidates.request.gpus_per_slot:
+            each = candidates.needs.whole[layout.part_rack]
+        else:
+            each = np.full(len(nodes), candidates.request.slots, dtype=np.int64)
+        return layout.sum_by_bin(nodes * each)
+
+    def fitting(self) -> list[int]:
+        """Bins that could take the whole gang, by nodes and each rack's watts alone."""
+        return [int(b) for b in np.flatnonzero(self.bin_cap >= self.candidates.request.slots)]
+
+    def tree_name(self, tree: int) -> str:
+        """Its name on its level."""
+        first = int(self.layout.tree_starts[tree])
+        return self.layout.tree_names[int(self.layout.bin_tree_id[first])]
+
+    def bins(self, chosen: Iterable[int]) -> tuple[Bin, ...]:
+        """These bins as objects."""
+        return tuple(Bin(self, b) for b in chosen)
+
+
+def attempts(candidates: Candidates) -> list[Attempt]:
+    """The levels to try, nearest first: from one NVLink domain, or a nearer one that is preferred, up to the required.
+
+    A level at which gangs are split is tried only from the preferred one on; "" is anywhere.  A gang that is to be
+    spread is not tried in less than was asked for.
+    """
+    request, facility = candidates.request, candidates.state.facility
+    ladder = [*facility.ladder, ""]
+    whole = ladder.index(NVLINK)
+    top = ladder.index(request.required or "")
+    first = min(top, ladder.index(request.preferred or request.required or ""))
+    nearest = [] if request.spread else [*range(min(first, whole), whole + 1)]
+    chosen = [*nearest, *range(first, top + 1)]
+    trees = request.required if top > whole else None
+    return [Attempt(candidates, ladder[i], trees) for i in dict.fromkeys(chosen) if i <= top]

@@ -1,0 +1,158 @@
+"""Every way to spread a gang over a few racks, all at once in arrays: the best there is, or the proof of none.
+
+The search of :mod:`engine.placing.search` is sure of its answer where no limit that racks share stands in the way of
+its first choice.  Where one does, what is small enough is settled here.  *Small* is at most ``PARTS`` parts (the share
+of one bin in one rack), and at most ``WAYS`` ways to give each part of a set its slots, over all sets looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.placing.candidates import Bin, Candidates
+
+PARTS = 12
+WAYS = 50_000
+
+Ints = NDArray[np.int64]
+Slots = dict[int, dict[int, int]]
+"""Position of a bin -> rack -> slots."""
+
+
+class TooMany(Exception):
+    """There are more ways than are looked at."""
+
+
+class Exhaustive:
+    """One request over these bins, in runs of ``run`` slots and a short last one, or all in a single bin."""
+
+    def __init__(self, candidates: Candidates, bins: Sequence[Bin], *, run: int, single: bool) -> None:
+        self.candidates = candidates
+        self.bins = bins
+        self.slots = candidates.request.slots
+        self.run, self.single = run, single
+        least = 1 if single else min(run, self.slots % run or run)
+        self.parts = [
+            (i, cell.rack, cell.cap)
+            for i, b in enumerate(bins)
+            if b.cap >= least
+            for cell in b.cells
+            if cell.cap > 0
+        ]
+        self._left = WAYS
+
+    @property
+    def small(self) -> bool:
+        """Whether there are few enough parts to begin with."""
+        return len(self.parts) <= PARTS
+
+    def groups(self, most: tuple[int, int]) -> Iterator[tuple[tuple[int, int], Iterator[Slots]]]:
+        """By rising (bins, racks), up to ``most``: the best ways to fill each set of parts, under all limits.
+
+        Of each set of parts only the best way is given: no straggler, tightest fit, least stranded power.
+
+        Raises:
+            TooMany: there are more ways than are looked at.
+        """
+        sets, counts = self._sets(most)
+        bounds = np.flatnonzero(np.any(np.diff(counts, axis=0, prepend=-1) != 0, axis=1)).tolist()
+        for first, last in pairwise([*bounds, len(sets)]):
+            found = (way for chosen in sets[first:last] if (way := self._best_way(np.flatnonzero(chosen))))
+            yield (int(counts[first, 0]), int(counts[first, 1])), found
+
+    def _sets(self, most: tuple[int, int]) -> tuple[NDArray[np.bool_], Ints]:
+        """Sets of parts that could take the gang, and their counts of bins and racks, in the order of these."""
+        of_bin = np.array([i for i, _, _ in self.parts], dtype=np.int64)
+        _, of_rack = np.unique([rack for _, rack, _ in self.parts], return_inverse=True)
+        caps = np.array([cap for _, _, cap in self.parts], dtype=np.int64)
+        sets = (np.arange(1, 2 ** len(caps))[:, None] >> np.arange(len(caps)) & 1).astype(np.bool_)
+        sets = sets[(sets @ np.minimum(caps, self.slots) >= self.slots) & (sets.sum(axis=1) <= self.slots)]
+        bins, racks = (
+            sum((sets[:, owner == k].any(axis=1) for k in np.unique(owner)), np.zeros(len(sets), np.int64))
+            for owner in (of_bin, of_rack)
+        )
+        counts = np.stack([bins, racks], axis=1)
+        kept = (bins < most[0]) | ((bins == most[0]) & (racks <= most[1]))
+        if self.single:
+            kept &= bins == 1
+        sets, counts = sets[kept], counts[kept]
+        order = np.lexsort((counts[:, 1], counts[:, 0]))
+        return sets[order], counts[order]
+
+    def _best_way(self, chosen: Ints) -> Slots | None:
+        parts = [self.parts[p] for p in chosen]
+        ways = self._ways([cap for _, _, cap in parts])
+        bins = list(dict.fromkeys(i for i, _, _ in parts))
+        of_bin = np.array([[i == b for b in bins] for i, _, _ in parts], dtype=np.int64)
+        taken = ways @ of_bin
+        if self.run > 1:
+            over = taken % self.run
+            short = self.slots % self.run
+            whole = ((over == 0).sum(axis=1) == len(bins)) if not short else self._one_short(over, short)
+            ways, taken = ways[whole], taken[whole]
+        watts, left = self._binding
+        holds = (ways @ watts[chosen] <= left).all(axis=1)
+        ways, taken = ways[holds], taken[holds]
+        if not len(ways):
+            return None
+        straggler = 2 * len(bins) * taken.min(axis=1) < self.slots
+        remains = np.sort(np.array([self.bins[b].size for b in bins]) - taken, axis=1)
+        keys = [self._stranded(ways, [rack for _, rack, _ in parts]), *(-remains).T, straggler]
+        best = int(np.lexsort(keys)[0])
+        result: Slots = {}
+        for (i, rack, _), n in zip(parts, ways[best].tolist(), strict=True):
+            result.setdefault(i, {})[rack] = n
+        return result
+
+    @staticmethod
+    def _one_short(over: Ints, short: int) -> NDArray[np.bool_]:
+        return np.asarray((((over == 0) | (over == short)).all(axis=1)) & ((over != 0).sum(axis=1) == 1))
+
+    def _ways(self, caps: Sequence[int]) -> Ints:
+        """All ways to give each part at least one slot, at most its cap, and all together the gang."""
+        ways = np.zeros((1, 0), dtype=np.int64)
+        left = np.array([self.slots], dtype=np.int64)
+        for p, cap in enumerate(caps):
+            low = np.maximum(1, left - sum(caps[p + 1 :]))
+            high = np.minimum(cap, left - (len(caps) - p - 1))
+            counts = np.maximum(0, high - low + 1)
+            total = int(counts.sum())
+            if total > self._left:
+                raise TooMany
+            row = np.repeat(np.arange(len(ways)), counts)
+            value = low[row] + np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+            ways, left = np.column_stack([ways[row], value]), left[row] - value
+        self._left -= len(ways)
+        return ways
+
+    @cached_property
+    def _binding(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Watts of a slot by part and limit, and what is left: of the limits that these parts could exceed."""
+        f, slack = self.candidates.state.facility, np.maximum(self.candidates.slack, 0.0)
+        uses = [(f.cells[f.entries(rack)], self.candidates.use_of(rack)) for _, rack, _ in self.parts]
+        worst = np.zeros(len(slack))
+        for (cells, use), (_, _, cap) in zip(uses, self.parts, strict=True):
+            worst[cells] += use * min(cap, self.slots)
+        binding = np.flatnonzero(worst > slack)
+        position = np.full(len(slack), -1)
+        position[binding] = np.arange(len(binding))
+        watts = np.zeros((len(self.parts), len(binding)))
+        for part, (cells, use) in enumerate(uses):
+            kept = position[cells] >= 0
+            watts[part, position[cells[kept]]] = use[kept]
+        return watts, slack[binding]
+
+    def _stranded(self, ways: Ints, racks: Sequence[int]) -> Ints:
+        total = np.zeros(len(ways), dtype=np.int64)
+        if not self.candidates.needs.slowed:
+            return total
+        for rack in dict.fromkeys(racks):
+            slots = ways[:, [r == rack for r in racks]].sum(axis=1)
+            sizes, place = np.unique(slots, return_inverse=True)
+            total += np.array([self.candidates.stranded_watts(rack, int(n)) for n in sizes])[place]
+        return total

@@ -1,0 +1,238 @@
+"""Where a gang goes: levels from the nearest up, the best subtree and set of bins at each, then nodes and slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from rackplane.engine.explaining import explanation
+from rackplane.engine.model import (
+    Group,
+    NvlinkScope,
+    Placement,
+    Refusal,
+    RefusalKind,
+    Request,
+)
+from rackplane.engine.physics.draw import find_cap
+from rackplane.engine.placing import quick
+from rackplane.engine.placing.candidates import Attempt, Bin, Candidates, Subtree, attempts
+from rackplane.engine.placing.search import SETS_EXAMINED, Outcome, Search, Solution
+from rackplane.engine.placing.spreading import evenness, spread_out
+from rackplane.engine.state import State
+
+
+def place(state: State, request: Request, *, questions: int = 0) -> Placement | Refusal:
+    """The best placement of the gang now, or why there is none.  Books nothing.
+
+    If the power profile that is asked for does not fit and the request is not strict, the next lower ones are
+    tried in turn; the placement says which one is offered.
+
+    Args:
+        questions: how many more placements may be searched for, to find out what would let a refused gang start.
+    """
+    invalid = explanation.invalid(state, request)
+    if invalid is not None:
+        return invalid
+    first: tuple[Candidates, list[Attempt]] | None = None
+    proved = True
+    for profile in _profiles(state, request):
+        candidates = Candidates(state, request, profile)
+        tries = attempts(candidates)
+        solution, certain = _best(candidates, tries)
+        if solution is not None:
+            return _placement(candidates, solution)
+        proved = proved and certain
+        first = first or (candidates, tries)
+    assert first is not None
+    kind = RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND
+    return explanation.refuse(
+        first[0], first[1], kind, lambda changed: find(state, changed), questions=questions
+    )
+
+
+def find(
+    state: State, request: Request, admits: Callable[[Placement], bool] = lambda _: True
+) -> Placement | None:
+    """As :func:`place`, without the reasons, for questions that are asked many times.
+
+    Args:
+        admits: what else has a say: of each profile's best placement, the first that it takes is the answer.
+    """
+    if explanation.invalid(state, request) is not None:
+        return None
+    for profile in _profiles(state, request):
+        candidates = Candidates(state, request, profile)
+        solution, _ = _best(candidates, attempts(candidates))
+        if solution is not None:
+            placement = _placement(candidates, solution)
+            if admits(placement):
+                return placement
+    return None
+
+
+def refuse(state: State, request: Request) -> Refusal:
+    """What :func:`place` says to a request that is known to exceed what fits under its own profile.
+
+    Nothing is searched for, so that reliefs which take a search are left out.
+    """
+    invalid = explanation.invalid(state, request)
+    if invalid is not None:
+        return invalid
+    candidates = Candidates(state, request, request.power_profile)
+    tries = attempts(candidates)
+    proved = candidates.exact or not _rounding_matters(candidates, tries)
+    return explanation.refuse(candidates, tries, RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND)
+
+
+def _profiles(state: State, request: Request) -> list[str]:
+    """The profile asked for, then (unless strict) those that are lower, highest first."""
+    if request.strict:
+        return [request.power_profile]
+    lower: dict[str, int] = {}
+    for node_type in state.facility.types:
+        if node_type.resource != request.resource:
+            continue
+        asked = find_cap(node_type, request.power_profile)
+        for cap in node_type.caps:
+            if asked is not None and cap.node_watts < asked.node_watts and cap.name != request.power_profile:
+                lower[cap.name] = max(lower.get(cap.name, 0), cap.node_watts)
+    return [request.power_profile, *sorted(lower, key=lambda name: (-lower[name], name))]
+
+
+def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[Solution | None, bool]:
+    """The best solution of the nearest level that has one; and, if there is none at all, whether that is proved."""
+    proved = True
+    for attempt in tries:
+        outcome = _in_one_domain(attempt) if attempt.single else _in_one_tree(attempt)
+        if outcome.solution is not None:
+            return outcome.solution, True
+        proved = outcome.proved
+    return None, proved and (candidates.exact or not _rounding_matters(candidates, tries))
+
+
+def _in_one_domain(attempt: Attempt) -> Outcome:
+    """The best NVLink domain for the whole gang."""
+    candidates = attempt.candidates
+    fitting = quick.in_one_rack(attempt, candidates.request.slots) or attempt.fitting()
+    if not fitting:
+        return Outcome(None, True)
+    return Search(candidates, Subtree("", attempt.bins(fitting)), single=True).solve()
+
+
+def _in_one_tree(attempt: Attempt) -> Outcome:
+    """The best of the level's domains: by the fewest bins first, or where the gang is spread most evenly."""
+    if attempt.candidates.request.spread:
+        spread = _most_even(attempt)
+        if spread is not None:
+            return Outcome(spread, True)
+    todo = [
+        (least, tree)
+        for tree in range(len(attempt.layout.tree_starts))
+        if (least := quick.least_bins_of(attempt, tree)) is not None
+    ]
+    best: Solution | None = None
+    proved = True
+    for least, tree in sorted(todo):
+        if best is not None and least > best.key[0]:
+            break
+        solution = _of_a_large_set(attempt, tree)
+        if solution is None:
+            subtree = Subtree(attempt.tree_name(tree), attempt.bins(attempt.layout.bins(tree)))
+            outcome = Search(attempt.candidates, subtree, single=False).solve()
+            proved = proved and outcome.proved
+            solution = outcome.solution
+        if solution is not None and (best is None or solution.key < best.key):
+            best = solution
+    return Outcome(best, proved)
+
+
+def _most_even(attempt: Attempt) -> Solution | None:
+    """The gang spread over one of the level's domains, as evenly as in any."""
+    best: Solution | None = None
+    for tree in range(len(attempt.layout.tree_starts)):
+        if quick.least_bins_of(attempt, tree) is None:
+            continue
+        subtree = Subtree(attempt.tree_name(tree), attempt.bins(attempt.layout.bins(tree)))
+        found = spread_out(Search(attempt.candidates, subtree, single=False))
+        if found is not None and (best is None or evenness(found) < evenness(best)):
+            best = found
+    return best
+
+
+def _of_a_large_set(attempt: Attempt, tree: int) -> Solution | None:
+    chosen = quick.in_many_bins(attempt, tree, examined=SETS_EXAMINED)
+    if chosen is None:
+        return None
+    return Search(attempt.candidates, Subtree("", attempt.bins(chosen)), single=False).fill_all()
+
+
+def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
+    """Whether watts bind at all: by nodes alone nothing is rounded, so that failure is proved."""
+    last = tries[-1]
+    need = candidates.request.slots
+    if last.single:
+        return bool((last.bin_free >= need).any())
+    return bool((last.layout.sum_by_tree(last.bin_free) >= need).any())
+
+
+def _placement(candidates: Candidates, solution: Solution) -> Placement:
+    state, request = candidates.state, candidates.request
+    groups: list[Group] = []
+    counts: dict[str, int] = {}
+    performance = 100
+    for bin_, racks in solution.parts:
+        for rack in sorted(racks):
+            nodes = _nodes(candidates, bin_, rack, racks[rack])
+            names: list[str] = []
+            for i in sorted(nodes):
+                names.extend([candidates.names[i]] * nodes[i])
+                counts[candidates.names[i]] = nodes[i]
+            performance = min(performance, int(candidates.performance[rack]))
+            groups.append(Group(bin_.group, state.facility.racks[rack].name, tuple(names)))
+    watts = state.increments_of(counts, request.gpus_per_slot, candidates.profile)
+    return Placement(
+        slots=tuple(name for group in groups for name in group.nodes),
+        groups=tuple(groups),
+        gpus_per_slot=request.gpus_per_slot,
+        power_profile=candidates.profile,
+        nominal_watts=watts.nominal_watts,
+        peak_watts=watts.peak_watts,
+        liquid_watts=watts.liquid_watts,
+        air_watts=watts.air_watts,
+        relative_performance_percent=performance,
+    )
+
+
+def _nodes(candidates: Candidates, bin_: Bin, rack: int, slots: int) -> Mapping[int, int]:
+    """Node -> slots in one rack of a bin.
+
+    One node that takes all, the fullest such.  Else, where NVLink spans nodes, nodes already in use first (they
+    lose nothing); where it ends in the node, the emptiest first, for fewest nodes.
+    """
+    state = candidates.state
+    cell = next(c for c in bin_.cells if c.rack == rack)
+    each = candidates.node_slots[cell.nodes]
+    if int(each.max()) == 1 and int(np.ptp(state.free[cell.nodes])) == 0:
+        return dict.fromkeys(cell.nodes[:slots].tolist(), 1)  # all alike: the first by name
+    room = dict(zip(cell.nodes.tolist(), each.tolist(), strict=True))
+    free = dict(zip(cell.nodes.tolist(), state.free[cell.nodes].tolist(), strict=True))
+    node_type = state.facility.rack_types[rack]
+    assert node_type is not None
+    in_node = node_type.nvlink_scope not in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
+    result: dict[int, int] = {}
+    left = slots
+    while left:
+        open_nodes = [i for i in room if i not in result]
+        enough = [i for i in open_nodes if room[i] >= left]
+        if enough:
+            result[min(enough, key=lambda i: (free[i], i))] = left
+            break
+        if in_node:
+            best = min(open_nodes, key=lambda i: (-room[i], free[i], i))
+        else:
+            best = min(open_nodes, key=lambda i: (free[i] == node_type.gpus_per_node, free[i], i))
+        result[best] = room[best]
+        left -= room[best]
+    return result

@@ -1,0 +1,200 @@
+"""When a gang that has to wait could start, by what is expected now.
+
+Only two things can let it start without anybody doing something: a booking that ends and a budget that ends. Those
+times are probed, each by a placement in a simulation in which what is over by then is released; so the answer is a
+time at which the gang would have been placed, under every limit and with every budget that it would run into.
+
+It is an estimate: ends of gangs are their owners' expectations, gangs that wait as well are not counted, and what
+comes back into service or fails in between is not known.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+
+from rackplane.engine.model import Placement, Request
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.placing.placement import find
+from rackplane.engine.state import State
+
+PLACEMENTS_TRIED = 24
+"""One question costs at most so many placements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is expected to end: a budget, or the booking of this key."""
+
+    name: str
+    of_budget: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The earliest start that was found: when, how, and what ends then."""
+
+    at: float
+    placement: Placement
+    endings: tuple[Ending, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``opening`` is None if there is none within the horizon; ``certain`` is False if the search was cut short."""
+
+    opening: Opening | None
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A budget is in force while starts_at <= t < ends_at; infinite where it has no start or no end."""
+
+    name: str
+    starts_at: float
+    ends_at: float
+
+
+def earliest_start(
+    state: State,
+    *,
+    now: float,
+    horizon: float,
+    duration: float,
+    request: Callable[[float, frozenset[str]], Request],
+    admits: Callable[[Placement, float], bool] = lambda _, __: True,
+    spans: Iterable[Span] = (),
+) -> Outlook:
+    """The earliest time after ``now`` at which the gang could start.
+
+    Between two times at which a budget begins or ceases to bind the gang, waiting only helps: bookings end. So of each
+    such part the first ending is probed, then the last, and only if the gang fits there is its first fitting ending
+    sought by halving. At most ``PLACEMENTS_TRIED`` placements are made.
+
+    Args:
+        horizon: nothing is looked for after ``now + horizon``, in seconds.
+        duration: how long the gang is expected to run, in seconds.
+        request: the gang's request for a start at that time (``at`` and ``until`` set), with these bookings over.
+        admits: whether what the engine does not know would take the placement at that time.
+        spans: budgets that ``admits`` judges by.
+    """
+    spans = [*_budgets(state), *spans]
+    endings = _endings(state, spans, now=now, latest=now + horizon)
+    lapses = sorted({s.ends_at for s in spans})
+    # A gang that starts later than this runs into the budget; at this very time it does not.
+    begins = sorted({s.starts_at - duration for s in spans})
+
+    def part(at: float) -> tuple[int, int]:
+        return bisect_right(lapses, at), bisect_left(begins, at)
+
+    with ExitStack() as passed:
+        search = _Search(state, passed, endings, request, admits)
+        for _, times in groupby(sorted(endings), key=part):
+            opening = search.first(list(times))
+            if opening is not None:
+                return Outlook(opening)
+            if not search.left:
+                return Outlook(None, certain=False)
+    return Outlook(None)
+
+
+def _budgets(state: State) -> list[Span]:
+    f = state.facility
+    return [
+        Span(
+            row.element,
+            float("-inf") if row.starts_at is None else row.starts_at,
+            float(f.cell_ends[cell]),
+        )
+        for row, cell in f.row_index.items()
+        if row.kind is RowKind.BUDGET
+    ]
+
+
+def _endings(state: State, spans: Iterable[Span], *, now: float, latest: float) -> dict[float, list[Ending]]:
+    """What ends when, within the horizon."""
+    ends = [(s.ends_at, Ending(s.name, of_budget=True)) for s in spans]
+    ends += [
+        (until, Ending(key, of_budget=False))
+        for key in tuple(state.keys())
+        if (until := state.until(key)) is not None
+    ]
+    found: dict[float, list[Ending]] = {}
+    for at, ending in ends:
+        if now < at <= latest and ending not in found.setdefault(at, []):
+            found[at].append(ending)
+    return found
+
+
+class _Search:
+    """The probes of one question.
+
+    What is over at a time at which the gang does not fit stays released, on ``passed``, for the times after it: so
+    each booking is released a few times, not once for every probe.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        passed: ExitStack,
+        endings: Mapping[float, Sequence[Ending]],
+        request: Callable[[float, frozenset[str]], Request],
+        admits: Callable[[Placement, float], bool],
+    ) -> None:
+        self.state = state
+        self.passed = passed
+        self.endings = endings
+        self.request = request
+        self.admits = admits
+        self.left = PLACEMENTS_TRIED
+        self.over: frozenset[str] = frozenset()
+        self.order = sorted(
+            ((until, key) for key in tuple(state.keys()) if (until := state.until(key)) is not None),
+        )
+
+    def first(self, times: Sequence[float]) -> Opening | None:
+        """The first of these times at which the gang fits; None if it fits at none of them, or no probe is left."""
+        if (opening := self._probe(times[0])) is not None:
+            return opening
+        self._pass(times[0])
+        if len(times) == 1 or (best := self._probe(times[-1])) is None:
+            self._pass(times[-1])
+            return None
+        low, high = 0, len(times) - 1
+        while high - low > 1 and self.left:
+            middle = (low + high) // 2
+            if (opening := self._probe(times[middle])) is not None:
+                best, high = opening, middle
+            else:
+                self._pass(times[middle])
+                low = middle
+        return best
+
+    def _probe(self, at: float) -> Opening | None:
+        if not self.left:
+            return None
+        self.left -= 1
+        ended = self._ended(at)
+        request = self.request(at, self.over.union(ended))
+        with self.state.simulation() as later:
+            for key in ended:
+                later.release(key)
+            placement = find(later, request, lambda offer: self.admits(offer, at))
+        return None if placement is None else Opening(at, placement, tuple(self.endings[at]))
+
+    def _pass(self, at: float) -> None:
+        ended = self._ended(at)
+        if ended:
+            self.passed.enter_context(self.state.simulation())
+            for key in ended:
+                self.state.release(key)
+            self.over = self.over.union(ended)
+
+    def _ended(self, at: float) -> list[str]:
+        """What is over by then and not yet released."""
+        first, last = len(self.over), bisect_right(self.order, at, key=lambda item: item[0])
+        return [key for _, key in self.order[first:last]]

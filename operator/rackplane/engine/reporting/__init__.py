@@ -1,0 +1,1 @@
+"""The figures of every element: loads, headroom, the worst loss, stranded watts."""
