@@ -10,6 +10,9 @@ import pytest
 from rackplane.api.labels import GANG_LABEL, NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from tests.support.harness import QUEUE, RUN, Harness, facility, started
 
+PARTS = 6
+"""Into so many tests every write is divided, so that they can run side by side."""
+
 
 def scenario(h: Harness) -> None:
     """Two gangs that fill the facility, one that waits for them, bare pods, and a promise broken on the way."""
@@ -92,9 +95,10 @@ def test_undisturbed_runs_agree_whichever_is_heard_first(writes: int) -> None:
     assert abs(h.writes - writes) <= writes // 5
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_write_it_finishes_what_it_began(writes: int, when: str) -> None:
-    for number in range(1, writes + 1):
+def test_killed_at_every_write_it_finishes_what_it_began(writes: int, when: str, part: int) -> None:
+    for number in range(1 + part, writes + 1, PARTS):
         h = watched(kill=lambda n, w, at=number: n == at and w == when)
         try:
             scenario(h)
