@@ -203,8 +203,8 @@ def test_the_page_about_drills_names_every_rule_of_validate() -> None:
     page = (root / "docs" / "drill.md").read_text(encoding="utf-8")
     package = root / "operator" / "rackplane"
     sources = [
-        package / "engine" / "lint.py",
-        package / "engine" / "lintshape.py",
+        package / "engine" / "planning" / "lint.py",
+        package / "engine" / "planning" / "lintshape.py",
         package / "cli" / "validate.py",
     ]
     called = re.compile(r"Finding\(\s*Severity\.[A-Z]+,\s*\"([a-z-]+)\"")
