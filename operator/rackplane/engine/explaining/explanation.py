@@ -242,12 +242,11 @@ class View:
 
     def about_nodes(self, d: int) -> str:
         """Why the nodes of the domain do not do."""
-        domain = self.domains[d]
         if self.causes[d] is Cause.PROFILE:
             return f"needs {self.need()}; no rack there has the power profile {self.request.power_profile}"
         largest = int(self.domains.whole.argmax())
         if not self.domains.large_enough(self.attempt.bin_whole).any():
-            name, whole = self.domains[largest].name, int(self.domains.whole[largest])
+            name, whole = self.domains.name(largest), int(self.domains.whole[largest])
             subject = f"the largest, {name}," if self.attempt.level else name
             in_runs = self.domains.most_in_runs()
             run = self.request.segment_slots or 1
@@ -255,8 +254,9 @@ class View:
             if not in_runs:
                 return f"{in_all}, but no whole segment of {run} in one NVLink domain"
             return f"{in_all}, {in_runs:,} of them in whole segments of {run}" if in_runs < whole else in_all
-        free = f"{domain.name} has {size(domain):,} free{self._barred(domain)}"
-        if size(domain) >= self.request.slots:
+        slots = int(self.domains.free[d])
+        free = f"{self.domains.name(d)} has {slots:,} free{self._barred(d)}"
+        if slots >= self.request.slots:
             return f"needs {self.need()}; {free}, but not in whole segments of one NVLink domain"
         return f"needs {self.need()}; {free}"
 
@@ -334,9 +334,9 @@ class View:
                 least.append(watts.peak if row.basis == PEAK else watts.nominal)
         return self.request.slots * min(least, default=0)
 
-    def _barred(self, domain: Subtree) -> str:
+    def _barred(self, d: int) -> str:
         """ " (2 more not healthy)": nodes that would be free but for something other than GPUs in use."""
-        bars = np.concatenate([self.candidates.bars[b.members] for b in domain.bins])
+        bars = self.candidates.bars[self.domains.nodes(d)]
         words = {
             Bar.RACK: "in racks that are not usable",
             Bar.UNHEALTHY: "not healthy",

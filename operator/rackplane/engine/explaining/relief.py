@@ -259,10 +259,12 @@ def for_nodes(view: View, d: int, *, misfit: bool) -> tuple[Relief, ...]:
         smaller = Relief(kind=ReliefKind.CHANGE, message="ask for smaller segments", now=False)
         by_size = int(view.domains.whole.max(initial=0)) < view.request.slots
         return (*([fewer] if most else []), *_wider(view), *([] if by_size else [smaller]))
-    domain = view.domains[d]
     missing = view.request.slots - int(view.domains.free[d])
     if missing <= 0:
         return (Relief(kind=ReliefKind.CHANGE, message="ask for smaller segments", now=False),)
+    if view.domains.bin_count(d) > WIDE_BINS:
+        return ()
+    domain = view.domains[d]
     if not _fits_with_freed(view, domain, missing):
         return ()
     message = f"free {missing:,} more {view.counted(missing).split()[-1]} in {domain.name}"
@@ -301,7 +303,7 @@ def _fits_with_freed(view: View, domain: Subtree, missing: int) -> bool:
     """Whether the gang fits the domain once nodes for so many slots are free, those in the racks with most room."""
     candidates, f = view.candidates, view.facility
     state, request = candidates.state, view.request
-    if len(domain.bins) > WIDE_BINS or not request.gpus_per_slot:
+    if not request.gpus_per_slot:
         return False
     slack = candidates.slack.copy()
     free = [{c.rack: c.free for c in b.cells} for b in domain.bins]

@@ -50,6 +50,20 @@ class Domains:
                 self._objects[d] = Subtree(attempt.tree_name(d), attempt.bins(attempt.layout.bins(d)))
         return self._objects[d]
 
+    def name(self, d: int) -> str:
+        """Its name on its level."""
+        return self.attempt.layout.bin_names[d] if self.attempt.single else self.attempt.tree_name(d)
+
+    def bin_count(self, d: int) -> int:
+        """Bins it has."""
+        return 1 if self.attempt.single else len(self.attempt.layout.bins(d))
+
+    def nodes(self, d: int) -> Ints:
+        """Its nodes, candidates or not."""
+        layout = self.attempt.layout
+        rows: Ints = layout.rows[self._owner[layout.bin_of_part[layout.part_of_row]] == d]
+        return rows
+
     def _sum(self, bins: Ints) -> Ints:
         if self.attempt.single:
             return bins
