@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.source import add_source_arguments, open_source
+from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
@@ -47,9 +47,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--segment-size", type=_positive, metavar="S", help="pods that must share one NVLink domain"
     )
-    parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
-    )
+    add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rackplane.cli.losses import FORMS, changes, emergency_ratings
-from rackplane.cli.source import add_source_arguments, open_source
+from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
@@ -52,9 +52,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("action", choices=("lose", "restore"), help="take out of service, or back into it")
     parser.add_argument("what", nargs="+", metavar="WHAT", help="kind/name, see below")
-    parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
-    )
+    add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rackplane.cli.source import add_source_arguments
+from rackplane.cli.source import add_output_argument, add_source_arguments
 
 __all__ = ["add"]
 
@@ -42,9 +42,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "-f", "--filename", metavar="FILE", help="a Job, or the pods of a gang, that is not submitted yet"
     )
-    parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
-    )
+    add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 

@@ -27,6 +27,13 @@ if TYPE_CHECKING:  # What reads and decides takes half a second to import, and -
 __all__ = ["add_source_arguments", "namespace_of", "open_source", "read_cluster", "time_of"]
 
 
+def add_output_argument(parser: argparse.ArgumentParser) -> None:
+    """The option for the format of an answer: text for people, JSON for programs."""
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
+    )
+
+
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say what to ask, in a group of their own: where, which levels, and when."""
     group = parser.add_argument_group(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.source import add_source_arguments, open_source
+from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
 
 if TYPE_CHECKING:  # Drawing and deciding take half a second to import, and --help shall not.
     from rackplane.cli.view import Tree
@@ -42,9 +42,7 @@ def add(commands: Any) -> None:
         "name", nargs="?", metavar="NAME", help="an element or a rack: only what is below or above it"
     )
     parser.add_argument("-r", "--racks", action="store_true", help="a line for each rack")
-    parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
-    )
+    add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.source import add_source_arguments, open_source
+from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
 
 if TYPE_CHECKING:  # Reading and deciding take half a second to import, and --help shall not.
     from rich.console import Console
@@ -49,9 +49,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("dir", nargs="?", metavar="DIR", help="the same as --facility DIR")
     parser.add_argument("--strict", action="store_true", help="fail on warnings too")
-    parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
-    )
+    add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 

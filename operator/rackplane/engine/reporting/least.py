@@ -1,22 +1,11 @@
-"""What reports and the trial fill read off arrays alike: whole watts, the least of each group, GPUs of nodes."""
+"""What reports and the trial fill read off arrays alike: whole watts, and the least of each group."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # State hands out reports, and so comes to import this module
-    from rackplane.engine.state import State
-
 _NOISE_WATTS = 0.01
-
-
-def gpus_of_nodes(state: State) -> NDArray[np.int64]:
-    """GPUs of each node by its type, in the inventory's order; 0 for a node of no known type."""
-    by_rack = np.array([t.gpus_per_node if t else 0 for t in state.facility.rack_types] + [0], dtype=np.int64)
-    return by_rack[state.inventory.rack]
 
 
 def whole_watts(watts: NDArray[np.float64]) -> NDArray[np.int64]:

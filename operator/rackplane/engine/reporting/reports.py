@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rackplane.engine.model import Medium
 from rackplane.engine.physics import cooling, power
 from rackplane.engine.physics.rows import Contingency, LimitRow, RowKind
-from rackplane.engine.reporting.least import gpus_of_nodes, least, whole_watts
+from rackplane.engine.reporting.least import least, whole_watts
 
 if TYPE_CHECKING:  # State hands these out, and so imports this module
     from rackplane.engine.state import State
@@ -338,7 +338,7 @@ def _budgets(figures: _Figures) -> dict[str, BudgetReport]:
 def _domains(state: State) -> dict[str, DomainReport]:
     """By the nodes' own statement."""
     inventory = state.inventory
-    gpus = gpus_of_nodes(state)
+    gpus = state.table.gpus
     stated = np.flatnonzero(inventory.stated >= 0)
     ids = inventory.stated[stated]
     idle = (gpus > 0) & (state.free == gpus) & state.healthy

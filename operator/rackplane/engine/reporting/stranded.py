@@ -30,7 +30,7 @@ from rackplane.engine.model import Cause, NodeType
 from rackplane.engine.nodes.inventory import natural
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.rows import Contingency, LimitRow, RowKind
-from rackplane.engine.reporting.least import gpus_of_nodes, least, whole_watts
+from rackplane.engine.reporting.least import least, whole_watts
 from rackplane.engine.state import State
 
 Ints = NDArray[np.int64]
@@ -219,7 +219,7 @@ def _whole_node(node_type: NodeType | None) -> draw.Watts:
 def _idle_nodes(state: State) -> tuple[Ints, Ints]:
     """By rack: the nodes that are free, and the idle ones that are not."""
     f, rack = state.facility, state.inventory.rack
-    gpus = gpus_of_nodes(state)
+    gpus = state.table.gpus
     takes = np.array([*(f.usable(r) for r in range(len(f.racks))), False], dtype=np.bool_)
     idle = (gpus > 0) & (state.free == gpus)
     free = idle & state.healthy & takes[rack]
