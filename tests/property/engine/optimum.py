@@ -1,6 +1,6 @@
 """The best placement of a gang by CP-SAT: limits and objective written down anew, from nodes and watts alone.
 
-The levels of the objective are minimised in turn, as :mod:`engine.placing.search` states them; ``measure`` reads the
+The levels of the objective are minimised in turn, as :mod:`engine.placing.objective` states them; ``measure`` reads the
 same figures off a placement of the engine.
 """
 

@@ -23,7 +23,8 @@ from rackplane.engine.physics.draw import Watts, find_cap
 from rackplane.engine.physics.rows import PEAK, LimitRow, RowKind
 from rackplane.engine.placing.candidates import Bin, Candidates, Cell, Subtree
 from rackplane.engine.placing.domains import Domains
-from rackplane.engine.placing.search import Search, Solution
+from rackplane.engine.placing.objective import Solution
+from rackplane.engine.placing.search import Search
 from rackplane.engine.placing.shortage import Room, shortages
 from rackplane.engine.reasons import ElementKind, ElementWatts, Relief, ReliefKind, Tightest
 

@@ -18,7 +18,9 @@ from rackplane.engine.model import (
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing import quick
 from rackplane.engine.placing.candidates import Attempt, Bin, Candidates, Subtree, attempts
-from rackplane.engine.placing.search import SETS_EXAMINED, Outcome, Search, Solution
+from rackplane.engine.placing.objective import Solution
+from rackplane.engine.placing.search import Outcome, Search
+from rackplane.engine.placing.sets import SETS_EXAMINED
 from rackplane.engine.placing.spreading import evenness, spread_out
 from rackplane.engine.state import State
 

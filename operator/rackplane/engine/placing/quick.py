@@ -1,6 +1,6 @@
 """The answer without a search, where arrays alone give it: gangs that fit one rack, and sets too many to compare.
 
-Both follow the objective of :mod:`engine.placing.search`, and what they choose is filled in under all limits there.
+Both follow :mod:`engine.placing.objective`, and what they choose is filled in under all limits there.
 """
 
 from __future__ import annotations

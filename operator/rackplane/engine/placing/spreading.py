@@ -11,7 +11,9 @@ import heapq
 from collections.abc import Mapping
 
 from rackplane.engine.placing.candidates import Bin, Candidates, Cell
-from rackplane.engine.placing.search import Parts, Search, Slack, Solution
+from rackplane.engine.placing.objective import Parts, Solution
+from rackplane.engine.placing.pouring import Slack
+from rackplane.engine.placing.search import Search
 
 Evenness = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -40,12 +42,12 @@ class _Spread:
         self.in_rack: dict[int, int] = {}
 
     def solution(self) -> Solution | None:
-        search = self.search
-        waiting = [self._turn(i) for i, cap in enumerate(search.caps) if cap]
+        sets = self.search.sets
+        waiting = [self._turn(i) for i, cap in enumerate(sets.caps) if cap]
         heapq.heapify(waiting)
         full: list[tuple[int, int, int, int]] = []
-        for piece in [search.run] * search.units + [search.short] * bool(search.short):
-            if piece < search.run:  # the short last one may fit where no whole one does
+        for piece in [sets.run] * sets.units + [sets.short] * bool(sets.short):
+            if piece < sets.run:  # the short last one may fit where no whole one does
                 waiting = sorted([*waiting, *full])
             while waiting:
                 turn = heapq.heappop(waiting)
@@ -55,7 +57,7 @@ class _Spread:
                 full.append(turn)
             else:
                 return None
-        return search.solution_of(self.poured)
+        return self.search.objective.solution_of(self.poured)
 
     def _turn(self, i: int) -> tuple[int, int, int, int]:
         taken, b = sum(self.poured.get(i, {}).values()), self.search.bins[i]
