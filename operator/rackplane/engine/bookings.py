@@ -1,0 +1,125 @@
+"""Which gang holds which slots on which nodes: the record alone, without watts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rackplane.engine.model import InvariantViolation, Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a booking reserves over idle: nominal and peak watts, and nominal heat by medium."""
+
+    nominal_watts: int = 0
+    peak_watts: int = 0
+    liquid_watts: int = 0
+    air_watts: int = 0
+
+
+class Booking:
+    """A placement as it was booked, and what of it is still held."""
+
+    __slots__ = ("held", "nodes", "placement", "until")
+
+    def __init__(self, placement: Placement, until: float | None) -> None:
+        self.placement = placement
+        self.until = until
+        """When it is expected to end; None if never."""
+        self.held: dict[int, str] = dict(enumerate(placement.slots))
+        """Slot -> node."""
+        self.nodes: dict[str, int] = {}
+        """Node -> slots."""
+        for node in placement.slots:
+            self.nodes[node] = self.nodes.get(node, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A booking as it was before slots were given up, and its place among the others."""
+
+    key: str
+    booking: Booking
+    held: Mapping[int, str]
+    nodes: Mapping[str, int]
+    order: tuple[str, ...]
+
+
+class Bookings:
+    """All bookings by key, and by node; both in the order they were made."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, Booking] = {}
+        self.keys_on: dict[str, dict[str, None]] = {}
+        """Node -> keys, of nodes that something is booked on."""
+
+    def on(self, node: str) -> Iterable[Booking]:
+        """The bookings that hold slots on a node."""
+        return [self.by_key[key] for key in self.keys_on.get(node, ())]
+
+    def gpus(self, node: str) -> int:
+        """GPUs of the node that are held."""
+        return sum(booking.nodes[node] * booking.placement.gpus_per_slot for booking in self.on(node))
+
+    def add(self, key: str, booking: Booking) -> None:
+        """Take in a booking under a key that has none."""
+        self.by_key[key] = booking
+        for node in booking.nodes:
+            self.keys_on.setdefault(node, {})[key] = None
+
+    def give_up(self, key: str, slots: Iterable[int] | None) -> tuple[Before, list[str]] | None:
+        """Take away all of a booking, or these slots of it: how it was, and the nodes; None if nothing changes."""
+        booking = self.by_key.get(key)
+        if booking is None:
+            return None
+        wanted = list(booking.held) if slots is None else dict.fromkeys(slots)
+        gone = [slot for slot in wanted if slot in booking.held]
+        if not gone and booking.held:
+            return None
+        before = Before(key, booking, dict(booking.held), dict(booking.nodes), tuple(self.by_key))
+        touched: dict[str, None] = {}
+        for slot in gone:
+            node = booking.held.pop(slot)
+            touched[node] = None
+            booking.nodes[node] -= 1
+            if not booking.nodes[node]:
+                del booking.nodes[node]
+                del self.keys_on[node][key]
+                if not self.keys_on[node]:
+                    del self.keys_on[node]
+        if not booking.held:
+            del self.by_key[key]
+        return before, list(touched)
+
+    def restore(self, before: Before) -> None:
+        """Undo :meth:`give_up`."""
+        booking = before.booking
+        booking.held, booking.nodes = dict(before.held), dict(before.nodes)
+        self.by_key[before.key] = booking
+        self.by_key = {key: self.by_key[key] for key in before.order}
+        rank = {key: i for i, key in enumerate(before.order)}
+        for node in booking.nodes:  # in booking order, for the first one's cap is the node's
+            here = {*self.keys_on.get(node, ()), before.key}
+            self.keys_on[node] = dict.fromkeys(sorted(here, key=rank.__getitem__))
+
+    def validate(self) -> None:
+        """Count the slots by node anew and compare.
+
+        Raises:
+            InvariantViolation: something differs.
+        """
+        keys_on: dict[str, set[str]] = {}
+        for key, booking in self.by_key.items():
+            counts: dict[str, int] = {}
+            for slot, node in booking.held.items():
+                if booking.placement.slots[slot] != node:
+                    raise InvariantViolation(f"{key}: slot {slot} is held on {node}, not where it was booked")
+                counts[node] = counts.get(node, 0) + 1
+                keys_on.setdefault(node, set()).add(key)
+            if counts != booking.nodes or not counts:
+                raise InvariantViolation(
+                    f"{key}: counts per node {booking.nodes} differ from its slots {counts}"
+                )
+        if keys_on != {node: set(keys) for node, keys in self.keys_on.items()}:
+            raise InvariantViolation("the index of bookings by node differs from the bookings")

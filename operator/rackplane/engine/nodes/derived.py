@@ -1,0 +1,161 @@
+"""The nodes as arrays: made when first asked for, kept, and brought up to date node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from rackplane.engine.model import InvariantViolation, NodeSpec
+from rackplane.engine.nodes.inventory import Inventory, build_inventory
+from rackplane.engine.nodes.layout import Layout
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.nodes.nodetable import NodeTable
+from rackplane.engine.nodes.podkinds import PodKind, RackNeeds
+from rackplane.engine.nodes.spares import Holding
+from rackplane.engine.nodes.views import View
+from rackplane.engine.physics.facility import Facility
+
+VIEWS_KEPT = 64
+
+
+class Derived:
+    """Order, figures, layouts and views of the nodes of one state."""
+
+    def __init__(
+        self,
+        facility: Facility,
+        specs: Mapping[str, NodeSpec],
+        tabulate: Callable[[NodeTable, int, str], None],
+    ) -> None:
+        """``tabulate`` writes one node's figures into a row of the table."""
+        self._facility = facility
+        self._specs = specs
+        self._tabulate = tabulate
+        self._inventory: Inventory | None = None
+        self._table: NodeTable | None = None
+        self._needs: dict[PodKind, RackNeeds] = {}
+        self._views: dict[tuple[PodKind, int], View] = {}
+        self._layouts: dict[tuple[str, str, str], Layout] = {}
+        self._holding: Holding | None = None
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    def moved(self) -> None:
+        """A node came, went or moved."""
+        self._inventory = None
+
+    def touched(self, node: str) -> None:
+        """A node's figures changed."""
+        if self._inventory is not None and self._table is not None:
+            i = self._inventory.index.get(node)
+            if i is not None:
+                self._tabulate(self._table, i, node)
+
+    @contextmanager
+    def as_before(self) -> Iterator[None]:
+        """Meanwhile nodes may come, go and move; at the end all are where they were."""
+        inventory = self._inventory
+        try:
+            yield
+        finally:
+            if self._inventory is not inventory:
+                self._inventory, self._table = inventory, None
+
+    @contextmanager
+    def under(self, facility: Facility) -> Iterator[None]:
+        """Meanwhile racks and domains have other policies."""
+        before, needs, views, holding = self._facility, self._needs, self._views, self._holding
+        self._facility, self._needs, self._views, self._holding = facility, {}, {}, None
+        try:
+            yield
+        finally:
+            self._facility, self._needs, self._views, self._holding = before, needs, views, holding
+
+    # -- arrays ------------------------------------------------------------------------------------
+
+    @property
+    def inventory(self) -> Inventory:
+        """The nodes in order, with dense ids; valid until a node comes, goes or moves."""
+        if self._inventory is None:
+            self._inventory = build_inventory(self._facility, self._specs.values())
+            self._table = None
+        return self._inventory
+
+    @property
+    def table(self) -> NodeTable:
+        """Every node's figures, in the inventory's order."""
+        inventory = self.inventory
+        if self._table is None:
+            self._table = self._tabulated(inventory)
+            self._views.clear()
+            self._layouts.clear()
+            self._holding = None
+        return self._table
+
+    def _tabulated(self, inventory: Inventory) -> NodeTable:
+        table = NodeTable(len(inventory.names))
+        for i, name in enumerate(inventory.names):
+            self._tabulate(table, i, name)
+        return table
+
+    @property
+    def holding(self) -> Holding:
+        """The NVLink domains that hold nodes back."""
+        inventory, _ = self.inventory, self.table
+        if self._holding is None:
+            domains = [self._specs[name].domain for name in inventory.names]
+            self._holding = Holding(self._facility.domains, domains)
+        return self._holding
+
+    def needs(self, kind: PodKind) -> RackNeeds:
+        """What one pod of that kind takes from each rack."""
+        found = self._needs.get(kind)
+        if found is None:
+            found = self._needs[kind] = RackNeeds(self._facility, kind)
+        return found
+
+    def view(self, kind: PodKind, mask: NodeMask | None) -> View:
+        """Slots by node for that kind of pod under that mask, as of now.  Kept, and followed, for the next question."""
+        table = self.table
+        key = (kind, id(mask))
+        found = self._views.pop(key, None)
+        if found is None or found.mask is not mask:
+            found = View(self.inventory, table, kind, self.needs(kind), self.holding, mask)
+        else:
+            found.follow()
+        self._views[key] = found  # at the end: the first is the one unused for longest
+        if len(self._views) > VIEWS_KEPT:
+            del self._views[next(iter(self._views))]
+        return found
+
+    def layout(self, level: str, resource: str, *, bins: str) -> Layout:
+        """The bins of the nodes whose racks have the resource, under the trees of a level ("": one tree)."""
+        inventory, _ = self.inventory, self.table
+        key = (level, bins, resource)
+        found = self._layouts.get(key)
+        if found is None:
+            types = self._facility.rack_types
+            offers = np.array([t is not None and t.resource == resource for t in types], dtype=np.bool_)
+            listed = np.zeros(len(inventory.names), dtype=np.bool_)
+            if len(offers):
+                listed = (inventory.rack >= 0) & offers[inventory.rack]
+            found = self._layouts[key] = Layout(inventory, listed, level=level, bins=bins)
+        return found
+
+    def validate(self) -> None:
+        """Make everything anew and compare.
+
+        Raises:
+            InvariantViolation: something differs.
+        """
+        if self._table is None or self._inventory is None:
+            return
+        if set(self._inventory.names) != set(self._specs):
+            raise InvariantViolation("the inventory lists other nodes than are known")
+        if not self._tabulated(self._inventory).same(self._table):
+            raise InvariantViolation("the figures of a node differ from the bookings")
+        for view in self._views.values():
+            view.follow()
+            view.validate()
