@@ -239,13 +239,15 @@ class State(Loads):
                 raise BookingError(
                     f"{key}: needs {count * gpus} GPUs on node {node}, where {self.free_gpus(node)} are free"
                 )
+            if not gpus:
+                continue  # it draws nothing, under whatever profile
             cap = draw.find_cap(node_type, booking.placement.power_profile)
             if cap is None:
                 raise BookingError(
                     f"{key}: node {node} has no power profile {booking.placement.power_profile}"
                 )
             other = self.cap_watts(node)
-            if gpus and other is not None and other != cap.node_watts:
+            if other is not None and other != cap.node_watts:
                 raise BookingError(
                     f"{key}: node {node} is already capped at {other} W, not {cap.node_watts} W"
                 )
@@ -354,10 +356,11 @@ class State(Loads):
         """Slots by node for that kind of pod under that mask, as of now.  Kept, and followed, for the next question."""
         return self._derived.view(kind, mask)
 
-    def layout(self, level: str, resource: str, *, bins: str) -> Layout:
+    def layout(self, level: str, resource: str | None, *, bins: str) -> Layout:
         """The bins of the nodes whose racks have the resource, under the trees of a level ("": one tree).
 
         Args:
+            resource: None: the nodes of every rack, for pods without GPUs.
             bins: as :class:`Layout` takes it.
         """
         return self._derived.layout(level, resource, bins=bins)

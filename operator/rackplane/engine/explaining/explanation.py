@@ -10,6 +10,7 @@ import numpy as np
 from rackplane.engine.explaining import phrases, relief, trials
 from rackplane.engine.explaining.phrases import level_words
 from rackplane.engine.model import Cause, LevelCount, Refusal, RefusalKind, Request
+from rackplane.engine.nodes.podkinds import serves
 from rackplane.engine.nodes.views import Bar
 from rackplane.engine.physics.draw import find_cap, liquid_share
 from rackplane.engine.physics.rows import PEAK, LimitRow
@@ -37,7 +38,7 @@ def invalid(state: State, request: Request) -> Refusal | None:
             f"asks for {request.slots} slots of {request.gpus_per_slot} GPUs in segments of {request.segment_slots}",
             "ask for at least one slot, no negative GPUs and segments of at least one slot",
         )
-    types = [t for t in facility.types if t.resource == request.resource]
+    types = [t for t in facility.types if serves(t, request.resource, request.gpus_per_slot)]
     if not types:
         return _refusal(
             Cause.NODES,
@@ -92,7 +93,8 @@ def refuse(
     counts = tuple(view.count() for view in views)
     if not last.domains:
         level = level_words(last.attempt.level)
-        message = f"needs {last.need()}; no {level} with {candidates.request.resource} is known"
+        of_resource = f" with {candidates.request.resource}" if candidates.request.gpus_per_slot else ""
+        message = f"needs {last.need()}; no {level}{of_resource} is known"
         change = f"label the nodes with their {level}, or ask for another level"
         reliefs: tuple[Relief, ...] = (Relief(kind=ReliefKind.CHANGE, message=change, now=False),)
         return _answer(kind, Cause.NODES, counts, message, reliefs)
@@ -225,8 +227,11 @@ class View:
     @cached_property
     def noun(self) -> str:
         """ "nodes" where a slot takes whole nodes, else "pods"."""
-        kinds = [t for t in self.facility.rack_types if t and t.resource == self.request.resource]
-        return "nodes" if {t.gpus_per_node for t in kinds} == {self.request.gpus_per_slot} else "pods"
+        request = self.request
+        kinds = [
+            t for t in self.facility.rack_types if t and serves(t, request.resource, request.gpus_per_slot)
+        ]
+        return "nodes" if {t.gpus_per_node for t in kinds} == {request.gpus_per_slot} else "pods"
 
     def counted(self, slots: int) -> str:
         """ "1 node", "1,024 pods"."""

@@ -37,7 +37,7 @@ class Derived:
         self._table: NodeTable | None = None
         self._needs: dict[PodKind, RackNeeds] = {}
         self._views: dict[tuple[PodKind, int], View] = {}
-        self._layouts: dict[tuple[str, str, str], Layout] = {}
+        self._layouts: dict[tuple[str, str, str | None], Layout] = {}
         self._holding: Holding | None = None
 
     # -- changes -----------------------------------------------------------------------------------
@@ -130,14 +130,14 @@ class Derived:
             del self._views[next(iter(self._views))]
         return found
 
-    def layout(self, level: str, resource: str, *, bins: str) -> Layout:
-        """The bins of the nodes whose racks have the resource, under the trees of a level ("": one tree)."""
+    def layout(self, level: str, resource: str | None, *, bins: str) -> Layout:
+        """The bins of the nodes whose racks have the resource (None: any), under the trees of a level ("": one tree)."""
         inventory, _ = self.inventory, self.table
         key = (level, bins, resource)
         found = self._layouts.get(key)
         if found is None:
             types = self._facility.rack_types
-            offers = np.array([t is not None and t.resource == resource for t in types], dtype=np.bool_)
+            offers = np.array([t is not None and resource in (None, t.resource) for t in types], dtype=np.bool_)
             listed = np.zeros(len(inventory.names), dtype=np.bool_)
             if len(offers):
                 listed = (inventory.rack >= 0) & offers[inventory.rack]

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.model import NodeType
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts
 from rackplane.engine.physics.facility import Facility
@@ -22,13 +23,18 @@ class PodKind:
     profile: str
 
 
+def serves(node_type: NodeType | None, resource: str, gpus: int) -> bool:
+    """Whether nodes of the type are there for pods of so many GPUs; a pod without any may go to every type."""
+    return node_type is not None and (node_type.resource == resource or not gpus)
+
+
 class RackNeeds:
     """Per rack: whether it serves the kind of pod at all, and the watts of one pod.  Do not write to the arrays."""
 
     def __init__(self, facility: Facility, kind: PodKind) -> None:
         racks = len(facility.racks)
         self.offers = np.zeros(racks, dtype=np.bool_)
-        """The rack's node type has the resource, whatever the rack's state."""
+        """The rack's node type is one for such pods, whatever the rack's state."""
         self.has_profile = np.zeros(racks, dtype=np.bool_)
         self.fits = np.zeros(racks, dtype=np.bool_)
         """It has the profile too, and may take gangs."""
@@ -48,9 +54,13 @@ class RackNeeds:
             if node_type is None:
                 continue
             self.whole[r] = node_type.gpus_per_node // kind.gpus if kind.gpus else 0
-            if node_type.resource != kind.resource:
+            if not serves(node_type, kind.resource, kind.gpus):
                 continue
             self.offers[r] = True
+            if not kind.gpus:
+                # It draws nothing of its own, so that no profile binds it.
+                self.has_profile[r], self.fits[r] = True, facility.usable(r)
+                continue
             cap = draw.find_cap(node_type, kind.profile)
             if cap is None:
                 continue
@@ -61,7 +71,7 @@ class RackNeeds:
             full = draw.full_increment(node_type, cap.node_watts)
             one = draw.share(node_type, full, kind.gpus)
             self.increments[r], self.increments[racks + r] = one.nominal, one.peak
-            pods = int(self.whole[r]) if kind.gpus else 1
+            pods = int(self.whole[r])
             fastest = draw.find_cap(node_type, draw.DEFAULT_PROFILE) or cap
             at_most = draw.full_increment(node_type, fastest.node_watts)
             self.full[r] = draw.share(node_type, at_most, kind.gpus).nominal

@@ -235,7 +235,7 @@ class Attempt:
         spread = NVLINK if (request.segment_slots or 1) > 1 else ""
         self.layout: Layout = candidates.state.layout(
             (required or "") if self.single else level,
-            request.resource,
+            request.resource if request.gpus_per_slot else None,
             bins=level if self.single else spread,
         )
         sums = candidates.view.sums(self.layout)

@@ -90,7 +90,7 @@ def refuse(state: State, request: Request) -> Refusal:
 
 def _profiles(state: State, request: Request) -> list[str]:
     """The profile asked for, then (unless strict) those that are lower, highest first."""
-    if request.strict:
+    if request.strict or not request.gpus_per_slot:
         return [request.power_profile]
     lower: dict[str, int] = {}
     for node_type in state.facility.types:
