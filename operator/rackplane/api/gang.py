@@ -13,6 +13,7 @@ from rackplane.api.base import (
     Column,
     Count,
     ExtendedResource,
+    Flag,
     Integer,
     Kilowatts,
     KindInfo,
@@ -123,7 +124,9 @@ class GangSpec(ApiModel):
         "none."
     )
     min_slots: Slots | None = Field(
-        default=None, description="The fewest slots it can run with. Absent: all of them."
+        default=None,
+        description="The fewest slots it can run with; it starts with fewer than slots if more find no place. Absent: "
+        "all of them.",
     )
     gpus_per_slot: Annotated[Integer, Field(ge=0, le=1024)] = Field(description="GPUs that one pod asks for.")
     resource_name: ExtendedResource = Field(
@@ -202,6 +205,24 @@ class GangHeat(ApiModel):
     air_watts: Watts = Field(description="Into the air.")
 
 
+class GangReservation(ApiModel):
+    """The place that is held for a waiting gang from a time on: nothing else may stand there then."""
+
+    start_time: Timestamp = Field(
+        description="When it is to start there: when what runs there is expected to be over."
+    )
+    assignment: tuple[AssignmentGroup, ...] = Field(
+        default=(), max_length=MAX_SLOTS, description="Where each slot is to go."
+    )
+    why: Text | None = Field(default=None, description="What it waits for there, in a sentence.")
+    for_preemption: Flag | None = Field(
+        default=None, description="True if others are stopped for it: nobody else gets the place meanwhile."
+    )
+    victims: tuple[Line, ...] = Field(
+        default=(), max_length=MAX_SLOTS, description="Gangs that are stopped for it, as namespace/name."
+    )
+
+
 class GangStatus(Status):
     """The decision and what became of it."""
 
@@ -217,6 +238,10 @@ class GangStatus(Status):
     )
     assignment: tuple[AssignmentGroup, ...] = Field(
         default=(), max_length=MAX_SLOTS, description="Where each slot goes."
+    )
+    slots: Slots | None = Field(
+        default=None,
+        description="How many slots it was given; fewer than spec.slots if it runs with fewer, at least spec.minSlots.",
     )
     released_slots: (
         Annotated[str, Field(max_length=1_048_576, pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")]
@@ -238,7 +263,14 @@ class GangStatus(Status):
     )
     reserved_peak_watts: Watts | None = Field(default=None, description="Peak watts it adds to its racks.")
     heat: GangHeat | None = Field(default=None, description="Heat it adds, by medium.")
-    position: Count | None = Field(default=None, description="Place in its queue, 1 is next.")
+    position: Count | None = Field(
+        default=None,
+        description="Place in the order in which the waiting gangs of all queues are asked, 1 is next. Far back it may "
+        "be some seconds old.",
+    )
+    reservation: GangReservation | None = Field(
+        default=None, description="The place that is held for it while it waits."
+    )
     estimated_start: Timestamp | None = Field(
         default=None,
         description="When it could start by what is expected now: ends of running gangs and of budgets. Gangs that "
@@ -270,7 +302,7 @@ class Gang(Resource):
         columns=(
             Column("Queue", ".spec.queue", description="Queue it waits in"),
             Column("Phase", ".status.phase", description="Where it stands"),
-            Column("Position", ".status.position", "integer", "Place in its queue"),
+            Column("Position", ".status.position", "integer", "Place in the order of all that wait"),
             Column("Slots", ".spec.slots", "integer", "Pods that start together"),
             Column("GPUs/slot", ".spec.gpusPerSlot", "integer", "GPUs of one pod"),
             Column("Domains", ".status.domains", description="NVLink domains it is in"),

@@ -35,6 +35,7 @@ POWER_STRICT: Final = f"{GROUP}/power-strict"
 EXPECTED_DURATION: Final = f"{GROUP}/expected-duration"
 DISRUPTION: Final = f"{GROUP}/disruption"
 FLEX_TIER: Final = f"{GROUP}/flex-tier"
+MIN_SLOTS: Final = f"{GROUP}/min-slots"
 #: How many bare pods make the gang named by GANG_LABEL.
 GANG_SIZE: Final = f"{GROUP}/gang-size"
 
@@ -47,6 +48,7 @@ USER_ANNOTATIONS: Final = (
     EXPECTED_DURATION,
     DISRUPTION,
     FLEX_TIER,
+    MIN_SLOTS,
     GANG_SIZE,
 )
 
@@ -55,6 +57,7 @@ KUEUE_REQUIRED_TOPOLOGY: Final = f"{_KUEUE}/podset-required-topology"
 KUEUE_PREFERRED_TOPOLOGY: Final = f"{_KUEUE}/podset-preferred-topology"
 KUEUE_SLICE_SIZE: Final = f"{_KUEUE}/podset-slice-size"
 KUEUE_SLICE_REQUIRED_TOPOLOGY: Final = f"{_KUEUE}/podset-slice-required-topology"
+KUEUE_MIN_PARALLELISM: Final = f"{_KUEUE}/job-min-parallelism"
 
 #: Kueue names a level by its node label; these are known to mean one of ours. Configuration adds to them.
 LEVEL_BY_NODE_LABEL: Final[Mapping[str, str]] = Fabric().level_by_label
@@ -94,6 +97,7 @@ class UserRequest:
     expected_duration_seconds: int | None = None
     disruption: Disruption = Disruption.CHECKPOINTABLE
     flex_tier: int = 0
+    min_slots: int | None = None
     gang_size: int | None = None
 
 
@@ -160,10 +164,11 @@ def parse_request(
         expected_duration_seconds=reader.duration(EXPECTED_DURATION),
         disruption=reader.disruption(DISRUPTION) or Disruption.CHECKPOINTABLE,
         flex_tier=reader.integer(FLEX_TIER, lowest=0, highest=3) or 0,
+        min_slots=reader.integer(MIN_SLOTS, KUEUE_MIN_PARALLELISM, lowest=1, highest=MAX_SLOTS),
         gang_size=reader.integer(GANG_SIZE, lowest=1, highest=MAX_SLOTS),
     )
     reader.check_segment_level()
-    reader.check_segment_fits(request)
+    reader.check_sizes_fit(request)
     reader.check_spelling()
     return request, reader.problems
 
@@ -231,14 +236,13 @@ class _Reader:
                     f"Remove it, or write {CLIQUE_LABEL}.",
                 )
 
-    def check_segment_fits(self, request: UserRequest) -> None:
-        segment, size = request.segment_slots, request.gang_size
-        if segment is not None and size is not None and segment > size:
-            self._report(
-                SEGMENT_SIZE,
-                f"is {segment}, more than the gang of {size}",
-                f"Write a number from 1 to {size}.",
-            )
+    def check_sizes_fit(self, request: UserRequest) -> None:
+        size = request.gang_size
+        for key, slots in ((SEGMENT_SIZE, request.segment_slots), (MIN_SLOTS, request.min_slots)):
+            if slots is not None and size is not None and slots > size:
+                self._report(
+                    key, f"is {slots}, more than the gang of {size}", f"Write a number from 1 to {size}."
+                )
 
     def check_spelling(self) -> None:
         """A slip in a key would silently drop what the user asked for."""

@@ -31,7 +31,7 @@ from rackplane.core.queueing import commit, conditions_of, gang_event
 from rackplane.core.record import GangRecord, is_gated
 from rackplane.core.slots import format_slots
 from rackplane.core.statuses import UNPLACED, condition, timestamp
-from rackplane.core.workload import job_outcome
+from rackplane.core.workload import job_outcome, with_removals
 from rackplane.core.world import World, booking_key
 from rackplane.engine.explaining.times import when
 from rackplane.engine.reasons import ReliefKind
@@ -87,13 +87,14 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from _write(record, _finished(world, record))
         return
     current = msgspec.to_builtins(gang.spec)
-    if _differs(body["spec"], current):
+    spec = with_removals(body["spec"], current)
+    if _differs(spec, current):
         if _may_write(record):
             record.gang_write = gang.metadata.resource_version
-            yield UpdateGangSpec(record.key[0], record.key[1], gang.metadata.resource_version, body["spec"])
+            yield UpdateGangSpec(record.key[0], record.key[1], gang.metadata.resource_version, spec)
         return
     if record.problems:
-        text = "; ".join(f"{p.where}: {p.what} {p.remedy}" for p in record.problems)
+        text = "; ".join(f"{p.where}: {p.what.removesuffix('.')}. {p.remedy}" for p in record.problems)
         yield from _say(world, record, phase="Pending", ready=False, reason="InvalidRequest", message=text)
         return
     if job is not None and not job.spec.suspend:
@@ -497,8 +498,6 @@ def _differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
         if isinstance(value, Mapping):
             have = have or {}
             if any(_differs({k: v}, have) for k, v in value.items()):
-                return True
-            if key == "topology" and set(have) - set(value):
                 return True
         elif have != value and not (have is None and value in ("nvidia.com/gpu", "Checkpointable", "MaxP")):
             return True

@@ -285,10 +285,19 @@ class GangHeat(_Object, frozen=True):
     air_watts: int = 0
 
 
+class GangReservation(_Object, frozen=True):
+    start_time: str = ""
+    assignment: list[GangAssignment] = []
+    why: str = ""
+    for_preemption: bool = False
+    victims: list[str] = []
+
+
 class GangStatus(_Object, frozen=True):
     phase: str = ""
     decision: GangDecision | None = None
     assignment: list[GangAssignment] = []
+    slots: int | None = None
     released_slots: str = ""
     power_profile: str = ""
     requested_power_profile: str = ""
@@ -297,6 +306,7 @@ class GangStatus(_Object, frozen=True):
     reserved_peak_watts: int = 0
     heat: GangHeat = GangHeat()
     position: int | None = None
+    reservation: GangReservation | None = None
     estimated_start: str | None = None
     #: as written: only compared, never read
     explanation: dict[str, Any] | None = None

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rackplane.api.labels import GANG_LABEL, GROUP, QUEUE_LABEL, parse_request
+from rackplane.api.labels import GANG_LABEL, GROUP, MIN_SLOTS, QUEUE_LABEL, SEGMENT_SIZE, parse_request
 from rackplane.api.problems import FieldProblem
 from rackplane.core.alike import differing, joined, uncounted
 from rackplane.core.objects import Job, Metadata, Pod
 from rackplane.core.pods import gpus
 
-__all__ = ["API_VERSION", "desired_gang", "gang_name_of_job", "gang_name_of_pod", "job_outcome"]
+__all__ = [
+    "API_VERSION",
+    "desired_gang",
+    "gang_name_of_job",
+    "gang_name_of_pod",
+    "job_outcome",
+    "with_removals",
+]
 
 API_VERSION = f"{GROUP}/v1alpha1"
 
@@ -78,15 +85,25 @@ def desired_gang(
     if job is None and request.gang_size:
         slots = request.gang_size
     resource = next((r for r in resources if gpus(spec, r)), resources[0] if resources else "nvidia.com/gpu")
+    slots = max(slots, 1)
+    segment, fewest = request.segment_slots, request.min_slots
+    if job is not None:
+        # A Gang that breaks its kind's rules could not be created, and nobody would be told.
+        if segment is not None and segment > slots:
+            problems.append(_above_the_job(SEGMENT_SIZE, segment, slots))
+            segment = None
+        if fewest is not None and fewest > slots:
+            problems.append(_above_the_job(MIN_SLOTS, fewest, slots))
+            fewest = None
     topology: dict[str, Any] = {
         "required": request.required_topology,
         "preferred": request.preferred_topology,
-        "segmentSlots": request.segment_slots,
+        "segmentSlots": segment,
     }
     body_spec: dict[str, Any] = {
         "queue": metadata.labels.get(QUEUE_LABEL, ""),
         "workload": {"apiVersion": api_version, "kind": kind, "name": metadata.name, "uid": metadata.uid},
-        "slots": max(slots, 1),
+        "slots": slots,
         "gpusPerSlot": gpus(spec, resource),
         "resourceName": resource,
         "priority": spec.priority,
@@ -97,6 +114,8 @@ def desired_gang(
     }
     if request.expected_duration_seconds is not None:
         body_spec["expectedDurationSeconds"] = request.expected_duration_seconds
+    if fewest is not None:
+        body_spec["minSlots"] = fewest
     body = {
         "apiVersion": API_VERSION,
         "kind": "Gang",
@@ -109,6 +128,20 @@ def desired_gang(
         "spec": body_spec,
     }
     return body, problems
+
+
+def with_removals(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """A Gang's spec as a merge patch: what is asked for no more is removed."""
+    gone = {
+        key: None for key in ("expectedDurationSeconds", "minSlots") if key in current and key not in wanted
+    }
+    topology = {**dict.fromkeys(current.get("topology", ())), **wanted["topology"]}
+    return {**wanted, **gone, "topology": topology}
+
+
+def _above_the_job(key: str, value: int, slots: int) -> FieldProblem:
+    what = f"is {value}, more than the {slots} pods that the Job runs at a time"
+    return FieldProblem(f"metadata.annotations[{key}]", what, f"Write a number from 1 to {slots}.")
 
 
 def _owner(api_version: str, kind: str, metadata: Metadata) -> Mapping[str, Any]:

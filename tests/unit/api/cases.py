@@ -183,6 +183,37 @@ GOOD: Final[tuple[Case, ...]] = (
     Case("bare", "Queue", {"spec": REMOVE}),
     Case("empty spec", "Queue", {"spec": {}}),
     Case("no quota at all", "Queue", {"spec.quota": {"gpus": 0, "watts": 0}}),
+    Case(
+        "borrows and lends",
+        "Queue",
+        {
+            "spec.quota": {
+                "gpus": 128,
+                "watts": 200_000,
+                "borrowingLimitGpus": 0,
+                "borrowingLimitWatts": 50_000,
+                "lendingLimitGpus": 128,
+                "lendingLimitWatts": 200_000,
+                "profiles": [
+                    {"profile": "gb300", "gpus": 64, "borrowingLimitGpus": 8, "lendingLimitGpus": 64},
+                    {"profile": "h100", "gpus": 0},
+                ],
+            }
+        },
+    ),
+    Case(
+        "lends what those below it have",
+        "Queue",
+        {"spec.quota": {"lendingLimitGpus": 8, "lendingLimitWatts": 8}},
+    ),
+    Case(
+        "no parent and no borrowing",
+        "Queue",
+        {"spec.parent": REMOVE, "spec.quota": {"gpus": 8, "profiles": [{"profile": "gb300", "gpus": 64}]}},
+    ),
+    Case(
+        "reclaims", "Queue", {"spec.preemption": {"withinQueue": "LowerPriority", "reclaim": "LowerPriority"}}
+    ),
     Case("elastic", "Gang", {"spec.minSlots": 16}),
     Case(
         "segments",
@@ -327,6 +358,31 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("Queue", "weight of 0", "spec.weight")(0),
     _bad("Queue", "hold as text", "spec.hold")("yes"),
     _bad("Queue", "unknown preemption", "spec.preemption.reclaim")("Always"),
+    _bad("Queue", "lends more gpus than it has", "spec.quota.lendingLimitGpus")(129),
+    _bad("Queue", "lends more watts than it has", "spec.quota.lendingLimitWatts")(
+        {"spec.quota": {"watts": 5, "lendingLimitWatts": 6}}
+    ),
+    _bad("Queue", "lends more of a profile than it has", "spec.quota.profiles[0].lendingLimitGpus")(
+        {"spec.quota": {"profiles": [{"profile": "gb300", "gpus": 5, "lendingLimitGpus": 6}]}}
+    ),
+    *(
+        _bad("Queue", f"{limit} and no parent", "spec.quota")(
+            {"spec.parent": REMOVE, "spec.quota": {limit: 0}}
+        )
+        for limit in ("borrowingLimitGpus", "borrowingLimitWatts", "lendingLimitGpus", "lendingLimitWatts")
+    ),
+    *(
+        _bad("Queue", f"{limit} of a profile and no parent", "spec.quota")(
+            {"spec.parent": REMOVE, "spec.quota": {"profiles": [{"profile": "gb300", "gpus": 1, limit: 0}]}}
+        )
+        for limit in ("borrowingLimitGpus", "lendingLimitGpus")
+    ),
+    _bad("Queue", "profile twice", "spec.quota.profiles[1]")(
+        {"spec.quota": {"profiles": [{"profile": "gb300", "gpus": 1}, {"profile": "gb300", "gpus": 2}]}}
+    ),
+    _bad("Queue", "profile without gpus", "spec.quota.profiles[0].gpus")(
+        {"spec.quota": {"profiles": [{"profile": "gb300"}]}}
+    ),
     _bad("Gang", "no slots", "spec.slots")(0),
     _bad("Gang", "more slots than fit an object", "spec.slots")(65_537),
     _bad("Gang", "min above slots", "spec.minSlots")(17),

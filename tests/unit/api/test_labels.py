@@ -39,6 +39,7 @@ def test_nothing_asked_for(nothing: object) -> None:
         expected_duration_seconds=None,
         disruption=Disruption.CHECKPOINTABLE,
         flex_tier=0,
+        min_slots=None,
         gang_size=None,
     )
 
@@ -54,6 +55,7 @@ def test_everything_asked_for() -> None:
             f"{OURS}/expected-duration": "2h30m",
             f"{OURS}/disruption": "Protected",
             f"{OURS}/flex-tier": "3",
+            f"{OURS}/min-slots": "8",
             f"{OURS}/gang-size": "32",
         }
     )
@@ -66,6 +68,7 @@ def test_everything_asked_for() -> None:
         expected_duration_seconds=9000,
         disruption=Disruption.PROTECTED,
         flex_tier=3,
+        min_slots=8,
         gang_size=32,
     )
 
@@ -232,9 +235,17 @@ def test_levels_are_checked_against_the_configured_ones() -> None:
     assert _parse({labels.REQUIRED_TOPOLOGY: "core"}).required_topology == "core"
 
 
-def test_a_segment_larger_than_the_gang() -> None:
-    problem = _problem({labels.SEGMENT_SIZE: "17", labels.GANG_SIZE: "16"})
-    assert problem.what == "is 17, more than the gang of 16"
+@pytest.mark.parametrize("key", [labels.SEGMENT_SIZE, labels.MIN_SLOTS])
+def test_a_part_larger_than_the_gang(key: str) -> None:
+    problem = _problem({key: "17", labels.GANG_SIZE: "16"})
+    assert (problem.where, problem.what) == (
+        f"metadata.annotations[{key}]",
+        "is 17, more than the gang of 16",
+    )
+
+
+def test_kueues_least_parallelism_is_the_fewest_slots() -> None:
+    assert _parse({f"{KUEUE}/job-min-parallelism": "5"}).min_slots == 5
 
 
 @pytest.mark.parametrize(
