@@ -223,8 +223,9 @@ class ProfileUsage(ApiModel):
     )
 
 
-#: GPUs or watts times seconds: a hundred gigawatts for 50 years stay inside an int64.
-Integral = Annotated[Integer, Field(ge=0, le=2**63 - 1)]
+#: GPUs or watts times seconds. The largest that a client which reads numbers as floats still has exactly: 10 GW
+#: for ever, at a half-life of a week.
+Integral = Annotated[Integer, Field(ge=0, le=2**53 - 1)]
 
 
 class UsageHistory(ApiModel):
