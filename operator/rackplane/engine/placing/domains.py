@@ -75,6 +75,12 @@ class Domains:
         whole = self.attempt.bin_whole
         return int(self._sum(whole if self.attempt.single else whole // run * run).max(initial=0))
 
+    def only(self, d: int) -> Bools:
+        """This one chosen, for what takes several."""
+        chosen = np.zeros(self._count, dtype=np.bool_)
+        chosen[d] = True
+        return chosen
+
     def large_enough(self, bins: Ints) -> Bools:
         """Domain -> whether the gang would fit, with so many slots by bin and nothing else in its way."""
         request = self.attempt.candidates.request

@@ -39,7 +39,7 @@ def place(state: State, request: Request, *, questions: int = 0) -> Placement | 
         return invalid
     first: tuple[Candidates, list[Attempt]] | None = None
     proved = True
-    for profile in _profiles(state, request):
+    for profile in profiles(state, request):
         candidates = Candidates(state, request, profile)
         tries = attempts(candidates)
         solution, certain = _best(candidates, tries)
@@ -64,7 +64,7 @@ def find(
     """
     if explanation.invalid(state, request) is not None:
         return None
-    for profile in _profiles(state, request):
+    for profile in profiles(state, request):
         candidates = Candidates(state, request, profile)
         solution, _ = _best(candidates, attempts(candidates))
         if solution is not None:
@@ -88,7 +88,7 @@ def refuse(state: State, request: Request) -> Refusal:
     return explanation.refuse(candidates, tries, RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND)
 
 
-def _profiles(state: State, request: Request) -> list[str]:
+def profiles(state: State, request: Request) -> list[str]:
     """The profile asked for, then (unless strict) those that are lower, highest first."""
     if request.strict or not request.gpus_per_slot:
         return [request.power_profile]

@@ -90,6 +90,26 @@ class _Groups:
         return np.asarray(np.add.reduceat(taken * self.cost, self.starts), dtype=np.float64)
 
 
+def _least(candidates: Candidates, room: Room, use: Floats, slack: Floats) -> tuple[_Groups, Floats, Ints]:
+    """By domain and limit what the gang needs there at least, in watts; and by domain its room, the gang at most."""
+    groups = _Groups(candidates, room, use, slack)
+    wanted = candidates.request.slots
+    everywhere = np.bincount(room.domains, np.minimum(room.slots, wanted), minlength=room.count).astype(
+        np.int64
+    )
+    if not len(groups.starts):
+        return groups, np.zeros(0), everywhere
+    return groups, groups.watts(wanted - (everywhere[groups.domain] - groups.total)), everywhere
+
+
+def all_shortages(candidates: Candidates, room: Room) -> tuple[Ints, Ints, Floats]:
+    """As :func:`shortages`, every one of them: domains, cells, and watts by which the gang is too much there."""
+    groups, watts, everywhere = _least(candidates, room, candidates.use, candidates.slack)
+    short = watts - candidates.slack[groups.cell] if len(watts) else watts
+    bad = (short > 0) & (watts > 0) & (everywhere[groups.domain] >= candidates.request.slots)
+    return groups.domain[bad], groups.cell[bad], short[bad]
+
+
 def shortages(
     candidates: Candidates, room: Room, *, use: Floats | None = None, slack: Floats | None = None
 ) -> list[Shortage | None]:
@@ -100,15 +120,11 @@ def shortages(
         slack: watts left by cell; the candidates' own if None.
     """
     left = candidates.slack if slack is None else slack
-    groups = _Groups(candidates, room, candidates.use if use is None else use, left)
+    groups, watts, everywhere = _least(candidates, room, candidates.use if use is None else use, left)
     result: list[Shortage | None] = [None] * room.count
     if not len(groups.starts):
         return result
     wanted = candidates.request.slots
-    everywhere = np.bincount(room.domains, np.minimum(room.slots, wanted), minlength=room.count).astype(
-        np.int64
-    )
-    watts = groups.watts(wanted - (everywhere[groups.domain] - groups.total))
     short = watts - left[groups.cell]
     # What is exceeded already stops no gang that can keep off it.
     bad = np.flatnonzero((short > 0) & (watts > 0) & (everywhere[groups.domain] >= wanted))

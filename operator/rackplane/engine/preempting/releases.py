@@ -1,0 +1,87 @@
+"""What comes free when gangs are stopped: GPUs by node, and watts by limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.physics import draw
+from rackplane.engine.physics.draw import Watts
+from rackplane.engine.preempting.costs import Victim
+from rackplane.engine.state import State
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Releases:
+    """What each victim holds; victims are known by their place in the sequence."""
+
+    def __init__(self, state: State, victims: Sequence[Victim]) -> None:
+        self.state = state
+        index, facility = state.inventory.index, state.facility
+        rows: list[tuple[int, int, int]] = []
+        drawn: dict[tuple[int, int], Watts] = {}
+        increments: dict[tuple[int, str, int], Watts] = {}
+        for v, victim in enumerate(victims):
+            placement = state.booking(victim.key)
+            if placement is None:
+                continue
+            count: dict[str, int] = {}
+            for name in state.held(victim.key).values():
+                count[name] = count.get(name, 0) + 1
+            for name, slots in count.items():
+                i, node_type = index.get(name), state.node_type(name)
+                if i is None or node_type is None:
+                    continue
+                gpus = slots * placement.gpus_per_slot
+                rows.append((v, i, gpus))
+                kind = (id(node_type), placement.power_profile, gpus)
+                if kind not in increments:
+                    increments[kind] = draw.gang_increment(node_type, placement.power_profile, gpus)
+                pair = (v, int(state.inventory.rack[i]))
+                drawn[pair] = drawn.get(pair, Watts()) + increments[kind]
+        held = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        self.victim: Ints = held[:, 0]
+        """By row: a victim on a node."""
+        self.node: Ints = held[:, 1]
+        self.gpus: Ints = held[:, 2]
+        """GPUs that it holds there."""
+        pairs = np.array(list(drawn), dtype=np.int64).reshape(-1, 2)
+        self._pair_victim, self._pair_rack = pairs[:, 0], pairs[:, 1]
+        self._nominal = np.array([w.nominal for w in drawn.values()], dtype=np.float64)
+        self._peak = np.array([w.peak for w in drawn.values()], dtype=np.float64)
+        ends = [state.until(v.key) for v in victims]
+        until = np.array([np.inf if end is None else end for end in ends])
+        #: by start of a coming budget and pair: whether the victim does not count on it anyway
+        self._over = until[self._pair_victim] <= np.array(facility.windows).reshape(-1, 1)
+
+    def freed(self, nodes: int) -> Ints:
+        """GPUs by node when all victims are stopped."""
+        return np.bincount(self.node, self.gpus, minlength=nodes).astype(np.int64)
+
+    def watts(self, wanted: NDArray[np.bool_]) -> dict[int, dict[int, int]]:
+        """Cell -> victim -> watts that stopping it takes off the cell, rounded up; of the wanted cells only."""
+        f = self.state.facility
+        counts = f.starts[self._pair_rack + 1] - f.starts[self._pair_rack]
+        pair = np.repeat(np.arange(len(counts)), counts)
+        entry = np.arange(len(pair)) - np.repeat(
+            np.cumsum(counts) - counts - f.starts[self._pair_rack], counts
+        )
+        kept = wanted[f.cells[entry]]
+        pair, entry = pair[kept], entry[kept]
+        cell = f.cells[entry]
+        watts = f.coefficients[entry] * np.where(f.peak[entry], self._peak[pair], self._nominal[pair])
+        if f.windows:
+            window = f.cell_windows[cell]
+            watts = np.where((window >= 0) & self._over[window, pair], 0.0, watts)
+        many = int(self._pair_victim.max(initial=0)) + 1
+        keys, place = np.unique(cell * many + self._pair_victim[pair], return_inverse=True)
+        total = np.ceil(np.bincount(place, watts, minlength=len(keys)) - 1e-6).astype(np.int64)
+        found: dict[int, dict[int, int]] = {int(c): {} for c in np.flatnonzero(wanted)}
+        for key, amount in zip(keys.tolist(), total.tolist(), strict=True):
+            if amount > 0:
+                found[key // many][key % many] = amount
+        return found
