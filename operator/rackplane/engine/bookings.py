@@ -21,7 +21,7 @@ class Reserved:
 class Booking:
     """A placement as it was booked, and what of it is still held."""
 
-    __slots__ = ("held", "nodes", "placement", "until")
+    __slots__ = ("gpus", "held", "placement", "until")
 
     def __init__(self, placement: Placement, until: float | None) -> None:
         self.placement = placement
@@ -29,10 +29,11 @@ class Booking:
         """When it is expected to end; None if never."""
         self.held: dict[int, str] = dict(enumerate(placement.slots))
         """Slot -> node."""
-        self.nodes: dict[str, int] = {}
-        """Node -> slots."""
-        for node in placement.slots:
-            self.nodes[node] = self.nodes.get(node, 0) + 1
+        self.gpus: dict[str, int] = {}
+        """Node that it holds a slot on -> GPUs, 0 for slots that have none."""
+        each = placement.slot_gpus or (placement.gpus_per_slot,) * len(placement.slots)
+        for node, gpus in zip(placement.slots, each, strict=True):
+            self.gpus[node] = self.gpus.get(node, 0) + gpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Before:
     key: str
     booking: Booking
     held: Mapping[int, str]
-    nodes: Mapping[str, int]
+    gpus: Mapping[str, int]
     order: tuple[str, ...]
 
 
@@ -60,12 +61,12 @@ class Bookings:
 
     def gpus(self, node: str) -> int:
         """GPUs of the node that are held."""
-        return sum(booking.nodes[node] * booking.placement.gpus_per_slot for booking in self.on(node))
+        return sum(booking.gpus[node] for booking in self.on(node))
 
     def add(self, key: str, booking: Booking) -> None:
         """Take in a booking under a key that has none."""
         self.by_key[key] = booking
-        for node in booking.nodes:
+        for node in booking.gpus:
             self.keys_on.setdefault(node, {})[key] = None
 
     def give_up(self, key: str, slots: Iterable[int] | None) -> tuple[Before, list[str]] | None:
@@ -77,17 +78,17 @@ class Bookings:
         gone = [slot for slot in wanted if slot in booking.held]
         if not gone and booking.held:
             return None
-        before = Before(key, booking, dict(booking.held), dict(booking.nodes), tuple(self.by_key))
+        before = Before(key, booking, dict(booking.held), dict(booking.gpus), tuple(self.by_key))
         touched: dict[str, None] = {}
         for slot in gone:
             node = booking.held.pop(slot)
             touched[node] = None
-            booking.nodes[node] -= 1
-            if not booking.nodes[node]:
-                del booking.nodes[node]
-                del self.keys_on[node][key]
-                if not self.keys_on[node]:
-                    del self.keys_on[node]
+            booking.gpus[node] -= booking.placement.gpus_of(slot)
+        for node in touched.keys() - set(booking.held.values()):
+            del booking.gpus[node]
+            del self.keys_on[node][key]
+            if not self.keys_on[node]:
+                del self.keys_on[node]
         if not booking.held:
             del self.by_key[key]
         return before, list(touched)
@@ -95,16 +96,16 @@ class Bookings:
     def restore(self, before: Before) -> None:
         """Undo :meth:`give_up`."""
         booking = before.booking
-        booking.held, booking.nodes = dict(before.held), dict(before.nodes)
+        booking.held, booking.gpus = dict(before.held), dict(before.gpus)
         self.by_key[before.key] = booking
         self.by_key = {key: self.by_key[key] for key in before.order}
         rank = {key: i for i, key in enumerate(before.order)}
-        for node in booking.nodes:  # in booking order, for the first one's cap is the node's
+        for node in booking.gpus:  # in booking order, for the first one's cap is the node's
             here = {*self.keys_on.get(node, ()), before.key}
             self.keys_on[node] = dict.fromkeys(sorted(here, key=rank.__getitem__))
 
     def validate(self) -> None:
-        """Count the slots by node anew and compare.
+        """Count the GPUs by node anew and compare.
 
         Raises:
             InvariantViolation: something differs.
@@ -115,11 +116,11 @@ class Bookings:
             for slot, node in booking.held.items():
                 if booking.placement.slots[slot] != node:
                     raise InvariantViolation(f"{key}: slot {slot} is held on {node}, not where it was booked")
-                counts[node] = counts.get(node, 0) + 1
+                counts[node] = counts.get(node, 0) + booking.placement.gpus_of(slot)
                 keys_on.setdefault(node, set()).add(key)
-            if counts != booking.nodes or not counts:
+            if counts != booking.gpus or not counts:
                 raise InvariantViolation(
-                    f"{key}: counts per node {booking.nodes} differ from its slots {counts}"
+                    f"{key}: GPUs per node {booking.gpus} differ from its slots {counts}"
                 )
         if keys_on != {node: set(keys) for node, keys in self.keys_on.items()}:
             raise InvariantViolation("the index of bookings by node differs from the bookings")

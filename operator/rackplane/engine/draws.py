@@ -61,7 +61,7 @@ class Draws:
         nominal = peak = node_type.idle_watts
         over_by = [0] * len(self._windows)
         for booking in self._bookings.on(name):
-            gpus = booking.nodes[name] * booking.placement.gpus_per_slot
+            gpus = booking.gpus[name]
             increment = self._increment(node_type, booking.placement.power_profile, gpus)
             nominal += increment.nominal
             peak += increment.peak
@@ -74,14 +74,14 @@ class Draws:
             peak += others.peak
         return (rack, nominal, peak, *over_by)
 
-    def increments(self, nodes: Mapping[str, int], gpus_per_slot: int, profile: str) -> Reserved:
-        """What ``nodes`` (node -> slots) add over idle; nodes of no known type add nothing."""
+    def increments(self, gpus: Mapping[str, int], profile: str) -> Reserved:
+        """What ``gpus`` (node -> GPUs of one gang) add over idle; nodes of no known type add nothing."""
         nominal = peak = liquid = 0
-        for node, count in nodes.items():
+        for node, count in gpus.items():
             placed = self._placed.get(node)
             if placed is None:
                 continue
-            watts = self._increment(placed[1], profile, count * gpus_per_slot)
+            watts = self._increment(placed[1], profile, count)
             nominal += watts.nominal
             peak += watts.peak
             liquid += draw.liquid_share(placed[1], watts.nominal)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.reasons import Relief, Tightest
@@ -260,6 +261,31 @@ class Problem:
     remedy: str
 
 
+class Beside(Protocol):
+    """What groups of one gang leave each other on a node they share, by all that the engine does not know."""
+
+    def slots(self, group: int, node: str, taken: tuple[int, ...]) -> int:
+        """Slots of that group that the node still takes beside so many of each group."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotGroup:
+    """Slots of a gang that are alike, in a gang whose slots are not.
+
+    ``capacity`` and ``segment_slots`` are as :class:`Request` has them, for this group alone.  ``name`` is for
+    sentences.  A group without GPUs may go to every node that
+    its mask allows.
+    """
+
+    slots: int
+    gpus_per_slot: int
+    resource: str
+    name: str = ""
+    segment_slots: int | None = None
+    capacity: Mapping[str, int] | NodeMask | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A gang to place.
@@ -271,6 +297,10 @@ class Request:
     ``BudgetSpec.starts_at``: coming budgets that start later do not bind it; None is no end.  ``at`` is when it would
     start, on the same clock: budgets that end by then do not bind it; None is now.  ``spread``: as evenly
     as can be over what its level allows, instead of packed.
+
+    ``groups`` are given where slots differ, two or more: the slots are then theirs, in that order, and ``slots``
+    is their sum, ``gpus_per_slot`` the most of one, and ``segment_slots`` and ``capacity`` are the groups' own.
+    ``beside`` is what groups leave each other on a node; None: GPUs apart they take nothing from each other.
     """
 
     slots: int
@@ -285,6 +315,8 @@ class Request:
     until: float | None = None
     at: float | None = None
     spread: bool = False
+    groups: tuple[SlotGroup, ...] = ()
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +333,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """An offer: the node of every slot, and the increments over idle that booking it reserves, in watts."""
+    """An offer: the node of every slot, and the increments over idle that booking it reserves, in watts.
+
+    ``slot_gpus`` are the GPUs of each slot where slots differ, else empty; ``gpus_per_slot`` is then the most of one.
+    """
 
     slots: tuple[str, ...]
     groups: tuple[Group, ...]
@@ -312,6 +347,11 @@ class Placement:
     liquid_watts: int
     air_watts: int
     relative_performance_percent: int = 100
+    slot_gpus: tuple[int, ...] = ()
+
+    def gpus_of(self, slot: int) -> int:
+        """GPUs of one slot."""
+        return self.slot_gpus[slot] if self.slot_gpus else self.gpus_per_slot
 
 
 @dataclass(frozen=True, slots=True)

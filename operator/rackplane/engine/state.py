@@ -134,7 +134,7 @@ class State(Loads):
         if node_type is None:
             return None
         for booking in self._bookings.on(name):
-            if booking.placement.gpus_per_slot > 0:
+            if booking.gpus[name] > 0:
                 cap = draw.find_cap(node_type, booking.placement.power_profile)
                 return node_type.max_watts if cap is None else cap.node_watts
         return None
@@ -159,7 +159,7 @@ class State(Loads):
             self._check_booking(key, booking)
         self._record(lambda: self.release(key))
         self._bookings.add(key, booking)
-        self._refresh_all(booking.nodes)
+        self._refresh_all(booking.gpus)
 
     def release(self, key: str, slots: Iterable[int] | None = None) -> None:
         """Give up all of a booking, or these slots of it.  Unknown keys and slots are ignored."""
@@ -171,7 +171,7 @@ class State(Loads):
 
     def _restore(self, before: Before) -> None:
         self._bookings.restore(before)
-        self._refresh_all(before.nodes)
+        self._refresh_all(before.gpus)
 
     def expect(self, key: str, until: float | None) -> None:
         """Change when the booking is expected to end; unknown keys are ignored."""
@@ -180,7 +180,7 @@ class State(Loads):
             return
         old, booking.until = booking.until, until
         self._record(lambda: self.expect(key, old))
-        self._refresh_all(booking.nodes)
+        self._refresh_all(booking.gpus)
 
     def until(self, key: str) -> float | None:
         """When the booking is expected to end; None if never, or if it is not known."""
@@ -204,15 +204,20 @@ class State(Loads):
     def reserved(self, key: str) -> Reserved:
         """What the key's held slots add over idle now, by the present profiles; nodes that are gone add nothing."""
         found = self._bookings.by_key.get(key)
-        return Reserved() if found is None else self.increments(found.nodes, found.placement)
+        return Reserved() if found is None else self.increments(found.gpus, found.placement.power_profile)
 
-    def increments(self, nodes: Mapping[str, int], placement: Placement) -> Reserved:
-        """What ``nodes`` (node -> slots) add over idle under the placement's profile and slot size."""
-        return self.increments_of(nodes, placement.gpus_per_slot, placement.power_profile)
+    def held_gpus(self, key: str) -> Mapping[str, int]:
+        """Node -> GPUs of what the key still holds; 0 where it holds only slots without any."""
+        found = self._bookings.by_key.get(key)
+        return {} if found is None else dict(found.gpus)
+
+    def increments(self, gpus: Mapping[str, int], profile: str) -> Reserved:
+        """What ``gpus`` (node -> GPUs of one gang) add over idle."""
+        return self._draws.increments(gpus, profile)
 
     def increments_of(self, nodes: Mapping[str, int], gpus_per_slot: int, profile: str) -> Reserved:
-        """As :meth:`increments`, for a placement not yet made."""
-        return self._draws.increments(nodes, gpus_per_slot, profile)
+        """As :meth:`increments`, for ``nodes`` (node -> slots) that are alike."""
+        return self.increments({node: count * gpus_per_slot for node, count in nodes.items()}, profile)
 
     def overbooked(self) -> list[str]:
         """Nodes on which gangs and others together use more GPUs than there are."""
@@ -230,14 +235,13 @@ class State(Loads):
         return self.booked_gpus(name) + self.unmanaged_gpus(name) > node_type.gpus_per_node
 
     def _check_booking(self, key: str, booking: Booking) -> None:
-        gpus = booking.placement.gpus_per_slot
-        for node, count in booking.nodes.items():
+        for node, gpus in booking.gpus.items():
             node_type = self.node_type(node)
             if node_type is None:
                 raise BookingError(f"{key}: node {node} is not known, or its rack or hardware profile is not")
-            if count * gpus > self.free_gpus(node):
+            if gpus > self.free_gpus(node):
                 raise BookingError(
-                    f"{key}: needs {count * gpus} GPUs on node {node}, where {self.free_gpus(node)} are free"
+                    f"{key}: needs {gpus} GPUs on node {node}, where {self.free_gpus(node)} are free"
                 )
             if not gpus:
                 continue  # it draws nothing, under whatever profile

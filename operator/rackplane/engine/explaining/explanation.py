@@ -27,34 +27,34 @@ def invalid(state: State, request: Request) -> Refusal | None:
     levels = facility.ladder
     for word, level in (("required", request.required), ("preferred", request.preferred)):
         if level is not None and level not in levels:
-            return _refusal(
+            return refusal(
                 Cause.NODES,
                 f"the {word} topology level {level} does not exist; the levels are {', '.join(levels)}",
                 f"use one of {', '.join(levels)}",
             )
     if request.slots < 1 or request.gpus_per_slot < 0 or (request.segment_slots or 1) < 1:
-        return _refusal(
+        return refusal(
             Cause.NODES,
             f"asks for {request.slots} slots of {request.gpus_per_slot} GPUs in segments of {request.segment_slots}",
             "ask for at least one slot, no negative GPUs and segments of at least one slot",
         )
     types = [t for t in facility.types if serves(t, request.resource, request.gpus_per_slot)]
     if not types:
-        return _refusal(
+        return refusal(
             Cause.NODES,
             f"no usable rack has nodes with the resource {request.resource}",
             "correct the resource name, or add racks with a hardware profile for it",
         )
     largest = max(t.gpus_per_node for t in types)
     if request.gpus_per_slot > largest:
-        return _refusal(
+        return refusal(
             Cause.NODES,
             f"needs {request.gpus_per_slot} GPUs on one node; the largest node has {largest}",
             f"ask for at most {largest} GPUs per pod",
         )
     if all(find_cap(t, request.power_profile) is None for t in types):
         known = sorted({c.name for t in types for c in t.caps} | {"MaxP"})
-        return _refusal(
+        return refusal(
             Cause.PROFILE,
             f"the power profile {request.power_profile} does not exist; there are {', '.join(known)}",
             f"use one of {', '.join(known)}",
@@ -62,7 +62,8 @@ def invalid(state: State, request: Request) -> Refusal | None:
     return None
 
 
-def _refusal(cause: Cause, message: str, change: str) -> Refusal:
+def refusal(cause: Cause, message: str, change: str) -> Refusal:
+    """Of a request that would not fit whatever ran: it has to be changed."""
     return Refusal(
         kind=RefusalKind.UNPLACEABLE,
         cause=cause,

@@ -102,7 +102,7 @@ def _gang_end(view: View, d: int, asked: _Asked) -> Relief | None:
     single = [key for key in gangs.by_size() if gangs.could_help((key,))]
     for key in single[:SINGLE_GANGS]:
         if _fits_without(state, (key,), view.request, asked):
-            return _wait_for(state, (key,))
+            return wait_for(state, (key,))
     chosen: list[str] = []
     for key in sorted(gangs.by_size(), key=lambda k: -gangs.slots(k, d)):
         if len(chosen) == GANGS_TOGETHER or not gangs.slots(key, d):
@@ -120,7 +120,7 @@ def _gang_end(view: View, d: int, asked: _Asked) -> Relief | None:
         fewer = [k for k in chosen if k != key]
         if len(fewer) > 1 and gangs.could_help(fewer, d) and _fits_without(state, fewer, view.request, asked):
             chosen = fewer
-    return _wait_for(state, chosen)
+    return wait_for(state, chosen)
 
 
 def _fits_without(state: State, keys: Collection[str], request: Request, asked: _Asked) -> bool:
@@ -139,7 +139,8 @@ def _with_capacity_on(state: State, nodes: Collection[str], request: Request) ->
     return replace(request, capacity=NodeMask.of(request.capacity).changed(freed))
 
 
-def _wait_for(state: State, keys: Sequence[str]) -> Relief:
+def wait_for(state: State, keys: Sequence[str]) -> Relief:
+    """That these gangs end."""
     ends = [state.until(key) for key in keys]
     last = None if any(end is None for end in ends) else max(end for end in ends if end is not None)
     word = "gang" if len(keys) == 1 else "gangs"
@@ -166,22 +167,20 @@ class _Gangs:
         """Key -> domain -> watts that come free on the limit that the domain fails on."""
         shares = {d: _shares(view, s.cell) for d, s in enumerate(view.shortages) if s is not None}
         for key in tuple(state.keys()):
-            placement, held = state.booking(key), state.held(key)
+            placement = state.booking(key)
             if placement is None:
                 continue
-            self.size[key] = len(held) * placement.gpus_per_slot
+            nodes = state.held_gpus(key)
+            self.size[key] = sum(nodes.values())
             gpus, watts = self.gpus.setdefault(key, {}), self.watts.setdefault(key, {})
-            nodes: dict[str, int] = {}
-            for node in held.values():
-                nodes[node] = nodes.get(node, 0) + 1
-            for node, slots in nodes.items():
+            for node, held in nodes.items():
                 i = index.get(node)
                 d = -1 if i is None else int(owner[i])
                 if i is None or d < 0:
                     continue
-                gpus[d] = gpus.get(d, 0) + slots * placement.gpus_per_slot
+                gpus[d] = gpus.get(d, 0) + held
                 if d in shares:
-                    reserved = state.increments({node: slots}, placement)
+                    reserved = state.increments({node: held}, placement.power_profile)
                     share = shares[d].get(int(state.inventory.rack[i]), 0.0)
                     watts[d] = watts.get(d, 0.0) + share * max(reserved.nominal_watts, reserved.peak_watts)
 

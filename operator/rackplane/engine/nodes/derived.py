@@ -137,7 +137,9 @@ class Derived:
         found = self._layouts.get(key)
         if found is None:
             types = self._facility.rack_types
-            offers = np.array([t is not None and resource in (None, t.resource) for t in types], dtype=np.bool_)
+            offers = np.array(
+                [t is not None and resource in (None, t.resource) for t in types], dtype=np.bool_
+            )
             listed = np.zeros(len(inventory.names), dtype=np.bool_)
             if len(offers):
                 listed = (inventory.rack >= 0) & offers[inventory.rack]

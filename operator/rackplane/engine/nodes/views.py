@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -122,6 +123,14 @@ class View:
                 layout.sum_by_part(self.slots), layout.sum_by_bin(layout.sum_by_part(used))
             )
         return found
+
+    def only(self, allowed: Ints) -> View:
+        """A copy as of now, in which each node takes at most so many slots; it does not follow."""
+        other = copy.copy(self)
+        other._sums = {}
+        other.slots = np.minimum(self.slots, allowed)
+        other.bars = np.where((self.slots > 0) & (allowed <= 0), Bar.CONSTRAINTS, self.bars)
+        return other
 
     def validate(self) -> None:
         """Count everything anew and compare.

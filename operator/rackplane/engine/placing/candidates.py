@@ -18,6 +18,7 @@ from rackplane.engine.nodes.layout import Layout
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.podkinds import PodKind, slots_within
 from rackplane.engine.nodes.views import UNLIMITED
+from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.state import State
 
@@ -67,6 +68,14 @@ class Candidates:
         headrooms = self.state.headrooms_under(slack)
         other.nominal_headroom = headrooms[0]
         other.rack_slots = slots_within(np.concatenate(headrooms), self.needs.increments, UNLIMITED)
+        return other
+
+    def only(self, allowed: Ints) -> Candidates:
+        """The same request with at most so many slots by node."""
+        other = copy.copy(self)
+        other.__dict__.pop("_room", None)
+        other.view = self.view.only(allowed)
+        other.node_slots, other.bars = other.view.slots, other.view.bars
         return other
 
     @cached_property
@@ -274,18 +283,25 @@ class Attempt:
         return tuple(Bin(self, b) for b in chosen)
 
 
-def attempts(candidates: Candidates) -> list[Attempt]:
+def levels_tried(facility: Facility, request: Request) -> list[str]:
     """The levels to try, nearest first: from one NVLink domain, or a nearer one that is preferred, up to the required.
 
     A level at which gangs are split is tried only from the preferred one on; "" is anywhere.  A gang that is to be
     spread is not tried in less than was asked for.
     """
-    request, facility = candidates.request, candidates.state.facility
     ladder = [*facility.ladder, ""]
     whole = ladder.index(NVLINK)
     top = ladder.index(request.required or "")
     first = min(top, ladder.index(request.preferred or request.required or ""))
     nearest = [] if request.spread else [*range(min(first, whole), whole + 1)]
     chosen = [*nearest, *range(first, top + 1)]
-    trees = request.required if top > whole else None
-    return [Attempt(candidates, ladder[i], trees) for i in dict.fromkeys(chosen) if i <= top]
+    return [ladder[i] for i in dict.fromkeys(chosen) if i <= top]
+
+
+def attempts(candidates: Candidates) -> list[Attempt]:
+    """The levels to try, as :func:`levels_tried` has them."""
+    request, facility = candidates.request, candidates.state.facility
+    ladder = facility.ladder
+    wide = request.required is not None and ladder.index(request.required) > ladder.index(NVLINK)
+    trees = request.required if wide else None
+    return [Attempt(candidates, level, trees) for level in levels_tried(facility, request)]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from rackplane.engine.explaining import explanation
+from rackplane.engine.explaining import groups as grouped
 from rackplane.engine.model import (
     Group,
     NvlinkScope,
@@ -18,11 +19,15 @@ from rackplane.engine.model import (
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing import quick
 from rackplane.engine.placing.candidates import Attempt, Bin, Candidates, Subtree, attempts
+from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.objective import Solution
 from rackplane.engine.placing.search import Outcome, Search
 from rackplane.engine.placing.sets import SETS_EXAMINED
 from rackplane.engine.placing.spreading import evenness, spread_out
 from rackplane.engine.state import State
+
+STEPS_OF_FIND = 400
+"""Of the search of every way for slots that differ, where the question is asked many times."""
 
 
 def place(state: State, request: Request, *, questions: int = 0) -> Placement | Refusal:
@@ -34,6 +39,8 @@ def place(state: State, request: Request, *, questions: int = 0) -> Placement | 
     Args:
         questions: how many more placements may be searched for, to find out what would let a refused gang start.
     """
+    if request.groups:
+        return _place_groups(state, request, questions)
     invalid = explanation.invalid(state, request)
     if invalid is not None:
         return invalid
@@ -62,20 +69,22 @@ def find(
     Args:
         admits: what else has a say: of each profile's best placement, the first that it takes is the answer.
     """
-    if explanation.invalid(state, request) is not None:
+    if request.groups:
+        if grouped.invalid(state, request) is not None:
+            return None
+        offers = (
+            Groups(state, request, profile, _alone, steps=STEPS_OF_FIND).find()
+            for profile in profiles(state, request)
+        )
+    elif explanation.invalid(state, request) is not None:
         return None
-    for profile in profiles(state, request):
-        candidates = Candidates(state, request, profile)
-        solution, _ = _best(candidates, attempts(candidates))
-        if solution is not None:
-            placement = _placement(candidates, solution)
-            if admits(placement):
-                return placement
-    return None
+    else:
+        offers = (_alone(Candidates(state, request, profile))[0] for profile in profiles(state, request))
+    return next((offer for offer in offers if offer is not None and admits(offer)), None)
 
 
 def refuse(state: State, request: Request) -> Refusal:
-    """What :func:`place` says to a request that is known to exceed what fits under its own profile.
+    """What :func:`place` says to a request, of slots alike, that is known to exceed what fits under its own profile.
 
     Nothing is searched for, so that reliefs which take a search are left out.
     """
@@ -88,13 +97,39 @@ def refuse(state: State, request: Request) -> Refusal:
     return explanation.refuse(candidates, tries, RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND)
 
 
+def _place_groups(state: State, request: Request, questions: int) -> Placement | Refusal:
+    """As :func:`place`, for slots that differ."""
+    invalid = grouped.invalid(state, request)
+    if invalid is not None:
+        return invalid
+    first: Groups | None = None
+    proved = True
+    for profile in profiles(state, request):
+        groups = Groups(state, request, profile, _alone)
+        found = groups.find()
+        if found is not None:
+            return found
+        proved = proved and groups.proved
+        first = first or groups
+    assert first is not None
+    kind = RefusalKind.UNPLACEABLE if proved else RefusalKind.NOT_FOUND
+    return grouped.refuse(first, _alone, kind, lambda changed: find(state, changed), questions=questions)
+
+
+def _alone(candidates: Candidates) -> tuple[Placement | None, bool]:
+    """The best placement of what is alike, and, if there is none, whether that is proved."""
+    solution, proved = _best(candidates, attempts(candidates))
+    return (None if solution is None else _placement(candidates, solution)), proved
+
+
 def profiles(state: State, request: Request) -> list[str]:
     """The profile asked for, then (unless strict) those that are lower, highest first."""
     if request.strict or not request.gpus_per_slot:
         return [request.power_profile]
+    resources = {group.resource for group in request.groups} or {request.resource}
     lower: dict[str, int] = {}
     for node_type in state.facility.types:
-        if node_type.resource != request.resource:
+        if node_type.resource not in resources:
             continue
         asked = find_cap(node_type, request.power_profile)
         for cap in node_type.caps:

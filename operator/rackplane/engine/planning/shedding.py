@@ -9,7 +9,7 @@ the harshest first, so that no measure can be left out alone.  It is a good set,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -187,22 +187,9 @@ def _apply(state: State, measure: Measure) -> None:
     state.release(measure.gang)
     if measure.stops or placement is None:
         return
-    capped = _at(placement, measure.profile)
+    capped = replace(placement, power_profile=measure.profile, relative_performance_percent=100)
     state.book(measure.gang, capped, force=True, until=until)
     state.release(measure.gang, [slot for slot in range(len(capped.slots)) if slot not in held])
-
-
-def _at(placement: Placement, profile: str) -> Placement:
-    return Placement(
-        slots=placement.slots,
-        groups=placement.groups,
-        gpus_per_slot=placement.gpus_per_slot,
-        power_profile=profile,
-        nominal_watts=placement.nominal_watts,
-        peak_watts=placement.peak_watts,
-        liquid_watts=placement.liquid_watts,
-        air_watts=placement.air_watts,
-    )
 
 
 def _gangs(state: State, terms: Mapping[str, Terms], cells: Sequence[int]) -> list[_Gang]:
@@ -232,9 +219,7 @@ def _gangs(state: State, terms: Mapping[str, Terms], cells: Sequence[int]) -> li
             users[node] = users.get(node, 0) + 1
     result = []
     for key in keys:
-        nodes: dict[str, int] = {}
-        for node in state.held(key).values():
-            nodes[node] = nodes.get(node, 0) + 1
+        nodes = state.held_gpus(key)
         specs = {name: spec for name in nodes if (spec := state.node(name)) is not None}
         racks = {name: f.rack_index[s.rack] for name, s in specs.items() if s.rack and s.rack in f.rack_index}
         if not any(r in on for r in racks.values()):
@@ -246,7 +231,7 @@ def _gangs(state: State, terms: Mapping[str, Terms], cells: Sequence[int]) -> li
         alone = all(users[n] == 1 for n in nodes)
         lower = _lower(state, nodes, placement) if alone and not own.strict else []
         profiles = (placement.power_profile, *lower, "")
-        drawn = [_drawn(state, nodes, racks, placement.gpus_per_slot, p) for p in profiles]
+        drawn = [_drawn(state, nodes, racks, p) for p in profiles]
         effects = []
         for by_rack in drawn:
             effect = np.zeros(len(cells))
@@ -281,15 +266,15 @@ def _lower(state: State, nodes: Iterable[str], placement: Placement) -> list[str
 
 
 def _drawn(
-    state: State, nodes: Mapping[str, int], racks: Mapping[str, int], gpus_per_slot: int, profile: str
+    state: State, nodes: Mapping[str, int], racks: Mapping[str, int], profile: str
 ) -> dict[int, Watts]:
-    """Rack -> what the gang draws there over idle; nothing where it is stopped ("")."""
+    """Rack -> what the gang's GPUs by node draw there over idle; nothing where it is stopped ("")."""
     result: dict[int, Watts] = {}
-    for node, count in nodes.items():
+    for node, gpus in nodes.items():
         node_type = state.node_type(node)
         if node_type is None or node not in racks:
             continue
-        watts = draw.gang_increment(node_type, profile, count * gpus_per_slot) if profile else Watts()
+        watts = draw.gang_increment(node_type, profile, gpus) if profile else Watts()
         result[racks[node]] = result.get(racks[node], Watts()) + watts
     return result
 
