@@ -87,6 +87,17 @@ class Draws:
             liquid += draw.liquid_share(placed[1], watts.nominal)
         return Reserved(nominal, peak, liquid, nominal - liquid)
 
+    def by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
+        """Rack -> what ``gpus`` (node -> GPUs of one gang) add over idle; nodes of no known type add nothing."""
+        found: dict[int, Watts] = {}
+        for node, count in gpus.items():
+            placed = self._placed.get(node)
+            if placed is not None:
+                rack, node_type = placed
+                more = self._increment(node_type, profile, count)
+                found[rack] = found[rack] + more if rack in found else more
+        return found
+
     def _increment(self, node_type: NodeType, profile: str, gpus: int) -> Watts:
         # By identity: the facility keeps its node types, and hashing one costs more than the sum.
         key = (id(node_type), profile, gpus)

@@ -20,6 +20,7 @@ from rackplane.engine.nodes.podkinds import PodKind, RackNeeds
 from rackplane.engine.nodes.spares import Holding
 from rackplane.engine.nodes.views import View
 from rackplane.engine.physics import draw
+from rackplane.engine.physics.draw import Watts
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import Loads
 from rackplane.engine.reporting import reports
@@ -200,6 +201,14 @@ class State(Loads):
     def keys(self) -> Iterable[str]:
         """All keys that hold something, in booking order."""
         return self._bookings.by_key.keys()
+
+    def keys_on(self, node: str) -> Iterable[str]:
+        """The keys that hold something on the node, in booking order."""
+        return self._bookings.keys_on.get(node, ())
+
+    def draws_by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
+        """Rack -> what ``gpus`` (node -> GPUs of one gang) add to its draw."""
+        return self._draws.by_rack(gpus, profile)
 
     def reserved(self, key: str) -> Reserved:
         """What the key's held slots add over idle now, by the present profiles; nodes that are gone add nothing."""

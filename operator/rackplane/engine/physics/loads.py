@@ -7,7 +7,7 @@ beyond that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,6 +157,17 @@ class Loads:
         """Take the loads back to what they were, rounding errors included."""
         self._updates, self.loads, self._over_by = saved.updates, saved.loads, saved.over_by
         self._headrooms = saved.headrooms
+
+    def after(self, deltas: Mapping[int, Sequence[int]]) -> Loads:
+        """A copy in which racks draw more or less: by rack, what :meth:`add` takes."""
+        other = Loads.__new__(Loads)  # what the facility draws by itself is in the copy already
+        other.facility = self.facility
+        other.restore(self.saved())
+        other.nominal, other.peak = self.nominal.copy(), self.peak.copy()
+        for rack, delta in deltas.items():
+            if any(delta):
+                other.add(rack, delta)
+        return other
 
     def compare(self, fresh: Loads) -> None:
         """Compare with loads that were made from the same draws anew.

@@ -6,9 +6,10 @@ For *bin*, *part* and *tree* see :mod:`engine.nodes.layout`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,13 @@ from rackplane.engine.state import State
 Ints = NDArray[np.int64]
 
 
+class Later(Protocol):
+    """A later time with what will run then."""
+
+    def slack(self, until: float | None) -> NDArray[np.float64]:
+        """Watts left by cell then, for something that ends at ``until``."""
+
+
 class Candidates:
     """Per node, rack and limit: what one request under one power profile may use.
 
@@ -32,7 +40,10 @@ class Candidates:
     rounding could hide a fit by a watt (several slots on one node), in which case nothing is proved by it.
     """
 
-    def __init__(self, state: State, request: Request, profile: str) -> None:
+    def __init__(
+        self, state: State, request: Request, profile: str, *, later: Sequence[Later] = ()
+    ) -> None:
+        """``later``: times at which it must fit as well, beside what is reserved for others then."""
         self.state = state
         self.request = request
         self.profile = profile
@@ -44,7 +55,10 @@ class Candidates:
         self.offers, self.has_profile, self.performance = needs.offers, needs.has_profile, needs.performance
         self.node_slots, self.bars = self.view.slots, self.view.bars
         self.slack = state.slack(request.until, at=request.at) + TOLERANCE_WATTS / 2
-        if state.facility.windows or request.at is not None:
+        for then in later:
+            # What it adds to a limit is the same then as now, so the lesser slack of the two bounds it.
+            self.slack = np.minimum(self.slack, then.slack(request.until) + TOLERANCE_WATTS / 2)
+        if state.facility.windows or request.at is not None or later:
             headrooms = state.headrooms_under(self.slack)
         else:
             nominal, peak = state.headrooms()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from rackplane.engine.model import (
 )
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing import quick
-from rackplane.engine.placing.candidates import Attempt, Bin, Candidates, Subtree, attempts
+from rackplane.engine.placing.candidates import Attempt, Bin, Candidates, Later, Subtree, attempts
 from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.objective import Solution
 from rackplane.engine.placing.search import Outcome, Search
@@ -62,12 +62,18 @@ def place(state: State, request: Request, *, questions: int = 0) -> Placement | 
 
 
 def find(
-    state: State, request: Request, admits: Callable[[Placement], bool] = lambda _: True
+    state: State,
+    request: Request,
+    admits: Callable[[Placement], bool] = lambda _: True,
+    *,
+    later: Sequence[Later] = (),
 ) -> Placement | None:
     """As :func:`place`, without the reasons, for questions that are asked many times.
 
     Args:
         admits: what else has a say: of each profile's best placement, the first that it takes is the answer.
+        later: times at which it must hold under every limit as well; of a gang of unlike slots each group does by
+            itself, so that ``admits`` has to look at the whole.
     """
     if request.groups:
         if grouped.invalid(state, request) is not None:
@@ -79,7 +85,10 @@ def find(
     elif explanation.invalid(state, request) is not None:
         return None
     else:
-        offers = (_alone(Candidates(state, request, profile))[0] for profile in profiles(state, request))
+        offers = (
+            _alone(Candidates(state, request, profile, later=later))[0]
+            for profile in profiles(state, request)
+        )
     return next((offer for offer in offers if offer is not None and admits(offer)), None)
 
 

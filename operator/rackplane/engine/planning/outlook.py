@@ -1,11 +1,12 @@
 """When a gang that has to wait could start, by what is expected now.
 
-Only two things can let it start without anybody doing something: a booking that ends and a budget that ends. Those
-times are probed, each by a placement in a simulation in which what is over by then is released; so the answer is a
-time at which the gang would have been placed, under every limit and with every budget that it would run into.
+Only three things can let it start without anybody doing something: a booking that ends, a budget that ends, and the
+gang that something is reserved for being over. Those times are probed, each by a placement in a simulation in which
+what is over by then is released; so the answer is a time at which the gang would have been placed, under every limit,
+with every budget that it would run into, and beside what is reserved.
 
-It is an estimate: ends of gangs are their owners' expectations, gangs that wait as well are not counted, and what
-comes back into service or fails in between is not known.
+It is an estimate: ends of gangs are their owners' expectations, gangs that wait as well are counted only if something is
+reserved for them, and what comes back into service or fails in between is not known.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from itertools import groupby
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.placing.placement import find
+from rackplane.engine.queueing.shadow import Shadow
 from rackplane.engine.state import State
 
 PLACEMENTS_TRIED = 24
@@ -27,7 +29,7 @@ PLACEMENTS_TRIED = 24
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is expected to end: a budget, or the booking of this key."""
+    """What is expected to end: a budget, or the gang of this key, which runs or holds a reservation."""
 
     name: str
     of_budget: bool
@@ -52,11 +54,15 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A budget is in force while starts_at <= t < ends_at; infinite where it has no start or no end."""
+    """A budget is in force while starts_at <= t < ends_at; infinite where it has no start or no end.
+
+    Or, if not ``of_budget``, the gang of that name is expected to run in its reserved place meanwhile.
+    """
 
     name: str
     starts_at: float
     ends_at: float
+    of_budget: bool = True
 
 
 def earliest_start(
@@ -68,6 +74,8 @@ def earliest_start(
     request: Callable[[float, frozenset[str]], Request],
     admits: Callable[[Placement, float], bool] = lambda _, __: True,
     spans: Iterable[Span] = (),
+    ends: Mapping[str, float] | None = None,
+    beside: Callable[[float], Sequence[Shadow]] = lambda _: (),
 ) -> Outlook:
     """The earliest time after ``now`` at which the gang could start.
 
@@ -80,10 +88,14 @@ def earliest_start(
         duration: how long the gang is expected to run, in seconds.
         request: the gang's request for a start at that time (``at`` and ``until`` set), with these bookings over.
         admits: whether what the engine does not know would take the placement at that time.
-        spans: budgets that ``admits`` judges by.
+        spans: budgets that ``admits`` judges by, and what is reserved.
+        ends: when bookings are taken to end that the state expects no end of.
+        beside: the reserved times that a gang which starts at that time must hold at as well; ``request`` must bound
+            nodes to what they take then.
     """
     spans = [*_budgets(state), *spans]
-    endings = _endings(state, spans, now=now, latest=now + horizon)
+    order = _order(state, {} if ends is None else ends)
+    endings = _endings(order, spans, now=now, latest=now + horizon)
     lapses = sorted({s.ends_at for s in spans})
     # A gang that starts later than this runs into the budget; at this very time it does not.
     begins = sorted({s.starts_at - duration for s in spans})
@@ -92,7 +104,7 @@ def earliest_start(
         return bisect_right(lapses, at), bisect_left(begins, at)
 
     with ExitStack() as passed:
-        search = _Search(state, passed, endings, request, admits)
+        search = _Search(state, passed, endings, order, request, admits, beside)
         for _, times in groupby(sorted(endings), key=part):
             opening = search.first(list(times))
             if opening is not None:
@@ -115,14 +127,23 @@ def _budgets(state: State) -> list[Span]:
     ]
 
 
-def _endings(state: State, spans: Iterable[Span], *, now: float, latest: float) -> dict[float, list[Ending]]:
+def _order(state: State, ends: Mapping[str, float]) -> list[tuple[float, str]]:
+    """The bookings that are taken to end, in order of their ends."""
+    found = []
+    for key in tuple(state.keys()):
+        until = state.until(key)
+        end = ends.get(key) if until is None else until
+        if end is not None:
+            found.append((end, key))
+    return sorted(found)
+
+
+def _endings(
+    order: Iterable[tuple[float, str]], spans: Iterable[Span], *, now: float, latest: float
+) -> dict[float, list[Ending]]:
     """What ends when, within the horizon."""
-    ends = [(s.ends_at, Ending(s.name, of_budget=True)) for s in spans]
-    ends += [
-        (until, Ending(key, of_budget=False))
-        for key in tuple(state.keys())
-        if (until := state.until(key)) is not None
-    ]
+    ends = [(s.ends_at, Ending(s.name, of_budget=s.of_budget)) for s in spans]
+    ends += [(until, Ending(key, of_budget=False)) for until, key in order]
     found: dict[float, list[Ending]] = {}
     for at, ending in ends:
         if now < at <= latest and ending not in found.setdefault(at, []):
@@ -142,19 +163,20 @@ class _Search:
         state: State,
         passed: ExitStack,
         endings: Mapping[float, Sequence[Ending]],
+        order: Sequence[tuple[float, str]],
         request: Callable[[float, frozenset[str]], Request],
         admits: Callable[[Placement, float], bool],
+        beside: Callable[[float], Sequence[Shadow]],
     ) -> None:
         self.state = state
         self.passed = passed
         self.endings = endings
         self.request = request
         self.admits = admits
+        self.beside = beside
         self.left = PLACEMENTS_TRIED
         self.over: frozenset[str] = frozenset()
-        self.order = sorted(
-            ((until, key) for key in tuple(state.keys()) if (until := state.until(key)) is not None),
-        )
+        self.order = order
 
     def first(self, times: Sequence[float]) -> Opening | None:
         """The first of these times at which the gang fits; None if it fits at none of them, or no probe is left."""
@@ -180,10 +202,15 @@ class _Search:
         self.left -= 1
         ended = self._ended(at)
         request = self.request(at, self.over.union(ended))
+        shadows = self.beside(at)
+
+        def admits(offer: Placement) -> bool:
+            return all(s.takes(offer, request.until) for s in shadows) and self.admits(offer, at)
+
         with self.state.simulation() as later:
             for key in ended:
                 later.release(key)
-            placement = find(later, request, lambda offer: self.admits(offer, at))
+            placement = find(later, request, admits, beside=shadows)
         return None if placement is None else Opening(at, placement, tuple(self.endings[at]))
 
     def _pass(self, at: float) -> None:

@@ -1,0 +1,201 @@
+"""Places held for gangs that wait, and what may go ahead of them: backfill that delays nobody.
+
+A gang that cannot start holds a place from the earliest time at which it could. Another may start before it if it is
+expected to be over by then, or if at that time both fit together: on nodes, and under every limit in every contingency,
+with all that is expected to be over by then gone. That is EASY backfill (Lifka 1995) with one reservation, and
+conservative backfill for the first N with N.
+
+Bookings only end between two reserved times, so whoever fits now and at each reserved time before its own end fits at
+every time in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from rackplane.engine.model import Placement, Request
+from rackplane.engine.nodes.inventory import Inventory
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.nodes.views import UNLIMITED
+from rackplane.engine.physics.draw import Watts
+from rackplane.engine.placing.placement import find
+from rackplane.engine.queueing.shadow import Reservation, Shadow
+from rackplane.engine.state import State
+
+__all__ = ["FIRST_EXTENSION_SECONDS", "Reservations", "backfill", "bounds", "extended_end", "restricted"]
+
+FIRST_EXTENSION_SECONDS = 60.0
+"""A gang that has run past its expected end is first taken to need so much longer."""
+
+
+def extended_end(end: float, now: float) -> float:
+    """When a gang is taken to end that was expected to be over at ``end``, which has passed.
+
+    A minute later, then two, four and so on: as long again as it has run over, as Tsafrir et al. correct predictions
+    (Backfilling Using System-Generated Predictions, 2007). So it is late by at most as much as the gang is already, and
+    it changes a few times instead of all the time.
+    """
+    longer = FIRST_EXTENSION_SECONDS
+    while end + longer <= now:
+        longer *= 2
+    return end + longer
+
+
+class Reservations:
+    """What is reserved, beside one state.
+
+    Shadows are made when they are asked for, and kept until something changes.
+    """
+
+    def __init__(self) -> None:
+        self.made = 0
+        """Shadows made so far: what the questions have cost."""
+        self._held: dict[str, Reservation] = {}
+        self._state: State | None = None
+        self._stamp: object = None
+        self._ends: Mapping[str, float] = {}
+        self._shadows: dict[tuple[float, str | None], Shadow] = {}
+        self._draws: dict[str, tuple[Placement, int, Mapping[int, Watts]]] = {}
+        self._inventory: Inventory | None = None
+
+    # -- what is reserved --------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Reservation]:
+        return iter(tuple(self._held.values()))
+
+    def get(self, key: str) -> Reservation | None:
+        """What is reserved for the gang."""
+        return self._held.get(key)
+
+    def put(self, reservation: Reservation) -> None:
+        """Hold this, instead of what was held for the gang before."""
+        if self._held.get(reservation.key) != reservation:
+            self._held[reservation.key] = reservation
+            self._shadows.clear()
+
+    def drop(self, key: str) -> None:
+        """Hold nothing more for the gang."""
+        if self._held.pop(key, None) is not None:
+            self._shadows.clear()
+
+    # -- the state beside it -----------------------------------------------------------------------
+
+    def follow(self, state: State, stamp: object, ends: Mapping[str, float] | None = None) -> None:
+        """Answer for this state from now on.  To be called whenever it may have changed.
+
+        Args:
+            stamp: another one for every other content of the state.
+            ends: when bookings are taken to end that the state expects no end of.
+        """
+        if state is not self._state or stamp != self._stamp:
+            self._shadows.clear()
+            self._stamp = stamp
+            if state is not self._state or state.inventory is not self._inventory:
+                self._draws.clear()  # a node may have moved to another rack
+                self._state, self._inventory = state, state.inventory
+            self._ends = {} if ends is None else dict(ends)
+
+    def end_of(self, key: str) -> float | None:
+        """When the booking is taken to be over; None: never."""
+        assert self._state is not None
+        until = self._state.until(key)
+        return self._ends.get(key) if until is None else until
+
+    def beside(self, start: float, until: float | None, *, but: str | None = None) -> tuple[Shadow, ...]:
+        """The reserved times at which something that runs from ``start`` to ``until`` must fit as well.
+
+        Args:
+            but: a gang that need not mind its own reservation.
+        """
+        times: dict[float, None] = {}
+        for r in self._held.values():
+            if r.key != but and start < r.until and (r.exclusive or until is None or r.at < until):
+                times[max(r.at, start)] = None
+        return tuple(self.at(time, but=but) for time in sorted(times))
+
+    def at(self, time: float, *, but: str | None = None) -> Shadow:
+        """The state at that time, with all that is reserved then."""
+        assert self._state is not None
+        key = (time, but if but in self._held else None)
+        found = self._shadows.get(key)
+        if found is None:
+            self.made += 1
+            reserved = [
+                r
+                for r in self._held.values()
+                if r.key != but and time < r.until and (r.exclusive or r.at <= time)
+            ]
+            gone = frozenset[str]().union(*(r.over for r in reserved))
+
+            def over(booking: str) -> bool:
+                end = self.end_of(booking)
+                return booking in gone or (end is not None and end <= time)
+
+            found = self._shadows[key] = Shadow(self._state, time, reserved, over=over, draws=self._drawn)
+        return found
+
+    def _drawn(self, key: str) -> Mapping[int, Watts]:
+        """Rack -> what the booking adds; kept, for few bookings change between two questions."""
+        state = self._state
+        assert state is not None
+        placement, counts = state.booking(key), state.counts(key)
+        assert placement is not None
+        held = sum(counts.values())
+        known = self._draws.get(key)
+        if known is None or known[0] is not placement or known[1] != held:
+            known = self._draws[key] = (placement, held, state.draws_by_rack(counts, placement))
+        return known[2]
+
+    def forget(self) -> None:
+        """Drop what is known of bookings that are gone."""
+        if self._state is not None:
+            booked = set(self._state.keys())
+            self._draws = {key: known for key, known in self._draws.items() if key in booked}
+
+
+def bounds(shadows: Iterable[Shadow], gpus_per_slot: int, profile: str) -> dict[str, int]:
+    """Node -> slots that it takes at each of these times, of the nodes that reservations touch."""
+    found: dict[str, int] = {}
+    for shadow in shadows:
+        for node in shadow.nodes:
+            found[node] = min(found.get(node, UNLIMITED), shadow.slots(node, gpus_per_slot, profile))
+    return found
+
+
+def restricted(state: State, request: Request, shadows: Sequence[Shadow]) -> Request:
+    """The request with nodes bounded by what they take at each of these times."""
+    less = bounds(shadows, request.gpus_per_slot, request.power_profile)
+    if request.capacity is None:
+        capacity = NodeMask(dict.fromkeys(state.inventory.names, UNLIMITED))
+    else:
+        capacity = NodeMask.of(request.capacity)
+    return replace(
+        request, capacity=capacity.changed({n: min(bound, capacity.get(n)) for n, bound in less.items()})
+    )
+
+
+def backfill(
+    state: State,
+    request: Request,
+    offer: Placement,
+    shadows: Sequence[Shadow],
+    *,
+    narrow: Callable[[Request], Request] | None = None,
+    admits: Callable[[Placement], bool] = lambda _: True,
+) -> Placement | None:
+    """The offer if it holds at each of these times too; else another place that does; None if there is none.
+
+    Args:
+        request: what ``offer`` is the answer to.
+        narrow: the request bounded to what nodes take at those times; None: by GPUs and power profile alone.
+        admits: what else has a say.
+    """
+
+    def holds(placement: Placement) -> bool:
+        return all(shadow.takes(placement, request.until) for shadow in shadows)
+
+    if holds(offer) and admits(offer):
+        return offer
+    less = restricted(state, request, shadows) if narrow is None else narrow(request)
+    return find(state, less, lambda placement: holds(placement) and admits(placement), beside=shadows)

@@ -1,0 +1,207 @@
+"""The state at a reserved time: what is over by then is gone, and what is reserved runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.model import Placement
+from rackplane.engine.nodes.views import UNLIMITED
+from rackplane.engine.physics.draw import Watts, find_cap
+from rackplane.engine.physics.loads import TOLERANCE_WATTS
+from rackplane.engine.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A place held for a gang that waits, from ``at`` on; it is expected to run there until ``until``.
+
+    ``exclusive``: nobody else may use the place meanwhile either, however short.  ``over``: bookings that make way for
+    it, whatever their expected end.  Times are on the clock of ``Request.until``.
+    """
+
+    key: str
+    at: float
+    until: float
+    placement: Placement
+    exclusive: bool = False
+    over: frozenset[str] = frozenset()
+
+
+def counted(placement: Placement) -> dict[str, int]:
+    """Node -> slots."""
+    counts: dict[str, int] = {}
+    for node in placement.slots:
+        counts[node] = counts.get(node, 0) + 1
+    return counts
+
+
+class Shadow:
+    """Loads and nodes at one time.  It answers for the state as it is; another state needs another shadow.
+
+    Making one costs as much as the bookings that are over by then have racks; asking costs what is asked about.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        at: float,
+        reserved: Iterable[Reservation],
+        *,
+        over: Callable[[str], bool],
+        draws: Callable[[str], Mapping[int, Watts]],
+    ) -> None:
+        """What is reserved must be of gangs that hold nothing.
+
+        Args:
+            at: the time.
+            reserved: what runs then.
+            over: whether the booking of this key is gone by then.
+            draws: rack -> watts that the booking of this key adds.
+        """
+        self.at = at
+        self._state = state
+        self._over = over
+        self._reserved = tuple(reserved)
+        self._on: dict[str, list[tuple[Placement, int]]] = {}
+        for r in self._reserved:
+            for node, count in counted(r.placement).items():
+                self._on.setdefault(node, []).append((r.placement, count))
+        self._loads = state.after(self._changes(draws))
+        self._spares = self._spared()
+
+    def _changes(self, draws: Callable[[str], Mapping[int, Watts]]) -> dict[int, list[int]]:
+        state, windows = self._state, self._state.facility.windows
+        found: dict[int, list[int]] = {}
+
+        def add(racks: Mapping[int, Watts], until: float | None, sign: int) -> None:
+            before = [until is not None and until <= start for start in windows]
+            for rack, watts in racks.items():
+                delta = found.setdefault(rack, [0] * (2 + len(windows)))
+                delta[0] += sign * watts.nominal
+                delta[1] += sign * watts.peak
+                for w, counts in enumerate(before):
+                    delta[2 + w] += sign * watts.nominal * counts
+
+        for key in tuple(state.keys()):
+            if self._over(key):
+                add(draws(key), state.until(key), -1)
+        for r in self._reserved:
+            add(state.draws_by_rack(counted(r.placement), r.placement), r.until, 1)
+        return found
+
+    # -- nodes -------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> Iterable[str]:
+        """The nodes on which something is reserved, or that must stay idle for it."""
+        return dict.fromkeys([*self._on, *self._spares])
+
+    @property
+    def reserved(self) -> Sequence[Reservation]:
+        """What runs at that time, besides bookings."""
+        return self._reserved
+
+    def over(self, key: str) -> bool:
+        """Whether the booking is gone by then."""
+        return self._over(key)
+
+    def slots(self, node: str, gpus_per_slot: int, profile: str) -> int:
+        """Slots of that size and power profile that the node takes then by GPUs, beside what is reserved."""
+        state = self._state
+        node_type = state.node_type(node)
+        if node_type is None or node in self._spares:
+            return 0
+        if not gpus_per_slot:
+            return UNLIMITED
+        wanted = find_cap(node_type, profile)
+        free = node_type.gpus_per_node - state.unmanaged_gpus(node)
+        for placement, count in self._running(node):
+            free -= count * placement.gpus_per_slot
+            there = find_cap(node_type, placement.power_profile)
+            if (
+                placement.gpus_per_slot
+                and there != wanted
+                and (there is None or wanted is None or there.node_watts != wanted.node_watts)
+            ):
+                return 0  # a node has one power profile
+        return max(0, free) // gpus_per_slot
+
+    def _running(self, node: str) -> Iterable[tuple[Placement, int]]:
+        state = self._state
+        for key in state.keys_on(node):
+            placement = state.booking(key)
+            if placement is not None and not self._over(key):
+                yield placement, state.counts(key)[node]
+        yield from self._on.get(node, ())
+
+    def _idle(self, domain: int) -> list[str]:
+        """The domain's healthy nodes with nothing on them at that time, in the inventory's order."""
+        state = self._state
+        names = state.inventory.names
+        return [
+            names[i]
+            for i in state.holding.domains[domain][1].tolist()
+            if state.table.healthy[i]
+            and state.table.gpus[i] > 0
+            and not state.unmanaged_gpus(names[i])
+            and not any(placement.gpus_per_slot for placement, _ in self._running(names[i]))
+        ]
+
+    def _domains(self, nodes: Iterable[str]) -> dict[int, None]:
+        """The domains with a policy that these nodes are in."""
+        state = self._state
+        rows = [state.inventory.index[node] for node in nodes if node in state.inventory.index]
+        return dict.fromkeys(k for i in rows if (k := int(state.holding.of_node[i])) >= 0)
+
+    def _spared(self) -> frozenset[str]:
+        """Nodes that must stay idle, so that the domains of what is reserved have their spares then."""
+        found: list[str] = []
+        for domain in self._domains(self._on):
+            idle = self._idle(domain)
+            found += idle[max(0, len(idle) - max(0, self._state.holding.domains[domain][0].spare_nodes)) :]
+        return frozenset(found)
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def slack(self, until: float | None) -> NDArray[np.float64]:
+        """Watts left by cell then, for something that ends at ``until`` (None: never); inf where it is not bound."""
+        return self._loads.slack(until, at=self.at)
+
+    def takes(self, placement: Placement, until: float | None) -> bool:
+        """Whether the placement fits then beside all that runs and is reserved: GPUs, power profiles and all limits."""
+        counts = counted(placement)
+        gpus, profile = placement.gpus_per_slot, placement.power_profile
+        if any(count > self.slots(node, gpus, profile) for node, count in counts.items()):
+            return False
+        f = self._state.facility
+        added = np.zeros(len(f.limits))
+        for rack, watts in self._state.draws_by_rack(counts, placement).items():
+            entries = f.entries(rack)
+            drawn = np.where(f.peak[entries], watts.peak, watts.nominal)
+            added[f.cells[entries]] += f.coefficients[entries] * drawn
+        return bool((added <= np.maximum(self.slack(until) + TOLERANCE_WATTS / 2, 0.0)).all())
+
+    def could_start(self, placement: Placement, until: float | None) -> bool:
+        """As :meth:`takes`, for a gang that starts then: on healthy nodes that take gangs, with spares left over."""
+        state, f = self._state, self._state.facility
+        for node in dict.fromkeys(placement.slots):
+            spec = state.node(node)
+            if spec is None or not spec.healthy or spec.rack is None:
+                return False
+            rack = f.rack_index.get(spec.rack)
+            if rack is None or not f.usable(rack):
+                return False
+        taken = set(placement.slots)
+        for domain in self._domains(taken):
+            policy = state.holding.domains[domain][0]
+            idle = self._idle(domain)
+            spares = max(0, policy.spare_nodes)
+            if not policy.schedulable or (
+                taken.intersection(idle) and len(idle) - len(taken.intersection(idle)) < spares
+            ):
+                return False
+        return self.takes(placement, until)
