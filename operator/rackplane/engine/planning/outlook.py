@@ -5,8 +5,8 @@ gang that something is reserved for being over. Those times are probed, each by 
 what is over by then is released; so the answer is a time at which the gang would have been placed, under every limit,
 with every budget that it would run into, and beside what is reserved.
 
-It is an estimate: ends of gangs are their owners' expectations, gangs that wait as well are counted only if something is
-reserved for them, and what comes back into service or fails in between is not known.
+It is an estimate: ends of gangs are their owners' expectations, gangs that wait as well are counted only if something
+is reserved for them, and what comes back into service or fails in between is not known.
 """
 
 from __future__ import annotations

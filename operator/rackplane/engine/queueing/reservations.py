@@ -20,6 +20,7 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.physics.draw import Watts
 from rackplane.engine.placing.placement import find
+from rackplane.engine.planning.outlook import Span
 from rackplane.engine.queueing.shadow import Reservation, Shadow
 from rackplane.engine.state import State
 
@@ -78,6 +79,14 @@ class Reservations:
         """Hold nothing more for the gang."""
         if self._held.pop(key, None) is not None:
             self._shadows.clear()
+
+    def spans(self, *, but: str | None = None) -> list[Span]:
+        """From when to when something else is in each place, for :func:`earliest_start`."""
+        return [
+            Span(r.key, float("-inf") if r.exclusive else r.at, r.until, of_budget=False)
+            for r in self._held.values()
+            if r.key != but
+        ]
 
     # -- the state beside it -----------------------------------------------------------------------
 
