@@ -206,6 +206,11 @@ class State(Loads):
         """The keys that hold something on the node, in booking order."""
         return self._bookings.keys_on.get(node, ())
 
+    def slots_held(self, key: str) -> int:
+        """How many slots the key still holds."""
+        found = self._bookings.by_key.get(key)
+        return 0 if found is None else len(found.held)
+
     def draws_by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add to its draw."""
         return self._draws.by_rack(gpus, profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from rackplane.engine.model import Placement, Request
@@ -10,7 +11,7 @@ from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.placing.placement import find
 from rackplane.engine.planning.outlook import earliest_start
 from rackplane.engine.queueing.reservations import Reservations, backfill, extended_end, restricted
-from rackplane.engine.queueing.shadow import Reservation, counted
+from rackplane.engine.queueing.shadow import Reservation
 from rackplane.engine.state import State
 
 HORIZON = 100_000.0
@@ -113,7 +114,7 @@ class Yard:
         offer = find(self.state, request)
         kept = self._kept.get(job.name)
         if offer is None and kept is not None:
-            its_own = NodeMask(counted(kept.placement))
+            its_own = NodeMask(Counter(kept.placement.slots))
             offer = find(self.state, replace(request, capacity=its_own))
         if offer is None:
             return None

@@ -40,9 +40,7 @@ class Candidates:
     rounding could hide a fit by a watt (several slots on one node), in which case nothing is proved by it.
     """
 
-    def __init__(
-        self, state: State, request: Request, profile: str, *, later: Sequence[Later] = ()
-    ) -> None:
+    def __init__(self, state: State, request: Request, profile: str, *, later: Sequence[Later] = ()) -> None:
         """``later``: times at which it must fit as well, beside what is reserved for others then."""
         self.state = state
         self.request = request

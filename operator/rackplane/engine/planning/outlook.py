@@ -210,7 +210,7 @@ class _Search:
         with self.state.simulation() as later:
             for key in ended:
                 later.release(key)
-            placement = find(later, request, admits, beside=shadows)
+            placement = find(later, request, admits, later=shadows)
         return None if placement is None else Opening(at, placement, tuple(self.endings[at]))
 
     def _pass(self, at: float) -> None:

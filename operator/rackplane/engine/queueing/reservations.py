@@ -148,12 +148,13 @@ class Reservations:
         """Rack -> what the booking adds; kept, for few bookings change between two questions."""
         state = self._state
         assert state is not None
-        placement, counts = state.booking(key), state.counts(key)
+        placement = state.booking(key)
         assert placement is not None
-        held = sum(counts.values())
+        held = state.slots_held(key)
         known = self._draws.get(key)
         if known is None or known[0] is not placement or known[1] != held:
-            known = self._draws[key] = (placement, held, state.draws_by_rack(counts, placement))
+            draws = state.draws_by_rack(state.held_gpus(key), placement.power_profile)
+            known = self._draws[key] = (placement, held, draws)
         return known[2]
 
     def forget(self) -> None:
@@ -174,13 +175,17 @@ def bounds(shadows: Iterable[Shadow], gpus_per_slot: int, profile: str) -> dict[
 
 def restricted(state: State, request: Request, shadows: Sequence[Shadow]) -> Request:
     """The request with nodes bounded by what they take at each of these times."""
-    less = bounds(shadows, request.gpus_per_slot, request.power_profile)
-    if request.capacity is None:
-        capacity = NodeMask(dict.fromkeys(state.inventory.names, UNLIMITED))
-    else:
-        capacity = NodeMask.of(request.capacity)
+
+    def mask(capacity: Mapping[str, int] | NodeMask | None, gpus_per_slot: int) -> NodeMask:
+        known = dict.fromkeys(state.inventory.names, UNLIMITED) if capacity is None else capacity
+        found, less = NodeMask.of(known), bounds(shadows, gpus_per_slot, request.power_profile)
+        return found.changed({node: min(bound, found.get(node)) for node, bound in less.items()})
+
+    groups = tuple(replace(g, capacity=mask(g.capacity, g.gpus_per_slot)) for g in request.groups)
     return replace(
-        request, capacity=capacity.changed({n: min(bound, capacity.get(n)) for n, bound in less.items()})
+        request,
+        groups=groups,
+        capacity=request.capacity if groups else mask(request.capacity, request.gpus_per_slot),
     )
 
 
@@ -207,4 +212,4 @@ def backfill(
     if holds(offer) and admits(offer):
         return offer
     less = restricted(state, request, shadows) if narrow is None else narrow(request)
-    return find(state, less, lambda placement: holds(placement) and admits(placement), beside=shadows)
+    return find(state, less, lambda placement: holds(placement) and admits(placement), later=shadows)

@@ -31,12 +31,12 @@ class Reservation:
     over: frozenset[str] = frozenset()
 
 
-def counted(placement: Placement) -> dict[str, int]:
-    """Node -> slots."""
-    counts: dict[str, int] = {}
-    for node in placement.slots:
-        counts[node] = counts.get(node, 0) + 1
-    return counts
+def gpus_by_node(placement: Placement) -> dict[str, int]:
+    """Node -> GPUs that the placement takes there; 0 for slots that have none."""
+    found: dict[str, int] = {}
+    for slot, node in enumerate(placement.slots):
+        found[node] = found.get(node, 0) + placement.gpus_of(slot)
+    return found
 
 
 class Shadow:
@@ -66,10 +66,10 @@ class Shadow:
         self._state = state
         self._over = over
         self._reserved = tuple(reserved)
-        self._on: dict[str, list[tuple[Placement, int]]] = {}
+        self._on: dict[str, list[tuple[int, str]]] = {}
         for r in self._reserved:
-            for node, count in counted(r.placement).items():
-                self._on.setdefault(node, []).append((r.placement, count))
+            for node, gpus in gpus_by_node(r.placement).items():
+                self._on.setdefault(node, []).append((gpus, r.placement.power_profile))
         self._loads = state.after(self._changes(draws))
         self._spares = self._spared()
 
@@ -90,7 +90,7 @@ class Shadow:
             if self._over(key):
                 add(draws(key), state.until(key), -1)
         for r in self._reserved:
-            add(state.draws_by_rack(counted(r.placement), r.placement), r.until, 1)
+            add(state.draws_by_rack(gpus_by_node(r.placement), r.placement.power_profile), r.until, 1)
         return found
 
     # -- nodes -------------------------------------------------------------------------------------
@@ -109,33 +109,32 @@ class Shadow:
         """Whether the booking is gone by then."""
         return self._over(key)
 
-    def slots(self, node: str, gpus_per_slot: int, profile: str) -> int:
-        """Slots of that size and power profile that the node takes then by GPUs, beside what is reserved."""
+    def gpus(self, node: str, profile: str) -> int:
+        """GPUs of the node that are free then for a gang of that power profile, beside what is reserved."""
         state = self._state
         node_type = state.node_type(node)
         if node_type is None or node in self._spares:
             return 0
-        if not gpus_per_slot:
-            return UNLIMITED
         wanted = find_cap(node_type, profile)
         free = node_type.gpus_per_node - state.unmanaged_gpus(node)
-        for placement, count in self._running(node):
-            free -= count * placement.gpus_per_slot
-            there = find_cap(node_type, placement.power_profile)
-            if (
-                placement.gpus_per_slot
-                and there != wanted
-                and (there is None or wanted is None or there.node_watts != wanted.node_watts)
-            ):
+        for gpus, theirs in self._running(node):
+            there = find_cap(node_type, theirs)
+            if gpus and (there is None or wanted is None or there.node_watts != wanted.node_watts):
                 return 0  # a node has one power profile
-        return max(0, free) // gpus_per_slot
+            free -= gpus
+        return max(0, free)
 
-    def _running(self, node: str) -> Iterable[tuple[Placement, int]]:
+    def slots(self, node: str, gpus_per_slot: int, profile: str) -> int:
+        """Slots of that size that the node takes then by GPUs."""
+        return self.gpus(node, profile) // gpus_per_slot if gpus_per_slot else UNLIMITED
+
+    def _running(self, node: str) -> Iterable[tuple[int, str]]:
+        """GPUs and power profile of all that is on the node then."""
         state = self._state
         for key in state.keys_on(node):
             placement = state.booking(key)
             if placement is not None and not self._over(key):
-                yield placement, state.counts(key)[node]
+                yield state.held_gpus(key)[node], placement.power_profile
         yield from self._on.get(node, ())
 
     def _idle(self, domain: int) -> list[str]:
@@ -148,7 +147,7 @@ class Shadow:
             if state.table.healthy[i]
             and state.table.gpus[i] > 0
             and not state.unmanaged_gpus(names[i])
-            and not any(placement.gpus_per_slot for placement, _ in self._running(names[i]))
+            and not any(gpus for gpus, _ in self._running(names[i]))
         ]
 
     def _domains(self, nodes: Iterable[str]) -> dict[int, None]:
@@ -173,13 +172,12 @@ class Shadow:
 
     def takes(self, placement: Placement, until: float | None) -> bool:
         """Whether the placement fits then beside all that runs and is reserved: GPUs, power profiles and all limits."""
-        counts = counted(placement)
-        gpus, profile = placement.gpus_per_slot, placement.power_profile
-        if any(count > self.slots(node, gpus, profile) for node, count in counts.items()):
+        wanted, profile = gpus_by_node(placement), placement.power_profile
+        if any(gpus > self.gpus(node, profile) for node, gpus in wanted.items() if gpus):
             return False
         f = self._state.facility
         added = np.zeros(len(f.limits))
-        for rack, watts in self._state.draws_by_rack(counts, placement).items():
+        for rack, watts in self._state.draws_by_rack(wanted, profile).items():
             entries = f.entries(rack)
             drawn = np.where(f.peak[entries], watts.peak, watts.nominal)
             added[f.cells[entries]] += f.coefficients[entries] * drawn
