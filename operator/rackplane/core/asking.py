@@ -7,6 +7,7 @@ from typing import Any
 
 from rackplane.api.labels import QUEUE_LABEL
 from rackplane.api.queue import QueuePlacement
+from rackplane.core.narrowing import leaving, narrowed
 from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.record import GangRecord
@@ -43,19 +44,26 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
 
 def mask_of(world: World, record: GangRecord) -> NodeMask:
     """Pods of the gang that each node could take, by all that kube-scheduler will look at, as of now."""
-    return world.room.mask(_kind(record))
+    kind = _kind(record)
+    base, by = world.room.mask(kind), narrowed(world, record)
+    return base if by is None else world.restrictions.mask(kind, base, by)
 
 
 def slots_without(world: World, record: GangRecord, over: Iterable[GangRecord]) -> dict[str, int]:
-    """As `mask_of`, of the nodes that these other gangs are on, with the pods of those gangs gone."""
+    """As `mask_of`, of the nodes that take another number of pods with the pods of these other gangs gone."""
     freed: dict[str, dict[str, int]] = {}
+    over = tuple(over)
     for other in over:
         for node, each, count in world.holdings(other):
             total = freed.setdefault(node, {})
             for name, amount in each.items():
                 total[name] = total.get(name, 0) + amount * count
     kind = _kind(record)
-    return {node: world.room.slots_without(kind, node, amounts) for node, amounts in freed.items()}
+    slots = {node: world.room.slots_without(kind, node, amounts) for node, amounts in freed.items()}
+    by = narrowed(world, record)
+    if by is None:
+        return slots
+    return world.restrictions.slots_without(kind, world.room.mask(kind), by, slots, leaving(world, over))
 
 
 def _kind(record: GangRecord) -> PodClass:

@@ -22,12 +22,16 @@ __all__ = [
     "Job",
     "JobSpec",
     "JobStatus",
+    "LabelSelector",
     "Metadata",
     "Node",
     "OwnerReference",
     "Pod",
+    "PodAffinityTerm",
     "PodSpec",
+    "RequiredNodeAffinity",
     "ResourceClaim",
+    "SpreadConstraint",
     "Taint",
     "Toleration",
 ]
@@ -103,6 +107,7 @@ class Resources(_Object, frozen=True):
 
 
 class Port(_Object, frozen=True):
+    container_port: int = 0
     host_port: int = 0
     host_ip: str = msgspec.field(default="", name="hostIP")
     protocol: str = "TCP"
@@ -133,8 +138,36 @@ class NodeAffinity(_Object, frozen=True):
     required_during_scheduling_ignored_during_execution: RequiredNodeAffinity | None = None
 
 
+class LabelSelector(_Object, frozen=True):
+    match_labels: dict[str, str] = {}
+    match_expressions: list[SelectorTerm] = []
+
+
+class PodAffinityTerm(_Object, frozen=True):
+    topology_key: str = ""
+    label_selector: LabelSelector | None = None
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: LabelSelector | None = None
+    match_label_keys: tuple[str, ...] = ()
+    mismatch_label_keys: tuple[str, ...] = ()
+
+
+class PodAffinity(_Object, frozen=True):
+    required_during_scheduling_ignored_during_execution: tuple[PodAffinityTerm, ...] = ()
+
+
 class Affinity(_Object, frozen=True):
     node_affinity: NodeAffinity | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
+
+
+class SpreadConstraint(_Object, frozen=True):
+    max_skew: int = 1
+    topology_key: str = ""
+    when_unsatisfiable: str = "DoNotSchedule"
+    label_selector: LabelSelector | None = None
+    match_label_keys: tuple[str, ...] = ()
 
 
 class Gate(_Object, frozen=True):
@@ -156,6 +189,8 @@ class PodSpec(_Object, frozen=True):
     containers: list[Container] = []
     init_containers: list[Container] = []
     overhead: dict[str, str] = {}
+    host_network: bool = False
+    topology_spread_constraints: tuple[SpreadConstraint, ...] = ()
     #: of the pod as a whole
     resources: Resources = Resources()
     resource_claims: list[ClaimReference] = []
@@ -224,6 +259,8 @@ class ClaimDevices(_Object, frozen=True):
 
 class ClaimAllocation(_Object, frozen=True):
     devices: ClaimDevices = ClaimDevices()
+    #: nodes that can use what is allocated; None: all
+    node_selector: RequiredNodeAffinity | None = None
 
 
 class ResourceClaimStatus(_Object, frozen=True):

@@ -35,7 +35,7 @@ def held_by(spec: PodSpec) -> Amounts:
 class PodClass:
     """What of a pod decides which nodes can take it. Two are equal if every node is the same to both.
 
-    Anti-affinity between pods and topology spread constraints are not looked at.
+    What other pods have to do with it is not looked at: that is in core/restrictions.py.
 
     Args:
         spec: of a pod, or of a template.
@@ -96,8 +96,10 @@ def _ports(spec: PodSpec) -> Iterator[str]:
     lasting = [c for c in spec.init_containers if c.restart_policy == "Always"]
     for container in (*lasting, *spec.containers):
         for port in container.ports:
-            if port.host_port:
-                yield f"{port.host_port}/{port.protocol} {port.host_ip or _ANY}"
+            # On the node's own network every port is the node's; the API server writes that into pods, not templates.
+            number = port.host_port or (port.container_port if spec.host_network else 0)
+            if number:
+                yield f"{number}/{port.protocol} {port.host_ip or _ANY}"
 
 
 def _key(spec: PodSpec, held: Amounts) -> Hashable:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from rackplane.core.objects import Node, NodeSelectorTerm, Pod, PodSpec, SelectorTerm, Taint, Toleration
+from rackplane.core.objects import (
+    Node,
+    NodeSelectorTerm,
+    Pod,
+    PodSpec,
+    RequiredNodeAffinity,
+    SelectorTerm,
+    Taint,
+    Toleration,
+)
 from rackplane.core.quantity import milli
 
 __all__ = [
+    "fits_required",
     "fits_selectors",
     "gpus",
     "is_ready",
@@ -58,7 +68,8 @@ def requests(spec: PodSpec) -> dict[str, int]:
     limits = {name: text for name, text in spec.resources.limits.items() if name not in total}
     total.update(_container_requests(spec.resources.requests, limits))
     _add(total, _container_requests(spec.overhead, {}))
-    return total
+    # Of all but CPU kube-scheduler counts whole units, rounded up for each pod.
+    return {name: amount if name == "cpu" else -(-amount // 1000) * 1000 for name, amount in total.items()}
 
 
 def gpus(spec: PodSpec, resource: str) -> int:
@@ -91,7 +102,12 @@ def fits_selectors(node: Node, spec: PodSpec) -> bool:
     if spec.affinity is None or spec.affinity.node_affinity is None:
         return True
     required = spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution
-    return required is None or any(_term_matches(node, term) for term in required.node_selector_terms)
+    return required is None or fits_required(node, required)
+
+
+def fits_required(node: Node, required: RequiredNodeAffinity) -> bool:
+    """Whether any of the terms holds."""
+    return any(_term_matches(node, term) for term in required.node_selector_terms)
 
 
 def _container_requests(wanted: Mapping[str, str], limits: Mapping[str, str]) -> dict[str, int]:

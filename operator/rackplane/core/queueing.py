@@ -12,6 +12,7 @@ from rackplane.core.asking import desired, mask_of, quota_of, request_of
 from rackplane.core.estimates import estimate, without_estimate
 from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
+from rackplane.core.narrowing import waits_for_claim
 from rackplane.core.profiles import lowered
 from rackplane.core.quota import queue_path
 from rackplane.core.record import Decision, GangRecord, Key
@@ -148,6 +149,9 @@ def _decide(world: World, record: GangRecord, explainer: Explainer) -> Placement
     if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
         allowed = ", ".join(queue.spec.namespaces)
         return _Wait(f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}")
+    claim = waits_for_claim(world, record)
+    if claim is not None:
+        return _Wait(f"{_workload(record)}: {claim}", reason="ResourceClaim", misfit=True)
     request = request_of(world, record, mask_of(world, record))
     answer = explainer.place(record, request)
     if isinstance(answer, Refusal):

@@ -12,6 +12,7 @@ from rackplane.api.labels import (
     SUSPENDED_BY_VALUE,
 )
 from rackplane.api.problems import FieldProblem
+from rackplane.core.neighbours import Pods
 from rackplane.core.objects import Gang, Job, Pod, PodSpec
 from rackplane.core.podclass import PodClass
 from rackplane.core.pods import is_terminal
@@ -131,6 +132,25 @@ class GangRecord:
         if self._classed is None or self._classed[0] != template:
             self._classed = (template, PodClass(template))
         return self._classed[1]
+
+    def seen_by_others(self) -> tuple[Pods, ...]:
+        """Its pods as terms of affinity see them, each kind once: those of a Job's template, or the bare ones."""
+        namespace = self.key[0]
+        if self.job is not None:
+            template = self.job.spec.template
+            return (Pods.like(namespace, template.metadata.labels, template.spec.affinity, template=True),)
+        found = {frozenset(pod.metadata.labels.items()): pod for pod in self.pods.values()}
+        return tuple(
+            Pods.like(namespace, pod.metadata.labels, pod.spec.affinity)
+            for pod in sorted(found.values(), key=lambda pod: pod.metadata.name)
+        )
+
+    def promised(self) -> Pods:
+        """As `seen_by_others`, those that it will have: of bare pods, like the first by name."""
+        if self.job is not None or not self.pods:
+            return self.seen_by_others()[0]
+        first = self.pods[min(self.pods)]
+        return Pods.like(self.key[0], first.metadata.labels, first.spec.affinity)
 
     def of_job(self) -> bool:
         """Whether it is a Job's gang, also when the Job is gone."""

@@ -148,6 +148,10 @@ class Room:
             del self._masks[next(iter(self._masks))]
         return kept.mask
 
+    def masks(self) -> dict[PodClass, NodeMask]:
+        """Those that are kept, up to date."""
+        return {kind: self.mask(kind) for kind in tuple(self._masks)}
+
     def slots_without(self, kind: PodClass, node: str, freed: Amounts) -> int:
         """Pods of the class that the node would take if so much of what it holds were gone."""
         found = self._nodes.get(node)

@@ -10,6 +10,7 @@ from rackplane.api.problems import FieldProblem
 from rackplane.core.alike import differing, joined, uncounted
 from rackplane.core.objects import Job, Metadata, Pod
 from rackplane.core.pods import gpus
+from rackplane.core.unmet import differing_company, unmet, unused_size
 
 __all__ = [
     "API_VERSION",
@@ -70,20 +71,31 @@ def desired_gang(
         slots = job.spec.parallelism if completions is None else min(job.spec.parallelism, completions)
         owners = [_owner("batch/v1", "Job", metadata)]
         kind, api_version = "Job", "batch/v1"
-        claims = "spec.template.spec.resourceClaims"
+        where = "spec.template.spec"
+        kinds = [(namespace, job.spec.template.metadata.labels)]
     else:
         first = min(pods, key=lambda pod: pod.metadata.name)
         annotations, metadata, spec = dict(first.metadata.annotations), first.metadata, first.spec
         slots = 1
         owners = [_owner("v1", "Pod", pod.metadata) for pod in sorted(pods, key=lambda p: p.metadata.name)]
         kind, api_version = "Pod", "v1"
-        claims = f"Pod {first.metadata.name}, spec.resourceClaims"
+        where = f"Pod {first.metadata.name}, spec"
+        labels = {frozenset(pod.metadata.labels.items()): pod.metadata.labels for pod in pods}
+        kinds = [(namespace, each) for each in labels.values()]
     request, problems = parse_request(annotations, level_by_node_label=level_by_node_label)
     problems += filter(
-        None, (differing(pods) if job is None else joined(job), uncounted(claims, spec, resources))
+        None,
+        (
+            differing(pods) or differing_company(pods) if job is None else joined(job),
+            None if job is None else unused_size(job, request.gang_size, slots),
+            uncounted(f"{where}.resourceClaims", spec, resources),
+        ),
     )
     if job is None and request.gang_size:
         slots = request.gang_size
+    problems += unmet(
+        where, spec, kinds, slots=slots, resources=resources, level_by_node_label=level_by_node_label
+    )
     resource = next((r for r in resources if gpus(spec, r)), resources[0] if resources else "nvidia.com/gpu")
     slots = max(slots, 1)
     segment, fewest = request.segment_slots, request.min_slots

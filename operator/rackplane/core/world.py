@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from rackplane.core.caps import Caps
 from rackplane.core.facility import Catalog
+from rackplane.core.neighbours import Neighbours, Pods
 from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
 from rackplane.core.podclass import Amounts, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.quota import Usage
 from rackplane.core.record import Decision, GangRecord, Key, booking_key
 from rackplane.core.removals import Removals
+from rackplane.core.restrictions import Restrictions
 from rackplane.core.room import Room
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
@@ -59,6 +61,9 @@ class World:
     placements: int = 0
     #: what nodes hold and what they still take
     room: Room = field(init=False)
+    #: which pods are where, as far as affinity between pods looks at them
+    neighbours: Neighbours = field(init=False)
+    restrictions: Restrictions = field(init=False)
     _gangs_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gang_of: dict[Key, Key] = field(default_factory=dict)
     _stale_nodes: dict[str, None] = field(default_factory=dict)
@@ -72,6 +77,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.room = Room(self.nodes)
+        self.neighbours = Neighbours(self.nodes, self.pods)
+        self.restrictions = Restrictions(self.nodes, self.neighbours)
 
     # -- upkeep ------------------------------------------------------------------------------------
 
@@ -93,12 +100,14 @@ class World:
         # Annotations and heartbeats, our own caps among them, make no room for anybody.
         if before is None or not _same_to_placement(before, node):
             self.room.look(name)
+            self.neighbours.node(name)
             self._node_touched(name)
 
     def drop_node(self, name: str) -> None:
         self.nodes.pop(name, None)
         self.catalog.forget_node(name)
         self.room.look(name)
+        self.neighbours.node(name)
         self._node_touched(name)
 
     def put_pod(self, pod: Pod) -> None:
@@ -108,6 +117,7 @@ class World:
             self.drop_pod(key)
             before = None
         self.pods[key] = pod
+        self.neighbours.pod(before, pod)
         moved = before is None or before.spec != pod.spec or is_terminal(before) != is_terminal(pod)
         name = gang_name_of_pod(pod)
         if name is not None:
@@ -130,6 +140,7 @@ class World:
         if pod is None:
             return
         self.room.let_go(key)
+        self.neighbours.pod(pod, None)
         gang = self._gang_of.pop(key, None)
         if gang is not None and gang in self.gangs:
             self.record(gang).pods.pop(pod.metadata.name, None)
@@ -158,10 +169,12 @@ class World:
 
     def put_claim(self, claim: ResourceClaim) -> None:
         self.claims[claim.metadata.namespace, claim.metadata.name] = claim
+        # One that was made from a template is its pod's alone, and no gang that waits can name it.
+        self.version += all(owner.kind != "Pod" for owner in claim.metadata.owner_references)
         self._claims_touched(claim.metadata.namespace)
 
     def drop_claim(self, key: Key) -> None:
-        self.claims.pop(key, None)
+        self.version += self.claims.pop(key, None) is not None
         self._claims_touched(key[0])
 
     def refresh(self) -> None:
@@ -193,6 +206,7 @@ class World:
         self._stale_promises.clear()
         # A pod that takes the slot it was promised changes nothing for anybody else.
         self.version += self.room.settle()
+        self.version += self.neighbours.settle()
         self._overrun()
 
     def next_change(self) -> float | None:
@@ -264,12 +278,14 @@ class World:
         template = record.template
         if record.decision is None or template is None or self.state is None:
             self.room.promise(record.key, {}, {})
+            self.neighbours.promise(record.key, None, {})
             return
         bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
         for slot, node in self.state.held(booking_key(record.key)).items():
             if slot not in bound:
                 count[node] = count.get(node, 0) + 1
         self.room.promise(record.key, held_by(template), count)
+        self.neighbours.promise(record.key, record.promised(), count)
 
     # -- expected ends -----------------------------------------------------------------------------
 
@@ -393,6 +409,7 @@ class World:
         if self.state is None:
             return
         used: dict[str, dict[str, int]] = {}
+        promised: dict[Key, tuple[Pods, dict[str, int]]] = {}
         for pod in self.pods.values():
             if pod.spec.node_name and not is_terminal(pod):
                 _add_pod(used, pod.spec.node_name, held_by(pod.spec))
@@ -403,7 +420,11 @@ class World:
             for slot, node in self.state.held(booking_key(record.key)).items():
                 if slot not in bound:
                     _add_pod(used, node, held_by(record.template))
+                    there = promised.setdefault(record.key, (record.promised(), {}))[1]
+                    there[node] = there.get(node, 0) + 1
         self.room.validate(used)
+        self.neighbours.validate(promised)
+        self.restrictions.validate(self.room.masks())
         usages = [usage for key in self.gangs if (usage := self._usage(key)) is not None]
         if Counter(usages) != Counter(self.usages()):
             raise InvariantViolation("what gangs count against quotas differs from a new count")

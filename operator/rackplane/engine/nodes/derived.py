@@ -131,7 +131,7 @@ class Derived:
         return found
 
     def layout(self, level: str, resource: str | None, *, bins: str) -> Layout:
-        """The bins of the nodes whose racks have the resource (None: any), under the trees of a level ("": one tree)."""
+        """The bins of the nodes whose racks have the resource (None: any), under the trees of a level."""
         inventory, _ = self.inventory, self.table
         key = (level, bins, resource)
         found = self._layouts.get(key)
