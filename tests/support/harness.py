@@ -264,6 +264,7 @@ class Harness:
         annotations: Mapping[str, str] | None = None,
         template: Mapping[str, Any] | None = None,
         pod_annotations: Mapping[str, str] | None = None,
+        pod_labels: Mapping[str, str] | None = None,
         **spec: Any,
     ) -> None:
         seconds = {} if run is None else {RUN: str(run)}
@@ -273,7 +274,10 @@ class Harness:
             "completions": slots,
             "completionMode": "Indexed" if indexed else "NonIndexed",
             "template": {
-                "metadata": {"annotations": {**seconds, **(pod_annotations or {})}},
+                "metadata": {
+                    "labels": dict(pod_labels or {}),
+                    "annotations": {**seconds, **(pod_annotations or {})},
+                },
                 "spec": pod_spec,
             },
             **spec,

@@ -364,3 +364,20 @@ def test_a_label_that_changes_on_a_bound_pod_is_seen() -> None:
     seen.put_pod({**other, "metadata": {**other["metadata"], "labels": {"app": "cache"}}})
     assert seen.neighbours.settle()
     assert seen.mask(body) == {"n1": 8}
+
+
+def test_who_may_be_the_first_must_follow_once_another_is() -> None:
+    wanted = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "a"}}}
+    body: Body = {
+        "metadata": {"name": "p", "namespace": "ns", "labels": {"app": "a"}},
+        "spec": {
+            "containers": [{"resources": {"requests": {"cpu": "1"}}}],
+            "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [wanted]}},
+        },
+    }
+    seen = cluster({"n0": {"zone": "y"}, "n1": {"zone": "y"}, "n2": {"zone": "z"}}, [])
+    assert seen.mask(body) == {"n0": 3, "n1": 3, "n2": 3}
+    seen.put_pod(named(body, "other-0", "n0"))
+    assert seen.mask(body) == {"n0": 2, "n1": 3}
+    seen.drop_pod(("ns", "other-0"))
+    assert seen.mask(body) == {"n0": 3, "n1": 3, "n2": 3}
