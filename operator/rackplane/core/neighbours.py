@@ -41,7 +41,11 @@ class Watch:
         """Whether such pods are counted."""
         if kind.promised and not self.promised:
             return False
-        return all(t.selects(kind.namespace, kind.labels, template=kind.template) for t in self.terms)
+        return self.selects(kind.namespace, kind.labels, template=kind.template)
+
+    def selects(self, namespace: str, labels: Mapping[str, str], *, template: bool = False) -> bool:
+        """Whether all of the terms mean such a pod."""
+        return all(term.selects(namespace, labels, template=template) for term in self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +200,13 @@ class Neighbours:
         count = self._watched.get(watch)
         if count is None:
             count = self._watched[watch] = Count(watch.key)
-            for kind, node, number in self._all():
+            for pod in self._pods.values():
+                if _there(pod) is not None and watch.selects(pod.metadata.namespace, pod.metadata.labels):
+                    self._move(count, pod.spec.node_name, 1)
+            for kind, pods in self._promises.values():
                 if watch.meant(kind):
-                    self._move(count, node, number)
+                    for node, number in pods.items():
+                        self._move(count, node, number)
         count.asked += 1
         return count
 

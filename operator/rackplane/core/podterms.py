@@ -39,10 +39,11 @@ class Term:
         """
         if self.requirements is None or (self.namespaces is not None and namespace not in self.namespaces):
             return False
-        return all(
-            _holds(labels.get(key), operator, values) or (template and key == COMPLETION_INDEX)
-            for key, operator, values in self.requirements
-        )
+        # A plain loop: the first question about a term asks it of every pod.
+        for key, operator, values in self.requirements:
+            if not _holds(labels.get(key), operator, values) and not (template and key == COMPLETION_INDEX):
+                return False
+        return True
 
     def names_index(self) -> bool:
         """Whether it tells pods of one Indexed Job apart."""

@@ -52,10 +52,10 @@ class Restriction:
 
     def watches(self) -> tuple[Watch, ...]:
         """What has to be counted for it."""
-        found = [Watch((t,), t.topology_key, promised=True) for t in self.against]
+        found = [_all(t) for t in self.against]
         found += [Watch(self.near, t.topology_key, promised=False) for t in self.near]
         found += [Watch(self.near, t.topology_key, promised=True) for t in self.near if self.may_be_first]
-        found += [Watch((t,), t.topology_key, promised=True) for t, _, _ in self.spread]
+        found += [_all(t) for t, _, _ in self.spread]
         return tuple(dict.fromkeys(found))
 
 
@@ -115,11 +115,22 @@ class _Kept:
     mask: NodeMask
     counts: dict[Watch, Count]
     selectors: tuple[RequiredNodeAffinity, ...]
+    #: a label, and the pods that ours must not share a value of it with
+    against: list[tuple[str, Count]]
+    #: a label, and the pods that ours must share a value of it with
+    near: list[tuple[str, Count]]
+    #: a label, pods of which a value of it may have so many, and whether ours are among them; None: any number
+    spread: list[tuple[str, Count | None, int, bool]]
     #: how far it has followed the base, and the neighbours
     base_position: int = 0
     position: int = 0
     #: whether nobody was there to be near to
     first: bool = False
+
+
+def _all(term: Term) -> Watch:
+    """The pods that a term means, those promised too."""
+    return Watch((term,), term.topology_key, promised=True)
 
 
 class Restrictions:
@@ -167,7 +178,8 @@ class Restrictions:
         first = self._first(kept, by, less)
         if first != kept.first:
             names = dict.fromkeys((*names, *self._nodes))
-        return {n: self._slots(kept, by, n, freed.get(n, base.get(n)), first, less) for n in names}
+        refusing = self._refusing(by)
+        return {n: self._slots(kept, by, refusing, n, freed.get(n, base.get(n)), first, less) for n in names}
 
     def _counting(self, kept: _Kept, by: Restriction, pods: Pods) -> Iterable[Count]:
         for term in by.refusing.intersection(pods.refuses):
@@ -185,14 +197,27 @@ class Restrictions:
         if kept is None:
             selectors = tuple(msgspec.json.decode(text, type=RequiredNodeAffinity) for text in by.within)
             counts = {watch: self._neighbours.watch(watch) for watch in by.watches()}
-            kept = _Kept(base, NodeMask({}), counts, selectors)
+            kept = _Kept(
+                base,
+                NodeMask({}),
+                counts,
+                selectors,
+                [(t.topology_key, counts[_all(t)]) for t in by.against],
+                [(t.topology_key, counts[Watch(by.near, t.topology_key, promised=False)]) for t in by.near],
+                # kube-scheduler counts nothing for a selector that means every pod.
+                [
+                    (t.topology_key, counts[_all(t)] if t.requirements else None, most, mine)
+                    for t, most, mine in by.spread
+                ],
+            )
         elif kept.base is base:
             changed = self._changed(kept)
         first = self._first(kept, by, {})
         if changed is None or first != kept.first:
             changed = dict.fromkeys((*base.as_dict(), *kept.mask.as_dict()))
+        refusing = self._refusing(by)
         for name in changed:
-            kept.mask.set(name, self._slots(kept, by, name, base.get(name), first, {}))
+            kept.mask.set(name, self._slots(kept, by, refusing, name, base.get(name), first, {}))
         kept.base, kept.base_position, kept.first = base, base.position, first
         kept.position = self._neighbours.position
         self._masks[kind, by] = kept  # at the end: the first is the one unused for longest
@@ -217,43 +242,53 @@ class Restrictions:
             for value, number in count.by_value.items()
         )
 
-    def _slots(self, kept: _Kept, by: Restriction, name: str, free: int, first: bool, less: _Less) -> int:
+    def _slots(
+        self,
+        kept: _Kept,
+        by: Restriction,
+        refusing: list[tuple[str, Count]],
+        name: str,
+        free: int,
+        first: bool,
+        less: _Less,
+    ) -> int:
         """Pods that the node takes, of those that it would take by itself."""
         node = self._nodes.get(name)
         if node is None or not free:
             return 0
 
-        def there(count: Count | None, value: str | None) -> int:
-            if count is None or value is None:
-                return 0
-            return count.at(value) - less.get((count, value), 0)
+        def there(count: Count, value: str | None) -> int:
+            found = count.at(value)
+            return found - less.get((count, value), 0) if less and value is not None else found
 
         labels = node.metadata.labels
-        for term in by.refusing:
-            if there(self._neighbours.carriers(term), labels.get(term.topology_key)):
+        for key, count in refusing:
+            if there(count, labels.get(key)):
                 return 0
-        for term in by.against:
-            watch = Watch((term,), term.topology_key, promised=True)
-            if there(kept.counts[watch], labels.get(term.topology_key)):
+        for key, count in kept.against:
+            if there(count, labels.get(key)):
                 return 0
-        for term in by.near:
-            value = labels.get(term.topology_key)
-            watch = Watch(by.near, term.topology_key, promised=False)
-            if value is None or not (first or there(kept.counts[watch], value)):
+        for key, count in kept.near:
+            value = labels.get(key)
+            if value is None or not (first or there(count, value)):
                 return 0
-        if not all(fits_required(node, selector) for selector in kept.selectors):
-            return 0
+        for selector in kept.selectors:
+            if not fits_required(node, selector):
+                return 0
         if by.alone and HOSTNAME_LABEL in labels:
             free = min(free, 1)
-        for term, most, mine in by.spread:
-            value = labels.get(term.topology_key)
+        for key, counted, most, mine in kept.spread:
+            value = labels.get(key)
             if value is None:
                 return 0
-            # kube-scheduler counts nothing for a selector that means every pod.
-            here = there(kept.counts[Watch((term,), term.topology_key, promised=True)], value)
-            room = most - here if term.requirements else free
+            room = free if counted is None else most - there(counted, value)
             free = min(free, max(room, 0)) if mine else (free if room >= 0 else 0)
         return free
+
+    def _refusing(self, by: Restriction) -> list[tuple[str, Count]]:
+        """A label, and pods that do not let ours share a value of it."""
+        carriers = ((t.topology_key, self._neighbours.carriers(t)) for t in by.refusing)
+        return [(key, count) for key, count in carriers if count is not None]
 
     # -- check -------------------------------------------------------------------------------------
 
@@ -269,8 +304,11 @@ class Restrictions:
                 continue
             kept = self._kept(kind, base, by)
             first = self._first(kept, by, {})
-            names = base.as_dict()
-            anew = {n: s for n in names if (s := self._slots(kept, by, n, base.get(n), first, {})) > 0}
+            refusing = self._refusing(by)
+            all_slots = (
+                (n, self._slots(kept, by, refusing, n, s, first, {})) for n, s in base.as_dict().items()
+            )
+            anew = {n: s for n, s in all_slots if s > 0}
             if kept.mask.as_dict() != anew:
                 raise InvariantViolation(
                     "the nodes that others leave to a class of pods differ from a new count"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from rackplane.core.caps import Caps
+from rackplane.core.claimants import Claimants
 from rackplane.core.facility import Catalog
 from rackplane.core.neighbours import Neighbours, Pods
 from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
@@ -64,6 +65,7 @@ class World:
     #: which pods are where, as far as affinity between pods looks at them
     neighbours: Neighbours = field(init=False)
     restrictions: Restrictions = field(init=False)
+    _claimants: Claimants = field(default_factory=Claimants)
     _gangs_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gang_of: dict[Key, Key] = field(default_factory=dict)
     _stale_nodes: dict[str, None] = field(default_factory=dict)
@@ -118,7 +120,8 @@ class World:
             before = None
         self.pods[key] = pod
         self.neighbours.pod(before, pod)
-        moved = before is None or before.spec != pod.spec or is_terminal(before) != is_terminal(pod)
+        claims = self._claimants.put(before, pod)
+        moved = claims or before is None or before.spec != pod.spec or is_terminal(before) != is_terminal(pod)
         name = gang_name_of_pod(pod)
         if name is not None:
             gang = (pod.metadata.namespace, name)
@@ -141,6 +144,7 @@ class World:
             return
         self.room.let_go(key)
         self.neighbours.pod(pod, None)
+        self._claimants.put(pod, None)
         gang = self._gang_of.pop(key, None)
         if gang is not None and gang in self.gangs:
             self.record(gang).pods.pop(pod.metadata.name, None)
@@ -171,11 +175,11 @@ class World:
         self.claims[claim.metadata.namespace, claim.metadata.name] = claim
         # One that was made from a template is its pod's alone, and no gang that waits can name it.
         self.version += all(owner.kind != "Pod" for owner in claim.metadata.owner_references)
-        self._claims_touched(claim.metadata.namespace)
+        self._claim_touched((claim.metadata.namespace, claim.metadata.name))
 
     def drop_claim(self, key: Key) -> None:
         self.version += self.claims.pop(key, None) is not None
-        self._claims_touched(key[0])
+        self._claim_touched(key)
 
     def refresh(self) -> None:
         """Bring the engine's state up to what has been seen."""
@@ -475,10 +479,11 @@ class World:
         self._stale_nodes[node] = None
         self.dirty.update(self._gangs_on.get(node, {}))
 
-    def _claims_touched(self, namespace: str) -> None:
-        for key, pod in self.pods.items():
-            if key[0] == namespace and pod.spec.node_name and pod.spec.resource_claims:
-                self._node_touched(pod.spec.node_name)
+    def _claim_touched(self, claim: Key) -> None:
+        for key in self._claimants.of(claim):
+            pod = self.pods.get(key)
+            if pod is not None and pod.spec.node_name:
+                self._pod_moved(pod.spec.node_name)
 
 
 def _same_to_placement(old: Node, new: Node) -> bool:
