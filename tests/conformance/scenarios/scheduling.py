@@ -334,4 +334,22 @@ SCENARIOS = (
             get(f"{PODS}/p", view="placement"),
         ),
     ),
+    Scenario(
+        name="a spread over zones does not hold for a pod whose node is given",
+        leftovers=left("a", "b"),
+        steps=(
+            node("a", {"zone": "a", "kubernetes.io/hostname": "${ns}-a"}),
+            node("b", {"zone": "b", "kubernetes.io/hostname": "${ns}-b"}),
+            place("first", labels={"app": "a"}, nodeSelector={"kubernetes.io/hostname": "${ns}-a"}),
+            gets("first", "a"),
+            place(
+                "second",
+                labels={"app": "a"},
+                **{**spread(), "nodeSelector": {"kubernetes.io/hostname": "${ns}-a"}},
+            ),
+            gets("second", "a"),
+            place("third", labels={"app": "a"}, **spread()),
+            gets("third", "b"),
+        ),
+    ),
 )
