@@ -35,6 +35,8 @@ from rackplane.api.common import Status
 from rackplane.api.explanation import Explanation
 from rackplane.api.hardware_profile import MAX_PROFILE
 
+MAX_GROUPS = 32
+"""Kinds of pods in one gang."""
 Slots = Annotated[Integer, Field(ge=1, le=MAX_SLOTS)]
 
 
@@ -114,6 +116,20 @@ class GangPower(ApiModel):
     )
 
 
+class GangGroup(ApiModel):
+    """Slots that are alike, in a gang whose slots are not: a leader, and its workers."""
+
+    name: Line = Field(description="What its pods are called, for people.")
+    slots: Slots = Field(description="Pods of it. Over all groups in order they are slots 0, 1, 2 and so on.")
+    gpus_per_slot: Annotated[Integer, Field(ge=0, le=1024)] = Field(description="GPUs that one pod asks for.")
+    resource_name: ExtendedResource = Field(
+        default="nvidia.com/gpu", description="Extended resource that gpusPerSlot counts."
+    )
+    pod_class: Line = Field(
+        description="Digest of all that decides which nodes take a pod of it; a pod that waits is known by it."
+    )
+
+
 class GangSpec(ApiModel):
     """What the job asks for. Rackplane writes it from the workload's labels and annotations."""
 
@@ -131,6 +147,12 @@ class GangSpec(ApiModel):
     gpus_per_slot: Annotated[Integer, Field(ge=0, le=1024)] = Field(description="GPUs that one pod asks for.")
     resource_name: ExtendedResource = Field(
         default="nvidia.com/gpu", description="Extended resource that gpusPerSlot counts."
+    )
+    groups: tuple[GangGroup, ...] = Field(
+        default=(),
+        max_length=MAX_GROUPS,
+        description="Where pods differ: slots by kind of pod; slots is then their sum and gpusPerSlot the most of one. "
+        "Empty: all are alike.",
     )
     priority: Priority = Field(default=0, description="Higher goes first in its queue.")
     topology: GangTopology = Field(

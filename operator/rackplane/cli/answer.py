@@ -306,6 +306,15 @@ def as_data(found: Answer) -> dict[str, Any]:
         "slots": spec.slots,
         "gpusPerSlot": spec.gpus_per_slot,
         "resourceName": spec.resource_name,
+        "groups": [
+            {
+                "name": g.name,
+                "slots": g.slots,
+                "gpusPerSlot": g.gpus_per_slot,
+                "resourceName": g.resource_name,
+            }
+            for g in spec.groups
+        ],
         "outcome": found.outcome.value,
         "message": found.message,
         "statusSays": found.status_says or None,

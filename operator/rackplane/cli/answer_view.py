@@ -99,6 +99,10 @@ def _levels(counts: Sequence[LevelCount]) -> Iterator[str]:
 
 def _request(spec: GangSpec) -> str:
     parts = [f"{count(spec.slots, 'pod')} of {spec.gpus_per_slot} {spec.resource_name}"]
+    if spec.groups:
+        parts = [
+            f"{count(g.slots, 'pod')} of {g.gpus_per_slot} {g.resource_name} ({g.name})" for g in spec.groups
+        ]
     if spec.topology.required:
         parts.append(f"all in one {_level(spec.topology.required)}")
     if spec.topology.preferred:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import msgspec
 
 from rackplane.api.labels import QUEUE_LABEL
 from rackplane.api.queue import QueuePlacement
 from rackplane.core.narrowing import leaving, narrowed
+from rackplane.core.objects import GangGroup
 from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.record import GangRecord
+from rackplane.core.sharing import Sharing
+from rackplane.core.unlike import gpus_of
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World
-from rackplane.engine.model import Placement, Request
+from rackplane.engine.model import Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
 
 __all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_without"]
@@ -39,31 +44,45 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
         level_by_node_label=world.catalog.fabric.level_by_label,
     )
     record.problems = tuple(problems)
+    record.groups_wanted = msgspec.convert(body["spec"].get("groups", []), type=list[GangGroup])
     return body
 
 
 def mask_of(world: World, record: GangRecord) -> NodeMask:
     """Pods of the gang that each node could take, by all that kube-scheduler will look at, as of now."""
-    kind = _kind(record)
+    return _mask(world, record, _kind(record))
+
+
+def _mask(world: World, record: GangRecord, kind: PodClass) -> NodeMask:
     base, by = world.room.mask(kind), narrowed(world, record)
     return base if by is None else world.restrictions.mask(kind, base, by)
 
 
 def slots_without(world: World, record: GangRecord, over: Iterable[GangRecord]) -> dict[str, int]:
     """As `mask_of`, of the nodes that take another number of pods with the pods of these other gangs gone."""
-    freed: dict[str, dict[str, int]] = {}
-    over = tuple(over)
-    for other in over:
-        for node, each, count in world.holdings(other):
-            total = freed.setdefault(node, {})
-            for name, amount in each.items():
-                total[name] = total.get(name, 0) + amount * count
-    kind = _kind(record)
+    return _slots_without(world, record, _kind(record), tuple(over))
+
+
+def _slots_without(
+    world: World, record: GangRecord, kind: PodClass, over: Sequence[GangRecord]
+) -> dict[str, int]:
+    freed = _freed(world, over)
     slots = {node: world.room.slots_without(kind, node, amounts) for node, amounts in freed.items()}
     by = narrowed(world, record)
     if by is None:
         return slots
     return world.restrictions.slots_without(kind, world.room.mask(kind), by, slots, leaving(world, over))
+
+
+def _freed(world: World, over: Iterable[GangRecord]) -> dict[str, dict[str, int]]:
+    """What nodes hold for the pods of these gangs."""
+    freed: dict[str, dict[str, int]] = {}
+    for other in over:
+        for node, each, count in world.holdings(other):
+            total = freed.setdefault(node, {})
+            for name, amount in each.items():
+                total[name] = total.get(name, 0) + amount * count
+    return freed
 
 
 def _kind(record: GangRecord) -> PodClass:
@@ -72,15 +91,25 @@ def _kind(record: GangRecord) -> PodClass:
     return kind
 
 
-def request_of(world: World, record: GangRecord, mask: NodeMask, *, at: float | None = None) -> Request:
+def request_of(
+    world: World,
+    record: GangRecord,
+    mask: NodeMask,
+    *,
+    at: float | None = None,
+    over: Iterable[GangRecord] = (),
+) -> Request:
     """The gang's request.
 
     Args:
+        mask: of its pods, if they are alike.
         at: when it would start, in seconds since the epoch; None: now.
+        over: gangs that are gone by then; ``mask`` has taken note of it already.
     """
     assert record.gang is not None
     spec = record.gang.spec
     queue = world.catalog.queue(spec.queue)
+    groups, sharing = _groups(world, record, over)
     return Request(
         slots=spec.slots,
         gpus_per_slot=spec.gpus_per_slot,
@@ -90,11 +119,44 @@ def request_of(world: World, record: GangRecord, mask: NodeMask, *, at: float | 
         segment_slots=spec.topology.segment_slots,
         power_profile=spec.power.profile,
         strict=spec.power.strict,
-        capacity=mask,
+        capacity=None if groups else mask,
+        groups=groups,
+        beside=sharing,
         until=world.end_of_start(record, world.now if at is None else at),
         at=at,
         spread=queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
     )
+
+
+def _groups(
+    world: World, record: GangRecord, over: Iterable[GangRecord]
+) -> tuple[tuple[SlotGroup, ...], Sharing | None]:
+    """Slots by kind of pod, and what these leave each other; nothing where all are alike."""
+    kinds = record.classes() if record.groups else None
+    if kinds is None:
+        return (), None
+    assert record.gang is not None
+    over = tuple(over)
+    segment = record.gang.spec.topology.segment_slots
+    groups = []
+    for group, kind in zip(record.groups, kinds, strict=True):
+        mask = _mask(world, record, kind)
+        if over:
+            mask = mask.changed(_slots_without(world, record, kind, over))
+        groups.append(
+            SlotGroup(
+                slots=group.slots,
+                gpus_per_slot=group.gpus_per_slot,
+                resource=group.resource_name,
+                name=group.name,
+                # Segments are for what the NVLink domain carries between GPUs.
+                segment_slots=segment if group.gpus_per_slot else None,
+                capacity=mask,
+            )
+        )
+    # Where pods keep away from each other, or are spread, a node's bound is one for all of them.
+    bounds = () if narrowed(world, record) is None else tuple(NodeMask.of(g.capacity or {}) for g in groups)
+    return tuple(groups), Sharing(world.room, tuple(kinds), _freed(world, over), bounds)
 
 
 def quota_of(
@@ -108,7 +170,7 @@ def quota_of(
         Usage(
             queue=spec.queue,
             namespace=record.key[0],
-            gpus=spec.slots * spec.gpus_per_slot,
+            gpus=gpus_of(spec),
             nominal_watts=placement.nominal_watts,
             until=world.end_of_start(record, start),
         ),

@@ -60,7 +60,7 @@ class Caps:
 
     def run(self, world: World) -> Iterator[CapNode]:
         """The writes that bring the nodes in line, at most one under way for each."""
-        held: dict[str, frozenset[str]] = {}
+        held: dict[str, Mapping[str, int]] = {}
         for name in list(self._stale):
             if world.now < self._not_before.get(name, 0.0):
                 continue
@@ -87,10 +87,10 @@ class Caps:
 
     def in_force(self, world: World, names: Iterable[str]) -> dict[str, bool]:
         """By node, whether it is sure to carry the cap of the gangs that hold it."""
-        held: dict[str, frozenset[str]] = {}
+        held: dict[str, Mapping[str, int]] = {}
         return {name: self._in_force(world, name, held) for name in dict.fromkeys(names)}
 
-    def _in_force(self, world: World, name: str, held: dict[str, frozenset[str]]) -> bool:
+    def _in_force(self, world: World, name: str, held: dict[str, Mapping[str, int]]) -> bool:
         node = world.nodes.get(name)
         if node is None:
             return False
@@ -137,11 +137,11 @@ class Caps:
             self._problems[name] = message
 
 
-def _wanted(world: World, name: str, held: dict[str, frozenset[str]]) -> Mapping[str, str | None] | None:
+def _wanted(world: World, name: str, held: dict[str, Mapping[str, int]]) -> Mapping[str, str | None] | None:
     """What the node should carry; None to leave it alone: what comes, its rack or its profile is not known.
 
     Args:
-        held: nodes by gang, for those asked for before in the same batch.
+        held: GPUs by node of each gang, for those asked for before in the same batch.
     """
     assert world.state is not None
     caps: list[tuple[int, str]] = []
@@ -155,8 +155,8 @@ def _wanted(world: World, name: str, held: dict[str, frozenset[str]]) -> Mapping
             continue
         booked = booking_key(key)
         if booked not in held:
-            held[booked] = frozenset(world.state.held(booked).values())
-        if decision.placement.gpus_per_slot == 0 or name not in held[booked]:
+            held[booked] = world.state.held_gpus(booked)
+        if not held[booked].get(name):
             continue
         node_type = world.state.node_type(name)
         if node_type is None:

@@ -65,12 +65,13 @@ def _estimate(world: World, record: GangRecord) -> Estimate:
     later, differing = now.changed({}), dict[str, None]()
 
     def request(at: float, over: frozenset[str]) -> Request:
-        freed = slots_without(world, record, (gangs[key] for key in over if key in gangs))
+        ended = [gangs[key] for key in over if key in gangs]
+        freed = slots_without(world, record, ended)
         for node in {**differing, **freed}:
             later.set(node, freed[node] if node in freed else now.get(node))
         differing.clear()
         differing.update(dict.fromkeys(freed))
-        return request_of(world, record, later, at=at)
+        return request_of(world, record, later, at=at, over=ended)
 
     def admits(placement: Placement, at: float) -> bool:
         return quota_of(world, record, placement, at=at) is None

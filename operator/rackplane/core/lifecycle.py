@@ -24,7 +24,7 @@ from rackplane.core.instructions import (
     UpdateGangSpec,
     WriteGangStatus,
 )
-from rackplane.core.objects import Pod
+from rackplane.core.objects import GangGroup, Pod
 from rackplane.core.pods import is_ready, is_terminal
 from rackplane.core.profiles import lowered, running_words
 from rackplane.core.queueing import commit, conditions_of, gang_event
@@ -269,7 +269,7 @@ def _ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
         node = world.nodes[decision.placement.slots[slot]]
         if not capped.get(node.metadata.name, True):
             continue
-        cap = node.metadata.annotations.get(POWER_CAP_WATTS) if capped else None
+        cap = node.metadata.annotations.get(POWER_CAP_WATTS) if node.metadata.name in capped else None
         record.ungating.add(uid)
         yield UngatePod(
             namespace=pod.metadata.namespace,
@@ -289,7 +289,8 @@ def _capped(world: World, record: GangRecord) -> dict[str, bool]:
     assert record.decision is not None and world.state is not None
     if record.decision.placement.gpus_per_slot == 0:
         return {}
-    return world.caps.in_force(world, world.state.held(booking_key(record.key)).values())
+    held = world.state.held_gpus(booking_key(record.key))
+    return world.caps.in_force(world, (node for node, gpus in held.items() if gpus))
 
 
 def _tell_of_profile(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -493,7 +494,9 @@ def _differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
     }
     for key, value in wanted.items():
         have = current.get(key, defaults.get(key))
-        if key == "workload":
+        if key == "groups" and value:
+            if msgspec.convert(value, list[GangGroup]) != msgspec.convert(have or [], list[GangGroup]):
+                return True
             continue
         if isinstance(value, Mapping):
             have = have or {}

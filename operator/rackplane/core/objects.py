@@ -290,6 +290,14 @@ class GangPower(_Object, frozen=True):
     strict: bool = False
 
 
+class GangGroup(_Object, frozen=True):
+    name: str = ""
+    slots: int = 0
+    gpus_per_slot: int = 0
+    resource_name: str = "nvidia.com/gpu"
+    pod_class: str = ""
+
+
 class GangSpec(_Object, frozen=True):
     queue: str = ""
     workload: GangWorkload = GangWorkload()
@@ -297,6 +305,7 @@ class GangSpec(_Object, frozen=True):
     min_slots: int | None = None
     gpus_per_slot: int = 0
     resource_name: str = "nvidia.com/gpu"
+    groups: list[GangGroup] = []
     priority: int = 0
     topology: GangTopology = GangTopology()
     power: GangPower = GangPower()

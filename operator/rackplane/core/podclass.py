@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final
@@ -57,6 +58,11 @@ class PodClass:
 
     def __hash__(self) -> int:
         return self._hash
+
+    @property
+    def digest(self) -> str:
+        """The same for equal classes, in every process that judges pods by the same fields."""
+        return hashlib.sha256(repr(self._key).encode()).hexdigest()[:16]
 
     def slots_on(self, node: Node, used: Amounts) -> int:
         """How many such pods the node could take by everything that kube-scheduler will look at; 0: none may go there.

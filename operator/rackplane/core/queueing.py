@@ -103,7 +103,7 @@ def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
         if world.now < record.not_before:
             world.waiting.due = min(world.waiting.due, record.not_before)
             continue
-        if not record.judged and desired(world, record) is not None and record.problems:
+        if not record.judged and desired(world, record) is not None and not _as_wanted(record):
             world.dirty[record.key] = None
             continue
         answer = _decide(world, record, explainer)
@@ -123,7 +123,12 @@ def _can_start(record: GangRecord) -> bool:
     if record.job is not None:
         return record.suspended_by_us() and record.template_is_gated() and not record.live_pods()
     assert record.gang is not None
-    return len(record.live_pods()) >= record.gang.spec.slots
+    return len(record.live_pods()) >= record.gang.spec.slots and (not record.judged or _as_wanted(record))
+
+
+def _as_wanted(record: GangRecord) -> bool:
+    """Whether its Gang says of its pods what they are; if not, it is written anew first."""
+    return not record.problems and record.groups == record.groups_wanted
 
 
 def _decide(world: World, record: GangRecord, explainer: Explainer) -> Placement | _Wait:

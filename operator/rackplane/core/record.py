@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rackplane.api.labels import (
@@ -13,13 +14,14 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core.neighbours import Pods
-from rackplane.core.objects import Gang, Job, Pod, PodSpec
-from rackplane.core.podclass import PodClass
+from rackplane.core.objects import Gang, GangGroup, Job, Pod, PodSpec
+from rackplane.core.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
+from rackplane.core.unlike import slots_by_group
 from rackplane.engine.model import Placement, Refusal
 
-__all__ = ["Decision", "GangRecord", "Key", "booking_key", "completion_index", "is_gated"]
+__all__ = ["Decision", "GangRecord", "Key", "booking_key", "completion_index", "in_order", "is_gated"]
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -100,7 +102,11 @@ class GangRecord:
     told_of_cap: str = ""
     #: version of the machine's state at which it was last refused: nothing changed since means the same answer
     refused_at: int = -1
+    #: the groups that its pods make now, as of the last look; its Gang's may be older
+    groups_wanted: list[GangGroup] = field(default_factory=list)
     _classed: tuple[PodSpec, PodClass] | None = None
+    #: pod uid -> its spec and the digest of its class
+    _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
 
     @property
     def phase(self) -> str:
@@ -151,6 +157,56 @@ class GangRecord:
             return self.seen_by_others()[0]
         first = self.pods[min(self.pods)]
         return Pods.like(self.key[0], first.metadata.labels, first.spec.affinity)
+
+    @property
+    def groups(self) -> list[GangGroup]:
+        """Where its pods differ: its slots by kind of pod, as its Gang has them; empty if all are alike."""
+        return self.gang.spec.groups if self.gang is not None else []
+
+    def group_of_pod(self, pod: Pod) -> int | None:
+        """The group that takes the pod; None if none does.
+
+        A pod that has been let go is known by its slot, for it has got the selector of its node since.
+        """
+        slot = self.slots.get(pod.metadata.uid)
+        if slot is None and not is_gated(pod):
+            slot = _annotated_slot(pod)
+        if slot is not None:
+            return next((g for g, slots in enumerate(slots_by_group(self.groups)) if slot in slots), None)
+        uid = pod.metadata.uid
+        if uid not in self._digests or self._digests[uid][0] is not pod.spec:
+            self._digests[uid] = (pod.spec, PodClass(pod.spec).digest)
+        digest = self._digests[uid][1]
+        return next((g for g, group in enumerate(self.groups) if group.pod_class == digest), None)
+
+    def classes(self) -> list[PodClass] | None:
+        """The class of each group, from pods that wait; None if some group has no pod."""
+        found: dict[int, PodSpec] = {}
+        for pod in in_order(self.live_pods()):
+            group = self.group_of_pod(pod)
+            if group is not None:
+                found.setdefault(group, pod.spec)
+        if len(found) < len(self.groups):
+            return None
+        return [PodClass(found[g]) for g in range(len(self.groups))]
+
+    def held_by_slot(self) -> dict[int, Amounts]:
+        """What the pod of each slot takes of its node; slots of which no pod is known are left out."""
+        if not self.groups:
+            template = self.template
+            each = {} if template is None else held_by(template)
+            return {} if template is None else dict.fromkeys(range(self.slot_count()), each)
+        found: dict[int, Amounts] = {}
+        for pod in in_order(self.pods.values()):
+            group = self.group_of_pod(pod)
+            if group is not None:
+                found.setdefault(group, held_by(pod.spec))
+        return {
+            slot: found[g]
+            for g, slots in enumerate(slots_by_group(self.groups))
+            if g in found
+            for slot in slots
+        }
 
     def of_job(self) -> bool:
         """Whether it is a Job's gang, also when the Job is gone."""
@@ -216,13 +272,20 @@ class GangRecord:
         waiting = [
             p for p in live if p.metadata.uid not in self.slots and p.metadata.deletion_timestamp is None
         ]
-        for pod in sorted(waiting, key=_rank):
+        of_group = slots_by_group(self.groups)
+        for pod in in_order(waiting):
             index = completion_index(pod)
-            slot = index if keyed else min(free, default=None)
+            slot = index if keyed else min(self._open_to(pod, of_group, free), default=None)
             if slot is not None and slot in free:
                 free.discard(slot)
                 self.slots[pod.metadata.uid] = slot
         return self.slots != before
+
+    def _open_to(self, pod: Pod, of_group: list[range], free: set[int]) -> set[int]:
+        if not of_group:
+            return free
+        group = self.group_of_pod(pod)
+        return set() if group is None else free.intersection(of_group[group])
 
     def ended_slots(self) -> frozenset[int]:
         """Slots that no completion needs any more and no pod holds: as many as there are too many, highest first."""
@@ -240,6 +303,11 @@ class GangRecord:
         }
         order = sorted(vacant, key=lambda slot: (slot not in finished, -slot))
         return frozenset(order[:excess])
+
+
+def in_order(pods: Iterable[Pod]) -> list[Pod]:
+    """By completion index, then by name, worker-10 after worker-9."""
+    return sorted(pods, key=_rank)
 
 
 def is_gated(pod: Pod) -> bool:

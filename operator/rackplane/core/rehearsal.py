@@ -30,6 +30,7 @@ from rackplane.core.objects import (
 from rackplane.core.queueing import schedule
 from rackplane.core.record import GangRecord, Key
 from rackplane.core.statuses import timestamp
+from rackplane.core.unlike import groups_of
 from rackplane.core.workload import desired_gang, gang_name_of_job, gang_name_of_pod, job_outcome
 
 __all__ = ["decide", "stand_in", "submit", "submit_all", "submitted"]
@@ -120,21 +121,31 @@ def stand_in(gang: Gang) -> list[e.Event]:
                 submitted(Job(metadata, JobSpec(parallelism=spec.slots, template=PodTemplate(spec=pod))))
             )
         ]
-    group = gang.metadata.name.removeprefix("pod-")
-    return [
-        e.PodChanged(
-            Pod(
-                Metadata(
-                    name=f"{group}-{slot}",
-                    namespace=namespace,
-                    uid=f"{namespace}/{group}-{slot}",
-                    labels={**labels, GANG_LABEL: group},
-                ),
-                pod,
-            )
+    name = gang.metadata.name.removeprefix("pod-")
+    kinds = [] if spec.groups else [(f"{name}-", pod)] * spec.slots
+    for group in spec.groups:
+        own = {group.resource_name: str(group.gpus_per_slot)} if group.gpus_per_slot else {}
+        kinds += [(f"{group.name}-", _asking(pod, own))] * group.slots
+    pods = [
+        Pod(
+            Metadata(
+                name=f"{prefix}{slot}",
+                namespace=namespace,
+                uid=f"{namespace}/{name}/{slot}",
+                labels={**labels, GANG_LABEL: name},
+            ),
+            kind,
         )
-        for slot in range(spec.slots)
+        for slot, (prefix, kind) in enumerate(kinds)
     ]
+    # Its groups are known by the classes of its pods, which are those of the stand-ins now.
+    groups = groups_of(pods, list(dict.fromkeys(g.resource_name for g in spec.groups)))
+    known = msgspec.structs.replace(gang, spec=msgspec.structs.replace(spec, groups=groups))
+    return [*map(e.PodChanged, pods), *([e.GangChanged(known)] if spec.groups else [])]
+
+
+def _asking(pod: PodSpec, wanted: dict[str, str]) -> PodSpec:
+    return msgspec.structs.replace(pod, containers=[Container(Resources(requests=wanted))])
 
 
 def decide(machine: Machine, key: Key) -> GangRecord:

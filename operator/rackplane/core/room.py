@@ -6,7 +6,7 @@ bound yet. Nothing here looks at all nodes but the first question about a class 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rackplane.core.objects import Node
@@ -32,7 +32,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Promise:
-    """What one gang will need: of each pod, and how many pods by node."""
+    """What pods of one gang that are alike will need: of each pod, and how many pods by node."""
 
     each: Amounts
     pods: Mapping[str, int]
@@ -45,7 +45,7 @@ class Room:
         self._nodes = nodes
         self._used: dict[str, dict[str, int]] = {}
         self._pods: dict[Key, tuple[str, Amounts]] = {}
-        self._promises: dict[Key, _Promise] = {}
+        self._promises: dict[Key, tuple[_Promise, ...]] = {}
         self._masks: dict[PodClass, _Kept] = {}
         self._log: ChangeLog[str] = ChangeLog()
         self._before: dict[str, Amounts] = {}
@@ -69,21 +69,24 @@ class Room:
         if before is not None:
             self._add(*before, times=-1)
 
-    def promise(self, gang: Key, each: Amounts, pods: Mapping[str, int]) -> None:
-        """The gang will need ``each`` for so many more pods by node; instead of what was promised to it before."""
-        before = self._promises.pop(gang, None)
-        if before is not None and before.each == each:
-            changed = {node: pods.get(node, 0) - before.pods.get(node, 0) for node in {**before.pods, **pods}}
-            for node, count in changed.items():
-                self._add(node, each, times=count)
+    def promise(self, gang: Key, *needs: tuple[Amounts, Mapping[str, int]]) -> None:
+        """What the gang will need: of each pod, and how many more by node; for pods that are alike one after the other.
+
+        Instead of what was promised to it before.
+        """
+        before = self._promises.pop(gang, ())
+        now = tuple(_Promise(each, dict(pods)) for each, pods in needs if pods)
+        if [p.each for p in before] == [p.each for p in now]:
+            for old, new in zip(before, now, strict=True):
+                for node in {**old.pods, **new.pods}:
+                    self._add(node, new.each, times=new.pods.get(node, 0) - old.pods.get(node, 0))
         else:
-            if before is not None:
-                for node, count in before.pods.items():
-                    self._add(node, before.each, times=-count)
-            for node, count in pods.items():
-                self._add(node, each, times=count)
-        if pods:
-            self._promises[gang] = _Promise(each, dict(pods))
+            for promises, sign in ((before, -1), (now, 1)):
+                for promised in promises:
+                    for node, count in promised.pods.items():
+                        self._add(node, promised.each, times=sign * count)
+        if now:
+            self._promises[gang] = now
 
     def look(self, node: str) -> None:
         """The node itself has changed, has come, or is gone."""
@@ -126,10 +129,10 @@ class Room:
         """Where a pod is and what it holds there; None if it holds nothing."""
         return self._pods.get(pod)
 
-    def of_gang(self, gang: Key) -> tuple[Amounts, Mapping[str, int]]:
-        """What is promised to the gang: of each pod, and how many pods by node."""
-        found = self._promises.get(gang)
-        return (_NOTHING, {}) if found is None else (found.each, found.pods)
+    def of_gang(self, gang: Key) -> Iterator[tuple[Amounts, Mapping[str, int]]]:
+        """What is promised to the gang: for pods that are alike, of each, and how many by node."""
+        for found in self._promises.get(gang, ()):
+            yield found.each, found.pods
 
     def mask(self, kind: PodClass) -> NodeMask:
         """Pods of the class that each node takes. The same object for as long as the class is kept."""
@@ -151,6 +154,14 @@ class Room:
     def masks(self) -> dict[PodClass, NodeMask]:
         """Those that are kept, up to date."""
         return {kind: self.mask(kind) for kind in tuple(self._masks)}
+
+    def slots_with(self, kind: PodClass, node: str, more: Amounts) -> int:
+        """Pods of the class that the node would take if it held so much more, or less where that is negative."""
+        found = self._nodes.get(node)
+        if found is None:
+            return 0
+        used = self.used(node)
+        return kind.slots_on(found, {n: used.get(n, 0) + more.get(n, 0) for n in {**used, **more}})
 
     def slots_without(self, kind: PodClass, node: str, freed: Amounts) -> int:
         """Pods of the class that the node would take if so much of what it holds were gone."""

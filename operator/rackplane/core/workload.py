@@ -7,9 +7,12 @@ from typing import Any
 
 from rackplane.api.labels import GANG_LABEL, GROUP, MIN_SLOTS, QUEUE_LABEL, SEGMENT_SIZE, parse_request
 from rackplane.api.problems import FieldProblem
-from rackplane.core.alike import differing, joined, uncounted
-from rackplane.core.objects import Job, Metadata, Pod
+from rackplane.core.alike import joined, uncounted
+from rackplane.core.objects import GangGroup, Job, Metadata, Pod, PodSpec
+from rackplane.core.podclass import PodClass
 from rackplane.core.pods import gpus
+from rackplane.core.record import in_order
+from rackplane.core.unlike import groups_of, too_many
 from rackplane.core.unmet import differing_company, unmet, unused_size
 
 __all__ = [
@@ -71,7 +74,7 @@ def desired_gang(
         slots = job.spec.parallelism if completions is None else min(job.spec.parallelism, completions)
         owners = [_owner("batch/v1", "Job", metadata)]
         kind, api_version = "Job", "batch/v1"
-        where = "spec.template.spec"
+        templates = {"spec.template.spec": spec}
         kinds = [(namespace, job.spec.template.metadata.labels)]
     else:
         first = min(pods, key=lambda pod: pod.metadata.name)
@@ -79,23 +82,24 @@ def desired_gang(
         slots = 1
         owners = [_owner("v1", "Pod", pod.metadata) for pod in sorted(pods, key=lambda p: p.metadata.name)]
         kind, api_version = "Pod", "v1"
-        where = f"Pod {first.metadata.name}, spec"
+        templates = _templates(pods)
         labels = {frozenset(pod.metadata.labels.items()): pod.metadata.labels for pod in pods}
         kinds = [(namespace, each) for each in labels.values()]
     request, problems = parse_request(annotations, level_by_node_label=level_by_node_label)
-    problems += filter(
-        None,
-        (
-            differing(pods) or differing_company(pods) if job is None else joined(job),
-            None if job is None else unused_size(job, request.gang_size, slots),
-            uncounted(f"{where}.resourceClaims", spec, resources),
-        ),
-    )
-    if job is None and request.gang_size:
-        slots = request.gang_size
-    problems += unmet(
-        where, spec, kinds, slots=slots, resources=resources, level_by_node_label=level_by_node_label
-    )
+    groups: list[GangGroup] = []
+    if job is None:
+        slots = request.gang_size or slots
+        # While pods are missing, what the gang is made of is not known.
+        if len(pods) >= slots:
+            groups = groups_of(in_order(pods)[:slots], resources)
+        problems += filter(None, (differing_company(pods), too_many(groups)))
+    else:
+        problems += filter(None, (joined(job), unused_size(job, request.gang_size, slots)))
+    for where, each in templates.items():
+        problems += filter(None, (uncounted(f"{where}.resourceClaims", each, resources),))
+        problems += unmet(
+            where, each, kinds, slots=slots, resources=resources, level_by_node_label=level_by_node_label
+        )
     resource = next((r for r in resources if gpus(spec, r)), resources[0] if resources else "nvidia.com/gpu")
     slots = max(slots, 1)
     segment, fewest = request.segment_slots, request.min_slots
@@ -128,6 +132,20 @@ def desired_gang(
         body_spec["expectedDurationSeconds"] = request.expected_duration_seconds
     if fewest is not None:
         body_spec["minSlots"] = fewest
+    if groups and not problems:
+        hardest = max(groups, key=lambda g: (g.slots * g.gpus_per_slot, g.gpus_per_slot))
+        body_spec["groups"] = [
+            {
+                "name": g.name,
+                "slots": g.slots,
+                "gpusPerSlot": g.gpus_per_slot,
+                "resourceName": g.resource_name,
+                "podClass": g.pod_class,
+            }
+            for g in groups
+        ]
+        body_spec["gpusPerSlot"] = max(g.gpus_per_slot for g in groups)
+        body_spec["resourceName"] = hardest.resource_name
     body = {
         "apiVersion": API_VERSION,
         "kind": "Gang",
@@ -143,12 +161,25 @@ def desired_gang(
 
 
 def with_removals(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """A Gang's spec as a merge patch: what is asked for no more is removed."""
+    """A Gang's spec as a merge patch: what is asked for no more is removed, its workload stays."""
     gone = {
-        key: None for key in ("expectedDurationSeconds", "minSlots") if key in current and key not in wanted
+        key: None
+        for key in ("expectedDurationSeconds", "minSlots", "groups")
+        if current.get(key) and key not in wanted
     }
     topology = {**dict.fromkeys(current.get("topology", ())), **wanted["topology"]}
-    return {**wanted, **gone, "topology": topology}
+    # A gang stays that of the workload it was made for: of bare pods, another may be the first by now.
+    kept = {key: value for key, value in wanted.items() if key != "workload"}
+    return {**kept, **gone, "topology": topology}
+
+
+def _templates(pods: Sequence[Pod]) -> dict[str, PodSpec]:
+    """By field, what bare pods ask for: of those that are alike the first."""
+    kinds: dict[PodClass, Pod] = {}
+    first, *others = sorted(pods, key=lambda pod: pod.metadata.name)
+    for pod in (first, *(pod for pod in others if pod.spec != first.spec)):
+        kinds.setdefault(PodClass(pod.spec), pod)
+    return {f"Pod {pod.metadata.name}, spec": pod.spec for pod in kinds.values()}
 
 
 def _above_the_job(key: str, value: int, slots: int) -> FieldProblem:

@@ -23,6 +23,7 @@ from rackplane.core.restrictions import Restrictions
 from rackplane.core.room import Room
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
+from rackplane.core.unlike import slot_gpus, slots_by_group
 from rackplane.core.usage import unmanaged_gpus
 from rackplane.core.waiting import Waiting
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
@@ -278,18 +279,31 @@ class World:
 
     def _promise(self, record: GangRecord) -> None:
         """Note what the slots will need whose pods are not bound yet."""
-        count: dict[str, int] = {}
         template = record.template
         if record.decision is None or template is None or self.state is None:
-            self.room.promise(record.key, {}, {})
+            self.room.promise(record.key)
             self.neighbours.promise(record.key, None, {})
             return
         bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
-        for slot, node in self.state.held(booking_key(record.key)).items():
-            if slot not in bound:
-                count[node] = count.get(node, 0) + 1
-        self.room.promise(record.key, held_by(template), count)
+        waiting = [
+            (slot, node)
+            for slot, node in self.state.held(booking_key(record.key)).items()
+            if slot not in bound
+        ]
+        count = Counter(node for _, node in waiting)
         self.neighbours.promise(record.key, record.promised(), count)
+        if not record.groups:
+            self.room.promise(record.key, (held_by(template), count))
+            return
+        held = record.held_by_slot()
+        self.room.promise(
+            record.key,
+            *(
+                (held[slots[0]], Counter(node for slot, node in waiting if slot in slots))
+                for slots in slots_by_group(record.groups)
+                if slots and slots[0] in held
+            ),
+        )
 
     # -- expected ends -----------------------------------------------------------------------------
 
@@ -385,7 +399,7 @@ class World:
         return Usage(
             queue=record.gang.spec.queue,
             namespace=gang[0],
-            gpus=len(self.state.held(key)) * record.decision.placement.gpus_per_slot,
+            gpus=sum(self.state.held_gpus(key).values()),
             nominal_watts=self.state.reserved(key).nominal_watts,
             until=self.state.until(key),
         )
@@ -400,9 +414,9 @@ class World:
             found = self.room.of_pod((pod.metadata.namespace, pod.metadata.name))
             if found is not None:
                 yield *found, 1
-        each, pods = self.room.of_gang(record.key)
-        for node, count in pods.items():
-            yield node, each, count
+        for each, pods in self.room.of_gang(record.key):
+            for node, count in pods.items():
+                yield node, each, count
 
     def validate(self) -> None:
         """Compare what nodes hold and still take, and what counts against quotas, with a count of everything anew.
@@ -418,12 +432,16 @@ class World:
             if pod.spec.node_name and not is_terminal(pod):
                 _add_pod(used, pod.spec.node_name, held_by(pod.spec))
         for record in self.gangs.values():
-            if record.decision is None or record.template is None:
+            if record.decision is None:
                 continue
+            needs = record.held_by_slot()
             bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
             for slot, node in self.state.held(booking_key(record.key)).items():
-                if slot not in bound:
-                    _add_pod(used, node, held_by(record.template))
+                if slot in bound:
+                    continue
+                if slot in needs:
+                    _add_pod(used, node, needs[slot])
+                if record.template is not None:
                     there = promised.setdefault(record.key, (record.promised(), {}))[1]
                     there[node] = there.get(node, 0) + 1
         self.room.validate(used)
@@ -505,8 +523,9 @@ def placement_of(gang: Gang) -> Placement:
     """The placement that a Gang's status records."""
     status = gang.status
     groups = tuple(Group(a.nvlink_domain, a.rack, tuple(a.nodes)) for a in status.assignment)
+    slots = tuple(node for group in groups for node in group.nodes)
     return Placement(
-        slots=tuple(node for group in groups for node in group.nodes),
+        slots=slots,
         groups=groups,
         gpus_per_slot=gang.spec.gpus_per_slot,
         power_profile=status.power_profile,
@@ -515,4 +534,5 @@ def placement_of(gang: Gang) -> Placement:
         liquid_watts=status.heat.liquid_watts,
         air_watts=status.heat.air_watts,
         relative_performance_percent=status.expected_performance_percent or 100,
+        slot_gpus=slot_gpus(gang.spec, len(slots)),
     )

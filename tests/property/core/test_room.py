@@ -76,7 +76,7 @@ class Known:
                 self.room.let_go(("ns", str(pod)))
             case ("promise", gang, spec, pods):
                 self.promises[gang] = (spec, pods)
-                self.room.promise(("ns", str(gang)), held_by(spec), pods)
+                self.room.promise(("ns", str(gang)), (held_by(spec), pods))
             case ("ask", spec):
                 self.room.mask(PodClass(spec))
 
