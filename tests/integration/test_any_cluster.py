@@ -330,6 +330,43 @@ async def test_bare_pods_are_a_gang_once_all_of_them_exist(site: Site) -> None:
     assert [pod["spec"]["nodeName"] for pod in await site.pods()] == gang["status"]["assignment"][0]["nodes"]
 
 
+async def test_a_leader_and_its_workers_start_whole_and_not_without_room_for_the_leader(site: Site) -> None:
+    pods = f"/api/v1/namespaces/{site.namespace}/pods"
+
+    def pod(name: str, gang: str, *, gpus: bool, **spec: Any) -> Body:
+        template = site.job("unused")["spec"]["template"]
+        body = {**template["spec"], **spec}
+        if not gpus:
+            body["containers"] = [{**c, "resources": {}} for c in body["containers"]]
+        return {
+            "metadata": {
+                "name": f"{gang}-{name}",
+                "labels": {"rackplane.dev/queue": site.word, "rackplane.dev/gang": gang},
+                "annotations": {**template["metadata"]["annotations"], "rackplane.dev/gang-size": "2"},
+            },
+            "spec": body,
+        }
+
+    await site.create(pods, pod("lead", "away", gpus=False, nodeSelector={"pool": "nowhere"}))
+    await site.create(pods, pod("work", "away", gpus=True))
+    waiting = await site.until(
+        site.gang("pod-away"), lambda g: "away-lead" in g.get("status", {}).get("message", "")
+    )
+    assert waiting["status"]["phase"] == "Pending"
+    assert waiting["status"]["message"].startswith("group away-lead needs 1 pod; ")
+    assert not any("nodeName" in p["spec"] for p in await site.pods())
+    await site.create(pods, pod("work", "team", gpus=True))
+    await site.create(pods, pod("lead", "team", gpus=False))
+    gang = await site.until(site.gang("pod-team"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    assert [(g["name"], g["slots"], g["gpusPerSlot"] > 0) for g in gang["spec"]["groups"]] == [
+        ("team-lead", 1, False),
+        ("team-work", 1, True),
+    ]
+    nodes = [node for group in gang["status"]["assignment"] for node in group["nodes"]]
+    ran = {p["metadata"]["name"]: p["spec"].get("nodeName") for p in await site.pods()}
+    assert ran == {"away-lead": None, "away-work": None, "team-lead": nodes[0], "team-work": nodes[1]}
+
+
 async def test_an_annotation_that_does_not_parse_is_named_and_a_corrected_one_starts(site: Site) -> None:
     body = site.job("typo")
     body["metadata"]["annotations"]["rackplane.dev/segment-size"] = "two"
