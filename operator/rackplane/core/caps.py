@@ -53,6 +53,10 @@ class Caps:
         """Something about these nodes, or about the gangs on them, has changed."""
         self._stale.update(dict.fromkeys(nodes))
 
+    def awaits(self, name: str) -> bool:
+        """Whether a write of the node's cap was asked for, so that what is seen next may be its effect."""
+        return name in self._writes
+
     def resign(self) -> None:
         """This process no longer leads: answers to what it wrote say nothing any more."""
         for kept in (self._stale, self._writes, self._failures, self._not_before, self._problems):

@@ -99,12 +99,13 @@ class World:
         before = self.nodes.get(name)
         self.nodes[name] = node
         self.caps.look((name,))
-        self.dirty.update(self._gangs_on.get(name, {}))
         # Annotations and heartbeats, our own caps among them, make no room for anybody.
         if before is None or not _same_to_placement(before, node):
             self.room.look(name)
             self.neighbours.node(name)
             self._node_touched(name)
+        elif before.metadata.annotations != node.metadata.annotations or self.caps.awaits(name):
+            self.dirty.update(self._gangs_on.get(name, {}))
 
     def drop_node(self, name: str) -> None:
         self.nodes.pop(name, None)

@@ -59,26 +59,19 @@ class Bookings:
         """The bookings that hold slots on a node."""
         return [self.by_key[key] for key in self.keys_on.get(node, ())]
 
-    def gpus(self, node: str) -> int:
-        """GPUs of the node that are held."""
-        return sum(booking.gpus[node] for booking in self.on(node))
-
     def add(self, key: str, booking: Booking) -> None:
         """Take in a booking under a key that has none."""
         self.by_key[key] = booking
         for node in booking.gpus:
             self.keys_on.setdefault(node, {})[key] = None
 
-    def give_up(self, key: str, slots: Iterable[int] | None) -> tuple[Before, list[str]] | None:
-        """Take away all of a booking, or these slots of it: how it was, and the nodes; None if nothing changes."""
+    def give_up(self, key: str, slots: Iterable[int] | None) -> list[str]:
+        """Take away all of a booking, or these slots of it: the nodes that this concerns."""
         booking = self.by_key.get(key)
         if booking is None:
-            return None
+            return []
         wanted = list(booking.held) if slots is None else dict.fromkeys(slots)
         gone = [slot for slot in wanted if slot in booking.held]
-        if not gone and booking.held:
-            return None
-        before = Before(key, booking, dict(booking.held), dict(booking.gpus), tuple(self.by_key))
         touched: dict[str, None] = {}
         for slot in gone:
             node = booking.held.pop(slot)
@@ -91,10 +84,17 @@ class Bookings:
                 del self.keys_on[node]
         if not booking.held:
             del self.by_key[key]
-        return before, list(touched)
+        return list(touched)
+
+    def before(self, key: str) -> Before | None:
+        """What :meth:`restore` needs to undo a :meth:`give_up`; None for an unknown key."""
+        booking = self.by_key.get(key)
+        if booking is None:
+            return None
+        return Before(key, booking, dict(booking.held), dict(booking.gpus), tuple(self.by_key))
 
     def restore(self, before: Before) -> None:
-        """Undo :meth:`give_up`."""
+        """Undo what was given up of a booking since."""
         booking = before.booking
         booking.held, booking.gpus = dict(before.held), dict(before.gpus)
         self.by_key[before.key] = booking

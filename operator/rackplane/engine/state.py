@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.bookings import Before, Booking, Bookings, Reserved
-from rackplane.engine.draws import Draws
-from rackplane.engine.model import BookingError, NodeSpec, NodeType, Placement
+from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
 from rackplane.engine.nodes.derived import Derived
 from rackplane.engine.nodes.inventory import Inventory
 from rackplane.engine.nodes.layout import Layout
 from rackplane.engine.nodes.masks import NodeMask
-from rackplane.engine.nodes.nodetable import NodeTable
+from rackplane.engine.nodes.nodetable import Figures, NodeTable
 from rackplane.engine.nodes.podkinds import PodKind, RackNeeds
 from rackplane.engine.nodes.spares import Holding
 from rackplane.engine.nodes.views import View
@@ -24,6 +23,7 @@ from rackplane.engine.physics.draw import Watts
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import Loads
 from rackplane.engine.reporting import reports
+from rackplane.engine.uses import Use, Uses
 
 
 class State(Loads):
@@ -38,8 +38,8 @@ class State(Loads):
         self._placed: dict[str, tuple[int, NodeType]] = {}
         self._bookings = Bookings()
         self._unmanaged: dict[str, int] = {}
-        self._draws = Draws(self._placed, self._bookings, self._unmanaged, facility.windows)
-        self._derived = Derived(facility, self._specs, self._tabulate)
+        self._uses = Uses(self._placed, self._bookings, self._unmanaged, facility.windows)
+        self._derived = Derived(facility, self._specs, self._figures)
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
         for node in nodes:
@@ -66,7 +66,9 @@ class State(Loads):
             node.inner,
         ):
             self._derived.moved()
-        self._refresh(node.name)
+        self._refresh((node.name,))
+        if old is not None and old.healthy != node.healthy:
+            self._derived.touched((node.name,))
 
     def remove_node(self, name: str) -> None:
         """Forget a node; unknown names are ignored.  Bookings keep their slots on it: it may come back."""
@@ -78,7 +80,7 @@ class State(Loads):
         self._placed.pop(name, None)
         self._record(lambda: self.set_node(old))
         self._derived.moved()
-        self._refresh(name)
+        self._refresh((name,))
 
     def _place(self, node: NodeSpec) -> None:
         """Look up the rack and the type once: every question about a node asks for them."""
@@ -99,7 +101,7 @@ class State(Loads):
             self._unmanaged[node] = gpus
         else:
             self._unmanaged.pop(node, None)
-        self._refresh(node)
+        self._refresh((node,))
 
     def node(self, name: str) -> NodeSpec | None:
         """The node as last set."""
@@ -120,25 +122,17 @@ class State(Loads):
 
     def booked_gpus(self, name: str) -> int:
         """GPUs of the node that gangs hold."""
-        return self._bookings.gpus(name)
+        return sum(booking.gpus[name] for booking in self._bookings.on(name))
 
     def free_gpus(self, name: str) -> int:
         """GPUs that neither gangs nor others use; 0 for a node of no known type."""
-        node_type = self.node_type(name)
-        if node_type is None:
-            return 0
-        return max(0, node_type.gpus_per_node - self.booked_gpus(name) - self.unmanaged_gpus(name))
+        use = self._uses.now.get(name)
+        return 0 if use is None else use.free
 
     def cap_watts(self, name: str) -> int | None:
         """The cap of the gangs on the node, or None if there is none: a node has one power profile."""
-        node_type = self.node_type(name)
-        if node_type is None:
-            return None
-        for booking in self._bookings.on(name):
-            if booking.gpus[name] > 0:
-                cap = draw.find_cap(node_type, booking.placement.power_profile)
-                return node_type.max_watts if cap is None else cap.node_watts
-        return None
+        use = self._uses.now.get(name)
+        return None if use is None else use.cap
 
     # -- bookings ----------------------------------------------------------------------------------
 
@@ -160,19 +154,17 @@ class State(Loads):
             self._check_booking(key, booking)
         self._record(lambda: self.release(key))
         self._bookings.add(key, booking)
-        self._refresh_all(booking.gpus)
+        self._refresh(booking.gpus)
 
     def release(self, key: str, slots: Iterable[int] | None = None) -> None:
         """Give up all of a booking, or these slots of it.  Unknown keys and slots are ignored."""
-        given_up = self._bookings.give_up(key, slots)
-        if given_up is not None:
-            before, nodes = given_up
+        if self._journal is not None and (before := self._bookings.before(key)) is not None:
             self._record(lambda: self._restore(before))
-            self._refresh_all(nodes)
+        self._refresh(self._bookings.give_up(key, slots))
 
     def _restore(self, before: Before) -> None:
         self._bookings.restore(before)
-        self._refresh_all(before.gpus)
+        self._refresh(before.gpus)
 
     def expect(self, key: str, until: float | None) -> None:
         """Change when the booking is expected to end; unknown keys are ignored."""
@@ -181,7 +173,7 @@ class State(Loads):
             return
         old, booking.until = booking.until, until
         self._record(lambda: self.expect(key, old))
-        self._refresh_all(booking.gpus)
+        self._refresh(booking.gpus)
 
     def until(self, key: str) -> float | None:
         """When the booking is expected to end; None if never, or if it is not known."""
@@ -213,7 +205,7 @@ class State(Loads):
 
     def draws_by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add to its draw."""
-        return self._draws.by_rack(gpus, profile)
+        return self._uses.by_rack(gpus, profile)
 
     def reserved(self, key: str) -> Reserved:
         """What the key's held slots add over idle now, by the present profiles; nodes that are gone add nothing."""
@@ -227,7 +219,7 @@ class State(Loads):
 
     def increments(self, gpus: Mapping[str, int], profile: str) -> Reserved:
         """What ``gpus`` (node -> GPUs of one gang) add over idle."""
-        return self._draws.increments(gpus, profile)
+        return self._uses.increments(gpus, profile)
 
     def increments_of(self, nodes: Mapping[str, int], gpus_per_slot: int, profile: str) -> Reserved:
         """As :meth:`increments`, for ``nodes`` (node -> slots) that are alike."""
@@ -249,26 +241,27 @@ class State(Loads):
         return self.booked_gpus(name) + self.unmanaged_gpus(name) > node_type.gpus_per_node
 
     def _check_booking(self, key: str, booking: Booking) -> None:
+        profile, last, checked = booking.placement.power_profile, None, -1
         for node, gpus in booking.gpus.items():
-            node_type = self.node_type(node)
-            if node_type is None:
-                raise BookingError(f"{key}: node {node} is not known, or its rack or hardware profile is not")
-            if gpus > self.free_gpus(node):
-                raise BookingError(
-                    f"{key}: needs {gpus} GPUs on node {node}, where {self.free_gpus(node)} are free"
-                )
-            if not gpus:
-                continue  # it draws nothing, under whatever profile
-            cap = draw.find_cap(node_type, booking.placement.power_profile)
-            if cap is None:
-                raise BookingError(
-                    f"{key}: node {node} has no power profile {booking.placement.power_profile}"
-                )
-            other = self.cap_watts(node)
-            if other is not None and other != cap.node_watts:
-                raise BookingError(
-                    f"{key}: node {node} is already capped at {other} W, not {cap.node_watts} W"
-                )
+            use = self._uses.now.get(node)
+            if use is not None and use is last and gpus == checked:
+                continue  # used as the one before, which was found fit
+            self._check_node(key, node, use, gpus, profile)
+            last, checked = use, gpus
+
+    @staticmethod
+    def _check_node(key: str, node: str, use: Use | None, gpus: int, profile: str) -> None:
+        if use is None:
+            raise BookingError(f"{key}: node {node} is not known, or its rack or hardware profile is not")
+        if gpus > use.free:
+            raise BookingError(f"{key}: needs {gpus} GPUs on node {node}, where {use.free} are free")
+        if not gpus:
+            return  # it draws nothing, under whatever profile
+        cap = draw.find_cap(use.node_type, profile)
+        if cap is None:
+            raise BookingError(f"{key}: node {node} has no power profile {profile}")
+        if use.cap is not None and use.cap != cap.node_watts:
+            raise BookingError(f"{key}: node {node} is already capped at {use.cap} W, not {cap.node_watts} W")
 
     # -- what if -----------------------------------------------------------------------------------
 
@@ -314,15 +307,11 @@ class State(Loads):
         if self._journal is not None:
             self._journal.append(undo)
 
-    def _refresh(self, name: str) -> None:
-        self._refresh_all((name,))
-
-    def _refresh_all(self, names: Iterable[str]) -> None:
-        """Bring the nodes' draws, their racks' P_r and the loads up to date: the loads once for each rack."""
-        names = list(names)
-        for name in names:
-            self._derived.touched(name)
-        for rack, delta in self._draws.refresh(names):
+    def _refresh(self, names: Iterable[str]) -> None:
+        """Bring the nodes' uses, their racks' P_r and the loads up to date: the loads once for each rack."""
+        changed, draws = self._uses.refresh(names)
+        self._derived.used(changed, self._uses.now)
+        for rack, delta in draws:
             self.add(rack, delta)
 
     # -- views for placement and reports -----------------------------------------------------------
@@ -356,14 +345,13 @@ class State(Loads):
         """Indices into the inventory of nodes that their NVLink domain's policy keeps from every gang."""
         return self.holding.all_held(self.table)
 
-    def _tabulate(self, table: NodeTable, i: int, name: str) -> None:
-        spec, node_type = self._specs.get(name), self.node_type(name)
-        table.set(
-            i,
-            self.free_gpus(name),
-            0 if node_type is None else node_type.gpus_per_node,
-            healthy=spec is not None and spec.healthy,
-            cap=self.cap_watts(name),
+    def _figures(self, name: str) -> Figures:
+        spec, use = self._specs.get(name), self._uses.now.get(name)
+        healthy = spec is not None and spec.healthy
+        return (
+            (0, 0, healthy, None)
+            if use is None
+            else (use.free, use.node_type.gpus_per_node, healthy, use.cap)
         )
 
     def needs(self, kind: PodKind) -> RackNeeds:
@@ -391,9 +379,10 @@ class State(Loads):
         """Recompute everything from nodes, bookings and unmanaged use; InvariantViolation names what differs."""
         self._bookings.validate()
         fresh = Loads(self.facility)
-        for name in self._specs:
-            drawn = self._draws.of(name)
-            if drawn is not None:
-                fresh.add(drawn[0], drawn[1:])
+        uses = Uses(self._placed, self._bookings, self._unmanaged, self.facility.windows)
+        for rack, delta in uses.refresh(self._specs)[1]:
+            fresh.add(rack, delta)
+        if not uses.same(self._uses):
+            raise InvariantViolation("the use of a node differs from its type and bookings")
         self.compare(fresh)
         self._derived.validate()

@@ -342,7 +342,7 @@ class View:
 
     def _barred(self, d: int) -> str:
         """ " (2 more not healthy)": nodes that would be free but for something other than GPUs in use."""
-        bars = self.candidates.bars[self.domains.nodes(d)]
+        bars = self.candidates.view.bars(self.domains.nodes(d))
         words = {
             Bar.RACK: "in racks that are not usable",
             Bar.UNHEALTHY: "not healthy",

@@ -311,13 +311,13 @@ def _fits_with_freed(view: View, domain: Subtree, missing: int) -> bool:
     busy: list[tuple[int, int, int]] = []
     for i, b in enumerate(domain.bins):
         policy = f.domains.get(b.group or b.name)
-        held = int((candidates.bars[b.members] == Bar.HELD).sum())
+        bars = candidates.view.bars(b.members)
+        held = int((bars == Bar.HELD).sum())
         if policy is not None and held < policy.spare_nodes:
             continue  # the next nodes that come free here are held back as spares
         busy.extend(
             (-int(candidates.rack_slots[state.inventory.rack[n]]), i, int(n))
-            for n in b.members
-            if candidates.bars[n] == Bar.NONE
+            for n in b.members[bars == Bar.NONE]
         )
     left = missing
     for _, i, n in sorted(busy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -24,11 +25,15 @@ class ChangeLog(Generic[T]):
 
     def add(self, entry: T) -> None:
         """Note one change."""
-        self._entries.append(entry)
+        self.extend((entry,))
+
+    def extend(self, entries: Sequence[T]) -> None:
+        """Note several changes."""
+        self._entries.extend(entries)
         if len(self._entries) > self._kept:
-            half = self._kept // 2
-            del self._entries[:half]
-            self._forgotten += half
+            gone = len(self._entries) - self._kept // 2
+            del self._entries[:gone]
+            self._forgotten += gone
 
     @property
     def position(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,11 +11,12 @@ from rackplane.engine.model import InvariantViolation, NodeSpec
 from rackplane.engine.nodes.inventory import Inventory, build_inventory
 from rackplane.engine.nodes.layout import Layout
 from rackplane.engine.nodes.masks import NodeMask
-from rackplane.engine.nodes.nodetable import NodeTable
+from rackplane.engine.nodes.nodetable import Figures, NodeTable
 from rackplane.engine.nodes.podkinds import PodKind, RackNeeds
 from rackplane.engine.nodes.spares import Holding
 from rackplane.engine.nodes.views import View
 from rackplane.engine.physics.facility import Facility
+from rackplane.engine.uses import Use
 
 VIEWS_KEPT = 64
 
@@ -27,12 +28,12 @@ class Derived:
         self,
         facility: Facility,
         specs: Mapping[str, NodeSpec],
-        tabulate: Callable[[NodeTable, int, str], None],
+        figures: Callable[[str], Figures],
     ) -> None:
-        """``tabulate`` writes one node's figures into a row of the table."""
+        """``figures`` tells those of one node as it is now."""
         self._facility = facility
         self._specs = specs
-        self._tabulate = tabulate
+        self._figures = figures
         self._inventory: Inventory | None = None
         self._table: NodeTable | None = None
         self._needs: dict[PodKind, RackNeeds] = {}
@@ -46,12 +47,33 @@ class Derived:
         """A node came, went or moved."""
         self._inventory = None
 
-    def touched(self, node: str) -> None:
-        """A node's figures changed."""
-        if self._inventory is not None and self._table is not None:
-            i = self._inventory.index.get(node)
+    def touched(self, nodes: Iterable[str]) -> None:
+        """The figures of these nodes changed."""
+        table = self._table
+        if self._inventory is None or table is None:
+            return
+        index = self._inventory.index
+        for node in nodes:
+            i = index.get(node)
             if i is not None:
-                self._tabulate(self._table, i, node)
+                table.set(i, self._figures(node))
+
+    def used(self, nodes: Iterable[str], uses: Mapping[str, Use]) -> None:
+        """These nodes are used otherwise than before: as ``uses`` says, and not at all where it says nothing."""
+        table = self._table
+        if self._inventory is None or table is None:
+            return
+        index = self._inventory.index
+        alike: dict[Use | None, list[int]] = {}
+        for node in nodes:
+            i = index.get(node)
+            if i is not None:
+                alike.setdefault(uses.get(node), []).append(i)
+        for use, rows in alike.items():
+            if use is None:
+                table.set_alike(rows, 0, 0, None)
+            else:
+                table.set_alike(rows, use.free, use.node_type.gpus_per_node, use.cap)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:
@@ -97,7 +119,7 @@ class Derived:
     def _tabulated(self, inventory: Inventory) -> NodeTable:
         table = NodeTable(len(inventory.names))
         for i, name in enumerate(inventory.names):
-            self._tabulate(table, i, name)
+            table.set(i, self._figures(name))
         return table
 
     @property

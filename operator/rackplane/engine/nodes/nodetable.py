@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +10,9 @@ from rackplane.engine.nodes.changelog import ChangeLog
 Ints = NDArray[np.int64]
 
 NO_CAP = -1
+
+Figures = tuple[int, int, bool, int | None]
+"""A node's free GPUs, GPUs in all, whether it is healthy, and watts of the power cap on it."""
 
 
 class NodeTable:
@@ -30,20 +31,29 @@ class NodeTable:
         """Watts of the power cap of the gangs on it, or NO_CAP."""
         self._log: ChangeLog[int] = ChangeLog()
 
-    def set(self, i: int, free: int, gpus: int, *, healthy: bool, cap: int | None) -> None:
+    def set(self, i: int, figures: Figures) -> None:
         """One node as it is now."""
+        free, gpus, healthy, cap = figures
         self.free[i] = free
         self.gpus[i] = gpus
         self.healthy[i] = healthy
         self.cap[i] = NO_CAP if cap is None else cap
         self._log.add(i)
 
+    def set_alike(self, rows: list[int], free: int, gpus: int, cap: int | None) -> None:
+        """Nodes that are used alike as they are now; their health has not changed."""
+        at = rows[0] if len(rows) == 1 else rows
+        self.free[at] = free
+        self.gpus[at] = gpus
+        self.cap[at] = NO_CAP if cap is None else cap
+        self._log.extend(rows)
+
     @property
     def position(self) -> int:
         """Where the log ends now."""
         return self._log.position
 
-    def changes(self, since: int) -> Iterable[int] | None:
+    def changes(self, since: int) -> dict[int, None] | None:
         """The nodes that have changed since that position, each once; None if the log no longer reaches back."""
         return self._log.since(since)
 

@@ -28,6 +28,9 @@ def serves(node_type: NodeType | None, resource: str, gpus: int) -> bool:
     return node_type is not None and (node_type.resource == resource or not gpus)
 
 
+Floats = NDArray[np.float64]
+
+
 class RackNeeds:
     """Per rack: whether it serves the kind of pod at all, and the watts of one pod.  Do not write to the arrays."""
 
@@ -48,6 +51,7 @@ class RackNeeds:
         """Watts of one pod over idle: nominal by rack, then peak by rack.  Rounded up for each pod."""
         self.full = np.zeros(racks, dtype=np.int64)
         """Nominal watts of one pod over idle at full power."""
+        self._asked: tuple[Floats, NDArray[np.int64]] = np.zeros(0), np.zeros(0, dtype=np.int64)
         self.exact = True
         """False if that rounding could hide a fit by a watt (several pods on one node)."""
         for r, node_type in enumerate(facility.rack_types):
@@ -93,19 +97,23 @@ class RackNeeds:
         """How many racks there are."""
         return len(self.offers)
 
+    def slots_within(self, headroom: Floats, most: int) -> NDArray[np.int64]:
+        """Pods each rack could take by watts alone: the fewer of what nominal and what peak headroom allow.
 
-Floats = NDArray[np.float64]
+        Args:
+            headroom: watts, nominal by rack, then peak by rack.  Not to be changed afterwards.
+            most: the answer where nothing bounds.
+        """
+        if self._asked[0] is not headroom:
+            if self._all_draw:
+                slots = headroom / self.increments
+            else:
+                slots = np.full(len(headroom), float(most))
+                np.divide(headroom, self.increments, out=slots, where=self.increments > 0)
+            fewest = np.minimum(slots[: self.racks], slots[self.racks :])
+            self._asked = headroom, np.clip(fewest, 0, most, out=fewest).astype(np.int64)
+        return self._asked[1]
 
-
-def slots_within(headroom: Floats, increments: Floats, most: int) -> NDArray[np.int64]:
-    """Pods each rack could take by watts alone: the fewer of what nominal and what peak headroom allow.
-
-    Args:
-        headroom: watts, nominal by rack, then peak by rack.
-        increments: watts of one pod, in the same order; where 0, watts bound nothing.
-        most: the answer where nothing bounds.
-    """
-    slots = np.full(len(headroom), float(most))
-    np.divide(headroom, increments, out=slots, where=increments > 0)
-    fewest: Floats = np.clip(np.floor(slots), 0, most).reshape(2, -1).min(axis=0)
-    return fewest.astype(np.int64)
+    @cached_property
+    def _all_draw(self) -> bool:
+        return bool((self.increments > 0).all())

@@ -55,8 +55,12 @@ class View:
     holding: Holding
     mask: NodeMask | None = None
     slots: Ints = field(init=False)
-    bars: Ints = field(init=False)
-    """Per node, a :class:`Bar`."""
+    _serves: NDArray[np.bool_] = field(init=False)
+    """Per node: whether its rack may take such pods."""
+    _own_cap: Ints = field(init=False)
+    """Per node: watts of the cap that such a pod runs under; NO_CAP where it has none."""
+    _used: NDArray[np.bool_] = field(init=False)
+    """Per node: whether it is not wholly free."""
     _position: int = field(init=False)
     _mask_position: int = 0
     _allowed: Ints | None = None
@@ -64,6 +68,12 @@ class View:
     _sums: dict[Layout, _Sums] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        needs, rack = self.needs, self.inventory.rack
+        known = rack >= 0
+        self._serves, self._own_cap = np.zeros(len(rack), dtype=np.bool_), np.full(len(rack), NO_CAP)
+        self._serves[known] = needs.fits[rack[known]]
+        if self.kind.gpus:
+            self._own_cap[known] = needs.caps[rack[known]]
         self._read_mask()
         self._build()
 
@@ -92,33 +102,39 @@ class View:
         """Take in what has changed since."""
         changed = self.table.changes(self._position)
         masked = self._follow_mask()
-        nodes = None if changed is None or masked is None else dict.fromkeys([*changed, *masked])
-        if nodes is None or len(nodes) > _REBUILD_ABOVE:
+        if changed is None or masked is None or len(changed) + len(masked) > _REBUILD_ABOVE:
             self._build()
             return
-        if not nodes:
-            return
         self._position = self.table.position
-        domains = {int(self.holding.of_node[i]) for i in nodes} - {-1}
-        for domain in domains:
-            nodes.update(dict.fromkeys(self.holding.domains[domain][1].tolist()))
-        rows = np.fromiter(nodes, dtype=np.int64, count=len(nodes))
-        before = self.slots[rows]
+        if masked:
+            changed.update(dict.fromkeys(masked))
+        if not changed:
+            return
+        rows = np.fromiter(changed, dtype=np.int64, count=len(changed))
+        domains: list[int] = []
+        if self.holding.domains:
+            domains = [d for d in np.unique(self.holding.of_node[rows]).tolist() if d >= 0]
+            rows = np.unique(np.concatenate([rows, *(self.holding.domains[d][1] for d in domains)]))
+        slots, used = self.slots[rows], self._used[rows]
         self._fill(rows)
-        for domain in sorted(domains):
-            self._hold_back(domain)
-        delta = self.slots[rows] - before
+        for domain in domains:
+            self.slots[self.holding.held(domain, self.table)] = 0
+        more, more_used = self.slots[rows] - slots, self._used[rows].astype(np.int64) - used
+        differ = np.flatnonzero((more != 0) | (more_used != 0))
+        if not len(differ):
+            return
+        rows, more, more_used = rows[differ], more[differ], more_used[differ]
         for layout, sums in self._sums.items():
             part = layout.part_of_node[rows]
             listed = part >= 0
-            np.add.at(sums.free, part[listed], delta[listed])
-            self._recount(layout, sums, np.unique(layout.bin_of_node[rows[listed]]))
+            np.add.at(sums.free, part[listed], more[listed])
+            np.add.at(sums.used_nodes, layout.bin_of_node[rows[listed]], more_used[listed])
 
     def sums(self, layout: Layout) -> _Sums:
         """Free slots by part, and used nodes by bin."""
         found = self._sums.get(layout)
         if found is None:
-            used = (self.table.free < self.table.gpus).astype(np.int64)
+            used = self._used.astype(np.int64)
             found = self._sums[layout] = _Sums(
                 layout.sum_by_part(self.slots), layout.sum_by_bin(layout.sum_by_part(used))
             )
@@ -129,7 +145,7 @@ class View:
         other = copy.copy(self)
         other._sums = {}
         other.slots = np.minimum(self.slots, allowed)
-        other.bars = np.where((self.slots > 0) & (allowed <= 0), Bar.CONSTRAINTS, self.bars)
+        other._allowed = allowed if self._allowed is None else np.minimum(self._allowed, allowed)
         return other
 
     def validate(self) -> None:
@@ -139,7 +155,7 @@ class View:
             InvariantViolation: something differs.
         """
         fresh = View(self.inventory, self.table, self.kind, self.needs, self.holding, self.mask)
-        if not (np.array_equal(fresh.slots, self.slots) and np.array_equal(fresh.bars, self.bars)):
+        if not (np.array_equal(fresh.slots, self.slots) and np.array_equal(fresh._used, self._used)):
             raise InvariantViolation(f"the slots of nodes for {self.kind} differ from a new count")
         for layout, sums in self._sums.items():
             anew = fresh.sums(layout)
@@ -148,46 +164,44 @@ class View:
             ):
                 raise InvariantViolation(f"the sums of slots for {self.kind} differ from a new count")
 
-    def _recount(self, layout: Layout, sums: _Sums, bins: Ints) -> None:
-        for b in bins.tolist():
-            nodes = np.concatenate([layout.part_nodes(p) for p in layout.parts(b)])
-            sums.used_nodes[b] = int((self.table.free[nodes] < self.table.gpus[nodes]).sum())
+    def bars(self, nodes: Ints) -> Ints:
+        """Why each of these nodes is not a candidate now: a :class:`Bar`."""
+        table, gpus = self.table, self.kind.gpus
+        room = table.free[nodes] >= gpus
+        cap, own_cap = table.cap[nodes], self._own_cap[nodes]
+        bars = np.where(self._serves[nodes], Bar.NONE, Bar.RACK)
+        bars[(bars == Bar.NONE) & room & ~table.healthy[nodes]] = Bar.UNHEALTHY
+        bars[(bars == Bar.NONE) & room & (own_cap != NO_CAP) & (cap != NO_CAP) & (cap != own_cap)] = (
+            Bar.PROFILE
+        )
+        if self._allowed is not None:
+            bars[(bars == Bar.NONE) & room & (self._allowed[nodes] <= 0)] = Bar.CONSTRAINTS
+        for domain in np.unique(self.holding.of_node[nodes]).tolist() if self.holding.domains else ():
+            if domain >= 0:
+                bars[np.isin(nodes, self.holding.held(domain, table))] = Bar.HELD
+        return bars
 
     def _build(self) -> None:
         count = len(self.inventory.names)
         self._position = self.table.position
         self._sums = {}
         self.slots = np.zeros(count, dtype=np.int64)
-        self.bars = np.zeros(count, dtype=np.int64)
+        self._used = np.zeros(count, dtype=np.bool_)
         self._fill(np.arange(count))
         for domain in range(len(self.holding.domains)):
-            self._hold_back(domain)
+            self.slots[self.holding.held(domain, self.table)] = 0
 
     def _fill(self, rows: Ints) -> None:
         """Count these nodes anew, but for what their domains hold back."""
         table, gpus = self.table, self.kind.gpus
-        rack = self.inventory.rack[rows]
-        ok = (
-            (rack >= 0) & self.needs.fits[rack]
-            if len(self.needs.fits)
-            else np.zeros(len(rows), dtype=np.bool_)
-        )
-        slots = table.free[rows] // gpus if gpus else np.full(len(rows), UNLIMITED, dtype=np.int64)
-        slots = np.where(ok, slots, 0)
-        bars = np.where(ok, Bar.NONE, Bar.RACK)
-        room = slots > 0
-        bars[room & ~table.healthy[rows]] = Bar.UNHEALTHY
-        if gpus and len(self.needs.caps):
+        free = table.free[rows]
+        self._used[rows] = free < table.gpus[rows]
+        may = self._serves[rows] & table.healthy[rows]
+        if gpus:
             cap = table.cap[rows]
-            bars[room & (bars == Bar.NONE) & (cap != NO_CAP) & (cap != self.needs.caps[rack])] = Bar.PROFILE
-        slots[bars != Bar.NONE] = 0
+            may &= (cap == NO_CAP) | (cap == self._own_cap[rows])
+        slots = free // gpus if gpus else np.full(len(rows), UNLIMITED, dtype=np.int64)
+        slots *= may
         if self._allowed is not None:
-            allowed = self._allowed[rows]
-            bars[(slots > 0) & (allowed <= 0)] = Bar.CONSTRAINTS
-            slots = np.minimum(slots, allowed)
-        self.slots[rows], self.bars[rows] = slots, bars
-
-    def _hold_back(self, domain: int) -> None:
-        nodes = self.holding.held(domain, self.table)
-        self.slots[nodes] = 0
-        self.bars[nodes] = Bar.HELD
+            np.minimum(slots, self._allowed[rows], out=slots)
+        self.slots[rows] = slots

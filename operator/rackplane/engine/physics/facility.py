@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,24 +117,26 @@ class Facility:
         return order, loaded, begins
 
     @cached_property
+    def enforced_limits(self) -> NDArray[np.float64]:
+        """Cell -> watts that hold back an admission now; inf where nothing does."""
+        return np.where(self.enforced, self.limits, np.inf)
+
+    @cached_property
     def coming(self) -> NDArray[np.int64]:
         """The entries on cells of coming budgets."""
         return np.flatnonzero(self.cell_windows[self.cells] >= 0)
 
     @cached_property
-    def nominal_headroom(self) -> HeadroomTable:
-        """The enforced cells that sum nominal draws."""
-        return self._headroom(~self.peak)
-
-    @cached_property
-    def peak_headroom(self) -> HeadroomTable:
-        """The enforced cells that sum peak draws."""
-        return self._headroom(self.peak)
-
-    def _headroom(self, basis: NDArray[np.bool_]) -> HeadroomTable:
-        chosen = np.flatnonzero(basis & self.enforced[self.cells])
-        starts = np.searchsorted(self.entry_racks[chosen], np.arange(len(self.racks) + 1))
-        return HeadroomTable(starts, self.cells[chosen], self.coefficients[chosen])
+    def headroom(self) -> HeadroomTable:
+        """The enforced cells of each rack."""
+        chosen = np.flatnonzero(self.enforced[self.cells])
+        return HeadroomTable(
+            len(self.racks),
+            self.draw_index[chosen],
+            self.cells[chosen],
+            self.coefficients[chosen],
+            self.limits,
+        )
 
     @cached_property
     def elements(self) -> NDArray[np.int64]:
@@ -147,9 +150,14 @@ class Facility:
             found[b] = ids.setdefault((kind, row.element), len(ids))
         return found
 
+    @cached_property
+    def entries_of(self) -> tuple[slice, ...]:
+        """Rack -> where its entries lie."""
+        return tuple(slice(a, b) for a, b in pairwise(self.starts.tolist()))
+
     def entries(self, rack: int) -> slice:
         """Where the rack's entries lie."""
-        return slice(int(self.starts[rack]), int(self.starts[rack + 1]))
+        return self.entries_of[rack]
 
     def describe(self, cell: int) -> tuple[Contingency, LimitRow]:
         """The contingency and the row of a cell."""

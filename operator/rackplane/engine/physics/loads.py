@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.physics.facility import Facility
+from rackplane.engine.physics.headroom import Headrooms
 from rackplane.engine.physics.rows import Contingency, LimitRow
 
 TOLERANCE_WATTS = 0.01
@@ -40,7 +41,8 @@ class Saved:
     updates: int
     loads: Floats
     over_by: NDArray[np.int64]
-    headrooms: tuple[Floats, Floats] | None
+    headrooms: Headrooms | None
+    changed: frozenset[int]
 
 
 class Loads:
@@ -54,7 +56,10 @@ class Loads:
         """P_r peak, exact."""
         self._over_by = np.zeros((len(facility.windows), len(facility.racks)), dtype=np.int64)
         """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
-        self._headrooms: tuple[Floats, Floats] | None = None
+        self._headrooms: Headrooms | None = None
+        self._changed: set[int] = set()
+        """Racks whose draws have changed since the headrooms were worked out."""
+        self._tolerant: tuple[Floats, Floats] = np.zeros(0), np.zeros(0)
         self._updates = 0
         self.loads = self._exact_loads()
         """Watts by cell."""
@@ -65,13 +70,13 @@ class Loads:
         self.nominal[rack] += nominal
         self.peak[rack] += peak
         f, entries = self.facility, self.facility.entries(rack)
-        drawn = np.where(f.peak[entries], peak, nominal)
+        drawn = nominal if peak == nominal else np.where(f.peak[entries], peak, nominal)
         if f.windows:
             over = np.array((*over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
             self._over_by[:, rack] += over[:-1]
             drawn = drawn - over[f.cell_windows[f.cells[entries]]]
         self.loads[f.cells[entries]] += f.coefficients[entries] * drawn
-        self._headrooms = None
+        self._changed.add(rack)
         self._updates += 1
         if self._updates >= RECOMPUTE_EVERY:
             self.reload()
@@ -112,6 +117,8 @@ class Loads:
         ``at`` asks for a later time than now: budgets that end by then bind no more.
         """
         f = self.facility
+        if not f.windows and at is None:
+            return f.enforced_limits - self.loads
         binds = f.enforced
         if f.windows:
             later = f.enforced_later
@@ -125,17 +132,31 @@ class Loads:
 
         Negative where a limit is exceeded, inf where nothing bounds a rack.  Do not write to them.
         """
+        racks, least = len(self.facility.racks), self.both_headrooms()
+        return least[:racks], least[racks:]
+
+    def tolerant_headrooms(self) -> Floats:
+        """As :meth:`both_headrooms`, and half the tolerance more: one array for as long as nothing changes."""
+        least = self.both_headrooms()
+        if self._tolerant[0] is not least:
+            self._tolerant = least, least + TOLERANCE_WATTS / 2
+        return self._tolerant[1]
+
+    def both_headrooms(self) -> Floats:
+        """As :meth:`headrooms`, nominal by rack, then peak by rack."""
+        table = self.facility.headroom
         if self._headrooms is None:
-            f = self.facility
-            slack = np.append(f.limits - self.loads, np.inf)
-            self._headrooms = f.nominal_headroom.of(slack), f.peak_headroom.of(slack)
-        return self._headrooms
+            self._headrooms = table.of(self.loads)
+        elif self._changed:
+            self._headrooms = table.after(self._headrooms, self.loads, self._changed)
+        self._changed.clear()
+        return self._headrooms.least
 
     def headrooms_under(self, slack: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """As :meth:`headrooms`, under another slack by cell, and with what coming budgets leave in it."""
         f = self.facility
-        padded = np.append(slack, np.inf)
-        nominal, peak = f.nominal_headroom.of(padded), f.peak_headroom.of(padded)
+        least = f.headroom.under(slack).least
+        nominal, peak = least[: len(f.racks)], least[len(f.racks) :]
         if f.windows:
             ratio = slack[f.cells[f.coming]] / f.coefficients[f.coming]
             np.minimum.at(nominal, f.entry_racks[f.coming], ratio)
@@ -151,12 +172,18 @@ class Loads:
 
     def saved(self) -> Saved:
         """What :meth:`restore` needs, beyond undoing every change of a rack's draw."""
-        return Saved(self._updates, self.loads.copy(), self._over_by.copy(), self._headrooms)
+        return Saved(
+            self._updates,
+            self.loads.copy(),
+            self._over_by.copy(),
+            self._headrooms,
+            frozenset(self._changed),
+        )
 
     def restore(self, saved: Saved) -> None:
         """Take the loads back to what they were, rounding errors included."""
         self._updates, self.loads, self._over_by = saved.updates, saved.loads, saved.over_by
-        self._headrooms = saved.headrooms
+        self._headrooms, self._changed = saved.headrooms, set(saved.changed)
 
     def after(self, deltas: Mapping[int, Sequence[int]]) -> Loads:
         """A copy in which racks draw more or less: by rack, what :meth:`add` takes."""
@@ -180,7 +207,5 @@ class Loads:
                 raise InvariantViolation("the draw of a rack differs from the sum of its nodes")
         if not np.allclose(fresh._exact_loads(), self.loads, rtol=0, atol=TOLERANCE_WATTS):
             raise InvariantViolation("a load differs from its recomputation by more than the tolerance")
-        if self._headrooms is not None:
-            kept, self._headrooms = self._headrooms, None
-            if not all(np.array_equal(a, b) for a, b in zip(kept, self.headrooms(), strict=True)):
-                raise InvariantViolation("the headroom of a rack differs from its recomputation")
+        if not np.array_equal(self.both_headrooms(), self.facility.headroom.of(self.loads).least):
+            raise InvariantViolation("the headroom of a rack differs from its recomputation")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rackplane.engine.model import NVLINK, NvlinkScope, Request
 from rackplane.engine.nodes.layout import Layout
 from rackplane.engine.nodes.masks import NodeMask
-from rackplane.engine.nodes.podkinds import PodKind, slots_within
+from rackplane.engine.nodes.podkinds import PodKind
 from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
@@ -51,19 +51,19 @@ class Candidates:
         self.needs = needs
         self.exact = needs.exact
         self.offers, self.has_profile, self.performance = needs.offers, needs.has_profile, needs.performance
-        self.node_slots, self.bars = self.view.slots, self.view.bars
-        self.slack = state.slack(request.until, at=request.at) + TOLERANCE_WATTS / 2
+        self.node_slots = self.view.slots
+        self.slack = state.slack(request.until, at=request.at)
+        self.slack += TOLERANCE_WATTS / 2
         for then in later:
             # What it adds to a limit is the same then as now, so the lesser slack of the two bounds it.
             self.slack = np.minimum(self.slack, then.slack(request.until) + TOLERANCE_WATTS / 2)
         if state.facility.windows or request.at is not None or later:
-            headrooms = state.headrooms_under(self.slack)
+            headroom = np.concatenate(state.headrooms_under(self.slack))
         else:
-            nominal, peak = state.headrooms()
-            headrooms = nominal + TOLERANCE_WATTS / 2, peak + TOLERANCE_WATTS / 2
-        self.nominal_headroom = headrooms[0]
+            headroom = state.tolerant_headrooms()
+        self.nominal_headroom = headroom[: needs.racks]
         """Watts each rack could still draw, taken alone."""
-        self.rack_slots = slots_within(np.concatenate(headrooms), needs.increments, UNLIMITED)
+        self.rack_slots = needs.slots_within(headroom, UNLIMITED)
         """Slots each rack could take by watts and heat, taken alone."""
         self.names = state.inventory.names
 
@@ -77,9 +77,9 @@ class Candidates:
         """The same request with other watts left by cell: what if limits were higher."""
         other = copy.copy(self)
         other.slack = slack
-        headrooms = self.state.headrooms_under(slack)
-        other.nominal_headroom = headrooms[0]
-        other.rack_slots = slots_within(np.concatenate(headrooms), self.needs.increments, UNLIMITED)
+        headroom = np.concatenate(self.state.headrooms_under(slack))
+        other.nominal_headroom = headroom[: self.needs.racks]
+        other.rack_slots = self.needs.slots_within(headroom, UNLIMITED)
         return other
 
     def only(self, allowed: Ints) -> Candidates:
@@ -87,7 +87,7 @@ class Candidates:
         other = copy.copy(self)
         other.__dict__.pop("_room", None)
         other.view = self.view.only(allowed)
-        other.node_slots, other.bars = other.view.slots, other.view.bars
+        other.node_slots = other.view.slots
         return other
 
     @cached_property
@@ -135,6 +135,10 @@ class Candidates:
     def fits_together(self, slots: Mapping[int, int]) -> bool:
         """Whether so many slots by rack hold under every limit together."""
         f = self.state.facility
+        if len(slots) == 1:
+            ((rack, n),) = slots.items()
+            left = self.slack[f.cells[f.entries(rack)]]
+            return bool((self.use_of(rack) * n <= np.maximum(left, 0.0)).all())
         racks = np.fromiter(slots, dtype=np.int64, count=len(slots))
         counts = f.starts[racks + 1] - f.starts[racks]
         ends = np.cumsum(counts)
@@ -143,8 +147,9 @@ class Candidates:
         )
         taken = np.repeat(np.fromiter(slots.values(), dtype=np.float64, count=len(slots)), counts)
         watts = f.coefficients[entries] * self.needs.increments[f.draw_index[entries]] * taken
-        total = np.bincount(f.cells[entries], watts, minlength=len(self.slack))
-        return bool((total <= np.maximum(self.slack, 0.0)).all())
+        cells = f.cells[entries]
+        total = np.bincount(cells, watts)
+        return bool((total[cells] <= np.maximum(self.slack[cells], 0.0)).all())
 
     def take(self, rack: int, slots: int, slack: NDArray[np.float64]) -> None:
         """Lower the slack by so many slots in the rack."""
@@ -167,7 +172,8 @@ class Bin:
 
     def __init__(self, attempt: Attempt, index: int) -> None:
         self._attempt = attempt
-        self._index = index
+        self.index = index
+        """Position in the attempt."""
         self.order = int(attempt.layout.bin_id[index])
         """By names."""
         self.name = attempt.layout.bin_names[index]
@@ -190,7 +196,7 @@ class Bin:
         attempt, layout = self._attempt, self._attempt.layout
         slots = attempt.candidates.node_slots
         found = []
-        for part in layout.parts(self._index):
+        for part in layout.parts(self.index):
             free = int(attempt.part_free[part])
             if free:
                 nodes = layout.part_nodes(part)
@@ -202,13 +208,13 @@ class Bin:
     def members(self) -> Ints:
         """All its nodes, candidates or not."""
         layout = self._attempt.layout
-        return np.concatenate([layout.part_nodes(part) for part in layout.parts(self._index)])
+        return np.concatenate([layout.part_nodes(part) for part in layout.parts(self.index)])
 
     @cached_property
     def group(self) -> str:
         """The NVLink domain's name, "" if NVLink ends in the node."""
         state, layout = self._attempt.candidates.state, self._attempt.layout
-        node_type = state.facility.rack_types[int(layout.part_rack[layout.bin_starts[self._index]])]
+        node_type = state.facility.rack_types[int(layout.part_rack[layout.bin_starts[self.index]])]
         spans = node_type is not None and node_type.nvlink_scope in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
         spec = state.node(state.inventory.names[int(self.members[0])])
         return (spec.domain or "") if spans and spec is not None else ""
@@ -216,7 +222,7 @@ class Bin:
     @property
     def whole(self) -> int:
         """Slots if every known node of it were idle: what could ever fit."""
-        return int(self._attempt.bin_whole[self._index])
+        return int(self._attempt.bin_whole[self.index])
 
     def least_racks(self, slots: int) -> int:
         """A lower bound on the racks that so many slots need."""

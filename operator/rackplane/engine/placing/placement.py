@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+from itertools import chain
 
 from rackplane.engine.explaining import explanation
 from rackplane.engine.explaining import groups as grouped
@@ -161,7 +160,10 @@ def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[Solution | None
 def _in_one_domain(attempt: Attempt) -> Outcome:
     """The best NVLink domain for the whole gang."""
     candidates = attempt.candidates
-    fitting = quick.in_one_rack(attempt, candidates.request.slots) or attempt.fitting()
+    fitting = quick.in_one_rack(attempt, candidates.request.slots)
+    if len(fitting) == 1 and (solution := quick.solution_in_one_rack(attempt, fitting[0])) is not None:
+        return Outcome(solution, True)
+    fitting = fitting or attempt.fitting()
     if not fitting:
         return Outcome(None, True)
     return Search(candidates, Subtree("", attempt.bins(fitting)), single=True).solve()
@@ -224,22 +226,24 @@ def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
 
 
 def _placement(candidates: Candidates, solution: Solution) -> Placement:
-    state, request = candidates.state, candidates.request
+    state, request, all_names = candidates.state, candidates.request, candidates.names
     groups: list[Group] = []
     counts: dict[str, int] = {}
     performance = 100
     for bin_, racks in solution.parts:
         for rack in sorted(racks):
             nodes = _nodes(candidates, bin_, rack, racks[rack])
-            names: list[str] = []
-            for i in sorted(nodes):
-                names.extend([candidates.names[i]] * nodes[i])
-                counts[candidates.names[i]] = nodes[i]
+            names = [all_names[i] for i in sorted(nodes)]
+            if len(nodes) < racks[rack]:  # several slots on a node
+                counts.update(zip(names, (nodes[i] for i in sorted(nodes)), strict=True))
+                names = [name for name in names for _ in range(counts[name])]
+            else:
+                counts.update(dict.fromkeys(names, 1))
             performance = min(performance, int(candidates.performance[rack]))
             groups.append(Group(bin_.group, state.facility.racks[rack].name, tuple(names)))
     watts = state.increments_of(counts, request.gpus_per_slot, candidates.profile)
     return Placement(
-        slots=tuple(name for group in groups for name in group.nodes),
+        slots=tuple(chain.from_iterable(group.nodes for group in groups)),
         groups=tuple(groups),
         gpus_per_slot=request.gpus_per_slot,
         power_profile=candidates.profile,
@@ -259,11 +263,12 @@ def _nodes(candidates: Candidates, bin_: Bin, rack: int, slots: int) -> Mapping[
     """
     state = candidates.state
     cell = next(c for c in bin_.cells if c.rack == rack)
-    each = candidates.node_slots[cell.nodes]
-    if int(each.max()) == 1 and int(np.ptp(state.free[cell.nodes])) == 0:
-        return dict.fromkeys(cell.nodes[:slots].tolist(), 1)  # all alike: the first by name
-    room = dict(zip(cell.nodes.tolist(), each.tolist(), strict=True))
-    free = dict(zip(cell.nodes.tolist(), state.free[cell.nodes].tolist(), strict=True))
+    nodes, each = cell.nodes.tolist(), candidates.node_slots[cell.nodes].tolist()
+    gpus = state.free[cell.nodes].tolist()
+    if max(each) == 1 and min(gpus) == max(gpus):
+        return dict.fromkeys(nodes[:slots], 1)  # all alike: the first by name
+    room = dict(zip(nodes, each, strict=True))
+    free = dict(zip(nodes, gpus, strict=True))
     node_type = state.facility.rack_types[rack]
     assert node_type is not None
     in_node = node_type.nvlink_scope not in (NvlinkScope.LABEL, NvlinkScope.OBJECT)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.placing.candidates import Attempt
+from rackplane.engine.placing.objective import Objective, Solution
 
 Ints = NDArray[np.int64]
 
@@ -37,6 +38,17 @@ def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
     if attempt.candidates.needs.slowed:
         return [int(b) for b in fitting]
     return [int(fitting[layout.bin_id[fitting].argmin()])]
+
+
+def solution_in_one_rack(attempt: Attempt, bin_: int) -> Solution | None:
+    """The whole gang in one rack of this bin, the smallest that takes it; None if a limit is in the way after all."""
+    candidates = attempt.candidates
+    slots = candidates.request.slots
+    (chosen,) = attempt.bins([bin_])
+    rack = min((c for c in chosen.cells if c.cap >= slots), key=lambda c: c.free).rack
+    if not candidates.fits_together({rack: slots}):
+        return None
+    return Objective(candidates, (chosen,), run=1).solution_of({0: {rack: slots}})
 
 
 def least_bins(units: Ints, need: int) -> int | None:

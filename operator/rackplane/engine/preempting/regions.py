@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rackplane.engine.model import Request
 from rackplane.engine.nodes.masks import NodeMask
-from rackplane.engine.nodes.views import UNLIMITED, Bar
+from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.placing.candidates import Attempt, Candidates, attempts
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.shortage import Room, all_shortages
@@ -117,12 +117,14 @@ class Survey:
         touched = np.zeros(count, dtype=np.bool_)
         touched[self.releases.node] = True
         free: Ints = view.slots.copy()
-        room = np.where(touched, np.maximum(room, free), np.where(view.bars == Bar.HELD, room, free))
+        is_held = np.zeros(count, dtype=np.bool_)
+        is_held[view.holding.all_held(table)] = True
+        room = np.where(touched, np.maximum(room, free), np.where(is_held, room, free))
         for policy, nodes in view.holding.domains:
             if not policy.schedulable or policy.spare_nodes < 0:
                 free[nodes] = room[nodes] = 0
                 continue
-            held = nodes[view.bars[nodes] == Bar.HELD]
+            held = nodes[is_held[nodes]]
             if int(np.ptp(room[nodes])) == 0:
                 room[held] = 0  # whichever nodes are held back, as many are: all are alike
             else:

@@ -1,0 +1,162 @@
+"""What every node is used for now: GPUs, watts and power cap; and what a change of that is for its rack's draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rackplane.engine.bookings import Booking, Bookings, Reserved
+from rackplane.engine.model import NodeType
+from rackplane.engine.physics import draw
+from rackplane.engine.physics.draw import Watts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use:
+    """A node of a known type in a known rack.  Nodes of a rack that are used alike share one."""
+
+    rack: int
+    node_type: NodeType
+    booked: int
+    """GPUs that gangs hold."""
+    free: int
+    """GPUs that neither gangs nor others use."""
+    cap: int | None
+    """Watts of the cap of the gangs on it, None if there are none: a node has one power profile."""
+    watts: tuple[int, ...]
+    """Nominal, peak, and of the nominal ones those that are over before each coming budget starts."""
+
+
+class Uses:
+    """The use of every node, from its type, the bookings on it, and what is not ours."""
+
+    def __init__(
+        self,
+        placed: Mapping[str, tuple[int, NodeType]],
+        bookings: Bookings,
+        unmanaged: Mapping[str, int],
+        windows: tuple[float, ...],
+    ) -> None:
+        """``placed``: node -> rack and type; ``unmanaged``: node -> GPUs; ``windows``: starts of coming budgets."""
+        self._placed = placed
+        self._bookings = bookings
+        self._unmanaged = unmanaged
+        self._windows = windows
+        self.now: dict[str, Use] = {}
+        """By node; without those of no known rack or type."""
+        self._shared: dict[tuple[int, int, str, int, int], Use] = {}
+        self._increments: dict[tuple[int, str, int], Watts] = {}
+
+    def refresh(self, names: Iterable[str]) -> tuple[list[str], list[tuple[int, list[int]]]]:
+        """Bring these nodes up to date: those that changed, and the racks whose draw did with the differences."""
+        changed: list[str] = []
+        moves: dict[tuple[Use | None, Use | None], int] = {}
+        now = self.now
+        for name in names:
+            old, new = now.get(name), self.of(name)
+            if old is new:
+                continue
+            changed.append(name)
+            if new is None:
+                del now[name]
+            else:
+                now[name] = new
+            moves[old, new] = moves.get((old, new), 0) + 1
+        deltas: dict[int, list[int]] = {}
+        for move, count in moves.items():
+            for use, sign in zip(move, (-count, count), strict=True):
+                if use is not None:
+                    delta = deltas.setdefault(use.rack, [0] * len(use.watts))
+                    for k, watts in enumerate(use.watts):
+                        delta[k] += sign * watts
+        return changed, [(rack, delta) for rack, delta in deltas.items() if any(delta)]
+
+    def of(self, name: str) -> Use | None:
+        """The node's use, looked up anew; None if it is not known, or its rack or type is not."""
+        placed = self._placed.get(name)
+        if placed is None:
+            return None
+        rack, node_type = placed
+        keys, others = self._bookings.keys_on.get(name), self._unmanaged.get(name, 0)
+        profile, gpus = "", -1
+        if keys:
+            if len(keys) > 1 or self._windows:
+                return self._use(rack, node_type, self._bookings.on(name), others, name)
+            (key,) = keys
+            booking = self._bookings.by_key[key]
+            profile, gpus = booking.placement.power_profile, booking.gpus[name]
+        # By the identity of the type: the facility keeps its node types, and hashing one costs more than all the rest.
+        alike = (rack, id(node_type), profile, gpus, others)
+        found = self._shared.get(alike)
+        if found is None:
+            booked = self._bookings.on(name)
+            found = self._shared[alike] = self._use(rack, node_type, booked, others, name)
+        return found
+
+    def _use(self, rack: int, node_type: NodeType, booked: Iterable[Booking], others: int, name: str) -> Use:
+        nominal = peak = node_type.idle_watts
+        over_by = [0] * len(self._windows)
+        gpus, cap_watts = 0, None
+        for booking in booked:
+            held = booking.gpus[name]
+            profile = booking.placement.power_profile
+            increment = self._increment(node_type, profile, held)
+            nominal += increment.nominal
+            peak += increment.peak
+            for w, start in enumerate(self._windows):
+                if booking.until is not None and booking.until <= start:
+                    over_by[w] += increment.nominal
+            gpus += held
+            if held > 0 and cap_watts is None:
+                cap = draw.find_cap(node_type, profile)
+                cap_watts = node_type.max_watts if cap is None else cap.node_watts
+        if others:
+            foreign = draw.unmanaged_increment(node_type, others)
+            nominal += foreign.nominal
+            peak += foreign.peak
+        free = max(0, node_type.gpus_per_node - gpus - others)
+        return Use(rack, node_type, gpus, free, cap_watts, (nominal, peak, *over_by))
+
+    def same(self, other: Uses) -> bool:
+        """Whether both say the same of every node."""
+        mine, theirs = (
+            {name: (use.rack, use.booked, use.free, use.cap, use.watts) for name, use in uses.now.items()}
+            for uses in (self, other)
+        )
+        return mine == theirs
+
+    def increments(self, gpus: Mapping[str, int], profile: str) -> Reserved:
+        """What one gang's GPUs by node add over idle; nodes of no known type add nothing."""
+        alike: dict[tuple[int, int], int] = {}
+        types: dict[int, NodeType] = {}
+        for node, held in gpus.items():
+            placed = self._placed.get(node)
+            if placed is not None:
+                key = id(placed[1]), held
+                alike[key] = alike.get(key, 0) + 1
+                types[key[0]] = placed[1]
+        nominal = peak = liquid = 0
+        for (type_id, held), count in alike.items():
+            watts = self._increment(types[type_id], profile, held)
+            nominal += watts.nominal * count
+            peak += watts.peak * count
+            liquid += draw.liquid_share(types[type_id], watts.nominal) * count
+        return Reserved(nominal, peak, liquid, nominal - liquid)
+
+    def by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
+        """Rack -> what ``gpus`` (node -> GPUs of one gang) add over idle; nodes of no known type add nothing."""
+        found: dict[int, Watts] = {}
+        for node, count in gpus.items():
+            placed = self._placed.get(node)
+            if placed is not None:
+                rack, node_type = placed
+                more = self._increment(node_type, profile, count)
+                found[rack] = found[rack] + more if rack in found else more
+        return found
+
+    def _increment(self, node_type: NodeType, profile: str, gpus: int) -> Watts:
+        key = (id(node_type), profile, gpus)
+        found = self._increments.get(key)
+        if found is None:
+            found = self._increments[key] = draw.gang_increment(node_type, profile, gpus)
+        return found
