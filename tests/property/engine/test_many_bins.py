@@ -72,7 +72,7 @@ def test_what_is_said_of_many_domains_is_true(part: int) -> None:
     assert seen["refused"] >= 3, seen
     # Not promised beyond what is looked at in full; a worse search would show here.
     assert seen["not found"] == 0, seen
-    assert seen["more bins than needed"] * 4 <= seen["placed"], seen
+    assert seen["more bins than needed"] == 0, seen
 
 
 def test_the_order_in_which_nodes_come_changes_nothing() -> None:

@@ -7,9 +7,10 @@ without the limits that racks share.  If the first one holds under those too, no
 looked at where they are few enough (:mod:`engine.placing.exhaustive`), so that the answer is the best there is.
 
 Beyond that it is a good one.  Of more sets, one is built that opens as few large bins as possible, and is repaired
-where limits that bins share stop it.  If no set is found, bins are poured full one after the other: the roomiest, or
-(more than ``FEW``) those that take least of what is scarce.  At last a depth-first search over the slots of every rack
-(:mod:`engine.placing.proof`) finds a way or proves that there is none.
+where limits that bins share stop it; if that fails, a bounded search (:mod:`engine.placing.cover`) looks for another of
+so many bins, if each lies in one rack and they are at most ``POURED``.  If no set is found, bins are poured full one
+after the other: the roomiest, or (more than ``FEW``) those that take least of what is scarce.  At last a depth-first
+search over the slots of every rack (:mod:`engine.placing.proof`) finds a way or proves that there is none.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from math import comb
 
 from rackplane.engine.placing.bounds import most_slots
 from rackplane.engine.placing.candidates import Candidates, Subtree
+from rackplane.engine.placing.cover import Cover
 from rackplane.engine.placing.exhaustive import Exhaustive, TooMany
 from rackplane.engine.placing.objective import Key, Objective, Parts, Solution
 from rackplane.engine.placing.pouring import Pouring
@@ -54,6 +56,7 @@ class Search:
         self.sets = Sets(self.bins, self.slots, self.run)
         self.objective = Objective(candidates, self.bins, run=self.run)
         self.pouring = Pouring(candidates, self.bins, run=self.run)
+        self._cover: Cover | None = None
         self._sure = True
         """Whether what is found is the best for certain: no set that could be better was passed over."""
 
@@ -77,7 +80,7 @@ class Search:
             if comb(len(usable), count) <= SETS_EXAMINED:
                 found = self._all_sets(usable, count)
             else:
-                found = self._built_set(usable, count)
+                found = self._built_set(usable, count) or self._covering_set(usable, count)
                 self._sure = False
             if found is not None:
                 return Outcome(self._settled(found), True)
@@ -176,6 +179,22 @@ class Search:
             if not lowered:
                 return None
         return None
+
+    def _covering_set(self, usable: Sequence[int], count: int) -> Solution | None:
+        if self._cover is None:
+            cells = [self.bins[i].cells for i in usable]
+            alone = all(len(c) == 1 for c in cells) and len({c[0].rack for c in cells}) == len(cells)
+            if self.sets.short or not alone or len(usable) > POURED:
+                return None
+            self._cover = Cover(self.candidates, self.bins, usable, run=self.run)
+        poured = self._cover.of(count, self.sets.units)
+        if poured is None:
+            return None
+        found, chosen = self._solution(poured), sorted(poured)
+        # The same bins in more even and tighter parts, where the limits allow that too.
+        parts = self.sets.distribute(chosen, self.sets.caps)
+        usual = None if parts is None else self.pouring.fill(chosen, parts)
+        return found if usual is None else min(found, self._solution(usual), key=lambda s: s.key)
 
     # -- all ways ----------------------------------------------------------------------------------
 
