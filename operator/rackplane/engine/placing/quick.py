@@ -41,11 +41,17 @@ def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
 
 
 def solution_in_one_rack(attempt: Attempt, bin_: int) -> Solution | None:
-    """The whole gang in one rack of this bin, the smallest that takes it; None if a limit is in the way after all."""
+    """The whole gang in one rack of this bin, the smallest that takes it.
+
+    None if a limit is in the way after all, or if racks that take it differ in the power that the gang strands there.
+    """
     candidates = attempt.candidates
     slots = candidates.request.slots
     (chosen,) = attempt.bins([bin_])
-    rack = min((c for c in chosen.cells if c.cap >= slots), key=lambda c: c.free).rack
+    taking = [c for c in chosen.cells if c.cap >= slots]
+    if candidates.needs.slowed and len(taking) > 1:
+        return None
+    rack = min(taking, key=lambda c: c.free).rack
     if not candidates.fits_together({rack: slots}):
         return None
     return Objective(candidates, (chosen,), run=1).solution_of({0: {rack: slots}})
