@@ -29,6 +29,7 @@ Part = tuple[int, str]
 class Score:
     """The objective of a placement, smaller first: its fields in this order.
 
+    ``around`` and ``emptiness`` are sums over the bins, in millionths.
     ``remains`` are the free sizes of all bins afterwards, largest first and negative; ``names`` the bins' orders.
     """
 
@@ -37,8 +38,10 @@ class Score:
     racks: int
     straggler: bool
     pristine: int
+    around: int
     remains: tuple[int, ...]
     stranded: int
+    emptiness: tuple[int, ...]
     names: tuple[int, ...]
 
 
@@ -78,6 +81,32 @@ class Level:
         self.size = dict.fromkeys(keys.values(), 0)
         for (order, _), free in self.free.items():
             self.size[order] += free
+        self._emptiness(state, request)
+
+    def _emptiness(self, state: State, request: Request) -> None:
+        """By bin and fabric level, innermost first: the part of the slots around it that is free, in millionths."""
+        whole: Counter[int] = Counter()
+        place: dict[int, dict[str, str]] = {}
+        for name, order in self.of_node.items():
+            node, node_type = state.node(name), state.node_type(name)
+            assert node is not None
+            assert node_type is not None
+            whole[order] += node_type.gpus_per_node // request.gpus_per_slot
+            place.setdefault(order, dict(node.fabric))
+        self.emptiness: dict[int, tuple[int, ...]] = dict.fromkeys(self.size, ())
+        for level in state.facility.levels:
+            # In the drawn halls the names of a level are unique throughout, not only under the level above.
+            free_in: Counter[str | None] = Counter()
+            whole_in: Counter[str | None] = Counter()
+            for order, size in self.size.items():
+                free_in[place[order].get(level)] += size
+                whole_in[place[order].get(level)] += whole[order]
+            for order in self.size:
+                here = place[order].get(level)
+                part = free_in[here] * 10**6 // max(1, whole_in[here])
+                self.emptiness[order] = (*self.emptiness[order], part)
+        large = 2 * request.slots >= max(whole.values(), default=0)
+        self.around = {order: parts[-1] if parts and large else 0 for order, parts in self.emptiness.items()}
 
 
 def _path(state: State, node: NodeSpec, level: str) -> tuple[str, ...] | None:
@@ -198,8 +227,10 @@ def measure(state: State, request: Request, placement: Placement) -> Score:
             len(by_rack),
             2 * len(by_bin) * min(by_bin.values()) < request.slots,
             len(by_bin.keys() - level.used),
+            sum(level.around[b] for b in by_bin),
             tuple(sorted(by_bin.get(b, 0) - size for b, size in level.size.items())),
             sum(watts.stranded(rack, n) for rack, n in by_rack.items()),
+            tuple(map(sum, zip(*(level.emptiness[b] for b in by_bin), strict=True))),
             tuple(sorted(level.name[b] for b in by_bin)),
         )
     raise AssertionError("the placement keeps to no level that was asked for")
@@ -293,8 +324,10 @@ class _Model:
             for n, value in enumerate(values):
                 remains.setdefault(size - n, []).append(value)
         pristine = sum(used for b, used in self.bins.items() if b not in level.used)
-        goal: cp_model.LinearExpr | int = (every + 1) * straggler + pristine
-        weight = 2 * (every + 1)
+        around = sum(used * level.around[b] for b, used in self.bins.items())
+        most = every * 10**6 + 1
+        goal: cp_model.LinearExpr | int = ((every + 1) * straggler + pristine) * most + around
+        weight = 2 * (every + 1) * most
         for size in sorted(remains, reverse=True):  # of each free size as many as possible, the largest first
             if weight >= MOST_WEIGHT:
                 assert self._minimise(goal) is not None
@@ -311,7 +344,14 @@ class _Model:
         # Sets of one size: the first names are those with the most of the first name, then of the second, and so on.
         first = max(level.name.values())
         names = sum(used * 2 ** (first - level.name[b]) for b, used in self.bins.items())
-        assert self._minimise((sum(stranded) - least) * 2 ** (first + 1) - names) is not None
+        assert self._minimise(sum(stranded) - least) is not None
+        emptiness: cp_model.LinearExpr | int = 0
+        for parts in zip(*level.emptiness.values(), strict=True):
+            emptiness = emptiness * most + sum(
+                self.bins[b] * part for b, part in zip(level.emptiness, parts, strict=True)
+            )
+        assert self._minimise(emptiness) is not None
+        assert self._minimise(-names) is not None
         solver = self.solver
         return Score(
             attempt,
@@ -319,8 +359,15 @@ class _Model:
             racks,
             bool(solver.value(straggler)),
             int(solver.value(pristine)),
+            solver.value(around),
             tuple(sorted(solver.value(self.n[b]) - size for b, size in level.size.items())),
             solver.value(sum(stranded)),
+            tuple(
+                sum(
+                    part for b, part in zip(level.emptiness, parts, strict=True) if solver.value(self.bins[b])
+                )
+                for parts in zip(*level.emptiness.values(), strict=True)
+            ),
             tuple(sorted(level.name[b] for b, used in self.bins.items() if solver.value(used))),
         )
 

@@ -62,6 +62,21 @@ class Layout:
         self.part_of_node = np.full(count, -1, dtype=np.int64)
         """Node -> part; -1 if it is not listed."""
         self.part_of_node[rows] = self.part_of_row
+        self._level_of_bin: dict[str, Ints] = {}
+
+    @cached_property
+    def part_size(self) -> Ints:
+        """Nodes of each part, whatever their state."""
+        return self.sum_by_part(np.ones(len(self.part_of_node), dtype=np.int64))
+
+    def level_of_bin(self, level: str) -> Ints:
+        """Bin -> dense id of its domain of a fabric level, by its first node; 0 for those that have none."""
+        found = self._level_of_bin.get(level)
+        if found is None:
+            ids = self.inventory.levels[level][0]
+            first = self.rows[self.part_starts[self.bin_starts]] if len(self.rows) else self.bin_starts
+            found = self._level_of_bin[level] = ids[first] + 1
+        return found
 
     @cached_property
     def bin_of_node(self) -> Ints:

@@ -25,6 +25,8 @@ from rackplane.engine.state import State
 
 Ints = NDArray[np.int64]
 
+MILLION = 1_000_000
+
 
 class Later(Protocol):
     """A later time with what will run then."""
@@ -182,6 +184,10 @@ class Bin:
         self.cap = int(attempt.bin_cap[index])
         """An upper bound on the slots that its racks' watts leave."""
         self.pristine = not attempt.used_nodes[index]
+        self.around = 0 if attempt.around is None else int(attempt.around[index])
+        """As :attr:`Attempt.around`; 0 where that does not count."""
+        self.emptiness = tuple(int(by_bin[index]) for by_bin in attempt.emptiness)
+        """As :attr:`Attempt.emptiness`."""
 
     def refilled(self, cells: tuple[Cell, ...]) -> Bin:
         """The same bin as if these were its candidate nodes: what if some were freed, or watts were."""
@@ -280,12 +286,38 @@ class Attempt:
     def bin_whole(self) -> Ints:
         """Slots by bin if every known node of it were idle."""
         candidates, layout = self.candidates, self.layout
-        nodes = layout.sum_by_part(np.ones(len(layout.part_of_node), dtype=np.int64))
+        nodes = layout.part_size
         if candidates.request.gpus_per_slot:
             each = candidates.needs.whole[layout.part_rack]
         else:
             each = np.full(len(nodes), candidates.request.slots, dtype=np.int64)
         return layout.sum_by_bin(nodes * each)
+
+    @cached_property
+    def emptiness(self) -> tuple[Ints, ...]:
+        """By fabric level from the innermost, and by bin: how empty the domain of that level around the bin is.
+
+        In millionths: slots of the request's kind that are free there, over those there would be if all were idle.
+        """
+        if not self.candidates.request.gpus_per_slot:
+            return ()
+        found = []
+        for level in self.candidates.state.facility.levels:
+            of_bin = self.layout.level_of_bin(level)
+            free, whole = np.bincount(of_bin, self.bin_free), np.bincount(of_bin, self.bin_whole)
+            found.append((free * MILLION // np.maximum(1, whole)).astype(np.int64)[of_bin])
+        return tuple(found)
+
+    @cached_property
+    def around(self) -> Ints | None:
+        """By bin, how empty the outermost level's domain around it is; None where that comes after a tight fit.
+
+        A gang that fills less than half of a bin finds room in the gaps of all of them; one that takes more leaves
+        gaps wherever it goes, and what counts is which of the large domains stays whole.
+        """
+        if not self.emptiness or 2 * self.candidates.request.slots < int(self.bin_whole.max(initial=0)):
+            return None
+        return self.emptiness[-1]
 
     def fitting(self) -> list[int]:
         """Bins that could take the whole gang, by nodes and each rack's watts alone."""

@@ -1,8 +1,13 @@
 """What makes one way to place a gang better than another.
 
 One lexicographic objective: fewest bins, fewest racks, no straggler (no part below half an even share), no pristine
-bin opened needlessly, tightest fit (of the free sizes that remain, sorted, the large ones stay large), least stranded
-power (:meth:`~rackplane.engine.placing.candidates.Candidates.stranded_watts`), then name.
+bin opened needlessly, tightest fit, least stranded power
+(:meth:`~rackplane.engine.placing.candidates.Candidates.stranded_watts`), then name.
+
+Tightest fit looks at the bins: of the free sizes that remain, sorted, the large ones stay large.  For a gang that takes
+half of a bin or more it first looks at the outermost fabric level: the fullest domain of it
+(:attr:`~rackplane.engine.placing.candidates.Attempt.around`).  Of places that are equal up to the name, the one in the
+fullest surroundings is taken, level by level from the innermost.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from dataclasses import dataclass
 from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.placing.candidates import Bin, Candidates
 
-Key = tuple[int, int, bool, int, tuple[tuple[int, int, int], ...], int, tuple[int, ...]]
+Key = tuple[int, int, bool, int, int, tuple[tuple[int, int, int], ...], int, tuple[int, ...], tuple[int, ...]]
 Parts = dict[int, dict[int, int]]
 """Position of a bin in the subtree -> rack -> slots."""
 
@@ -71,8 +76,10 @@ class Objective:
             racks,
             2 * len(bins) * min(parts) < self.slots,
             sum(b.pristine for b in bins),
+            sum(b.around for b in bins),
             tightness((b.size for b in bins), (b.size - n for b, n in zip(bins, parts, strict=True))),
             stranded,
+            tuple(map(sum, zip(*(b.emptiness for b in bins), strict=True))),
             tuple(b.order for b in bins),
         )
 

@@ -58,9 +58,11 @@ class Sets:
     def _fewest_of_largest(
         self, pool: Sequence[int], count: int, caps: Sequence[int]
     ) -> tuple[int, ...] | None:
-        ordered = sorted(
-            pool, key=lambda i: (-self.bins[i].size, not self.bins[i].pristine, -self.bins[i].order)
-        )
+        def unwanted(i: int) -> tuple[int, bool, tuple[int, ...], int]:
+            b = self.bins[i]
+            return -b.size, not b.pristine, tuple(-e for e in b.emptiness), -b.order
+
+        ordered = sorted(pool, key=unwanted)
         units = np.array([caps[i] // self.run for i in ordered], dtype=np.int64)
         need, chosen = self.units + bool(self.short), list[int]()
         if len(ordered) < count or np.sort(units)[::-1][:count].sum() < need:
