@@ -66,6 +66,8 @@ class View:
     _allowed: Ints | None = None
     """The mask by node."""
     _sums: dict[Layout, _Sums] = field(default_factory=dict)
+    _idle_slots: dict[Layout, Ints] = field(default_factory=dict)
+    _whole: dict[tuple[Layout, str], NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         needs, rack = self.needs, self.inventory.rack
@@ -147,6 +149,26 @@ class View:
         other.slots = np.minimum(self.slots, allowed)
         other._allowed = allowed if self._allowed is None else np.minimum(self._allowed, allowed)
         return other
+
+    def largest(self, layout: Layout) -> int:
+        """Slots of the largest bin of a layout, if it were idle."""
+        return int(self._idle(layout).max(initial=0))
+
+    def whole(self, layout: Layout, level: str) -> NDArray[np.float64]:
+        """Slots of each domain of a fabric level, by its id in the layout, if it were idle; at least 1."""
+        found = self._whole.get((layout, level))
+        if found is None:
+            slots = np.bincount(layout.level_of_bin(level), self._idle(layout))
+            found = self._whole[layout, level] = np.maximum(1.0, slots)
+        return found
+
+    def _idle(self, layout: Layout) -> Ints:
+        """By bin: slots if every known node were idle."""
+        found = self._idle_slots.get(layout)
+        if found is None:
+            each = self.needs.whole[layout.part_rack]
+            found = self._idle_slots[layout] = layout.sum_by_bin(layout.part_size * each)
+        return found
 
     def validate(self) -> None:
         """Count everything anew and compare.

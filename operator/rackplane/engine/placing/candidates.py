@@ -184,10 +184,6 @@ class Bin:
         self.cap = int(attempt.bin_cap[index])
         """An upper bound on the slots that its racks' watts leave."""
         self.pristine = not attempt.used_nodes[index]
-        self.around = 0 if attempt.around is None else int(attempt.around[index])
-        """As :attr:`Attempt.around`; 0 where that does not count."""
-        self.emptiness = tuple(int(by_bin[index]) for by_bin in attempt.emptiness)
-        """As :attr:`Attempt.emptiness`."""
 
     def refilled(self, cells: tuple[Cell, ...]) -> Bin:
         """The same bin as if these were its candidate nodes: what if some were freed, or watts were."""
@@ -209,6 +205,18 @@ class Bin:
                 nodes = nodes[slots[nodes] > 0]
                 found.append(Cell(int(layout.part_rack[part]), nodes, free, int(attempt.part_cap[part])))
         return tuple(found)
+
+    @cached_property
+    def around(self) -> int:
+        """How empty the outermost level's domain around it is; 0 where that does not come before a tight fit."""
+        attempt = self._attempt
+        return 0 if attempt.outermost is None else int(attempt.emptiness(attempt.outermost, self._index))
+
+    @cached_property
+    def emptiness(self) -> tuple[int, ...]:
+        """As :meth:`Attempt.emptiness`, by level from the innermost."""
+        attempt = self._attempt
+        return tuple(int(attempt.emptiness(level, self._index)) for level in attempt.levels)
 
     @cached_property
     def members(self) -> Ints:
@@ -271,6 +279,7 @@ class Attempt:
             request.resource if request.gpus_per_slot else None,
             bins=level if self.single else spread,
         )
+        self._emptiness: dict[str, tuple[Ints, Ints]] = {}
         sums = candidates.view.sums(self.layout)
         self.part_free = sums.free
         self.used_nodes = sums.used_nodes
@@ -293,31 +302,35 @@ class Attempt:
             each = np.full(len(nodes), candidates.request.slots, dtype=np.int64)
         return layout.sum_by_bin(nodes * each)
 
-    @cached_property
-    def emptiness(self) -> tuple[Ints, ...]:
-        """By fabric level from the innermost, and by bin: how empty the domain of that level around the bin is.
+    def emptiness(self, level: str, bins: Ints | int) -> Ints:
+        """For each of these bins, how empty the domain of a fabric level around it is.
 
         In millionths: slots of the request's kind that are free there, over those there would be if all were idle.
         """
-        if not self.candidates.request.gpus_per_slot:
-            return ()
-        found = []
-        for level in self.candidates.state.facility.levels:
+        found = self._emptiness.get(level)
+        if found is None:
             of_bin = self.layout.level_of_bin(level)
-            free, whole = np.bincount(of_bin, self.bin_free), np.bincount(of_bin, self.bin_whole)
-            found.append((free * MILLION // np.maximum(1, whole)).astype(np.int64)[of_bin])
-        return tuple(found)
+            free = np.bincount(of_bin, self.bin_free)
+            whole = self.candidates.view.whole(self.layout, level)
+            found = self._emptiness[level] = of_bin, (free * MILLION // whole).astype(np.int64)
+        of_bin, parts = found
+        return np.asarray(parts[of_bin[bins]])
 
     @cached_property
-    def around(self) -> Ints | None:
-        """By bin, how empty the outermost level's domain around it is; None where that comes after a tight fit.
+    def levels(self) -> tuple[str, ...]:
+        """The fabric levels whose emptiness counts, innermost first; none for pods without GPUs: any number fits."""
+        return self.candidates.state.facility.levels if self.candidates.request.gpus_per_slot else ()
+
+    @cached_property
+    def outermost(self) -> str | None:
+        """The level whose fullest domain is looked for before a tight fit; None where it comes after that.
 
         A gang that fills less than half of a bin finds room in the gaps of all of them; one that takes more leaves
         gaps wherever it goes, and what counts is which of the large domains stays whole.
         """
-        if not self.emptiness or 2 * self.candidates.request.slots < int(self.bin_whole.max(initial=0)):
+        if not self.levels or 2 * self.candidates.request.slots < self.candidates.view.largest(self.layout):
             return None
-        return self.emptiness[-1]
+        return self.levels[-1]
 
     def fitting(self) -> list[int]:
         """Bins that could take the whole gang, by nodes and each rack's watts alone."""

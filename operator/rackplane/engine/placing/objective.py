@@ -5,9 +5,9 @@ bin opened needlessly, tightest fit, least stranded power
 (:meth:`~rackplane.engine.placing.candidates.Candidates.stranded_watts`), then name.
 
 Tightest fit looks at the bins: of the free sizes that remain, sorted, the large ones stay large.  For a gang that takes
-half of a bin or more it first looks at the outermost fabric level: the fullest domain of it
-(:attr:`~rackplane.engine.placing.candidates.Attempt.around`).  Of places that are equal up to the name, the one in the
-fullest surroundings is taken, level by level from the innermost.
+half of a bin or more it first looks at the fullest domain of the outermost fabric level
+(:attr:`~rackplane.engine.placing.candidates.Attempt.outermost`).  Of places that are equal up to the name, the one in
+the fullest surroundings is taken, level by level from the innermost.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ def tightness(before: Iterable[int], after: Iterable[int]) -> tuple[tuple[int, i
 class Objective:
     """The objective of one request over these bins."""
 
-    def __init__(self, candidates: Candidates, bins: Sequence[Bin], *, run: int) -> None:
-        """``run``: slots that must stay together."""
+    def __init__(self, candidates: Candidates, bins: Sequence[Bin], *, run: int, alone: bool = False) -> None:
+        """``run``: slots that must stay together; ``alone``: there is nothing to compare with these bins."""
         self.candidates = candidates
         self.bins = bins
         self.slots = candidates.request.slots
         self.run = run
+        self.alone = alone
 
     def ideal_key(self, chosen: Sequence[int], parts: Sequence[int]) -> Key:
         """What parts of these sizes are worth if no limit that racks share stands in their way."""
@@ -76,10 +77,10 @@ class Objective:
             racks,
             2 * len(bins) * min(parts) < self.slots,
             sum(b.pristine for b in bins),
-            sum(b.around for b in bins),
+            0 if self.alone else sum(b.around for b in bins),
             tightness((b.size for b in bins), (b.size - n for b, n in zip(bins, parts, strict=True))),
             stranded,
-            tuple(map(sum, zip(*(b.emptiness for b in bins), strict=True))),
+            () if self.alone else tuple(map(sum, zip(*(b.emptiness for b in bins), strict=True))),
             tuple(b.order for b in bins),
         )
 

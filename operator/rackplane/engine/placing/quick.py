@@ -33,16 +33,16 @@ def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
     pristine = attempt.used_nodes[fitting] == 0
     if not pristine.all():
         fitting = fitting[~pristine]
-    if attempt.around is not None:
-        around = attempt.around[fitting]
+    if attempt.outermost is not None:
+        around = attempt.emptiness(attempt.outermost, fitting)
         fitting = fitting[around == around.min()]
     sizes = attempt.bin_free[fitting]
     fitting = fitting[sizes == sizes.min()]
     if attempt.candidates.needs.slowed:
         return [int(b) for b in fitting]
-    for emptiness in attempt.emptiness:
+    for level in attempt.levels:
         if len(fitting) > 1:
-            here = emptiness[fitting]
+            here = attempt.emptiness(level, fitting)
             fitting = fitting[here == here.min()]
     return [int(fitting[layout.bin_id[fitting].argmin()])]
 
@@ -116,7 +116,7 @@ def in_many_bins(attempt: Attempt, tree: int, *, examined: int) -> tuple[int, ..
 
 
 def _few_large(attempt: Attempt, bins: Ints, units: Ints, *, need: int, count: int) -> list[int] | None:
-    emptiness = [-by_bin[bins] for by_bin in reversed(attempt.emptiness)]
+    emptiness = [-attempt.emptiness(level, bins) for level in reversed(attempt.levels)]
     used = attempt.used_nodes[bins] > 0
     order = np.lexsort((-attempt.layout.bin_id[bins], *emptiness, used, -attempt.bin_free[bins]))
     bins, units = bins[order], units[order]

@@ -54,7 +54,7 @@ class Search:
         self.run = 1 if single else (request.segment_slots or 1)
         """Slots that must stay together."""
         self.sets = Sets(self.bins, self.slots, self.run)
-        self.objective = Objective(candidates, self.bins, run=self.run)
+        self.objective = Objective(candidates, self.bins, run=self.run, alone=single and len(self.bins) == 1)
         self.pouring = Pouring(candidates, self.bins, run=self.run)
         self._cover: Cover | None = None
         self._sure = True
