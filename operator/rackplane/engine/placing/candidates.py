@@ -210,13 +210,13 @@ class Bin:
     def around(self) -> int:
         """How empty the outermost level's domain around it is; 0 where that does not come before a tight fit."""
         attempt = self._attempt
-        return 0 if attempt.outermost is None else int(attempt.emptiness(attempt.outermost, self._index))
+        return 0 if attempt.outermost is None else int(attempt.emptiness(attempt.outermost, self.index))
 
     @cached_property
     def emptiness(self) -> tuple[int, ...]:
         """As :meth:`Attempt.emptiness`, by level from the innermost."""
         attempt = self._attempt
-        return tuple(int(attempt.emptiness(level, self._index)) for level in attempt.levels)
+        return tuple(int(attempt.emptiness(level, self.index)) for level in attempt.levels)
 
     @cached_property
     def members(self) -> Ints:
