@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from rackplane.api.labels import GANG_LABEL, GANG_SIZE, POWER_CAP_WATTS
-from tests.support.harness import QUEUE, Harness, facility
+from rackplane.core import events as e
+from rackplane.core.machine import Machine
+from rackplane.core.rehearsal import decide, submit_all
+from tests.support.harness import _FACILITY, _KINDS, QUEUE, Harness, facility
 
 
 def gang_pod(h: Harness, name: str, *, gpus: int, size: int, **spec: Any) -> None:
@@ -156,3 +159,21 @@ def _at(number: int, when: str, write: int, moment: str) -> bool:
 
 def _runs(h: Harness) -> bool:
     return h.phase("pod-g") == "Running"
+
+
+def test_a_gang_without_its_pods_is_rehearsed_with_stand_ins_of_each_kind() -> None:
+    h = started()
+    submitted(h, nodeSelector={"pool": "none"})
+    h.settle()
+    machine = Machine()
+    kept = [
+        h._event(resource, obj, deleted=False)
+        for resource in (*_KINDS, *_FACILITY)
+        if resource != ("", "pods")
+        for obj in h.cluster.store.items(resource)
+    ]
+    machine.handle(h.time.now, *kept, e.Synced())
+    assert submit_all(machine, h.time.now) == {}
+    record = decide(machine, ("default", "pod-g"))
+    assert record.decision is not None, record.message
+    assert record.decision.placement.slot_gpus == (0, 4, 4, 4)

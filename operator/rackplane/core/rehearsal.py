@@ -11,7 +11,14 @@ from dataclasses import replace
 
 import msgspec
 
-from rackplane.api.labels import GANG_LABEL, PLACEMENT_GATE, QUEUE_LABEL, SUSPENDED_BY, SUSPENDED_BY_VALUE
+from rackplane.api.labels import (
+    GANG_LABEL,
+    GANG_SIZE,
+    PLACEMENT_GATE,
+    QUEUE_LABEL,
+    SUSPENDED_BY,
+    SUSPENDED_BY_VALUE,
+)
 from rackplane.api.problems import FieldProblem
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
@@ -133,6 +140,7 @@ def stand_in(gang: Gang) -> list[e.Event]:
                 namespace=namespace,
                 uid=f"{namespace}/{name}/{slot}",
                 labels={**labels, GANG_LABEL: name},
+                annotations={GANG_SIZE: str(spec.slots)},
             ),
             kind,
         )
