@@ -22,7 +22,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help
 help: ## What there is to run
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(STAMPS)/runtime ## A row of 8 GB300 NVL72 racks in an embedded cluster, loaded with real jobs (ARGS=--keep leaves it up)
@@ -86,6 +86,16 @@ bench-queue: $(STAMPS)/test ## The queue: whom to stop for a gang, on 2,000 full
 bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds and other rules (PYTEST_ARGS="-k racks8": one size)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_packing.py $(PYTEST_ARGS)
+
+.PHONY: bench-control-plane
+bench-control-plane: $(STAMPS)/test ## From a commit to pods let go, from a Job to bound pods, beside doing it blindly (RACKPLANE_TEST_KUBECONFIG)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 7200 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_control_plane.py $(PYTEST_ARGS)
+
+.PHONY: bench-memory
+bench-memory: $(STAMPS)/test ## Resident memory of the whole operator with 25,000 nodes and 100,000 pods
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_memory.py $(PYTEST_ARGS)
 
 .PHONY: lock
 lock: ## Renew the locked requirements (needs uv)

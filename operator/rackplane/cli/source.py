@@ -214,7 +214,7 @@ async def _list(client: Client, resource: Resource) -> list[msgspec.Raw] | ApiEr
     from rackplane.kube.resources import RESOURCE_CLAIMS
 
     try:
-        _, items = await list_all(client, resource)
+        _, items = await list_all(client, resource, each=lambda item: item)
     except ApiError as error:
         if error.status == 404 and resource == RESOURCE_CLAIMS:
             return []  # The API is younger than the oldest cluster that can run us.

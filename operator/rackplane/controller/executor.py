@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
+from rackplane.api.kinds import KINDS
 from rackplane.controller.metrics import Metrics
 from rackplane.controller.requests import failure, requests_for, subject
 from rackplane.core.events import Event, FailureReason, LeadershipLost, WriteFailed, WriteSucceeded
@@ -18,6 +19,8 @@ __all__ = ["Executor", "Verifier"]
 
 #: The longest an API server can make us wait with `Retry-After`, in seconds.
 _LONGEST_PAUSE: Final = 60.0
+#: Kinds of which only the status and the finalizers are written.
+_FACILITY: Final = tuple(model.info.kind for model in KINDS if model.info.kind != "Gang")
 
 
 class Verifier(Protocol):
@@ -38,7 +41,8 @@ class Executor:
         elector: knows who holds the Lease.
         feed: takes the outcomes.
         metrics: counts them.
-        concurrency: the most requests at a time. Kubernetes Events have a few of their own and never delay the rest.
+        concurrency: the most requests at a time. Kubernetes Events, and the facility's status, have a few of their own
+            and never delay what starts a job.
         tasks: the group that the requests run in: a defect in one must end the process, not be swallowed.
         clock: seconds since the epoch, for the time that Events show.
     """
@@ -63,7 +67,11 @@ class Executor:
         self._clock = clock
         self._sleep = sleep
         self._writes = asyncio.Semaphore(concurrency)
-        self._events = asyncio.Semaphore(max(1, concurrency // 8))
+        # By the first word of a subject.
+        self._aside = {"Event": asyncio.Semaphore(max(1, concurrency // 8))}
+        self._aside |= dict.fromkeys(_FACILITY, asyncio.Semaphore(max(1, concurrency // 8)))
+        self._lease = asyncio.Lock()
+        self._next_look: asyncio.Task[bool] | None = None
         self._queues: dict[tuple[str, ...], deque[Instruction]] = {}
         self._workers: set[asyncio.Task[None]] = set()
 
@@ -100,7 +108,7 @@ class Executor:
 
     async def _work(self, key: tuple[str, ...]) -> None:
         queue = self._queues[key]
-        limit = self._events if key[0] == "Event" else self._writes
+        limit = self._aside.get(key[0], self._writes)
         try:
             while queue:
                 async with limit:
@@ -108,6 +116,8 @@ class Executor:
                     if not queue:
                         break
                     outcome, pause = await self._carry_out(queue.popleft())
+                if isinstance(outcome, WriteSucceeded) and isinstance(outcome.instruction, CommitGang):
+                    outcome = await self._confirm(outcome)
                 if pause:
                     await self._sleep(pause)
                 self._feed(outcome)
@@ -134,14 +144,22 @@ class Executor:
             pause = self._pause(error) if reason is FailureReason.UNAVAILABLE else 0.0
             return WriteFailed(instruction, reason, error.message or error.reason), pause
         self._metrics.count_request(write.method, 200 if write.method != "POST" else 201)
-        if isinstance(instruction, CommitGang):
-            return await self._confirm(instruction)
         return WriteSucceeded(instruction), 0.0
 
-    async def _confirm(self, instruction: CommitGang) -> tuple[Event, float]:
-        holds = await self._elector.verify()
-        self._count_attempt(instruction, "admitted" if holds else "fenced")
-        return (WriteSucceeded(instruction) if holds else LeadershipLost()), 0.0
+    async def _confirm(self, outcome: WriteSucceeded) -> Event:
+        """What is to be told of a commit that the API server has taken."""
+        if self._next_look is None:
+            self._next_look = self._tasks.create_task(self._look_at_lease(), name="look at the Lease")
+        # Shielded: others may wait for the same look.
+        holds = await asyncio.shield(self._next_look)
+        self._count_attempt(outcome.instruction, "admitted" if holds else "fenced")
+        return outcome if holds else LeadershipLost()
+
+    async def _look_at_lease(self) -> bool:
+        """One look for all whose commits were answered before it began; who comes later joins the next."""
+        async with self._lease:
+            self._next_look = None
+            return await self._elector.verify()
 
     @staticmethod
     def _pause(error: ApiError) -> float:

@@ -27,6 +27,7 @@ from rackplane.kube.client import KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
 from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS
+from rackplane.kube.sharing import Sharer
 
 __all__ = ["Operator", "run"]
 
@@ -168,6 +169,7 @@ class Operator:
                 Node,
                 on_change=lambda node: feed(e.NodeChanged(node)),
                 on_delete=lambda _, name: feed(e.NodeDeleted(name)),
+                share=Sharer(),
             ),
             "pods": Informer(
                 client,
@@ -175,6 +177,7 @@ class Operator:
                 Pod,
                 on_change=lambda pod: feed(e.PodChanged(pod)),
                 on_delete=lambda namespace, name: feed(e.PodDeleted(namespace, name)),
+                share=Sharer(),
             ),
             "jobs": Informer(
                 client,
@@ -182,6 +185,8 @@ class Operator:
                 Job,
                 on_change=lambda job: feed(e.JobChanged(job)),
                 on_delete=lambda namespace, name: feed(e.JobDeleted(namespace, name)),
+                # Of every annotation: what a user mistyped is named.
+                share=Sharer(annotations=("",)),
             ),
             "gangs": Informer(
                 client,

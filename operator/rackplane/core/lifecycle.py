@@ -321,20 +321,23 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
         if pod.metadata.uid in record.slots:
             by_slot[record.slots[pod.metadata.uid]] = pod
     starting = record.phase == "Admitted"
+    sound: set[str] = set()
     for slot, name in sorted(world.state.held(booking_key(record.key)).items()):
         holder = by_slot.get(slot)
         if holder is not None and holder.spec.node_name:
             continue
         if holder is None and not starting:
             continue
-        node = world.nodes.get(name)
-        if node is None:
-            return f"node {name}, promised to slot {slot}, is gone"
-        if not is_ready(node) or node.spec.unschedulable:
-            state = "cordoned" if node.spec.unschedulable else "not ready"
-            return f"node {name}, promised to slot {slot}, is {state}"
-        if world.state.is_overbooked(name):
-            return f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang"
+        if name not in sound:
+            node = world.nodes.get(name)
+            if node is None:
+                return f"node {name}, promised to slot {slot}, is gone"
+            if not is_ready(node) or node.spec.unschedulable:
+                state = "cordoned" if node.spec.unschedulable else "not ready"
+                return f"node {name}, promised to slot {slot}, is {state}"
+            if world.state.is_overbooked(name):
+                return f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang"
+            sound.add(name)
         if (
             holder is not None
             and world.now - record.unschedulable.get(holder.metadata.uid, world.now)

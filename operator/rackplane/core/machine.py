@@ -279,6 +279,9 @@ class Machine:
         if record is None:
             return
         record.failures, record.not_before = 0, 0.0
+        if isinstance(instruction, UngatePod):
+            # The pod itself will be seen without its gate, and the gang looked at then: once a pod, not twice.
+            return
         if isinstance(instruction, CommitGang):
             record.committing, record.announce = False, True
             self.world.caps.look(record.decision.placement.slots if record.decision else ())

@@ -32,6 +32,7 @@ __all__ = [
     "RequiredNodeAffinity",
     "ResourceClaim",
     "SpreadConstraint",
+    "State",
     "Taint",
     "Toleration",
 ]
@@ -71,6 +72,14 @@ class Condition(_Object, frozen=True):
     observed_generation: int | None = None
 
 
+class State(_Object, frozen=True):
+    """A condition of a pod or a node: of the time and the words nothing is read."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
 class Taint(_Object, frozen=True):
     key: str = ""
     value: str = ""
@@ -84,7 +93,7 @@ class NodeSpec(_Object, frozen=True):
 
 class NodeStatus(_Object, frozen=True):
     allocatable: dict[str, str] = {}
-    conditions: list[Condition] = []
+    conditions: list[State] = []
 
 
 class Node(_Object, frozen=True):
@@ -204,7 +213,7 @@ class ClaimStatus(_Object, frozen=True):
 
 class PodStatus(_Object, frozen=True):
     phase: str = "Pending"
-    conditions: list[Condition] = []
+    conditions: list[State] = []
     resource_claim_statuses: list[ClaimStatus] = []
 
 

@@ -311,7 +311,11 @@ def in_order(pods: Iterable[Pod]) -> list[Pod]:
 
 
 def is_gated(pod: Pod) -> bool:
-    return any(gate.name == PLACEMENT_GATE for gate in pod.spec.scheduling_gates)
+    # No generator: asked of every pod of a gang at each look at it.
+    for gate in pod.spec.scheduling_gates:  # noqa: SIM110
+        if gate.name == PLACEMENT_GATE:
+            return True
+    return False
 
 
 def completion_index(pod: Pod) -> int | None:

@@ -23,7 +23,7 @@ from rackplane.core.documents import core_object, read_documents, type_of
 from rackplane.core.facility import FACILITY_KINDS, Catalog
 from rackplane.core.machine import Machine
 from rackplane.core.membership import SelectorIndex
-from rackplane.core.objects import Condition, Gang, Job, Metadata, Node, NodeStatus, Pod, ResourceClaim
+from rackplane.core.objects import Gang, Job, Metadata, Node, NodeStatus, Pod, ResourceClaim, State
 from rackplane.core.pods import requests
 from rackplane.core.settings import MachineSettings
 
@@ -140,7 +140,7 @@ def _on_paper(rack: Rack, allocatable: dict[str, str], taken: set[str]) -> Itera
             Metadata(
                 name=name, uid=f"expected/{name}", labels={HOSTNAME_LABEL: name, **rack.spec.node_selector}
             ),
-            status=NodeStatus(allocatable, [Condition(type="Ready", status="True", reason="Expected")]),
+            status=NodeStatus(allocatable, [State(type="Ready", status="True", reason="Expected")]),
         )
 
 

@@ -13,6 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 import msgspec
@@ -123,7 +124,11 @@ class KubeClient:
         Raises ApiError with status 0 and reason "Configuration" if there is no usable configuration.
         """
         configuration = _client.Configuration()
-        configuration.client_session_kwargs = {"middlewares": (_write_once,)}
+        configuration.client_session_kwargs = {
+            "middlewares": (_write_once,),
+            # Where it is on, every single request looks for a proxy and a netrc in threads.
+            "trust_env": bool(getproxies()),
+        }
         if kubeconfig is None and context is None and _in_a_pod():
             try:
                 # Installs a hook that reads the token again every minute: tokens of pods rotate.

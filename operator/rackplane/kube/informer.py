@@ -118,6 +118,7 @@ class Informer(Generic[T]):
     state built from the calls would be wrong from then on.
 
     optional: the API may be absent (404); that is an empty cache, and it is looked for again once a minute.
+    share: called with every decoded object; may keep parts of it that are alike once (`rackplane.kube.sharing`).
     random, monotonic, sleep: for tests. `last_activity` is the monotonic time of the last sign of life.
     """
 
@@ -131,6 +132,7 @@ class Informer(Generic[T]):
         on_delete: Callable[[str, str], None],
         label_selector: str | None = None,
         optional: bool = False,
+        share: Callable[[T], T] | None = None,
         random: Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -145,6 +147,7 @@ class Informer(Generic[T]):
         self._on_delete = on_delete
         self._selector = label_selector
         self._optional = optional
+        self._share = share
         self._random = random or Random()
         self._monotonic = monotonic
         self._sleep = sleep
@@ -219,26 +222,38 @@ class Informer(Generic[T]):
         self.last_activity = self._monotonic()
         self.synced.set()
 
-    async def _list(self) -> tuple[str, list[msgspec.Raw]]:
+    async def _list(self) -> tuple[str, list[T | _Meta]]:
         def heard() -> None:
             self.last_activity = self._monotonic()
 
-        return await list_all(self._client, self.resource, query=self._query(), heard=heard)
+        return await list_all(self._client, self.resource, each=self._take, query=self._query(), heard=heard)
+
+    def _take(self, raw: msgspec.Raw) -> T | _Meta:
+        """An object of a list, or who it is where it cannot be read."""
+        item = self._decode(raw)
+        if item is None:
+            return _identity.decode(raw).metadata
+        cached = self.cache.get(_key(item))
+        if cached is not None and (cached.metadata.uid, cached.metadata.resource_version) == (
+            item.metadata.uid,
+            item.metadata.resource_version,
+        ):
+            # A new list of a large cluster would hold everything twice until it is merged.
+            return cached
+        return item
 
     def _query(self, **more: str) -> dict[str, str]:
         return {"labelSelector": self._selector, **more} if self._selector else more
 
-    def _merge(self, version: str, items: list[msgspec.Raw]) -> None:
+    def _merge(self, version: str, items: list[T | _Meta]) -> None:
         listed: dict[Key, T] = {}
         kept: set[Key] = set()
-        for raw in items:
-            item = self._decode(raw)
-            if item is None:
-                identity = _identity.decode(raw).metadata
-                key = (identity.namespace, identity.name)
+        for item in items:
+            if isinstance(item, _Meta):
+                key = (item.namespace, item.name)
                 cached = self.cache.get(key)
                 # Better an old state than none, as long as it is the same object.
-                if cached is not None and cached.metadata.uid == identity.uid:
+                if cached is not None and cached.metadata.uid == item.uid:
                     kept.add(key)
             elif not self._outlived(item):
                 listed[_key(item)] = item
@@ -343,7 +358,8 @@ class Informer(Generic[T]):
 
     def _decode(self, raw: msgspec.Raw) -> T | None:
         try:
-            return self._decoder.decode(raw)
+            item = self._decoder.decode(raw)
+            return item if self._share is None else self._share(item)
         except msgspec.ValidationError as error:
             identity = _identity.decode(raw).metadata
             logger.error(

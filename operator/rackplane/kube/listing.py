@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +14,9 @@ __all__ = ["PAGE", "list_all"]
 
 PAGE = 500
 """Objects in one page of a list."""
+
+
+T = TypeVar("T")
 
 
 class _ListMeta(msgspec.Struct, rename="camel"):
@@ -33,15 +37,17 @@ async def list_all(
     client: Client,
     resource: Resource,
     *,
+    each: Callable[[msgspec.Raw], T],
     query: Mapping[str, str] | None = None,
     heard: Callable[[], None] = lambda: None,
-) -> tuple[str, list[msgspec.Raw]]:
-    """The list's version and every object, over all namespaces, in the server's latest state.
+) -> tuple[str, list[T]]:
+    """The list's version and what `each` makes of every object, over all namespaces, in the server's latest state.
 
-    query: beside the paging, a label selector for instance. heard: called after each answer.
+    each: called page by page, so that no more than one page of JSON is held at a time. query: beside the paging, a
+    label selector for instance. heard: called after each answer.
     Raises ApiError, and msgspec.DecodeError for an answer that is no list.
     """
-    items: list[msgspec.Raw] = []
+    items: list[T] = []
     asked = {**(query or {}), "limit": str(PAGE)}
     while True:
         try:
@@ -56,7 +62,7 @@ async def list_all(
             raise
         heard()
         page = _page.decode(answer)
-        items += page.items or []
+        items += map(each, page.items or ())
         if not page.metadata.continue_:
             return page.metadata.resource_version, items
         asked = {**(query or {}), "limit": str(PAGE), "continue": page.metadata.continue_}

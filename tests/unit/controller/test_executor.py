@@ -34,6 +34,7 @@ class Server:
         self.open = asyncio.Event()
         self.open.set()
         self.holds = True
+        self.looks: list[asyncio.Future[bool]] | None = None
 
     async def request(
         self,
@@ -68,7 +69,17 @@ class Server:
         yield b""
 
     async def verify(self) -> bool:
-        return self.holds
+        if self.looks is None:
+            return self.holds
+        look: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.looks.append(look)
+        async with self._more:
+            self._more.notify_all()
+        return await look
+
+    async def looked(self, count: int) -> None:
+        async with self._more:
+            await self._more.wait_for(lambda: len(self.looks or ()) >= count)
 
 
 def status(name: str, position: int) -> WriteGangStatus:
@@ -162,6 +173,51 @@ async def test_a_commit_counts_only_while_the_lease_is_ours() -> None:
     told, metrics = await run(server, commit)
     assert told == [LeadershipLost()]
     assert b'rackplane_admission_attempts_total{result="fenced"} 1.0' in generate_latest(metrics.registry)
+
+
+async def test_commits_answered_before_a_look_at_the_lease_share_it_and_later_ones_the_next() -> None:
+    commits = [CommitGang("ml", name, "1", "d1", {}) for name in "abc"]
+    server = Server()
+    server.looks = []
+    told: list[Event] = []
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(
+            client=server, elector=server, feed=told.append, metrics=Metrics(), tasks=tasks, concurrency=1
+        )
+        executor.submit(commits[0])
+        await server.looked(1)
+        # A commit that waits for its look leaves its place to others.
+        for commit in commits[1:]:
+            executor.submit(commit)
+        await server.reached(3)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert told == []
+        server.looks[0].set_result(True)
+        await server.looked(2)
+        server.looks[1].set_result(False)
+    assert len(server.looks) == 2
+    assert told == [WriteSucceeded(commits[0]), LeadershipLost(), LeadershipLost()]
+
+
+async def test_the_facilitys_status_never_takes_the_place_of_a_gangs_write() -> None:
+    server = Server()
+    server.open.clear()
+    racks = [WriteFacilityStatus("Rack", f"r{n}", {}) for n in range(40)]
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(
+            client=server, elector=server, feed=lambda _: None, metrics=Metrics(), tasks=tasks, concurrency=8
+        )
+        for rack in racks:
+            executor.submit(rack)
+        executor.submit(status("a", 1))
+        await server.reached(2)
+        assert server.started == [
+            "PATCH /apis/rackplane.dev/v1alpha1/racks/r0/status",
+            "PATCH /a/status",
+        ]
+        server.open.set()
+    assert len(server.started) == 41
 
 
 async def test_a_failure_is_told_with_its_reason_and_after_the_time_that_the_server_names() -> None:

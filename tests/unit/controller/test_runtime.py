@@ -49,6 +49,35 @@ def test_everything_queued_is_one_batch() -> None:
     assert submitted == [STOP]
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.0, 0.0), (0.02, 0.02), (3.0, 0.05)])
+async def test_a_pause_as_long_as_the_turn_lets_events_share_the_next(took: float, pause: float) -> None:
+    now, pauses = 0.0, []
+
+    class Slow(Decider):
+        def handle(self, at: float, *events: Event) -> list[Instruction]:
+            nonlocal now
+            now += took
+            return super().handle(at, *events)
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise EOFError
+        runtime.feed(LeadershipGained(1))
+        runtime.feed(LeadershipLost())
+
+    decider = Slow()
+    runtime = Runtime(
+        machine=decider, submit=lambda _: None, metrics=Metrics(), tick=3600.0, clock=lambda: 7.0,
+        monotonic=lambda: now, sleep=sleep,
+    )  # fmt: skip
+    runtime.feed(Synced())
+    with pytest.raises(EOFError):
+        await runtime.run()
+    assert decider.batches == [(Synced(),), (LeadershipGained(1), LeadershipLost())]
+    assert pauses == pytest.approx([pause, pause])
+
+
 async def test_time_passes_when_nothing_happens() -> None:
     decider = Decider()
     runtime, _ = make(decider, tick=0.0)

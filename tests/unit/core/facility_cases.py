@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rackplane.core.facility import Catalog
-from rackplane.core.objects import Condition, Metadata, Node, NodeStatus
+from rackplane.core.objects import Metadata, Node, NodeStatus, State
 from rackplane.engine.model import (
     Feed,
     RackSpec,
@@ -75,7 +75,7 @@ def node(name: str, *, gpus: str = "4", ready: str = "True", **labels: str) -> N
         Metadata(name=name, labels={key.replace("__", "."): value for key, value in labels.items()}),
         status=NodeStatus(
             allocatable={"nvidia.com/gpu": gpus, "cpu": "64"},
-            conditions=[Condition(type="Ready", status=ready)],
+            conditions=[State(type="Ready", status=ready)],
         ),
     )
 
@@ -83,7 +83,7 @@ def node(name: str, *, gpus: str = "4", ready: str = "True", **labels: str) -> N
 def labelled(name: str, labels: dict[str, str]) -> Node:
     return Node(
         Metadata(name=name, labels=labels),
-        status=NodeStatus(conditions=[Condition(type="Ready", status="True")]),
+        status=NodeStatus(conditions=[State(type="Ready", status="True")]),
     )
 
 

@@ -239,6 +239,18 @@ async def test_the_time_limit_includes_new_credentials(client: KubeClient, serve
     assert (late.value.status, late.value.reason) == (0, "Timeout")
 
 
+async def test_a_proxy_of_the_environment_is_used(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    write_kubeconfig(tmp_path / "far", "http://cluster.invalid", "t1")
+    client = await KubeClient.connect(str(tmp_path / "far"))
+    try:
+        await client.request("GET", "/echo")
+    finally:
+        await client.close()
+
+
 async def test_hooks_surround_writes_only(client: KubeClient, server: Server) -> None:
     told: list[object] = []
 

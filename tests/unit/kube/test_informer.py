@@ -361,6 +361,36 @@ async def test_a_relist_beside_a_lagging_watch() -> None:
     assert bench.api.asked[-1]["resourceVersion"] == "60"
 
 
+async def test_a_list_is_taken_page_by_page_and_what_is_known_already_is_not_kept_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.api.lists += [page(5, raw("a", 1), raw("b", 2)), page(9, raw("a", 1), more="next")]
+    await bench.informer.relist()
+    before = dict(bench.informer.cache)
+    held: list[object] = []
+
+    async def second() -> bytes:
+        # The first page has been taken by now, and "a" is the object that was there.
+        held.extend(taken)
+        return page(9, raw("b", 7))
+
+    taken: list[object] = []
+    take = bench.informer._take
+
+    def note(item: msgspec.Raw) -> object:
+        taken.append(take(item))
+        return taken[-1]
+
+    monkeypatch.setattr(bench.informer, "_take", note)
+    bench.api.lists.append(second)
+    await bench.informer.relist()
+    assert held == [before["ns", "a"]]
+    assert held[0] is before["ns", "a"]
+    assert bench.informer.cache["ns", "a"] is before["ns", "a"]
+    assert bench.told == ["a@1", "b@2", "b@7"]
+
+
 async def test_a_watch_that_ends_behind_a_list_goes_on_from_the_list() -> None:
     bench = Bench()
     bench.api.lists += [page(10), page(50)]
