@@ -61,7 +61,7 @@ def solution_in_one_rack(attempt: Attempt, bin_: int) -> Solution | None:
     rack = min(taking, key=lambda c: c.free).rack
     if not candidates.fits_together({rack: slots}):
         return None
-    return Objective(candidates, (chosen,), run=1).solution_of({0: {rack: slots}})
+    return Objective(candidates, (chosen,), run=1, alone=True).solution_of({0: {rack: slots}})
 
 
 def least_bins(units: Ints, need: int) -> int | None:
