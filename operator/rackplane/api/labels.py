@@ -36,6 +36,8 @@ EXPECTED_DURATION: Final = f"{GROUP}/expected-duration"
 DISRUPTION: Final = f"{GROUP}/disruption"
 FLEX_TIER: Final = f"{GROUP}/flex-tier"
 MIN_SLOTS: Final = f"{GROUP}/min-slots"
+#: When a job's last checkpoint was complete, in RFC 3339: what it did before is not lost when it is stopped.
+LAST_CHECKPOINT: Final = f"{GROUP}/last-checkpoint"
 #: How many bare pods make the gang named by GANG_LABEL.
 GANG_SIZE: Final = f"{GROUP}/gang-size"
 
@@ -49,6 +51,7 @@ USER_ANNOTATIONS: Final = (
     DISRUPTION,
     FLEX_TIER,
     MIN_SLOTS,
+    LAST_CHECKPOINT,
     GANG_SIZE,
 )
 

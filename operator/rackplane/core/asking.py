@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
 
-__all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_without"]
+__all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_without", "usage_of"]
 
 
 def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
@@ -159,23 +159,39 @@ def _groups(
     return tuple(groups), Sharing(world.room, tuple(kinds), _freed(world, over), bounds)
 
 
-def quota_of(
-    world: World, record: GangRecord, placement: Placement, *, at: float | None = None
-) -> QuotaRefusal | None:
-    """Why queues and budgets on queues and namespaces do not take the gang at that time; None if they do."""
+def usage_of(world: World, record: GangRecord, placement: Placement, *, at: float | None = None) -> Usage:
+    """What the gang would count against quotas there."""
     assert record.gang is not None
     spec = record.gang.spec
-    start = world.now if at is None else at
+    return Usage(
+        queue=spec.queue,
+        namespace=record.key[0],
+        gpus=gpus_of(spec),
+        nominal_watts=placement.nominal_watts,
+        until=world.end_of_start(record, world.now if at is None else at),
+    )
+
+
+def quota_of(
+    world: World,
+    record: GangRecord,
+    placement: Placement,
+    *,
+    at: float | None = None,
+    without: Collection[str] = (),
+    plus: Iterable[Usage] = (),
+) -> QuotaRefusal | None:
+    """Why queues and budgets on queues and namespaces do not take the gang at that time; None if they do.
+
+    Args:
+        without: bookings that do not count.
+        plus: what counts beside those that do.
+    """
+    admitted = world.usages_without(without) if without else world.usages()
     return quota_refusal(
-        Usage(
-            queue=spec.queue,
-            namespace=record.key[0],
-            gpus=gpus_of(spec),
-            nominal_watts=placement.nominal_watts,
-            until=world.end_of_start(record, start),
-        ),
-        admitted=[u for u in world.usages() if at is None or u.until is None or u.until > at],
+        usage_of(world, record, placement, at=at),
+        admitted=[*(u for u in admitted if at is None or u.until is None or u.until > at), *plus],
         queue=world.catalog.queue,
         budgets=world.catalog.budgets.groups(world.now),
-        at=start,
+        at=world.now if at is None else at,
     )

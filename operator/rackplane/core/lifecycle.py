@@ -22,17 +22,18 @@ from rackplane.core.instructions import (
     SuspendJob,
     UngatePod,
     UpdateGangSpec,
-    WriteGangStatus,
 )
-from rackplane.core.objects import GangGroup, Pod
+from rackplane.core.objects import GangGroup, GangReservation, Pod
 from rackplane.core.pods import is_ready, is_terminal
+from rackplane.core.preempting import STOPPED_FOR_OTHERS, reservation, stop_victims
 from rackplane.core.profiles import lowered, running_words
-from rackplane.core.queueing import commit, conditions_of, gang_event
+from rackplane.core.queueing import commit
 from rackplane.core.record import GangRecord, is_gated
 from rackplane.core.slots import format_slots
 from rackplane.core.statuses import UNPLACED, condition, timestamp
 from rackplane.core.workload import job_outcome, with_removals
 from rackplane.core.world import World, booking_key
+from rackplane.core.writing import conditions_of, gang_event, may_write, write
 from rackplane.engine.explaining.times import when
 from rackplane.engine.reasons import ReliefKind
 
@@ -84,12 +85,12 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     body = desired(world, record)
     if body is None:
         if job is not None and job_outcome(job) and not record.live_pods():
-            yield from _write(record, _finished(world, record))
+            yield from write(record, _finished(world, record))
         return
     current = msgspec.to_builtins(gang.spec)
     spec = with_removals(body["spec"], current)
     if _differs(spec, current):
-        if _may_write(record):
+        if may_write(record):
             record.gang_write = gang.metadata.resource_version
             yield UpdateGangSpec(record.key[0], record.key[1], gang.metadata.resource_version, spec)
         return
@@ -128,6 +129,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         message=why_it_waits(record),
         parts=None if record.refusal is None else explanation(record.refusal),
     )
+    yield from stop_victims(world, record)
 
 
 def why_it_waits(record: GangRecord) -> str:
@@ -160,7 +162,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
             world.forget(record)
         return
     if (job is None and not live) or (job is not None and job_outcome(job) is not None and not live):
-        yield from _write(record, _finished(world, record))
+        yield from write(record, _finished(world, record))
         return
     if job is not None and job.metadata.deletion_timestamp is not None:
         return
@@ -175,7 +177,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     }
     broken = _broken_promise(world, record)
     if broken is not None:
-        yield from _write(
+        yield from write(
             record,
             {
                 "phase": "Stopping",
@@ -200,7 +202,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.phase == "Admitted" and _all_running(record):
         assert record.gang is not None
         text = f"all {record.slot_count()} slots run"
-        yield from _write(
+        yield from write(
             record,
             {
                 "phase": "Running",
@@ -214,7 +216,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     elif record.phase == "Running" and (job is None or job_outcome(job) is None):
         ended = record.ended_slots()
         if ended:
-            yield from _write(record, {"releasedSlots": format_slots(record.released | ended)})
+            yield from write(record, {"releasedSlots": format_slots(record.released | ended)})
 
 
 def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -223,17 +225,24 @@ def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.job is None:
         if any(not is_gated(pod) for pod in record.live_pods()):
             text = f"{why}; its pods are already let go and cannot be placed anew: delete them and create them again"
-            yield from _write(record, {**_finished(world, record), "phase": "Failed", "message": text})
+            yield from write(record, {**_finished(world, record), "phase": "Failed", "message": text})
             yield from gang_event(record, warning=True, reason="Failed", message=text)
             return
         yield from unplace(world, record, phase="Pending", why=why)
     elif job_outcome(record.job) is not None:
         if not record.live_pods():
-            yield from _write(record, _finished(world, record))
+            yield from write(record, _finished(world, record))
     elif not record.job.spec.suspend:
         yield from _suspend(record)
     elif not record.live_pods():
-        yield from unplace(world, record, phase="Pending", why=why)
+        yield from unplace(world, record, phase="Pending", why=why, reason=_reason_to_stop(record))
+
+
+def _reason_to_stop(record: GangRecord) -> str:
+    """Why it gives its place up: for another gang, or because it could not keep it."""
+    assert record.gang is not None
+    known = {c.reason for c in record.gang.status.conditions if c.type == "Admitted"}
+    return next(iter(known & STOPPED_FOR_OTHERS), "Requeued")
 
 
 def _suspend(record: GangRecord) -> Iterator[Instruction]:
@@ -397,7 +406,7 @@ def unplace(
     world: World, record: GangRecord, *, phase: str, why: str, reason: str = "Requeued"
 ) -> Iterator[Instruction]:
     """Take its place from a gang in the API server; what is booked goes when that is seen."""
-    yield from _write(
+    yield from write(
         record,
         {
             **UNPLACED,
@@ -429,12 +438,14 @@ def _say(
     estimate = record.estimate if position is not None else None
     start = None if estimate is None or estimate.at is None else timestamp(math.ceil(estimate.at))
     known = next((c for c in status.conditions if c.type == "Ready"), None)
+    held = reservation(world, record) if position is not None else None
     if (
         status.phase == phase
         and status.message == message
         and status.explanation == parts
         and status.position == position
         and status.estimated_start == start
+        and _same_reservation(status.reservation, held)
         and known is not None
         and known.status == ("True" if ready else "False")
     ):
@@ -442,13 +453,14 @@ def _say(
     before = next((c.reason for c in status.conditions if c.type == "Admitted" and status.message), "")
     told = topic(before, status.message, status.explanation) == topic(reason, message, parts)
     wrote = False
-    for instruction in _write(
+    for instruction in write(
         record,
         {
             "phase": phase,
             "message": message,
             "position": position,
             "estimatedStart": start,
+            "reservation": held,
             "explanation": as_patch(parts),
             "submittedAt": status.submitted_at or timestamp(world.now),
             "observedGeneration": record.gang.metadata.generation,
@@ -471,19 +483,10 @@ def _say(
         yield from gang_event(record, warning=not ready, reason=reason, message=message)
 
 
-def _write(record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
-    assert record.gang is not None
-    if _may_write(record):
-        record.gang_write = record.gang.metadata.resource_version
-        yield WriteGangStatus(record.key[0], record.key[1], record.gang.metadata.resource_version, status)
-
-
-def _may_write(record: GangRecord) -> bool:
-    assert record.gang is not None
-    return (
-        record.gang_write != record.gang.metadata.resource_version
-        and record.gang.metadata.deletion_timestamp is None
-    )
+def _same_reservation(known: GangReservation | None, held: Mapping[str, Any] | None) -> bool:
+    if known is None or held is None:
+        return known is None and held is None
+    return msgspec.convert(held, GangReservation) == known
 
 
 def _differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:

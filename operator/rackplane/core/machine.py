@@ -21,6 +21,7 @@ from rackplane.core.instructions import (
 )
 from rackplane.core.lifecycle import reconcile, unplace
 from rackplane.core.objects import Gang
+from rackplane.core.preempting import hold_of
 from rackplane.core.publishing import Publisher
 from rackplane.core.queueing import pending, schedule, waiting_in_order
 from rackplane.core.record import Decision, GangRecord, Key, is_gated
@@ -169,6 +170,10 @@ class Machine:
                 self.synced = True
             case e.LeadershipGained(term):
                 self.leading, world.term = True, term
+                for key, record in world.gangs.items():
+                    hold = hold_of(record)
+                    if hold is not None:
+                        world.holds[key] = hold
                 world.dirty.update(dict.fromkeys(world.gangs))
                 world.caps.look(world.nodes)
             case e.LeadershipLost():
@@ -182,6 +187,7 @@ class Machine:
                 for record in world.gangs.values():
                     if record.phase in ("Admitted", "Stopping") or record.failures or record.unschedulable:
                         world.dirty[record.key] = None
+                world.dirty.update(dict.fromkeys(world.holds))
 
     def _pod_seen(self, event: e.PodChanged) -> None:
         record = self.world.gang_of(event.pod)
@@ -202,6 +208,7 @@ class Machine:
             if decision is not None and decision.id == status.decision.id:
                 if not decision.committed:
                     self.world.confirm(record)
+                self.world.holds.pop(key, None)
             elif self.leading and before is not None and status.decision.term < self.world.term:
                 # A former leader's commit that came after our first list: it does not count, and it is taken back.
                 self.world.forget(record)
@@ -249,6 +256,7 @@ class Machine:
         self.leading = False
         self.world.caps.resign()
         self.world.removals.resign()
+        self.world.holds.clear()
         for record in self.world.gangs.values():
             record.creating = record.committing = record.announce = False
             record.gang_write = record.job_write = None

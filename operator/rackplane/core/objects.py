@@ -204,6 +204,7 @@ class PodSpec(_Object, frozen=True):
     resources: Resources = Resources()
     resource_claims: list[ClaimReference] = []
     priority: int = 0
+    preemption_policy: str = ""
 
 
 class ClaimStatus(_Object, frozen=True):

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
 from rackplane.core.asking import desired, mask_of, quota_of, request_of
 from rackplane.core.estimates import estimate, without_estimate
 from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
-from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
+from rackplane.core.holds import Beside
+from rackplane.core.instructions import CommitGang, Instruction
 from rackplane.core.narrowing import waits_for_claim
+from rackplane.core.preempting import Clearing, review, take_up
 from rackplane.core.profiles import lowered
 from rackplane.core.quota import queue_path
 from rackplane.core.record import Decision, GangRecord, Key
-from rackplane.core.statuses import admitted, condition, merged_conditions, timestamp
+from rackplane.core.statuses import admitted, condition, timestamp
 from rackplane.core.waiting import Place
-from rackplane.core.workload import API_VERSION
 from rackplane.core.world import World
+from rackplane.core.writing import conditions_of
 from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.placing.placement import find
 
-__all__ = ["conditions_of", "gang_event", "pending", "schedule", "waiting_in_order"]
+__all__ = ["commit", "pending", "schedule", "waiting_in_order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def schedule(world: World) -> Iterator[Instruction]:
     """
     assert world.state is not None
     _look(world)
+    _give_up_places(world)
     queue = world.waiting
     if queue.asked_at != world.version or world.now >= queue.due:
         queue.due, version = math.inf, world.version
@@ -92,13 +95,23 @@ def schedule(world: World) -> Iterator[Instruction]:
     estimate(world, queue.in_order(world.gangs, world.settings.estimated_gangs))
 
 
+def _give_up_places(world: World) -> None:
+    """Hold nothing for gangs that do not wait any more."""
+    for key in list(world.holds):
+        record = world.gangs.get(key)
+        if record is None or (record.decision is None and _place(world, key) is None):
+            world.give_up(key)
+    take_up(world)
+
+
 def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
-    explainer = Explainer(world)
+    explainer, beside, clearing = Explainer(world), Beside(world), Clearing(world)
     for position, record in enumerate(waiting, start=1):
         if record.position != position:
             record.position = position
             world.dirty[record.key] = None
-        if record.refused_at == world.version:
+        if record.refused_at == world.version and world.now < record.ask_again:
+            world.waiting.due = min(world.waiting.due, record.ask_again)
             continue
         if world.now < record.not_before:
             world.waiting.due = min(world.waiting.due, record.not_before)
@@ -106,7 +119,9 @@ def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
         if not record.judged and desired(world, record) is not None and not _as_wanted(record):
             world.dirty[record.key] = None
             continue
-        answer = _decide(world, record, explainer)
+        answer = _answer(world, record, explainer, beside)
+        if isinstance(answer, _Wait) and answer.foreseeable:
+            answer = _or_by_force(record, answer, clearing, beside)
         if isinstance(answer, _Wait):
             told = (record.message, record.reason, record.refusal)
             if told != (answer.message, answer.reason, answer.refusal):
@@ -115,7 +130,7 @@ def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
                 world.dirty[record.key] = None
             record.refused_at, record.foreseeable = world.version, answer.foreseeable
             continue
-        record.foreseeable, record.estimate, record.refusal = False, None, None
+        record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
         yield from _commit(world, record, answer)
 
 
@@ -131,8 +146,30 @@ def _as_wanted(record: GangRecord) -> bool:
     return not record.problems and record.groups == record.groups_wanted
 
 
-def _decide(world: World, record: GangRecord, explainer: Explainer) -> Placement | _Wait:
-    assert world.state is not None and record.gang is not None
+def _answer(world: World, record: GangRecord, explainer: Explainer, beside: Beside) -> Placement | _Wait:
+    """As `_decide`, for one whose place is being cleared once nobody is in its way any more."""
+    barred = _barred(world, record)
+    if record.key in world.holds and barred is None:
+        waits = review(world, record, beside)
+        if waits is not None:
+            return _Wait(waits, reason="Preempting")
+    answer = barred or _decide(world, record, explainer, beside)
+    if isinstance(answer, _Wait):
+        world.give_up(record.key)
+    return answer
+
+
+def _or_by_force(record: GangRecord, wait: _Wait, clearing: Clearing, beside: Beside) -> _Wait:
+    """What it waits for if others are stopped for it; else the same as before, and why they are not."""
+    found = clearing.make_room(record, beside)
+    if found is not None:
+        return _Wait(found.why, reason="Preempting")
+    return wait if not record.no_room else replace(wait, message=f"{wait.message}; {record.no_room}")
+
+
+def _barred(world: World, record: GangRecord) -> _Wait | None:
+    """Why its queue takes no gang, or not this one, whatever is free."""
+    assert record.gang is not None
     spec = record.gang.spec
     queue = world.catalog.queue(spec.queue)
     if queue is None:
@@ -157,7 +194,13 @@ def _decide(world: World, record: GangRecord, explainer: Explainer) -> Placement
     claim = waits_for_claim(world, record)
     if claim is not None:
         return _Wait(f"{_workload(record)}: {claim}", reason="ResourceClaim", misfit=True)
-    request = request_of(world, record, mask_of(world, record))
+    return None
+
+
+def _decide(world: World, record: GangRecord, explainer: Explainer, beside: Beside) -> Placement | _Wait:
+    assert world.state is not None and record.gang is not None
+    spec = record.gang.spec
+    request = beside.request(record, request_of(world, record, mask_of(world, record)))
     answer = explainer.place(record, request)
     if isinstance(answer, Refusal):
         text, why = f"{answer.message}; {answer.relief}", reason(answer)
@@ -167,7 +210,17 @@ def _decide(world: World, record: GangRecord, explainer: Explainer) -> Placement
         return _Wait(text, reason=why, foreseeable=True, refusal=answer)
     refusal = quota_of(world, record, answer)
     if refusal is None:
-        return answer
+        if beside.leaves_room(record, answer):
+            return answer
+        world.usages()
+        other = find(
+            world.state,
+            request,
+            lambda offer: quota_of(world, record, offer) is None and beside.leaves_room(record, offer),
+        )
+        return other or _Wait(
+            f"what it would take is kept for {beside.names(record)}, for which others are being stopped"
+        )
     if refusal.of_watts and not spec.power.strict:
         lower = find(world.state, request, lambda offer: quota_of(world, record, offer) is None)
         if lower is not None:
@@ -212,6 +265,8 @@ def commit(world: World, record: GangRecord) -> CommitGang:
         "phase": "Admitted",
         "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
         "message": text,
+        # Its age is kept if it has to give its place up.
+        "submittedAt": record.gang.status.submitted_at or record.gang.metadata.creation_timestamp,
         "observedGeneration": record.gang.metadata.generation,
         "conditions": conditions_of(
             record,
@@ -226,29 +281,3 @@ def commit(world: World, record: GangRecord) -> CommitGang:
         decision_id=decision.id,
         status=status,
     )
-
-
-def conditions_of(record: GangRecord, *new: dict[str, object]) -> list[dict[str, object]]:
-    """The gang's conditions with these changed."""
-    old: list[dict[str, object]] = []
-    for c in record.gang.status.conditions if record.gang else []:
-        old.append(
-            {
-                "type": c.type,
-                "status": c.status,
-                "reason": c.reason,
-                "message": c.message,
-                "lastTransitionTime": c.last_transition_time,
-            }
-        )
-    return merged_conditions(old, new)
-
-
-def gang_event(record: GangRecord, *, warning: bool, reason: str, message: str) -> Iterator[PublishEvent]:
-    """The same words on the Gang and on the Job, where its user looks."""
-    if record.gang is not None:
-        meta = record.gang.metadata
-        yield PublishEvent(API_VERSION, "Gang", meta.namespace, meta.name, meta.uid, warning, reason, message)
-    if record.job is not None:
-        meta = record.job.metadata
-        yield PublishEvent("batch/v1", "Job", meta.namespace, meta.name, meta.uid, warning, reason, message)

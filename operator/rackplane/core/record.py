@@ -19,9 +19,9 @@ from rackplane.core.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
 from rackplane.core.unlike import slots_by_group
-from rackplane.engine.model import Placement, Refusal
+from rackplane.engine.model import Group, Placement, Refusal
 
-__all__ = ["Decision", "GangRecord", "Key", "booking_key", "completion_index", "in_order", "is_gated"]
+__all__ = ["Decision", "GangRecord", "Hold", "Key", "booking_key", "completion_index", "in_order", "is_gated"]
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -41,6 +41,22 @@ class Decision:
     time: float
     placement: Placement
     committed: bool  # the API server has it: from here on it is finished, not decided anew
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A place that is cleared for a gang: nobody else gets it while its victims stop."""
+
+    #: node of every slot
+    slots: tuple[str, ...]
+    groups: tuple[Group, ...]
+    #: gangs that are stopped for it, whether they still run or not
+    victims: tuple[Key, ...]
+    #: since when, in seconds since the epoch
+    since: float
+    why: str
+    #: the same as the engine would place it there; None: not asked yet
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +116,13 @@ class GangRecord:
     announce: bool = False
     #: what was last told of a node that does not take its cap
     told_of_cap: str = ""
+    #: when, in seconds since the epoch, and at which version it was last worked out whom to stop for it
+    preempted_at: float = float("-inf")
+    preempted_version: int = -1
+    #: when that is asked again though nothing has changed, because it was not the gang's turn
+    ask_again: float = float("inf")
+    #: why nobody is stopped for it, in words
+    no_room: str = ""
     #: version of the machine's state at which it was last refused: nothing changed since means the same answer
     refused_at: int = -1
     #: the groups that its pods make now, as of the last look; its Gang's may be older

@@ -57,6 +57,21 @@ class MachineSettings:
     status_refresh_writes: int = 64
     """So many objects at most are written in one period for the sake of such figures alone, the oldest first."""
 
+    preempting_gangs: int = 2
+    """For so many gangs at most it is worked out in one pass over the queue whom to stop."""
+
+    preempting_seconds: float = 5.0
+    """For one gang that is worked out at most this often. Seconds."""
+
+    preempting_pause_seconds: float = 0.5
+    """After a search that found nobody to stop the next one waits for so long. Seconds."""
+
+    clearing_seconds: float = 900.0
+    """How long a place is held for a gang while others are stopped for it; then it is given up. Seconds."""
+
+    restart_seconds: float = 300.0
+    """What starting again costs a gang that is stopped, beside the work since its checkpoint. Seconds."""
+
     admit_after_loss: bool = False
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss that
     shares its redundancy. False: what the facility was designed to survive it goes on surviving."""

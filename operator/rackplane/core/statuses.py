@@ -85,4 +85,5 @@ def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
         "position": None,
         "estimatedStart": None,
         "explanation": None,
+        "reservation": None,
     }

@@ -6,7 +6,7 @@ import contextlib
 import heapq
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rackplane.core.caps import Caps
@@ -17,7 +17,7 @@ from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
 from rackplane.core.podclass import Amounts, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.quota import Usage
-from rackplane.core.record import Decision, GangRecord, Key, booking_key
+from rackplane.core.record import Decision, GangRecord, Hold, Key, booking_key
 from rackplane.core.removals import Removals
 from rackplane.core.restrictions import Restrictions
 from rackplane.core.room import Room
@@ -53,6 +53,10 @@ class World:
     version: int = 0
     #: when it was last worked out when a gang could start
     estimated_at: float = -math.inf
+    #: places that are being cleared, by the gang that gets them
+    holds: dict[Key, Hold] = field(default_factory=dict)
+    #: when it may be worked out again whom to stop, in seconds since the epoch
+    clearing_due: float = -math.inf
     #: gangs to look at again
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
@@ -256,6 +260,12 @@ class World:
             self.state.release(booking_key(record.key), slots)
             self._decision_changed(record, record.decision)
 
+    def give_up(self, key: Key) -> None:
+        """Hold no place any more for the gang."""
+        if self.holds.pop(key, None) is not None:
+            self.dirty[key] = None
+            self.version += 1
+
     def _book(self, record: GangRecord, *, known: bool = False) -> None:
         """Book its decision; one that was ``known`` before may be on its way: it counts, whatever has become of it."""
         if self.state is None or record.decision is None:
@@ -391,6 +401,16 @@ class World:
                 self._usages[key] = usage
         self._stale_usages.clear()
         return self._usages.values()
+
+    def usages_by_gang(self) -> Iterable[tuple[Key, Usage]]:
+        """As `usages`, with whose each is."""
+        self.usages()
+        return self._usages.items()
+
+    def usages_without(self, gone: Collection[str]) -> Collection[Usage]:
+        """As `usages`, without the gangs of these bookings."""
+        self.usages()
+        return [usage for key, usage in self._usages.items() if booking_key(key) not in gone]
 
     def _usage(self, gang: Key) -> Usage | None:
         record = self.gangs.get(gang)

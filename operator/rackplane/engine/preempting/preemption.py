@@ -72,6 +72,7 @@ def cheapest(
     """The cheapest victims that let the gang start, and its place; None if none were found that do.
 
     Nothing is changed, and the same question has the same answer. A plan without victims says that none are needed.
+    For a gang whose slots differ nobody is looked for: what its domains are missing is not known slot by slot.
 
     Args:
         request: the gang's request once these keys are gone: what their pods hold of nodes is not known here.
@@ -80,7 +81,7 @@ def cheapest(
         admits: whether what the engine does not know takes the placement, once these keys are gone.
         checks: sets that the engine is asked about at most.
     """
-    if explanation.invalid(state, request(())) is not None:
+    if request(()).groups or explanation.invalid(state, request(())) is not None:
         return None
     victims = [v for v in victims if state.booking(v.key) is not None]
     return _Search(state, request, victims, needs=needs, allowed=allowed, admits=admits, checks=checks).plan()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts
 from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.state import State
@@ -24,25 +23,14 @@ class Releases:
         index, facility = state.inventory.index, state.facility
         rows: list[tuple[int, int, int]] = []
         drawn: dict[tuple[int, int], Watts] = {}
-        increments: dict[tuple[int, str, int], Watts] = {}
         for v, victim in enumerate(victims):
             placement = state.booking(victim.key)
             if placement is None:
                 continue
-            count: dict[str, int] = {}
-            for name in state.held(victim.key).values():
-                count[name] = count.get(name, 0) + 1
-            for name, slots in count.items():
-                i, node_type = index.get(name), state.node_type(name)
-                if i is None or node_type is None:
-                    continue
-                gpus = slots * placement.gpus_per_slot
-                rows.append((v, i, gpus))
-                kind = (id(node_type), placement.power_profile, gpus)
-                if kind not in increments:
-                    increments[kind] = draw.gang_increment(node_type, placement.power_profile, gpus)
-                pair = (v, int(state.inventory.rack[i]))
-                drawn[pair] = drawn.get(pair, Watts()) + increments[kind]
+            held_gpus = state.held_gpus(victim.key)
+            rows.extend((v, index[name], gpus) for name, gpus in held_gpus.items() if name in index)
+            for rack, watts in state.draws_by_rack(held_gpus, placement.power_profile).items():
+                drawn[v, rack] = watts
         held = np.array(rows, dtype=np.int64).reshape(-1, 3)
         self.victim: Ints = held[:, 0]
         """By row: a victim on a node."""

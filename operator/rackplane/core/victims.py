@@ -1,0 +1,149 @@
+"""Who may be stopped for a gang, and what that would cost.
+
+A gang may be stopped if it is a Job's, runs or starts, is not Protected, and is not on its way out already. Bare pods
+never are: they cannot be suspended, and to delete them would fail what nobody asked to fail.
+
+Within a queue only a gang of lower priority may be stopped, and only if the queue says `withinQueue: LowerPriority`.
+"""
+
+from __future__ import annotations
+
+from rackplane.api.gang import Disruption
+from rackplane.api.labels import LAST_CHECKPOINT
+from rackplane.api.queue import WithinQueue
+from rackplane.core.quota import queue_path
+from rackplane.core.record import GangRecord, booking_key
+from rackplane.core.statuses import seconds
+from rackplane.core.unlike import gpus_of
+from rackplane.core.workload import job_outcome
+from rackplane.core.world import World
+from rackplane.engine.preempting.costs import Victim
+from rackplane.engine.preempting.preemption import Need
+
+__all__ = ["Candidates", "is_leaving", "may_be_stopped", "never_preempts"]
+
+_NEVER = "Never"
+
+
+def never_preempts(record: GangRecord) -> bool:
+    """Whether the PriorityClass of its pods says so, as far as the pods or their template know it."""
+    specs = [pod.spec for pod in record.pods.values()]
+    if record.template is not None:
+        specs.append(record.template)
+    return any(spec.preemption_policy == _NEVER for spec in specs)
+
+
+class Candidates:
+    """Whom one gang may stop now."""
+
+    def __init__(self, world: World, record: GangRecord) -> None:
+        """Whoever is stopped for others is left out; whoever is stopped for it already is not."""
+        assert record.gang is not None
+        self._world, self._record = world, record
+        self._spec = record.gang.spec
+        queue = world.catalog.queue(self._spec.queue)
+        self._within = queue is not None and queue.spec.preemption.within_queue is WithinQueue.LOWER_PRIORITY
+        taken = {v for key, hold in world.holds.items() if key != record.key for v in hold.victims}
+        self.gangs = [
+            other
+            for other in world.gangs.values()
+            if other.key not in taken and may_be_stopped(other) and self._may_stop(other)
+        ]
+
+    @staticmethod
+    def asked_by(world: World, record: GangRecord) -> bool:
+        """Whether its queue lets it stop anybody at all."""
+        assert record.gang is not None
+        queue = world.catalog.queue(record.gang.spec.queue)
+        return queue is not None and queue.spec.preemption.within_queue is not WithinQueue.NEVER
+
+    @property
+    def nobody(self) -> str:
+        """Why there is none, in words."""
+        return f"queue {self._spec.queue} has no gang that may be stopped for one of priority {self._spec.priority}"
+
+    def _may_stop(self, other: GangRecord) -> bool:
+        assert other.gang is not None
+        theirs = other.gang.spec
+        return self._within and theirs.queue == self._spec.queue and theirs.priority < self._spec.priority
+
+    def needs(self) -> list[Need]:
+        """What its quotas lack, and who gives how much of it back."""
+        asked = gpus_of(self._spec)
+        found = []
+        for level in queue_path(self._spec.queue, self._world.catalog.queue):
+            if level.spec.quota.gpus is None:
+                continue
+            below = [
+                (key, usage.gpus)
+                for key, usage in self._world.usages_by_gang()
+                if any(
+                    q.metadata.name == level.metadata.name
+                    for q in queue_path(usage.queue, self._world.catalog.queue)
+                )
+            ]
+            over = sum(gpus for _, gpus in below) + asked - level.spec.quota.gpus
+            found.append(Need(over, {booking_key(key): gpus for key, gpus in below}))
+        return found
+
+    def victim(self, record: GangRecord) -> Victim:
+        """What stopping the gang would cost now."""
+        return _victim(self._world, record)
+
+
+def is_leaving(record: GangRecord) -> bool:
+    """Whether the gang gives its place up by itself: it is stopping, or over, or suspended, or being deleted."""
+    job = record.job
+    return (
+        record.phase == "Stopping"
+        or job is None
+        or job.metadata.deletion_timestamp is not None
+        or job_outcome(job) is not None
+        or (job.spec.suspend and not record.suspended_by_us())
+    )
+
+
+def may_be_stopped(record: GangRecord) -> bool:
+    """Whether the gang could be stopped and would queue again by itself."""
+    job = record.job
+    return (
+        job is not None
+        and record.gang is not None
+        and record.decision is not None
+        and record.decision.committed
+        and record.phase in ("Admitted", "Running")
+        and record.gang.spec.disruption != Disruption.PROTECTED
+        and record.gang.metadata.deletion_timestamp is None
+        and job.metadata.deletion_timestamp is None
+        and job_outcome(job) is None
+        and (not job.spec.suspend or record.suspended_by_us())
+    )
+
+
+def _victim(world: World, record: GangRecord) -> Victim:
+    """What stopping the gang would cost now."""
+    assert record.gang is not None and record.decision is not None and world.state is not None
+    spec = record.gang.spec
+    gpus = sum(world.state.held_gpus(booking_key(record.key)).values())
+    lost = max(0.0, world.now - _saved_at(record)) + world.settings.restart_seconds
+    return Victim(
+        booking_key(record.key),
+        priority=spec.priority,
+        sheddable=spec.disruption == Disruption.SHEDDABLE,
+        lost_gpu_seconds=int(gpus * lost),
+    )
+
+
+def _saved_at(record: GangRecord) -> float:
+    """Since when its work would be lost, in seconds since the epoch: its last checkpoint, or its start."""
+    assert record.gang is not None and record.decision is not None and record.job is not None
+    began = _time(record.gang.status.started_at) or record.decision.time
+    # One of an earlier run says nothing of what this one has done.
+    return max(began, _time(record.job.metadata.annotations.get(LAST_CHECKPOINT)) or began)
+
+
+def _time(text: str | None) -> float | None:
+    try:
+        return None if not text else seconds(text)
+    except ValueError:
+        return None
