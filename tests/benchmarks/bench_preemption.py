@@ -1,8 +1,8 @@
 """Whom to stop, on 2,000 nodes that 700 gangs fill, with power, cooling and losses: value, limit and ratio.
 
 The facility is that of `bench_engine`. Every gang may be stopped; they lie one after the other over nodes and racks,
-so that many hold parts of several NVLink domains. The limit is that of the issue "Queues"; Kueue is reported at 40 s for
-a cycle of this size, and at 254 ms for half of it.
+so that many hold parts of several NVLink domains. The limit is that of the issue "Queues"; Kueue is reported at 40 s
+for a cycle of this size, and at 254 ms for half of it.
 """
 
 from __future__ import annotations
