@@ -38,10 +38,11 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A booking as it was before slots were given up, and its place among the others."""
+    """A booking as it was before slots were given up or taken, and its place among the others."""
 
     key: str
     booking: Booking
+    placement: Placement
     held: Mapping[int, str]
     gpus: Mapping[str, int]
     order: tuple[str, ...]
@@ -79,29 +80,56 @@ class Bookings:
             booking.gpus[node] -= booking.placement.gpus_of(slot)
         for node in touched.keys() - set(booking.held.values()):
             del booking.gpus[node]
-            del self.keys_on[node][key]
-            if not self.keys_on[node]:
-                del self.keys_on[node]
+            self._off(key, node)
         if not booking.held:
             del self.by_key[key]
         return list(touched)
 
+    def take_over(self, key: str, placement: Placement, slots: Iterable[int]) -> list[str]:
+        """Let a booking hold these slots of another placement: the nodes where that makes a difference."""
+        booking = self.by_key[key]
+        before, booking.gpus = booking.gpus, {}
+        booking.placement = placement
+        booking.held = {slot: placement.slots[slot] for slot in slots}
+        for slot, node in booking.held.items():
+            booking.gpus[node] = booking.gpus.get(node, 0) + placement.gpus_of(slot)
+        for node in before.keys() - booking.gpus.keys():
+            self._off(key, node)
+        self._index(key, booking.gpus.keys() - before.keys())
+        nodes = dict.fromkeys((*before, *booking.gpus))
+        return [node for node in nodes if before.get(node) != booking.gpus.get(node)]
+
     def before(self, key: str) -> Before | None:
-        """What :meth:`restore` needs to undo a :meth:`give_up`; None for an unknown key."""
+        """What :meth:`restore` needs to undo a change of the booking; None for an unknown key."""
         booking = self.by_key.get(key)
         if booking is None:
             return None
-        return Before(key, booking, dict(booking.held), dict(booking.gpus), tuple(self.by_key))
+        return Before(
+            key, booking, booking.placement, dict(booking.held), dict(booking.gpus), tuple(self.by_key)
+        )
 
-    def restore(self, before: Before) -> None:
-        """Undo what was given up of a booking since."""
-        booking = before.booking
+    def restore(self, before: Before) -> list[str]:
+        """Undo what was given up or taken of a booking since: the nodes that this concerns."""
+        booking, now = before.booking, before.booking.gpus
+        booking.placement = before.placement
         booking.held, booking.gpus = dict(before.held), dict(before.gpus)
         self.by_key[before.key] = booking
         self.by_key = {key: self.by_key[key] for key in before.order}
-        rank = {key: i for i, key in enumerate(before.order)}
-        for node in booking.gpus:  # in booking order, for the first one's cap is the node's
-            here = {*self.keys_on.get(node, ()), before.key}
+        for node in now.keys() - booking.gpus.keys():
+            self._off(before.key, node)
+        self._index(before.key, booking.gpus)
+        return list(dict.fromkeys((*now, *booking.gpus)))
+
+    def _off(self, key: str, node: str) -> None:
+        del self.keys_on[node][key]
+        if not self.keys_on[node]:
+            del self.keys_on[node]
+
+    def _index(self, key: str, nodes: Iterable[str]) -> None:
+        """Enter a booking under nodes, in booking order, for the first one's cap is the node's."""
+        rank = {each: i for i, each in enumerate(self.by_key)}
+        for node in nodes:
+            here = {*self.keys_on.get(node, ()), key}
             self.keys_on[node] = dict.fromkeys(sorted(here, key=rank.__getitem__))
 
     def validate(self) -> None:

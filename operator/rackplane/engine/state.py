@@ -162,9 +162,29 @@ class State(Loads):
             self._record(lambda: self._restore(before))
         self._refresh(self._bookings.give_up(key, slots))
 
+    def rebook(self, key: str, placement: Placement, slots: Iterable[int], *, force: bool = False) -> None:
+        """Let ``key`` hold these slots of ``placement`` instead of what it holds: a gang grows, or does not after all.
+
+        ``force`` is as :meth:`book` takes it; without it what is held more is checked.  When it is expected to end,
+        and its place among the bookings, stay.  BookingError, and no change, as there, and if the key holds nothing
+        or would: that is :meth:`release`.
+        """
+        wanted, before = list(slots), self._bookings.before(key)
+        if before is None or not wanted:
+            raise BookingError(f"{key}: nothing is booked, or nothing of it would be left")
+        if not force:
+            more = {node: -gpus for node, gpus in before.gpus.items()}
+            for slot in wanted:
+                node = placement.slots[slot]
+                more[node] = more.get(node, 0) + placement.gpus_of(slot)
+            for node, gpus in more.items():
+                if gpus > 0 or node not in before.gpus:
+                    self._check_node(key, node, self._uses.now.get(node), gpus, placement.power_profile)
+        self._record(lambda: self._restore(before))
+        self._refresh(self._bookings.take_over(key, placement, wanted))
+
     def _restore(self, before: Before) -> None:
-        self._bookings.restore(before)
-        self._refresh(before.gpus)
+        self._refresh(self._bookings.restore(before))
 
     def expect(self, key: str, until: float | None) -> None:
         """Change when the booking is expected to end; unknown keys are ignored."""

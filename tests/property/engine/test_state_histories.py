@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ class History:
         tape, state = self.tape, self.state
         name = tape.of(*NODES)
         keys = list(state.keys())
-        match tape.below(8):
+        match tape.below(9):
             case 0 | 1:
                 rack = f"r{tape.below(len(self.spec.racks) + (1 if tape.rarely() else 0))}"
                 state.set_node(NodeSpec(name, rack, tape.of(None, "d"), healthy=not tape.rarely()))
@@ -48,6 +50,18 @@ class History:
                 state.expect(tape.of(*keys), tape.of(*ENDS))
             case 7:
                 state.remove_node(name)
+            case 8 if keys:
+                self.grow(tape.of(*keys))
+
+    def grow(self, key: str) -> None:
+        """Slots are added, and some that were given up are taken again, elsewhere perhaps."""
+        placement, held = self.state.booking(key), self.state.held(key)
+        assert placement is not None
+        slots = [held.get(slot, self.tape.of(*NODES)) for slot in range(len(placement.slots))]
+        slots += [self.tape.of(*NODES) for _ in range(self.tape.below(3))]
+        more = [slot for slot in range(len(slots)) if slot in held or self.tape.below(2)]
+        each = replace(placement, slots=tuple(slots), slot_gpus=())
+        self.state.rebook(key, each, more, force=True)
 
     def simulate(self, depth: int = 0) -> None:
         """Steps that are taken back, with others inside them; all is as it was, to the last bit."""
@@ -89,7 +103,10 @@ def exact(state: State) -> list[object]:
         state.nominal.tolist(),
         state.peak.tolist(),
         dict(zip(state.inventory.names, state.free.tolist(), strict=True)),
-        {key: (state.held(key), state.until(key), state.reserved(key)) for key in list(state.keys())},
+        {
+            key: (state.booking(key), state.held(key), state.until(key), state.reserved(key))
+            for key in list(state.keys())
+        },
         sorted(state.overbooked()),
         {name: (state.node(name), state.unmanaged_gpus(name), state.cap_watts(name)) for name in NODES},
     ]
