@@ -479,6 +479,50 @@ async def test_a_gang_admitted_lower_says_so_and_its_pods_and_nodes_carry_the_ca
         assert not freed["metadata"].get("annotations", {}).keys() & cap.keys()
 
 
+def _of_priority(body: Body, name: str, value: int) -> Body:
+    body["spec"]["template"]["spec"].update(priorityClassName=name, priority=value)
+    return body
+
+
+async def test_a_gang_of_higher_priority_has_the_cheapest_other_suspended_and_gets_its_place(
+    site: Site,
+) -> None:
+    queue = f"{GROUP}/queues/{site.word}"
+    await site.patch(queue, {"spec": {"preemption": {"withinQueue": "LowerPriority"}}})
+    classes = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    await site.create(classes, {"metadata": {"name": f"{site.word}-high"}, "value": 1_000})
+    shed = _endless(site.job("shed", slots=4))
+    shed["metadata"]["annotations"]["rackplane.dev/disruption"] = "Sheddable"
+    await site.create(site.jobs, _endless(site.job("keep", slots=4)))
+    await site.create(site.jobs, shed)
+    for name in ("keep", "shed"):
+        await site.until(site.gang(f"job-{name}"), lambda g: g.get("status", {}).get("phase") == "Running")
+    before = (await site.get(site.gang("job-shed")))["status"]
+    await site.create(site.jobs, _of_priority(site.job("urgent", slots=4), f"{site.word}-high", 1_000))
+    urgent = await site.until(
+        site.gang("job-urgent"), lambda g: g.get("status", {}).get("phase") in ("Running", "Finished")
+    )
+    assert urgent["status"]["assignment"] == before["assignment"]
+    assert "reservation" not in urgent["status"]
+    words = f"stopped for gang {site.namespace}/job-urgent, whose priority 1000 is above its own, 0"
+    events = f"/api/v1/namespaces/{site.namespace}/events"
+    told = await site.until(events, lambda found: sum(e["message"] == words for e in found["items"]) == 2)
+    assert {
+        (e["involvedObject"]["kind"], e["involvedObject"]["name"], e["reason"])
+        for e in told["items"]
+        if e["message"] == words
+    } == {("Gang", "job-shed", "Preempted"), ("Job", "shed", "Preempted")}
+    # The urgent one ends by itself; whoever made way comes back, of the age that it had, and no Job has failed.
+    again = await site.until(
+        site.gang("job-shed"),
+        lambda g: g["status"]["phase"] == "Running" and g["status"]["decision"] != before["decision"],
+    )
+    assert again["status"]["submittedAt"] == before["submittedAt"]
+    for name in ("keep", "shed", "urgent"):
+        assert not (await site.get(f"{site.jobs}/{name}"))["status"].get("failed"), name
+    assert (await site.get(site.gang("job-keep")))["status"]["phase"] == "Running"
+
+
 async def test_a_power_domain_deleted_under_a_running_gang_stays_until_nothing_is_under_it(
     site: Site,
 ) -> None:
