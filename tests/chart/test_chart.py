@@ -295,6 +295,7 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             ["operator", "--assumed-duration-seconds=2592000", "--lookahead-seconds=1209600"],
             id="times",
         ),
+        pytest.param({"reservations": 0}, ["operator", "--reservations=0"], id="no-reservations"),
         pytest.param(
             {
                 "fabricLevels": ["sub-domain", "nvlink", "leaf", "campus"],
@@ -385,6 +386,7 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"admission": {"enabled": "yes"}}, id="not-a-boolean"),
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
         pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
+        pytest.param({"reservations": -1}, id="fewer-than-no-reservations"),
         pytest.param({"lookaheadSeconds": "a week"}, id="time-in-words"),
         pytest.param({"fabricLevels": ["leaf", "leaf"]}, id="a-level-twice"),
         pytest.param({"fabricLabels": {"leaf": []}}, id="a-level-without-labels"),

@@ -295,8 +295,8 @@ class GangStatus(Status):
     )
     estimated_start: Timestamp | None = Field(
         default=None,
-        description="When it could start by what is expected now: ends of running gangs and of budgets. Gangs that "
-        "wait before it are not counted. Absent: not known, or not within the time looked ahead.",
+        description="When it could start by what is expected now: ends of running gangs and of budgets. Of the gangs "
+        "that wait before it those count that hold a place. Absent: not known, or not within the time looked ahead.",
     )
     message: Text | None = Field(
         default=None, description="Where it stands, in a sentence: why it waits, what would help."

@@ -149,6 +149,8 @@ _HELP = {
     "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "
     "over a limit",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
+    "reservations": "so many gangs at the head of the queue that cannot start hold a place which nobody may delay; "
+    "0: none (default: %(default)s)",
     "lookahead_seconds": "how far ahead starts of waiting gangs are looked for, in seconds (default: %(default)s)",
     "fabric_levels": "levels that gangs may ask for, innermost first; those before nvlink lie below the NVLink domain "
     "(default: %(default)s)",
@@ -157,6 +159,7 @@ _HELP = {
     "validate": "check every invariant after every batch of events; slow",
 }
 _LONGEST_LOOK = 400 * 86_400
+_MOST_RESERVATIONS = 100
 _CHOICES = {"log_level": ("DEBUG", "INFO", "WARNING", "ERROR"), "log_format": ("json", "text")}
 
 
@@ -201,6 +204,8 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     # Without a length a gang would overlap no PowerBudget that is to come; and not-a-number is below nothing.
     if not values["assumed_duration_seconds"] >= 1:
         parser.error(f"assumed_duration_seconds: {values['assumed_duration_seconds']} is not 1 s or more")
+    if not 0 <= values["reservations"] <= _MOST_RESERVATIONS:
+        parser.error(f"reservations: {values['reservations']} is not within 0 to {_MOST_RESERVATIONS}")
     if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:
         parser.error(f"lookahead_seconds: {values['lookahead_seconds']} is not within 1 to {_LONGEST_LOOK} s")
     try:

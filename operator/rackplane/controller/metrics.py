@@ -103,7 +103,8 @@ class MachineCollector(Collector):
         waiting = GaugeMetricFamily(
             "rackplane_pending_gangs",
             "Gangs that wait for a decision, by queue (empty: it does not exist) and by what they wait for: nodes, "
-            "power, budget, liquid, air, profile, quota, misfit (waiting does not help) or other.",
+            "power, budget, liquid, air, profile, quota, reserved (it may not delay others), misfit (waiting "
+            "does not help) or other.",
             labels=["queue", "cause"],
         )
         for (queue, cause), count in sorted(machine.pending_by_cause().items()):

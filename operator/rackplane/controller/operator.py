@@ -50,6 +50,7 @@ class Operator:
                 validate=settings.validate,
                 admit_after_loss=settings.admit_after_loss,
                 assumed_duration_seconds=settings.assumed_duration_seconds,
+                reservations=settings.reservations,
                 lookahead_seconds=settings.lookahead_seconds,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
             )

@@ -67,6 +67,10 @@ class OperatorSettings:
     assumed_duration_seconds: float = 86_400.0
     """How long a gang without an expected duration is taken to run, in seconds; inf: for ever. See docs/budgets.md."""
 
+    reservations: int = 1
+    """So many gangs at the head of the queue that cannot start hold a place, which nobody may delay; 0: none. See
+    docs/backfill.md."""
+
     lookahead_seconds: float = 7 * 86_400.0
     """How far ahead the start of a gang that waits is looked for, in seconds."""
 

@@ -13,15 +13,16 @@ from rackplane.core.narrowing import leaving, narrowed
 from rackplane.core.objects import GangGroup
 from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
-from rackplane.core.record import GangRecord
+from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.sharing import Sharing
 from rackplane.core.unlike import gpus_of
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.queueing.shadow import Shadow
 
-__all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_without", "usage_of"]
+__all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_beside", "slots_without", "usage_of"]
 
 
 def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
@@ -83,6 +84,21 @@ def _freed(world: World, over: Iterable[GangRecord]) -> dict[str, dict[str, int]
             for name, amount in each.items():
                 total[name] = total.get(name, 0) + amount * count
     return freed
+
+
+def slots_beside(world: World, record: GangRecord, then: Shadow, node: str) -> int:
+    """As `mask_of`, of one node at a later time: pods of gangs that are over by then are gone, reserved ones there."""
+    over = [world.gangs[key] for key in world.gangs_on(node) if then.over(booking_key(key))]
+    freed = _freed(world, over).get(node, {})
+    for held in then.reserved:
+        here = [slot for slot, name in enumerate(held.placement.slots) if name == node]
+        namespace, _, gang = held.key.partition("/")
+        other = world.gangs.get((namespace, gang)) if here else None
+        needs = {} if other is None else other.held_by_slot()
+        for slot in here:
+            for name, amount in needs.get(slot, {}).items():
+                freed[name] = freed.get(name, 0) - amount
+    return world.room.slots_without(_kind(record), node, freed)
 
 
 def _kind(record: GangRecord) -> PodClass:

@@ -18,6 +18,7 @@ __all__ = [
     "CAUSES",
     "OVER_BUDGET",
     "OVER_QUOTA",
+    "RESERVED",
     "Explainer",
     "as_patch",
     "explanation",
@@ -27,6 +28,7 @@ __all__ = [
 
 OVER_BUDGET = "OverBudget"
 OVER_QUOTA = "OverQuota"
+RESERVED = "Reserved"
 
 _REASONS = {
     Cause.NODES: "InsufficientNodes",
@@ -43,6 +45,7 @@ CAUSES: Mapping[str, str] = {
     **{reason: cause.value for cause, reason in _REASONS.items()},
     MISFIT: "misfit",
     OVER_QUOTA: "quota",
+    RESERVED: "reserved",
 }
 
 _LIMITS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,11 +18,17 @@ from rackplane.engine.state import State
 __all__ = ["Beside"]
 
 
+DelaysNobody = Callable[[GangRecord, Placement, Collection[str]], bool]
+"""Whether the gang, placed there with these bookings gone, delays none for which a place is reserved."""
+
+
 class Beside:
     """What is held, for the other gangs of one pass over the queue."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, delays_nobody: DelaysNobody = lambda *_: True) -> None:
+        """``delays_nobody``: of a gang that is placed there with these bookings gone."""
         self._world = world
+        self.delays_nobody = delays_nobody
         self._masks: dict[tuple[Key, ...], dict[int, tuple[NodeMask, NodeMask]]] = {}
 
     def request(self, record: GangRecord, request: Request) -> Request:

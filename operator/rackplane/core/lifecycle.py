@@ -29,6 +29,7 @@ from rackplane.core.preempting import STOPPED_FOR_OTHERS, reservation, stop_vict
 from rackplane.core.profiles import lowered, running_words
 from rackplane.core.queueing import commit
 from rackplane.core.record import GangRecord, is_gated
+from rackplane.core.reserving import held_status
 from rackplane.core.slots import format_slots
 from rackplane.core.statuses import UNPLACED, condition, timestamp
 from rackplane.core.workload import job_outcome, with_removals
@@ -142,7 +143,8 @@ def why_it_waits(record: GangRecord) -> str:
     if estimate.at is not None and any(
         r.kind in _WAITS and r.message in known and when(estimate.at) in r.message for r in waits
     ):
-        return known  # it says so already
+        # It says so already.
+        return f"{known}; holds {estimate.held} from then" if estimate.held else known
     return f"{known}; {estimate.words}"
 
 
@@ -392,6 +394,7 @@ def _finished(world: World, record: GangRecord) -> dict[str, Any]:
         "message": text,
         "position": None,
         "estimatedStart": None,
+        "reservation": None,
         "finishedAt": timestamp(world.now),
         "conditions": conditions_of(
             record,
@@ -438,7 +441,7 @@ def _say(
     estimate = record.estimate if position is not None else None
     start = None if estimate is None or estimate.at is None else timestamp(math.ceil(estimate.at))
     known = next((c for c in status.conditions if c.type == "Ready"), None)
-    held = reservation(world, record) if position is not None else None
+    held = (reservation(world, record) or held_status(world, record)) if position is not None else None
     if (
         status.phase == phase
         and status.message == message
@@ -460,7 +463,7 @@ def _say(
             "message": message,
             "position": position,
             "estimatedStart": start,
-            "reservation": held,
+            "reservation": None if held is None else {"forPreemption": None, "victims": None, **held},
             "explanation": as_patch(parts),
             "submittedAt": status.submitted_at or timestamp(world.now),
             "observedGeneration": record.gang.metadata.generation,

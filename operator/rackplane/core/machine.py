@@ -257,8 +257,9 @@ class Machine:
         self.world.caps.resign()
         self.world.removals.resign()
         self.world.holds.clear()
+        self.world.held_places.clear()
         for record in self.world.gangs.values():
-            record.creating = record.committing = record.announce = False
+            record.creating = record.committing = record.announce = record.recalled = False
             record.gang_write = record.job_write = None
             if record.decision is not None and not record.decision.committed:
                 self.world.forget(record)

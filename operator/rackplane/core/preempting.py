@@ -102,7 +102,9 @@ def _find_room(world: World, record: GangRecord, beside: Beside) -> Hold | str:
         asking.request,
         victims,
         needs=candidates.needs(),
-        admits=asking.admits,
+        admits=lambda placement, gone: (
+            asking.admits(placement, gone) and beside.delays_nobody(record, placement, gone)
+        ),
     )
     if plan is None or not plan.victims:
         which = "the gang that it may stop" if len(gangs) == 1 else f"the {len(gangs)} gangs that it may stop"

@@ -10,7 +10,7 @@ from functools import partial
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
 from rackplane.core.asking import desired, mask_of, quota_of, request_of
 from rackplane.core.estimates import estimate, without_estimate
-from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
+from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, RESERVED, Explainer, reason
 from rackplane.core.holds import Beside
 from rackplane.core.instructions import CommitGang, Instruction
 from rackplane.core.narrowing import waits_for_claim
@@ -18,6 +18,7 @@ from rackplane.core.preempting import Clearing, review, take_up
 from rackplane.core.profiles import lowered
 from rackplane.core.quota import queue_path
 from rackplane.core.record import Decision, GangRecord, Key
+from rackplane.core.reserving import Backfill, lapse, let_go
 from rackplane.core.statuses import admitted, condition, timestamp
 from rackplane.core.waiting import Place
 from rackplane.core.world import World
@@ -38,6 +39,11 @@ class _Wait:
     foreseeable: bool = False
     """It waits for watts, nodes or quota, which others will give back."""
     refusal: Refusal | None = None
+
+    @property
+    def wants_place(self) -> bool:
+        """It waits for room, and for nothing that only its queue or its user can give."""
+        return self.foreseeable and (self.refusal is not None or self.reason == RESERVED)
 
 
 def pending(world: World) -> list[GangRecord]:
@@ -84,6 +90,7 @@ def schedule(world: World) -> Iterator[Instruction]:
     assert world.state is not None
     _look(world)
     _give_up_places(world)
+    lapse(world)
     queue = world.waiting
     if queue.asked_at != world.version or world.now >= queue.due:
         queue.due, version = math.inf, world.version
@@ -105,13 +112,15 @@ def _give_up_places(world: World) -> None:
 
 
 def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
-    explainer, beside, clearing = Explainer(world), Beside(world), Clearing(world)
+    explainer, backfill = Explainer(world), Backfill(world)
+    beside, clearing = Beside(world, backfill.delays_nobody), Clearing(world)
     for position, record in enumerate(waiting, start=1):
         if record.position != position:
             record.position = position
             world.dirty[record.key] = None
         if record.refused_at == world.version and world.now < record.ask_again:
             world.waiting.due = min(world.waiting.due, record.ask_again)
+            backfill.keep(record)
             continue
         if world.now < record.not_before:
             world.waiting.due = min(world.waiting.due, record.not_before)
@@ -119,8 +128,9 @@ def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
         if not record.judged and desired(world, record) is not None and not _as_wanted(record):
             world.dirty[record.key] = None
             continue
-        answer = _answer(world, record, explainer, beside)
-        if isinstance(answer, _Wait) and answer.foreseeable:
+        answer = _answer(world, record, explainer, beside, backfill)
+        # Nobody is stopped for one that only has to let others go first.
+        if isinstance(answer, _Wait) and answer.foreseeable and answer.reason != RESERVED:
             answer = _or_by_force(record, answer, clearing, beside)
         if isinstance(answer, _Wait):
             told = (record.message, record.reason, record.refusal)
@@ -128,8 +138,14 @@ def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
                 record.message, record.reason, record.misfit = answer.message, answer.reason, answer.misfit
                 record.refusal = answer.refusal
                 world.dirty[record.key] = None
-            record.refused_at, record.foreseeable = world.version, answer.foreseeable
+            record.foreseeable = answer.foreseeable
+            if answer.wants_place:
+                backfill.reserve(record)
+            elif record.key in world.held_places:
+                let_go(world, record.key)
+            record.refused_at = world.version
             continue
+        let_go(world, record.key)
         record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
         yield from _commit(world, record, answer)
 
@@ -146,14 +162,16 @@ def _as_wanted(record: GangRecord) -> bool:
     return not record.problems and record.groups == record.groups_wanted
 
 
-def _answer(world: World, record: GangRecord, explainer: Explainer, beside: Beside) -> Placement | _Wait:
+def _answer(
+    world: World, record: GangRecord, explainer: Explainer, beside: Beside, backfill: Backfill
+) -> Placement | _Wait:
     """As `_decide`, for one whose place is being cleared once nobody is in its way any more."""
     barred = _barred(world, record)
     if record.key in world.holds and barred is None:
         waits = review(world, record, beside)
         if waits is not None:
             return _Wait(waits, reason="Preempting")
-    answer = barred or _decide(world, record, explainer, beside)
+    answer = barred or _decide(world, record, explainer, beside, backfill)
     if isinstance(answer, _Wait):
         world.give_up(record.key)
     return answer
@@ -197,35 +215,44 @@ def _barred(world: World, record: GangRecord) -> _Wait | None:
     return None
 
 
-def _decide(world: World, record: GangRecord, explainer: Explainer, beside: Beside) -> Placement | _Wait:
+def _decide(
+    world: World, record: GangRecord, explainer: Explainer, beside: Beside, backfill: Backfill
+) -> Placement | _Wait:
     assert world.state is not None and record.gang is not None
     spec = record.gang.spec
     request = beside.request(record, request_of(world, record, mask_of(world, record)))
     answer = explainer.place(record, request)
+    if isinstance(answer, Refusal):
+        own = backfill.own_place(record, request)
+        answer = answer if own is None else own
     if isinstance(answer, Refusal):
         text, why = f"{answer.message}; {answer.relief}", reason(answer)
         if answer.misfit:
             text = f"{_workload(record)}, {_size_field(record)}: {text}"
             return _Wait(text, reason=why, misfit=True, refusal=answer)
         return _Wait(text, reason=why, foreseeable=True, refusal=answer)
+
+    def admits(offer: Placement) -> bool:
+        return quota_of(world, record, offer) is None and beside.leaves_room(record, offer)
+
     refusal = quota_of(world, record, answer)
-    if refusal is None:
-        if beside.leaves_room(record, answer):
-            return answer
-        world.usages()
-        other = find(
-            world.state,
-            request,
-            lambda offer: quota_of(world, record, offer) is None and beside.leaves_room(record, offer),
-        )
-        return other or _Wait(
-            f"what it would take is kept for {beside.names(record)}, for which others are being stopped"
-        )
-    if refusal.of_watts and not spec.power.strict:
+    if refusal is not None and refusal.of_watts and not spec.power.strict:
         lower = find(world.state, request, lambda offer: quota_of(world, record, offer) is None)
         if lower is not None:
-            return lower
-    return _Wait(refusal.message, reason=OVER_BUDGET if refusal.of_budget else OVER_QUOTA, foreseeable=True)
+            answer, refusal = lower, None
+    if refusal is not None:
+        why = OVER_BUDGET if refusal.of_budget else OVER_QUOTA
+        return _Wait(refusal.message, reason=why, foreseeable=True)
+    if not beside.leaves_room(record, answer):
+        world.usages()
+        other = find(world.state, request, admits)
+        if other is None:
+            return _Wait(
+                f"what it would take is kept for {beside.names(record)}, for which others are being stopped"
+            )
+        answer = other
+    placed = backfill.place(record, request, answer, admits)
+    return placed if isinstance(placed, Placement) else _Wait(placed, reason=RESERVED, foreseeable=True)
 
 
 def _workload(record: GangRecord) -> str:

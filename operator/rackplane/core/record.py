@@ -14,14 +14,26 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core.neighbours import Pods
-from rackplane.core.objects import Gang, GangGroup, Job, Pod, PodSpec
+from rackplane.core.objects import Gang, GangGroup, GangSpec, Job, Pod, PodSpec
 from rackplane.core.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
 from rackplane.core.unlike import slots_by_group
+from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Group, Placement, Refusal
+from rackplane.engine.queueing.shadow import Reservation
 
-__all__ = ["Decision", "GangRecord", "Hold", "Key", "booking_key", "completion_index", "in_order", "is_gated"]
+__all__ = [
+    "Decision",
+    "GangRecord",
+    "HeldPlace",
+    "Hold",
+    "Key",
+    "booking_key",
+    "completion_index",
+    "in_order",
+    "is_gated",
+]
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -68,6 +80,32 @@ class Estimate:
     #: seconds since the epoch; None: not within the horizon, or not found
     at: float | None
     words: str
+    #: it is the start of a place that is held for it, and this is where
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlace:
+    """What is reserved for a gang that waits, and what it was made for."""
+
+    reservation: Reservation
+    #: "when gang a/b is expected to be over"
+    why: str
+    #: when it was last worked out, in seconds since the epoch, and at which version of the machine's state
+    made: float
+    version: int
+    spec: GangSpec
+
+    @property
+    def place(self) -> str:
+        """ "rack-3 and 1 more"."""
+        racks = list(dict.fromkeys(group.rack for group in self.reservation.placement.groups))
+        return racks[0] if len(racks) == 1 else f"{racks[0]} and {len(racks) - 1} more"
+
+    @property
+    def words(self) -> str:
+        """ "rack-3 and 1 more from 14:10 UTC"."""
+        return f"{self.place} from {when(self.reservation.at)}"
 
 
 @dataclass(slots=True)
@@ -111,6 +149,8 @@ class GangRecord:
     #: what it waits for ends by itself, as far as is known: a start can be foreseen
     foreseeable: bool = False
     estimate: Estimate | None = None
+    #: what its status says is held for it has been looked at
+    recalled: bool = False
     position: int | None = None
     #: the decision was committed by us and its users have not been told of it
     announce: bool = False

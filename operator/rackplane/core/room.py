@@ -164,12 +164,14 @@ class Room:
         return kind.slots_on(found, {n: used.get(n, 0) + more.get(n, 0) for n in {**used, **more}})
 
     def slots_without(self, kind: PodClass, node: str, freed: Amounts) -> int:
-        """Pods of the class that the node would take if so much of what it holds were gone."""
+        """Pods of the class that the node would take if so much of what it holds were gone; less than 0: came."""
         found = self._nodes.get(node)
         if found is None:
             return 0
         used = self.used(node)
-        return kind.slots_on(found, {name: amount - freed.get(name, 0) for name, amount in used.items()})
+        return kind.slots_on(
+            found, {name: used.get(name, 0) - freed.get(name, 0) for name in {**used, **freed}}
+        )
 
     def _all(self, kept: _Kept) -> Iterable[str]:
         return dict.fromkeys((*kept.mask.as_dict(), *self._nodes))

@@ -35,6 +35,9 @@ class MachineSettings:
     assumed_duration_seconds: float = 86_400.0
     """How long a gang that does not say is taken to run, from when its pods run. Seconds."""
 
+    reservations: int = 1
+    """So many gangs at the head of the queue that cannot start hold a place, which nobody may delay; 0: none."""
+
     estimated_gangs: int = 10
     """For so many gangs at the head of the queue it is worked out when they could start."""
 

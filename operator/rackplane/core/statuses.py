@@ -9,7 +9,7 @@ from typing import Any
 from rackplane.api.base import kilowatts
 from rackplane.engine.model import Placement
 
-__all__ = ["UNPLACED", "admitted", "condition", "merged_conditions", "seconds", "timestamp"]
+__all__ = ["UNPLACED", "admitted", "assignment", "condition", "merged_conditions", "seconds", "timestamp"]
 
 #: What a gang without a place has removed from its status.
 UNPLACED: Mapping[str, Any] = {
@@ -65,14 +65,17 @@ def merged_conditions(
     return list(result.values())
 
 
+def assignment(placement: Placement) -> list[dict[str, Any]]:
+    """Where each slot goes."""
+    return [{"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in placement.groups]
+
+
 def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
     """The decision's part of a Gang's status; `asked` is the power profile that it was asked for."""
     domains = list(dict.fromkeys(group.domain or group.rack for group in placement.groups))
     shown = ",".join(domains[:4]) + (f" and {len(domains) - 4} more" if len(domains) > 4 else "")
     return {
-        "assignment": [
-            {"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in placement.groups
-        ],
+        "assignment": assignment(placement),
         "releasedSlots": None,
         "powerProfile": placement.power_profile,
         "requestedPowerProfile": asked,
@@ -84,6 +87,7 @@ def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
         "reservedKilowatts": kilowatts(placement.nominal_watts),
         "position": None,
         "estimatedStart": None,
+        "reservation": None,
         "explanation": None,
         "reservation": None,
     }

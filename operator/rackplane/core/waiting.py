@@ -51,6 +51,10 @@ class Waiting:
                 self._places[key] = new
         self._stale.clear()
 
+    def waits(self, gang: Key) -> bool:
+        """Whether it waits, by the last look."""
+        return gang in self._places
+
     def in_order(self, gangs: Mapping[Key, GangRecord], first: int | None = None) -> list[GangRecord]:
         """Those who wait, first come first; all, or so many."""
         return [gangs[place[-1]] for place in self._order[:first]]

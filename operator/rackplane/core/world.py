@@ -17,7 +17,7 @@ from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
 from rackplane.core.podclass import Amounts, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.quota import Usage
-from rackplane.core.record import Decision, GangRecord, Hold, Key, booking_key
+from rackplane.core.record import Decision, GangRecord, HeldPlace, Hold, Key, booking_key
 from rackplane.core.removals import Removals
 from rackplane.core.restrictions import Restrictions
 from rackplane.core.room import Room
@@ -29,6 +29,7 @@ from rackplane.core.waiting import Waiting
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
 from rackplane.engine.model import Group, InvariantViolation, Placement
 from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.queueing.reservations import Reservations
 from rackplane.engine.state import State
 
 __all__ = ["ACTIVE", "World", "booking_key", "placement_of"]
@@ -63,6 +64,12 @@ class World:
     waiting: Waiting = field(default_factory=Waiting)
     caps: Caps = field(default_factory=Caps)
     removals: Removals = field(default_factory=Removals)
+    #: places held for gangs that wait, in the order in which they are asked
+    reserved: Reservations = field(default_factory=Reservations)
+    #: the same by gang, with the reasons
+    held_places: dict[Key, HeldPlace] = field(default_factory=dict)
+    #: when no place could be found to hold, in seconds since the epoch
+    sought: dict[Key, float] = field(default_factory=dict)
     #: counts changes of what gangs hold
     placements: int = 0
     #: what nodes hold and what they still take
@@ -342,15 +349,18 @@ class World:
 
     def expected_end(self, record: GangRecord) -> float | None:
         """When the gang with a place is expected to end; None once it has run for longer, which tells nothing more."""
-        assert record.decision is not None
-        if record.gang is None:
+        end = self.planned_end(record)
+        return end if end is not None and end > self.now else None
+
+    def planned_end(self, record: GangRecord) -> float | None:
+        """When the gang with a place was expected to end, whether it has or not; None if it is not known."""
+        if record.decision is None or record.gang is None:
             return None
         start = record.decision.time
         if record.gang.status.started_at:
             with contextlib.suppress(ValueError):
                 start = seconds(record.gang.status.started_at)
-        end = self.end_of_start(record, start)
-        return end if end > self.now else None
+        return self.end_of_start(record, start)
 
     def _watch_end(self, key: str, until: float | None) -> None:
         if until is not None:

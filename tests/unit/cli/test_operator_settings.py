@@ -67,6 +67,14 @@ def test_times_ahead(
     assert (machine.assumed_duration_seconds, machine.lookahead_seconds) == (assumed, lookahead)
 
 
+@pytest.mark.parametrize(("flags", "most"), [([], 1), (["--reservations=0"], 0), (["--reservations=5"], 5)])
+def test_reservations(flags: list[str], most: int, runs: list[OperatorSettings]) -> None:
+    assert main(["operator", *flags]) == 0
+    [settings] = runs
+    nobody: Any = None
+    assert Operator(settings=settings, client=nobody).machine.settings.reservations == most
+
+
 @pytest.mark.parametrize(
     ("flags", "levels"),
     [
@@ -89,6 +97,7 @@ def test_levels(flags: list[str], levels: tuple[str, ...], runs: list[OperatorSe
         ("--fabric-levels=leaf,leaf", "fabric_levels, fabric_labels: level leaf is named twice"),
         ("--fabric-labels=leaf=tor", "fabric_levels, fabric_labels: 'tor' is neither a node label"),
         ("--assumed-duration-seconds=0", "assumed_duration_seconds: 0.0 is not 1 s or more"),
+        ("--reservations=-1", "reservations: -1 is not within 0 to 100"),
         ("--assumed-duration-seconds=nan", "assumed_duration_seconds: nan is not 1 s or more"),
         ("--lookahead-seconds=inf", "lookahead_seconds: inf is not within 1 to 34560000 s"),
         ("--lookahead-seconds=0", "lookahead_seconds: 0.0 is not within 1 to 34560000 s"),

@@ -26,16 +26,16 @@ from rackplane.engine.state import State
 
 __all__ = ["FIRST_EXTENSION_SECONDS", "Reservations", "backfill", "bounds", "extended_end", "restricted"]
 
-FIRST_EXTENSION_SECONDS = 60.0
-"""A gang that has run past its expected end is first taken to need so much longer."""
+FIRST_EXTENSION_SECONDS = 5.0
+"""A gang that has run past its expected end is first taken to need so much longer: as long as pods take to go."""
 
 
 def extended_end(end: float, now: float) -> float:
     """When a gang is taken to end that was expected to be over at ``end``, which has passed.
 
-    A minute later, then two, four and so on: as long again as it has run over, as Tsafrir et al. correct predictions
-    (Backfilling Using System-Generated Predictions, 2007). So it is late by at most as much as the gang is already, and
-    it changes a few times instead of all the time.
+    5 s later, then 10 s, 20 s and so on: at most as long again as it has run over. Tsafrir et al. correct predictions
+    in growing steps like that (Backfilling Using System-Generated Predictions, 2007). It changes a few times instead
+    of all the time.
     """
     longer = FIRST_EXTENSION_SECONDS
     while end + longer <= now:
@@ -56,7 +56,7 @@ class Reservations:
         self._state: State | None = None
         self._stamp: object = None
         self._ends: Mapping[str, float] = {}
-        self._shadows: dict[tuple[float, str | None], Shadow] = {}
+        self._shadows: dict[tuple[float, str | None, frozenset[str]], Shadow] = {}
         self._draws: dict[str, tuple[Placement, int, Mapping[int, Watts]]] = {}
         self._inventory: Inventory | None = None
 
@@ -105,28 +105,40 @@ class Reservations:
                 self._state, self._inventory = state, state.inventory
             self._ends = {} if ends is None else dict(ends)
 
+    def stands_for(self, state: State, stamp: object) -> bool:
+        """Whether it answers for this content of this state already."""
+        return state is self._state and stamp == self._stamp
+
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """When bookings are taken to end that the state expects no end of."""
+        return self._ends
+
     def end_of(self, key: str) -> float | None:
         """When the booking is taken to be over; None: never."""
         assert self._state is not None
         until = self._state.until(key)
         return self._ends.get(key) if until is None else until
 
-    def beside(self, start: float, until: float | None, *, but: str | None = None) -> tuple[Shadow, ...]:
+    def beside(
+        self, start: float, until: float | None, *, but: str | None = None, gone: frozenset[str] = frozenset()
+    ) -> tuple[Shadow, ...]:
         """The reserved times at which something that runs from ``start`` to ``until`` must fit as well.
 
         Args:
             but: a gang that need not mind its own reservation.
+            gone: bookings that would make way for it.
         """
         times: dict[float, None] = {}
         for r in self._held.values():
             if r.key != but and start < r.until and (r.exclusive or until is None or r.at < until):
                 times[max(r.at, start)] = None
-        return tuple(self.at(time, but=but) for time in sorted(times))
+        return tuple(self.at(time, but=but, gone=gone) for time in sorted(times))
 
-    def at(self, time: float, *, but: str | None = None) -> Shadow:
+    def at(self, time: float, *, but: str | None = None, gone: frozenset[str] = frozenset()) -> Shadow:
         """The state at that time, with all that is reserved then."""
         assert self._state is not None
-        key = (time, but if but in self._held else None)
+        key = (time, but if but in self._held else None, gone)
         found = self._shadows.get(key)
         if found is None:
             self.made += 1
@@ -135,11 +147,11 @@ class Reservations:
                 for r in self._held.values()
                 if r.key != but and time < r.until and (r.exclusive or r.at <= time)
             ]
-            gone = frozenset[str]().union(*(r.over for r in reserved))
+            away = gone.union(*(r.over for r in reserved))
 
             def over(booking: str) -> bool:
                 end = self.end_of(booking)
-                return booking in gone or (end is not None and end <= time)
+                return booking in away or (end is not None and end <= time)
 
             found = self._shadows[key] = Shadow(self._state, time, reserved, over=over, draws=self._drawn)
         return found

@@ -1,0 +1,218 @@
+"""A large gang that cannot start holds its place; small ones go ahead only if they do not delay it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rackplane.core.settings import MachineSettings
+from rackplane.core.statuses import timestamp
+from tests.support.harness import START, Harness, facility
+
+LASTS = "rackplane.dev/expected-duration"
+
+
+def hall(*, racks: int = 1, nodes: int = 4, reservations: int = 1, **settings: Any) -> Harness:
+    harness = Harness(
+        settings=MachineSettings(validate=True, reservations=reservations, estimate_seconds=1.0, **settings)
+    )
+    harness.apply(*facility(racks=racks, nodes=nodes))
+    harness.start_machine()
+    return harness
+
+
+def job(harness: Harness, name: str, slots: int, lasts: int | None, *, runs: float | None = None) -> None:
+    """`lasts` is what its user says, `runs` what it does."""
+    said = {} if lasts is None else {LASTS: f"{lasts}s"}
+    harness.job(name, slots=slots, run=runs if runs is not None else lasts, annotations=said)
+
+
+def status(harness: Harness, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = harness.gang(f"job-{name}")["status"]
+    return found
+
+
+def started(harness: Harness, name: str) -> str | None:
+    return status(harness, name).get("startedAt")
+
+
+def at(seconds: float) -> str:
+    return timestamp(START + seconds)
+
+
+def test_a_short_gang_goes_ahead_of_a_large_one_and_a_long_one_does_not() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(5)
+    job(harness, "long", 1, 200)
+    harness.advance(2)
+    long = status(harness, "long")
+    assert long["message"] == (
+        "may not delay gang default/job-large, which holds r1 from 2023-11-14 22:15 UTC; could start at "
+        "2023-11-14 22:17 UTC, when gang default/job-large is expected to be over"
+    )
+    assert [c["reason"] for c in long["conditions"] if c["type"] == "Admitted"] == ["Reserved"]
+    job(harness, "short", 1, 50)
+    harness.advance(5)
+    assert harness.gangs() == {
+        "job-first": "Running",
+        "job-large": "Pending",
+        "job-long": "Pending",
+        "job-short": "Running",
+    }
+    large = status(harness, "large")
+    assert large["estimatedStart"] == at(100)
+    assert large["reservation"]["startTime"] == at(100)
+    assert [node for group in large["reservation"]["assignment"] for node in group["nodes"]] == [
+        "r1-n0", "r1-n1", "r1-n2", "r1-n3",
+    ]  # fmt: skip
+    assert large["reservation"]["why"] == "gang default/job-first is expected to be over"
+    assert "holds r1 from 2023-11-14 22:15 UTC, when gang default/job-first is expected" in large["message"]
+    assert large["position"] == 1
+    harness.advance(100)
+    assert harness.phase("job-large") == "Running"
+    assert "reservation" not in status(harness, "large")
+    assert started(harness, "large") == at(100)
+    harness.advance(105)
+    assert harness.phase("job-long") == "Running"
+
+
+def test_without_reservations_whoever_fits_goes_ahead() -> None:
+    harness = hall(reservations=0)
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    job(harness, "long", 1, 200)
+    harness.advance(5)
+    assert harness.phase("job-long") == "Running"
+    assert "reservation" not in status(harness, "large")
+
+
+def test_a_gang_that_fits_beside_the_reserved_place_goes_ahead_however_long_it_runs() -> None:
+    harness = hall(racks=2)
+    job(harness, "first", 3, 100)
+    harness.settle()
+    harness.job("large", slots=4, run=100, annotations={LASTS: "100s"})
+    harness.advance(2)
+    assert harness.phase("job-large") == "Running", "the other rack is free"
+    job(harness, "next", 4, 100)
+    harness.advance(2)
+    assert status(harness, "next")["reservation"]["startTime"] == at(100)
+    job(harness, "long", 1, 5_000)
+    harness.advance(2)
+    assert harness.phase("job-long") == "Pending", "it would be in the way on either rack"
+
+
+def test_a_gang_finds_another_place_when_the_best_one_is_reserved() -> None:
+    harness = hall(racks=2, nodes=3)
+    job(harness, "a", 2, 50)
+    job(harness, "b", 2, 1_000)
+    harness.advance(3)
+    job(harness, "large", 3, 100)
+    harness.advance(3)
+    held = status(harness, "large")["reservation"]
+    assert held["startTime"] == at(50)
+    rack = held["assignment"][0]["rack"]
+    job(harness, "long", 1, 3_000)
+    harness.advance(3)
+    other = status(harness, "long")["assignment"][0]["rack"]
+    assert {rack, other} == {"r1", "r2"}
+
+
+def test_a_gang_that_overruns_moves_the_reservation_and_never_the_limit() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100, runs=400)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(90)
+    assert status(harness, "large")["reservation"]["startTime"] == at(100)
+    harness.advance(35)
+    held = status(harness, "large")["reservation"]
+    assert held["startTime"] == at(140), "it has run over by 20 s, so it may by 40 s"
+    assert held["why"] == "gang default/job-first, past the expected end, is taken to be over"
+    job(harness, "short", 1, 10)
+    job(harness, "longer", 1, 100)
+    harness.advance(8)
+    assert (harness.phase("job-short"), harness.phase("job-longer")) == ("Running", "Pending")
+    harness.advance(22)
+    assert status(harness, "large")["reservation"]["startTime"] == at(180)
+    harness.until(lambda: harness.phase("job-large") == "Running", seconds=300)
+    assert started(harness, "large") == at(400)
+
+
+def test_a_gang_that_ends_early_lets_the_reserved_one_start_at_once() -> None:
+    harness = hall()
+    job(harness, "first", 3, 500, runs=60)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(30)
+    assert status(harness, "large")["reservation"]["startTime"] == at(500)
+    harness.advance(32)
+    assert harness.phase("job-large") == "Running"
+
+
+def test_a_reservation_survives_the_process_and_does_not_jump() -> None:
+    harness = hall(racks=2)
+    job(harness, "a", 4, 100)
+    job(harness, "b", 4, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(5)
+    before = status(harness, "large")["reservation"]
+    harness.restart_machine()
+    harness.advance(5)
+    assert status(harness, "large")["reservation"] == before
+    job(harness, "long", 1, 5_000)
+    harness.until(lambda: harness.phase("job-large") == "Running", seconds=200)
+    assert started(harness, "large") == at(100)
+
+
+@pytest.mark.parametrize(("reservations", "phase"), [(1, "Running"), (2, "Pending")])
+def test_the_second_in_the_queue_is_protected_only_with_a_reservation_of_its_own(
+    reservations: int, phase: str
+) -> None:
+    harness = hall(reservations=reservations)
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "second", 3, 50)
+    job(harness, "third", 4, 50)
+    harness.advance(5)
+    assert status(harness, "second")["reservation"]["startTime"] == at(100)
+    assert (status(harness, "third").get("reservation") or {}).get("startTime") == (
+        at(150) if reservations == 2 else None
+    )
+    assert status(harness, "third")["estimatedStart"] == at(150)
+    job(harness, "long", 1, 1_000)
+    harness.advance(5)
+    assert harness.phase("job-long") == phase
+
+
+def test_who_waits_for_quota_holds_nothing_and_blocks_nobody_else() -> None:
+    harness = hall()
+    harness.patch("/apis/rackplane.dev/v1alpha1/queues/research", {"spec": {"quota": {"gpus": 8}}})
+    harness.apply(
+        {"apiVersion": "rackplane.dev/v1alpha1", "kind": "Queue", "metadata": {"name": "free"}, "spec": {}}
+    )
+    job(harness, "first", 2, 100)
+    harness.settle()
+    job(harness, "second", 1, 100)
+    harness.job("other", slots=1, run=500, queue="free", annotations={LASTS: "500s"})
+    harness.advance(5)
+    assert "reservation" not in status(harness, "second")
+    assert harness.phase("job-other") == "Running"
+
+
+def test_a_gang_that_goes_leaves_its_place_to_the_others() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    job(harness, "long", 1, 500)
+    harness.advance(5)
+    assert harness.phase("job-long") == "Pending"
+    harness.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/large")
+    harness.advance(5)
+    assert harness.phase("job-long") == "Running"
