@@ -116,14 +116,11 @@ class Backfill:
             r = held.reservation
             namespace, _, name = r.key.partition("/")
             other = world.gangs.get((namespace, name))
-            if (
-                world.reserved.get(r.key) is not None
-                and other is not None
-                and other is not record
-                and r.at < until
-            ):
-                if quota_of(world, other, r.placement, at=r.at, plus=[asked]) is not None:
-                    return False
+            minds = world.reserved.get(r.key) is not None and r.at < until
+            if other is None or other is record or not minds:
+                continue
+            if quota_of(world, other, r.placement, at=r.at, plus=[asked]) is not None:
+                return False
         return True
 
     def reserve(self, record: GangRecord) -> None:

@@ -87,7 +87,6 @@ def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
         "reservedKilowatts": kilowatts(placement.nominal_watts),
         "position": None,
         "estimatedStart": None,
-        "reservation": None,
         "explanation": None,
         "reservation": None,
     }
