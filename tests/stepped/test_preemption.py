@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from rackplane.core import events as e
+from rackplane.core.machine import Machine
+from rackplane.core.rehearsal import decide
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import Harness, facility, started, thing
 
@@ -167,6 +170,36 @@ def test_who_may_not_be_stopped_is_not_and_it_is_said() -> None:
     assert h.gangs() == {"job-a": "Running", "pod-bare": "Running", "job-urgent": "Pending"}
     told = h.gang("job-urgent")["status"]["message"]
     assert "queue research has no gang that may be stopped for one of priority 1000" in told
+
+
+def rehearsed(h: Harness, gang: str) -> str:
+    """What a machine that does not lead says of the gang, as `rackplane explain` asks it."""
+    machine = Machine(settings=MachineSettings(validate=True))
+    machine.handle(h.time.now, *h.listed(), e.Synced())
+    return decide(machine, ("default", gang)).message
+
+
+def test_an_explanation_says_whom_it_would_stop_or_why_nobody() -> None:
+    h = preempting()
+    full(h)
+    h.apply(thing("Queue", "research", hold=True, preemption={"withinQueue": "LowerPriority"}))
+    h.job("urgent", slots=4, run=60, annotations=NVLINK, template=high())
+    h.job("plain", slots=4, run=60, annotations=NVLINK)
+    h.advance(1)
+    assert "on hold" in rehearsed(h, "job-urgent")
+    h._todo.clear()
+    h.apply(thing("Queue", "research", hold=False, preemption={"withinQueue": "LowerPriority"}))
+    told = rehearsed(h, "job-urgent")
+    assert told.startswith("its place on r1 is cleared: gangs default/job-") and told.endswith(
+        "GPU-hours lost"
+    )
+    assert rehearsed(h, "job-plain").endswith(
+        "queue research has no gang that may be stopped for one of priority 0"
+    )
+    # While others stop, it says the same as the operator.
+    stuck(h)
+    h.until(lambda: len(stopping(h)) == 2)
+    assert rehearsed(h, "job-urgent") == h.gang("job-urgent")["status"]["message"]
 
 
 def test_equals_are_not_stopped_and_a_polite_class_stops_nobody() -> None:

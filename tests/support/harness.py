@@ -108,12 +108,15 @@ class Harness:
         self._todo.clear()
         self._term += 1
         self.machine = Machine(settings=self.settings)
-        listed = [
+        self._feed(*self.listed(), e.Synced(), e.LeadershipGained(self._term))
+
+    def listed(self) -> list[e.Event]:
+        """Every object that there is, as a new process is told of it."""
+        return [
             self._event(resource, obj, deleted=False)
             for resource in (*_KINDS, *_FACILITY)
             for obj in self.cluster.store.items(resource)
         ]
-        self._feed(*listed, e.Synced(), e.LeadershipGained(self._term))
 
     def restart_machine(self) -> None:
         self.restarts += 1

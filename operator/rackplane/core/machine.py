@@ -21,7 +21,7 @@ from rackplane.core.instructions import (
 )
 from rackplane.core.lifecycle import reconcile, unplace
 from rackplane.core.objects import Gang
-from rackplane.core.preempting import hold_of
+from rackplane.core.preempting import know_holds
 from rackplane.core.publishing import Publisher
 from rackplane.core.queueing import pending, schedule, waiting_in_order
 from rackplane.core.record import Decision, GangRecord, Key, is_gated
@@ -170,10 +170,7 @@ class Machine:
                 self.synced = True
             case e.LeadershipGained(term):
                 self.leading, world.term = True, term
-                for key, record in world.gangs.items():
-                    hold = hold_of(record)
-                    if hold is not None:
-                        world.holds[key] = hold
+                know_holds(world)
                 world.dirty.update(dict.fromkeys(world.gangs))
                 world.caps.look(world.nodes)
             case e.LeadershipLost():

@@ -36,7 +36,7 @@ __all__ = [
     "RECLAIMED",
     "STOPPED_FOR_OTHERS",
     "Clearing",
-    "hold_of",
+    "know_holds",
     "reservation",
     "review",
     "stop_victims",
@@ -279,7 +279,15 @@ def reservation(world: World, record: GangRecord) -> dict[str, Any] | None:
     }
 
 
-def hold_of(record: GangRecord) -> Hold | None:
+def know_holds(world: World) -> None:
+    """Take over the places that are being cleared, as the Gangs have them."""
+    for key, record in world.gangs.items():
+        hold = _hold_of(record)
+        if hold is not None:
+            world.holds[key] = hold
+
+
+def _hold_of(record: GangRecord) -> Hold | None:
     """The place that is being cleared for the gang, as its Gang has it; None if there is none."""
     if record.gang is None or record.decision is not None or record.phase != "Pending":
         return None

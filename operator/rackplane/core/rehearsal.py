@@ -34,6 +34,7 @@ from rackplane.core.objects import (
     PodTemplate,
     Resources,
 )
+from rackplane.core.preempting import know_holds
 from rackplane.core.queueing import schedule
 from rackplane.core.record import GangRecord, Key
 from rackplane.core.statuses import timestamp
@@ -169,8 +170,10 @@ def decide(machine: Machine, key: Key) -> GangRecord:
     if record.decision is not None:
         return record
     settings = world.settings
-    # What would help costs many searches: it is asked for this gang alone, after those before it have had their turn.
-    world.settings = replace(settings, explain_gangs=0, estimated_gangs=0)
+    know_holds(world)
+    # What would help costs many searches, and so does whom to stop: it is asked for this gang alone, after those before
+    # it have had their turn.
+    world.settings = replace(settings, explain_gangs=0, estimated_gangs=0, preempting_gangs=0)
     deque(schedule(world), maxlen=0)
     world.settings = settings
     if record.decision is None:
