@@ -523,6 +523,42 @@ async def test_a_gang_of_higher_priority_has_the_cheapest_other_suspended_and_ge
     assert (await site.get(site.gang("job-keep")))["status"]["phase"] == "Running"
 
 
+def _lasting(body: Body, says: int, runs: float) -> Body:
+    """A Job that is expected to run for so many seconds, and does run for so many."""
+    body["metadata"]["annotations"]["rackplane.dev/expected-duration"] = f"{says}s"
+    body["spec"]["template"]["metadata"]["annotations"]["localcluster.rackplane.dev/run-seconds"] = str(runs)
+    return body
+
+
+async def test_a_large_gang_holds_its_place_and_a_short_small_one_goes_ahead_but_not_a_long_one(
+    site: Site,
+) -> None:
+    await site.create(site.jobs, _endless(site.job("keep", slots=4)))
+    await site.until(site.gang("job-keep"), lambda g: g.get("status", {}).get("phase") == "Running")
+    await site.create(site.jobs, _lasting(site.job("first", slots=3), 25, 25))
+    first = await site.until(site.gang("job-first"), lambda g: g.get("status", {}).get("phase") == "Running")
+    await site.create(site.jobs, _lasting(site.job("large", slots=4), 60, 0.5))
+    large = await site.until(site.gang("job-large"), lambda g: "reservation" in g.get("status", {}))
+    held, rack = large["status"]["reservation"], first["status"]["assignment"][0]["rack"]
+    assert [group["rack"] for group in held["assignment"]] == [rack]
+    assert len(held["assignment"][0]["nodes"]) == 4
+    assert held["why"] == f"gang {site.namespace}/job-first is expected to be over"
+    assert large["status"]["estimatedStart"] == held["startTime"]
+    # The other rack is taken by one that says nothing of its end, and so for a day.
+    await site.create(site.jobs, _lasting(site.job("long", slots=1), 3_600, 0.5))
+    words = f"may not delay gang {site.namespace}/job-large, which holds {rack} from "
+    long = await site.until(site.gang("job-long"), lambda g: words in g.get("status", {}).get("message", ""))
+    assert long["status"]["phase"] == "Pending"
+    await site.create(site.jobs, _lasting(site.job("short", slots=1), 2, 0.5))
+    await site.until(site.gang("job-short"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    assert (await site.get(site.gang("job-large")))["status"]["phase"] == "Pending"
+    assert (await site.get(site.gang("job-long")))["status"]["phase"] == "Pending"
+    large = await site.until(site.gang("job-large"), lambda g: g["status"]["phase"] == "Finished")
+    assert "reservation" not in large["status"]
+    long = await site.until(site.gang("job-long"), lambda g: g["status"]["phase"] == "Finished")
+    assert large["status"]["startedAt"] <= long["status"]["startedAt"]
+
+
 async def test_a_power_domain_deleted_under_a_running_gang_stays_until_nothing_is_under_it(
     site: Site,
 ) -> None:

@@ -143,6 +143,21 @@ def test_a_gang_that_overruns_moves_the_reservation_and_never_the_limit() -> Non
     assert started(harness, "large") == at(400)
 
 
+def test_one_that_overruns_is_taken_to_give_its_quota_back_too() -> None:
+    harness = hall(racks=2)
+    harness.patch("/apis/rackplane.dev/v1alpha1/queues/research", {"spec": {"quota": {"gpus": 32}}})
+    job(harness, "keep", 4, None)
+    harness.settle()
+    job(harness, "first", 3, 20, runs=23)
+    job(harness, "large", 4, 60)
+    harness.advance(5)
+    job(harness, "long", 1, 3_600)
+    harness.advance(16)
+    assert status(harness, "large")["reservation"]["startTime"] == at(25)
+    harness.advance(4)
+    assert (harness.phase("job-large"), harness.phase("job-long")) == ("Running", "Pending")
+
+
 def test_a_gang_that_ends_early_lets_the_reserved_one_start_at_once() -> None:
     harness = hall()
     job(harness, "first", 3, 500, runs=60)

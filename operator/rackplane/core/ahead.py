@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from rackplane.core.asking import mask_of, quota_of, request_of, slots_beside, slots_without
 from rackplane.core.budgets import GroupBudget
+from rackplane.core.quota import QuotaRefusal, Usage
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
@@ -17,7 +18,7 @@ from rackplane.engine.planning.outlook import Ending, Outlook, Span, earliest_st
 from rackplane.engine.queueing.reservations import bounds, extended_end
 from rackplane.engine.queueing.shadow import Shadow
 
-__all__ = ["apart", "bounded", "cause", "fits_then", "follow", "look_ahead", "only"]
+__all__ = ["apart", "bounded", "cause", "fits_then", "follow", "look_ahead", "only", "quota_then"]
 
 
 def follow(world: World) -> None:
@@ -61,7 +62,7 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         return apart(request_of(world, record, later, at=at, over=ended), shadows)
 
     def admits(placement: Placement, at: float) -> bool:
-        return quota_of(world, record, placement, at=at) is None
+        return quota_then(world, record, placement, at) is None
 
     budgets = [_spanned(budget) for budget in world.catalog.budgets.groups(world.now)]
     return earliest_start(
@@ -134,8 +135,16 @@ def fits_then(world: World, record: GangRecord, placement: Placement, at: float)
         shadow.could_start(placement, world.end_of_start(record, at))
         and all(s.takes(placement, world.end_of_start(record, at)) for s in _after(world, record, at))
         and all(slots_beside(world, record, shadow, node) >= count for node, count in counts.items())
-        and quota_of(world, record, placement, at=at) is None
+        and quota_then(world, record, placement, at) is None
     )
+
+
+def quota_then(
+    world: World, record: GangRecord, placement: Placement, at: float, plus: Iterable[Usage] = ()
+) -> QuotaRefusal | None:
+    """As `quota_of`, without those that are taken to be over by then though their expected end has passed."""
+    late = [key for key, end in world.reserved.ends.items() if end <= at]
+    return quota_of(world, record, placement, at=at, without=late, plus=plus)
 
 
 def _after(world: World, record: GangRecord, at: float) -> Sequence[Shadow]:

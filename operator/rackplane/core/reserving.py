@@ -17,8 +17,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from rackplane.core.ahead import apart, bounded, cause, fits_then, follow, look_ahead, only
-from rackplane.core.asking import quota_of, request_of, usage_of
+from rackplane.core.ahead import apart, bounded, cause, fits_then, follow, look_ahead, only, quota_then
+from rackplane.core.asking import request_of, usage_of
 from rackplane.core.record import Estimate, GangRecord, HeldPlace, booking_key
 from rackplane.core.statuses import assignment, seconds, timestamp
 from rackplane.core.world import World
@@ -119,7 +119,7 @@ class Backfill:
             minds = world.reserved.get(r.key) is not None and r.at < until
             if other is None or other is record or not minds:
                 continue
-            if quota_of(world, other, r.placement, at=r.at, plus=[asked]) is not None:
+            if quota_then(world, other, r.placement, r.at, [asked]) is not None:
                 return False
         return True
 
