@@ -231,3 +231,58 @@ def test_a_gang_that_goes_leaves_its_place_to_the_others() -> None:
     harness.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/large")
     harness.advance(5)
     assert harness.phase("job-long") == "Running"
+
+
+def test_a_stream_of_small_gangs_does_not_keep_a_large_one_waiting() -> None:
+    harness = hall()
+    for i in range(4):
+        job(harness, f"early-{i}", 1, 30 + 10 * i)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(2)
+    assert status(harness, "large")["reservation"]["startTime"] == at(60)
+    for i in range(6):
+        job(harness, f"small-{i}", 1, 25)
+        harness.advance(9)
+    harness.advance(5)
+    assert started(harness, "large") == at(60)
+    # Those that were over by then have gone ahead of it.
+    assert [started(harness, f"small-{i}") is not None for i in range(6)] == [True] + [False] * 5
+
+
+def test_a_gang_of_higher_priority_takes_the_first_place_in_the_queue_and_with_it_the_reservation() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(3)
+    assert status(harness, "large")["reservation"]["startTime"] == at(100)
+    template = {"priorityClassName": "high", "priority": 1_000}
+    harness.apply(
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": "high"},
+            "value": 1_000,
+        }
+    )
+    harness.job("urgent", slots=4, run=50, annotations={LASTS: "50s"}, template=template)
+    harness.advance(3)
+    assert status(harness, "urgent")["reservation"]["startTime"] == at(100)
+    assert "reservation" not in status(harness, "large")
+    assert status(harness, "large")["estimatedStart"] == at(150)
+
+
+def test_a_place_on_a_rack_that_is_drained_is_looked_for_elsewhere() -> None:
+    harness = hall(racks=2)
+    job(harness, "a", 4, 100)
+    job(harness, "b", 4, 150)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(3)
+    held = status(harness, "large")["reservation"]
+    assert (held["startTime"], held["assignment"][0]["rack"]) == (at(100), "r1")
+    harness.patch("/apis/rackplane.dev/v1alpha1/racks/r1", {"spec": {"state": "Draining"}})
+    harness.advance(3)
+    held = status(harness, "large")["reservation"]
+    assert (held["startTime"], held["assignment"][0]["rack"]) == (at(150), "r2")
