@@ -330,6 +330,49 @@ async def test_bare_pods_are_a_gang_once_all_of_them_exist(site: Site) -> None:
     assert [pod["spec"]["nodeName"] for pod in await site.pods()] == gang["status"]["assignment"][0]["nodes"]
 
 
+async def test_a_gang_of_another_controller_is_decided_stopped_and_ended_by_its_maker(site: Site) -> None:
+    queue = f"{GROUP}/queues/{site.word}"
+    await site.patch(queue, {"spec": {"preemption": {"withinQueue": "LowerPriority"}}})
+    gangs = f"{GROUP}/namespaces/{site.namespace}/gangs"
+
+    def gang(name: str, *, priority: int) -> Body:
+        workload = {
+            "apiVersion": "ray.io/v1",
+            "kind": "RayCluster",
+            "name": name,
+            "uid": f"{site.word}-{name}",
+        }
+        return {
+            "apiVersion": "rackplane.dev/v1alpha1",
+            "kind": "Gang",
+            "metadata": {"name": name},
+            "spec": {
+                "queue": site.word, "workload": workload, "slots": 8, "gpusPerSlot": 4, "priority": priority,
+            },
+        }  # fmt: skip
+
+    def phase(*wanted: str) -> Callable[[Body], bool]:
+        return lambda g: g.get("status", {}).get("phase") in wanted
+
+    await site.create(gangs, gang("low", priority=0))
+    low = await site.until(site.gang("low"), phase("Admitted"))
+    assert sorted(n for g in low["status"]["assignment"] for n in g["nodes"]) == site.nodes
+    await site.create(gangs, gang("high", priority=10))
+    low = await site.until(site.gang("low"), phase("Stopping"))
+    assert low["status"]["message"].startswith(f"stopped for gang {site.namespace}/high")
+    assert (await site.get(site.gang("high")))["status"]["phase"] == "Pending"
+    answer = {"metadata": {"annotations": {"rackplane.dev/stopped": low["status"]["decision"]["id"]}}}
+    await site.patch(site.gang("low"), answer)
+    await site.until(site.gang("high"), phase("Admitted"))
+    await site.patch(site.gang("high"), {"metadata": {"annotations": {"rackplane.dev/finished": "Complete"}}})
+    high = await site.until(site.gang("high"), phase("Finished"))
+    assert high["status"]["message"] == "the RayCluster is complete"
+    await site.until(site.gang("low"), phase("Admitted"))
+    await site.delete(site.gang("low"))
+    await site.gone(site.gang("low"))
+    assert await site.pods() == []
+
+
 async def test_a_leader_and_its_workers_start_whole_and_not_without_room_for_the_leader(site: Site) -> None:
     pods = f"/api/v1/namespaces/{site.namespace}/pods"
 

@@ -41,6 +41,13 @@ LAST_CHECKPOINT: Final = f"{GROUP}/last-checkpoint"
 #: How many bare pods make the gang named by GANG_LABEL.
 GANG_SIZE: Final = f"{GROUP}/gang-size"
 
+# --- what another controller writes on a Gang that it made --------------------------------------------
+
+#: Annotation: the gang is over and holds nothing any more. "Failed" if it failed; any other value: it is complete.
+FINISHED_BY_MAKER: Final = f"{GROUP}/finished"
+#: Annotation: nothing of the gang runs any more where the decision of this id had put it.
+STOPPED_BY_MAKER: Final = f"{GROUP}/stopped"
+
 USER_ANNOTATIONS: Final = (
     REQUIRED_TOPOLOGY,
     PREFERRED_TOPOLOGY,

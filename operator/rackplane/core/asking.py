@@ -29,6 +29,9 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
     """The Gang as its Job or pods ask for it now; None if they ask for none. `record.problems` is up to date then."""
     job = record.job
     record.judged = True
+    if record.external():
+        record.problems, record.groups_wanted = (), record.groups
+        return None
     bare = [p for p in record.live_pods() if p.metadata.deletion_timestamp is None] if job is None else []
     if job is None and (not bare or record.of_job()):
         return None

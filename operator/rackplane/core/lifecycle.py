@@ -64,6 +64,9 @@ def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
 
 def _of_another(record: GangRecord) -> bool:
     assert record.gang is not None
+    if record.external():
+        # Under the name that a Job's Gang has: the Job waits until it is gone.
+        return False
     return record.job is not None and record.gang.spec.workload.uid != record.job.metadata.uid
 
 
@@ -75,7 +78,7 @@ def _create(world: World, record: GangRecord) -> Iterator[Instruction]:
 
 
 def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
-    gang, job = record.gang, record.job
+    gang, job = record.gang, None if record.external() else record.job
     assert gang is not None
     if record.decision is not None:
         if not record.committing and record.gang_write != gang.metadata.resource_version:
@@ -83,18 +86,22 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
             record.committing, record.gang_write = True, gang.metadata.resource_version
             yield commit(world, record)
         return
+    if record.finished_by_maker():
+        yield from write(record, _finished(world, record))
+        return
     body = desired(world, record)
-    if body is None:
+    if body is None and not record.external():
         if job is not None and job_outcome(job) and not record.live_pods():
             yield from write(record, _finished(world, record))
         return
-    current = msgspec.to_builtins(gang.spec)
-    spec = with_removals(body["spec"], current)
-    if _differs(spec, current):
-        if may_write(record):
-            record.gang_write = gang.metadata.resource_version
-            yield UpdateGangSpec(record.key[0], record.key[1], gang.metadata.resource_version, spec)
-        return
+    if body is not None:
+        current = msgspec.to_builtins(gang.spec)
+        spec = with_removals(body["spec"], current)
+        if _differs(spec, current):
+            if may_write(record):
+                record.gang_write = gang.metadata.resource_version
+                yield UpdateGangSpec(record.key[0], record.key[1], gang.metadata.resource_version, spec)
+            return
     if record.problems:
         text = "; ".join(f"{p.where}: {p.what.removesuffix('.')}. {p.remedy}" for p in record.problems)
         yield from _say(world, record, phase="Pending", ready=False, reason="InvalidRequest", message=text)
@@ -118,7 +125,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         )
         yield from _say(world, record, phase="Pending", ready=False, reason="NotGated", message=text)
         return
-    if job is None and len(record.live_pods()) < gang.spec.slots:
+    if job is None and not record.external() and len(record.live_pods()) < gang.spec.slots:
         record.message = f"{len(record.live_pods())} of the gang's {gang.spec.slots} pods exist"
         record.reason, record.refusal, record.misfit = "Waiting", None, False
     yield from _say(
@@ -155,6 +162,11 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.announce:
         record.announce = False
         yield from _tell_of_profile(world, record)
+    if record.external():
+        # Its maker starts the pods, sees to them, and says when they are over.
+        if record.finished_by_maker():
+            yield from write(record, _finished(world, record))
+        return
     if record.assign_slots():
         world.slots_changed(record)
     live = record.live_pods()
@@ -224,7 +236,12 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
 def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
     assert record.gang is not None
     why = record.gang.status.message
-    if record.job is None:
+    if record.external():
+        if record.finished_by_maker():
+            yield from write(record, _finished(world, record))
+        elif record.stopped_by_maker():
+            yield from unplace(world, record, phase="Pending", why=why, reason=_reason_to_stop(record))
+    elif record.job is None:
         if any(not is_gated(pod) for pod in record.live_pods()):
             text = f"{why}; its pods are already let go and cannot be placed anew: delete them and create them again"
             yield from write(record, {**_finished(world, record), "phase": "Failed", "message": text})
@@ -384,11 +401,14 @@ def _all_running(record: GangRecord) -> bool:
 
 
 def _finished(world: World, record: GangRecord) -> dict[str, Any]:
-    if record.job is not None:
+    if record.external():
+        failed = record.failed_by_maker()
+    elif record.job is not None:
         failed = job_outcome(record.job) == "Failed"
     else:
         failed = any(pod.status.phase == "Failed" for pod in record.pods.values())
-    text = "the job failed" if failed else "the job is complete"
+    what = f"the {record.gang.spec.workload.kind}" if record.gang and record.external() else "the job"
+    text = f"{what} failed" if failed else f"{what} is complete"
     return {
         "phase": "Failed" if failed else "Finished",
         "message": text,

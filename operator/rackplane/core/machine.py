@@ -367,7 +367,7 @@ class Machine:
             and record.phase in ACTIVE
             and decision is not None
             and decision.term < self.world.term
-            and (record.job is not None or bool(record.pods))
+            and (record.job is not None or bool(record.pods) or record.external())
         )
 
 

@@ -151,6 +151,8 @@ def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
 
 
 def _can_start(record: GangRecord) -> bool:
+    if record.external():
+        return not record.finished_by_maker()
     if record.job is not None:
         return record.suspended_by_us() and record.template_is_gated() and not record.live_pods()
     assert record.gang is not None
@@ -209,6 +211,13 @@ def _barred(world: World, record: GangRecord) -> _Wait | None:
     if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
         allowed = ", ".join(queue.spec.namespaces)
         return _Wait(f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}")
+    if record.external() and record.groups:
+        return _Wait(
+            f"Gang {record.key[1]}, spec.groups: of a gang that another controller made, all slots are alike; make one "
+            "Gang for each kind of pod, or leave spec.groups out",
+            reason="InvalidRequest",
+            misfit=True,
+        )
     claim = waits_for_claim(world, record)
     if claim is not None:
         return _Wait(f"{_workload(record)}: {claim}", reason="ResourceClaim", misfit=True)
@@ -228,7 +237,7 @@ def _decide(
     if isinstance(answer, Refusal):
         text, why = f"{answer.message}; {answer.relief}", reason(answer)
         if answer.misfit:
-            text = f"{_workload(record)}, {_size_field(record)}: {text}"
+            text = f"{_size_field(record)}: {text}"
             return _Wait(text, reason=why, misfit=True, refusal=answer)
         return _Wait(text, reason=why, foreseeable=True, refusal=answer)
 
@@ -262,7 +271,10 @@ def _workload(record: GangRecord) -> str:
 
 def _size_field(record: GangRecord) -> str:
     """Where the user wrote how large the gang is."""
-    return "spec.parallelism" if record.of_job() else f"metadata.annotations[{GANG_SIZE}]"
+    if record.external():
+        return f"Gang {record.key[1]}, spec.slots"
+    where = "spec.parallelism" if record.of_job() else f"metadata.annotations[{GANG_SIZE}]"
+    return f"{_workload(record)}, {where}"
 
 
 def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[Instruction]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rackplane.api.labels import (
     COMPLETION_INDEX,
+    FINISHED_BY_MAKER,
     PLACEMENT_GATE,
     SLOT_ANNOTATION,
+    STOPPED_BY_MAKER,
     SUSPENDED_BY,
     SUSPENDED_BY_VALUE,
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core.neighbours import Pods
-from rackplane.core.objects import Gang, GangGroup, GangSpec, Job, Pod, PodSpec
+from rackplane.core.objects import Container, Gang, GangGroup, GangSpec, Job, Pod, PodSpec, Resources
 from rackplane.core.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
@@ -34,6 +37,9 @@ __all__ = [
     "in_order",
     "is_gated",
 ]
+
+#: apiVersion and kind of the workloads whose gangs we make, start and stop ourselves
+_OURS = frozenset({("batch/v1", "Job"), ("v1", "Pod")})
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -187,7 +193,13 @@ class GangRecord:
 
     @property
     def template(self) -> PodSpec | None:
-        """What its pods ask for: a Job's template, or the first of its bare pods by name."""
+        """What its pods ask for: a Job's template, or the first of its bare pods by name.
+
+        Of a gang that another controller made only the accelerators are known.
+        """
+        if self.external():
+            assert self.gang is not None
+            return _only_gpus(self.gang.spec.resource_name, self.gang.spec.gpus_per_slot)
         if self.job is not None:
             return self.job.spec.template.spec
         return self.pods[min(self.pods)].spec if self.pods else None
@@ -205,6 +217,8 @@ class GangRecord:
     def seen_by_others(self) -> tuple[Pods, ...]:
         """Its pods as terms of affinity see them, each kind once: those of a Job's template, or the bare ones."""
         namespace = self.key[0]
+        if self.external():
+            return ()
         if self.job is not None:
             template = self.job.spec.template
             return (Pods.like(namespace, template.metadata.labels, template.spec.affinity, template=True),)
@@ -274,6 +288,31 @@ class GangRecord:
     def of_job(self) -> bool:
         """Whether it is a Job's gang, also when the Job is gone."""
         return self.key[1].startswith("job-")
+
+    def external(self) -> bool:
+        """Whether another controller made the Gang: it starts and stops the workload (docs/external-gangs.md)."""
+        if self.gang is None:
+            return False
+        workload = self.gang.spec.workload
+        return (workload.api_version, workload.kind) not in _OURS
+
+    def finished_by_maker(self) -> bool:
+        """Whether who made an external gang says that it is over."""
+        return self.external() and FINISHED_BY_MAKER in self._annotations()
+
+    def failed_by_maker(self) -> bool:
+        return self.external() and self._annotations().get(FINISHED_BY_MAKER) == "Failed"
+
+    def stopped_by_maker(self) -> bool:
+        """Whether who made an external gang says that nothing of it runs any more where it was put."""
+        if not self.external():
+            return False
+        assert self.gang is not None
+        decision = self.gang.status.decision
+        return decision is not None and self._annotations().get(STOPPED_BY_MAKER) == decision.id
+
+    def _annotations(self) -> Mapping[str, str]:
+        return {} if self.gang is None else self.gang.metadata.annotations
 
     def template_is_gated(self) -> bool:
         """Whether pods will wait for their slot. The admission policies see to it; without them they would not."""
@@ -366,6 +405,13 @@ class GangRecord:
         }
         order = sorted(vacant, key=lambda slot: (slot not in finished, -slot))
         return frozenset(order[:excess])
+
+
+@lru_cache(maxsize=256)
+def _only_gpus(resource: str, gpus: int) -> PodSpec:
+    return PodSpec(
+        containers=[Container(resources=Resources(requests={resource: str(gpus)} if gpus else {}))]
+    )
 
 
 def in_order(pods: Iterable[Pod]) -> list[Pod]:

@@ -1,7 +1,7 @@
 """Who may be stopped for a gang, and what that would cost.
 
-A gang may be stopped if it is a Job's, runs or starts, is not Protected, and is not on its way out already. Bare pods
-never are: they cannot be suspended, and to delete them would fail what nobody asked to fail.
+A gang may be stopped if it is a Job's or another controller's, runs or starts, is not Protected, and is not on its way
+out already. Bare pods never are: they cannot be suspended, and to delete them would fail what nobody asked to fail.
 
 Within a queue only a gang of lower priority may be stopped, and only if the queue says `withinQueue: LowerPriority`.
 """
@@ -93,6 +93,10 @@ class Candidates:
 
 def is_leaving(record: GangRecord) -> bool:
     """Whether the gang gives its place up by itself: it is stopping, or over, or suspended, or being deleted."""
+    if record.external():
+        assert record.gang is not None
+        deleted = record.gang.metadata.deletion_timestamp is not None
+        return record.phase == "Stopping" or deleted or record.finished_by_maker()
     job = record.job
     return (
         record.phase == "Stopping"
@@ -106,14 +110,19 @@ def is_leaving(record: GangRecord) -> bool:
 def may_be_stopped(record: GangRecord) -> bool:
     """Whether the gang could be stopped and would queue again by itself."""
     job = record.job
-    return (
-        job is not None
-        and record.gang is not None
+    could = (
+        record.gang is not None
         and record.decision is not None
         and record.decision.committed
         and record.phase in ("Admitted", "Running")
         and record.gang.spec.disruption != Disruption.PROTECTED
         and record.gang.metadata.deletion_timestamp is None
+    )
+    if record.external():
+        return could and not record.finished_by_maker()
+    return (
+        could
+        and job is not None
         and job.metadata.deletion_timestamp is None
         and job_outcome(job) is None
         and (not job.spec.suspend or record.suspended_by_us())
@@ -136,10 +145,11 @@ def _victim(world: World, record: GangRecord) -> Victim:
 
 def _saved_at(record: GangRecord) -> float:
     """Since when its work would be lost, in seconds since the epoch: its last checkpoint, or its start."""
-    assert record.gang is not None and record.decision is not None and record.job is not None
+    assert record.gang is not None and record.decision is not None
+    workload = record.gang if record.external() or record.job is None else record.job
     began = _time(record.gang.status.started_at) or record.decision.time
     # One of an earlier run says nothing of what this one has done.
-    return max(began, _time(record.job.metadata.annotations.get(LAST_CHECKPOINT)) or began)
+    return max(began, _time(workload.metadata.annotations.get(LAST_CHECKPOINT)) or began)
 
 
 def _time(text: str | None) -> float | None:

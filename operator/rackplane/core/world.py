@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from rackplane.api.labels import GANG_LABEL
 from rackplane.core.caps import Caps
 from rackplane.core.claimants import Claimants
 from rackplane.core.facility import Catalog
 from rackplane.core.neighbours import Neighbours, Pods
 from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
 from rackplane.core.podclass import Amounts, held_by
-from rackplane.core.pods import is_terminal
+from rackplane.core.pods import gpus, is_terminal
 from rackplane.core.quota import Usage
 from rackplane.core.record import Decision, GangRecord, HeldPlace, Hold, Key, booking_key
 from rackplane.core.removals import Removals
@@ -142,6 +143,8 @@ class World:
             self.record(gang).pods[pod.metadata.name] = pod
             if moved:
                 self._pods_differ(gang)
+        else:
+            self._pod_of_maker(pod, moved=moved)
         node = pod.spec.node_name
         if node and moved:
             if is_terminal(pod):
@@ -302,14 +305,10 @@ class World:
             self.room.promise(record.key)
             self.neighbours.promise(record.key, None, {})
             return
-        bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
-        waiting = [
-            (slot, node)
-            for slot, node in self.state.held(booking_key(record.key)).items()
-            if slot not in bound
-        ]
+        waiting = self._unbound(record)
         count = Counter(node for _, node in waiting)
-        self.neighbours.promise(record.key, record.promised(), count)
+        if not record.external():  # of whose pods nothing is known that others would look at
+            self.neighbours.promise(record.key, record.promised(), count)
         if not record.groups:
             self.room.promise(record.key, (held_by(template), count))
             return
@@ -322,6 +321,44 @@ class World:
                 if slots and slots[0] in held
             ),
         )
+
+    def _unbound(self, record: GangRecord) -> list[tuple[int, str]]:
+        """Slots whose pods are not bound yet, with the node of each."""
+        assert self.state is not None
+        held = self.state.held(booking_key(record.key)).items()
+        if record.external():
+            there = Counter(pod.spec.node_name for pod in self.pods_of_maker(record))
+            waiting = []
+            for slot, node in held:
+                if there[node] > 0:
+                    there[node] -= 1
+                else:
+                    waiting.append((slot, node))
+            return waiting
+        bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
+        return [(slot, node) for slot, node in held if slot not in bound]
+
+    # -- pods of gangs that others made --------------------------------------------------------------
+
+    def _pod_of_maker(self, pod: Pod, *, moved: bool) -> None:
+        """A pod without our queue label may name the Gang that whoever starts it has made."""
+        key = (pod.metadata.namespace, pod.metadata.name)
+        name = pod.metadata.labels.get(GANG_LABEL)
+        if name is None:
+            self._gang_of.pop(key, None)
+            return
+        gang = self._gang_of[key] = (pod.metadata.namespace, name)
+        if moved and gang in self.gangs:
+            self._stale_promises[gang] = None
+
+    def pods_of_maker(self, record: GangRecord) -> Iterator[Pod]:
+        """Pods of an external gang that run on the nodes it was given."""
+        if record.decision is None:
+            return
+        for node in dict.fromkeys(record.decision.placement.slots):
+            for key in self.pods_on.get(node, ()):
+                if self._gang_of.get(key) == record.key and not is_terminal(self.pods[key]):
+                    yield self.pods[key]
 
     # -- expected ends -----------------------------------------------------------------------------
 
@@ -441,7 +478,7 @@ class World:
 
     def holdings(self, record: GangRecord) -> Iterator[tuple[str, Amounts, int]]:
         """What the gang takes of nodes: the node, what one pod holds there, and how many such pods."""
-        for pod in record.live_pods():
+        for pod in self.pods_of_maker(record) if record.external() else record.live_pods():
             found = self.room.of_pod((pod.metadata.namespace, pod.metadata.name))
             if found is not None:
                 yield *found, 1
@@ -466,13 +503,10 @@ class World:
             if record.decision is None:
                 continue
             needs = record.held_by_slot()
-            bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
-            for slot, node in self.state.held(booking_key(record.key)).items():
-                if slot in bound:
-                    continue
+            for slot, node in self._unbound(record):
                 if slot in needs:
                     _add_pod(used, node, needs[slot])
-                if record.template is not None:
+                if record.template is not None and not record.external():
                     there = promised.setdefault(record.key, (record.promised(), {}))[1]
                     there[node] = there.get(node, 0) + 1
         self.room.validate(used)
@@ -497,7 +531,7 @@ class World:
         node_type = self.state.node_type(name)
         if node_type is None:
             return
-        others = [self.pods[key] for key in self.pods_on.get(name, ()) if not self._holds_slot(key, name)]
+        others = list(self._outside(name, node_type.resource))
         count = unmanaged_gpus(
             others,
             resource=node_type.resource,
@@ -510,13 +544,26 @@ class World:
             self.state.set_unmanaged(name, count)
             self.dirty.update(self._gangs_on.get(name, {}))
 
-    def _holds_slot(self, key: Key, node: str) -> bool:
-        """Whether the pod is one that a gang's booking on this node already counts."""
-        gang = self._gang_of.get(key)
-        record = self.gangs.get(gang) if gang is not None else None
-        if record is None or record.decision is None or self.state is None:
-            return False
-        return node in self.state.held(booking_key(record.key)).values()
+    def _outside(self, node: str, resource: str) -> Iterator[Pod]:
+        """Pods on the node that no booking of a gang counts already."""
+        assert self.state is not None
+        left: dict[Key, int] = {}
+        for key in self.pods_on.get(node, ()):
+            pod, gang = self.pods[key], self._gang_of.get(key)
+            record = self.gangs.get(gang) if gang is not None else None
+            if record is None or record.decision is None:
+                yield pod
+            elif record.external():
+                # Anybody may put a label on a pod: no more counts as the gang's than what it was given here.
+                free = left.get(record.key)
+                if free is None:
+                    free = self.state.held_gpus(booking_key(record.key)).get(node, 0)
+                asked = 0 if is_terminal(pod) else gpus(pod.spec, resource)
+                left[record.key] = free - asked if asked <= free else free
+                if asked > free:
+                    yield pod
+            elif node not in self.state.held(booking_key(record.key)).values():
+                yield pod
 
     def _node_touched(self, name: str) -> None:
         self.version += 1
