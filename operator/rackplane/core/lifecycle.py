@@ -461,7 +461,8 @@ def _say(
     estimate = record.estimate if position is not None else None
     start = None if estimate is None or estimate.at is None else timestamp(math.ceil(estimate.at))
     known = next((c for c in status.conditions if c.type == "Ready"), None)
-    held = (reservation(world, record) or held_status(world, record)) if position is not None else None
+    waits = phase == "Pending" and ready  # its position may not be known, far back in a long queue
+    held = (reservation(world, record) or held_status(world, record)) if waits else None
     if (
         status.phase == phase
         and status.message == message
