@@ -93,12 +93,11 @@ def slots_beside(world: World, record: GangRecord, then: Shadow, node: str) -> i
     """As `mask_of`, of one node at a later time: pods of gangs that are over by then are gone, reserved ones there."""
     over = [world.gangs[key] for key in world.gangs_on(node) if then.over(booking_key(key))]
     freed = _freed(world, over).get(node, {})
-    for held in then.reserved:
-        here = [slot for slot, name in enumerate(held.placement.slots) if name == node]
-        namespace, _, gang = held.key.partition("/")
-        other = world.gangs.get((namespace, gang)) if here else None
+    for key, slots in then.reserved_on(node):
+        namespace, _, gang = key.partition("/")
+        other = world.gangs.get((namespace, gang))
         needs = {} if other is None else other.held_by_slot()
-        for slot in here:
+        for slot in slots:
             for name, amount in needs.get(slot, {}).items():
                 freed[name] = freed.get(name, 0) - amount
     return world.room.slots_without(_kind(record), node, freed)

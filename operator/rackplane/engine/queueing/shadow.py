@@ -70,6 +70,7 @@ class Shadow:
         for r in self._reserved:
             for node, gpus in gpus_by_node(r.placement).items():
                 self._on.setdefault(node, []).append((gpus, r.placement.power_profile))
+        self._slots: dict[str, list[tuple[str, list[int]]]] | None = None
         self._loads = state.after(self._changes(draws))
         self._spares = self._spared()
 
@@ -100,10 +101,17 @@ class Shadow:
         """The nodes on which something is reserved, or that must stay idle for it."""
         return dict.fromkeys([*self._on, *self._spares])
 
-    @property
-    def reserved(self) -> Sequence[Reservation]:
-        """What runs at that time, besides bookings."""
-        return self._reserved
+    def reserved_on(self, node: str) -> Sequence[tuple[str, Sequence[int]]]:
+        """What is reserved on the node at that time: the gang and its slots."""
+        if self._slots is None:
+            self._slots = {}
+            for r in self._reserved:
+                mine: dict[str, list[int]] = {}
+                for slot, name in enumerate(r.placement.slots):
+                    mine.setdefault(name, []).append(slot)
+                for name, slots in mine.items():
+                    self._slots.setdefault(name, []).append((r.key, slots))
+        return self._slots.get(node, ())
 
     def over(self, key: str) -> bool:
         """Whether the booking is gone by then."""
