@@ -63,6 +63,7 @@ class Layout:
         """Node -> part; -1 if it is not listed."""
         self.part_of_node[rows] = self.part_of_row
         self._level_of_bin: dict[str, Ints] = {}
+        self._differing: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     @cached_property
     def part_size(self) -> Ints:
@@ -76,6 +77,14 @@ class Layout:
             ids = self.inventory.levels[level][0]
             first = self.rows[self.part_starts[self.bin_starts]] if len(self.rows) else self.bin_starts
             found = self._level_of_bin[level] = ids[first] + 1
+        return found
+
+    def differing(self, levels: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of some fabric levels at which its bins lie in different domains: the others tell no bins apart."""
+        found = self._differing.get(levels)
+        if found is None:
+            found = tuple(level for level in levels if len(np.unique(self.level_of_bin(level))) > 1)
+            self._differing[levels] = found
         return found
 
     @cached_property

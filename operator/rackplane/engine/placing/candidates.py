@@ -319,7 +319,9 @@ class Attempt:
     @cached_property
     def levels(self) -> tuple[str, ...]:
         """The fabric levels whose emptiness counts, innermost first; none for pods without GPUs: any number fits."""
-        return self.candidates.state.facility.levels if self.candidates.request.gpus_per_slot else ()
+        if not self.candidates.request.gpus_per_slot:
+            return ()
+        return self.layout.differing(self.candidates.state.facility.levels)
 
     @cached_property
     def outermost(self) -> str | None:
@@ -328,9 +330,12 @@ class Attempt:
         A gang that fills less than half of a bin finds room in the gaps of all of them; one that takes more leaves
         gaps wherever it goes, and what counts is which of the large domains stays whole.
         """
-        if not self.levels or 2 * self.candidates.request.slots < self.candidates.view.largest(self.layout):
+        known, levels = self.candidates.state.facility.levels, self.levels
+        if not levels or levels[-1] != known[-1]:
+            return None  # all lie in one domain of the outermost level
+        if 2 * self.candidates.request.slots < self.candidates.view.largest(self.layout):
             return None
-        return self.levels[-1]
+        return levels[-1]
 
     def fitting(self) -> list[int]:
         """Bins that could take the whole gang, by nodes and each rack's watts alone."""
