@@ -286,3 +286,29 @@ def test_a_place_on_a_rack_that_is_drained_is_looked_for_elsewhere() -> None:
     harness.advance(3)
     held = status(harness, "large")["reservation"]
     assert (held["startTime"], held["assignment"][0]["rack"]) == (at(150), "r2")
+
+
+def test_on_a_node_that_is_shared_then_processors_count_too() -> None:
+    harness = hall(nodes=1)
+
+    def shared(name: str, gpus: int, cpu: int, lasts: int) -> None:
+        limits = {"nvidia.com/gpu": gpus, "cpu": str(cpu)}
+        containers = [
+            {"name": "main", "image": "train:1", "resources": {"limits": limits, "requests": limits}}
+        ]
+        harness.job(
+            name, slots=1, run=lasts, annotations={LASTS: f"{lasts}s"}, template={"containers": containers}
+        )
+
+    shared("first", 2, 10, 100)
+    harness.settle()
+    shared("large", 3, 60, 100)
+    harness.advance(2)
+    assert status(harness, "large")["reservation"]["startTime"] == at(100)
+    shared("many", 1, 10, 1_000)
+    harness.advance(2)
+    shared("few", 1, 2, 1_000)
+    harness.advance(2)
+    assert (harness.phase("job-many"), harness.phase("job-few")) == ("Pending", "Running")
+    harness.advance(96)
+    assert started(harness, "large") == at(100)

@@ -272,7 +272,9 @@ class GangRecord:
         if not self.groups:
             template = self.template
             each = {} if template is None else held_by(template)
-            return {} if template is None else dict.fromkeys(range(self.slot_count()), each)
+            # One that waits has the slots that it asks for.
+            wanted = self.slot_count() or (self.gang.spec.slots if self.gang is not None else 0)
+            return {} if template is None else dict.fromkeys(range(wanted), each)
         found: dict[int, Amounts] = {}
         for pod in in_order(self.pods.values()):
             group = self.group_of_pod(pod)

@@ -77,14 +77,22 @@ class Backfill:
         if asked in self._refused:
             return self._refused[asked]
 
+        mask = NodeMask.of(request.capacity or {})
+        less = {} if request.groups else bounded(world, record, shadows, mask.get)
+
         def narrow(wanted: Request) -> Request:
-            if wanted.groups:
-                return apart(wanted, shadows)
-            mask = NodeMask.of(wanted.capacity or {})
-            return replace(wanted, capacity=mask.changed(bounded(world, record, shadows, mask.get)))
+            return apart(wanted, shadows) if wanted.groups else replace(wanted, capacity=mask.changed(less))
 
         def accepts(placement: Placement) -> bool:
-            return self._leaves_quota(record, placement) and (placement is offer or admits(placement))
+            # The engine has looked at GPUs and watts; what else nodes have is not known to it.
+            counts = Counter(placement.slots)
+            if request.groups:
+                room = not any(node in counts for shadow in shadows for node in shadow.nodes)
+            else:
+                room = all(slots >= counts[node] for node, slots in less.items())
+            return (
+                room and self._leaves_quota(record, placement) and (placement is offer or admits(placement))
+            )
 
         world.usages()
         found = backfill(world.state, request, offer, shadows, narrow=narrow, admits=accepts)
