@@ -82,8 +82,9 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     assert gang is not None
     if record.decision is not None:
         if not record.committing and record.gang_write != gang.metadata.resource_version:
-            # The answer to the commit never came and the Gang is as it was: ask again.
+            # It had to wait for another write, or its answer never came and the Gang is as it was: ask again.
             record.committing, record.gang_write = True, gang.metadata.resource_version
+            record.deferred = False
             yield commit(world, record)
         return
     if record.finished_by_maker():

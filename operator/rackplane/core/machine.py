@@ -230,6 +230,8 @@ class Machine:
         if decision.committed:
             if status.phase != "Failed" or not record.live_pods():
                 self.world.forget(record)
+        elif record.deferred and before is not None and before.spec == gang.spec:
+            pass  # what it waited for has been written
         elif not record.committing and record.gang_write != gang.metadata.resource_version:
             # Our commit did not take effect, and the Gang has moved on without it.
             self.world.forget(record)

@@ -285,6 +285,9 @@ def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[
         id=f"{world.term}-{version}", term=world.term, time=world.now, placement=placement, committed=False
     )
     world.decide(record, decision)
+    if record.gang_write == version:
+        record.deferred = True
+        return
     record.committing, record.gang_write = True, version
     yield commit(world, record)
 

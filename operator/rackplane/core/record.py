@@ -136,6 +136,8 @@ class GangRecord:
     creating: bool = False
     #: the commit has been asked for and its answer is not in
     committing: bool = False
+    #: decided while a write of ours to the Gang was under way, which the commit could only conflict with: it comes after
+    deferred: bool = False
     #: no write before this time (seconds since the epoch), after one that failed
     not_before: float = 0.0
     failures: int = 0

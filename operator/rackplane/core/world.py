@@ -252,6 +252,7 @@ class World:
     def forget(self, record: GangRecord) -> None:
         """Give up what is booked for the gang."""
         decision, record.decision = record.decision, None
+        record.deferred = False
         record.slots, record.ungating = {}, set()
         if decision is None:
             return
