@@ -78,9 +78,10 @@ bench-engine: $(STAMPS)/test ## The engine alone: decisions, physics and status 
 	  tests/benchmarks/bench_engine.py tests/benchmarks/bench_physics.py $(PYTEST_ARGS)
 
 .PHONY: bench-queue
-bench-queue: $(STAMPS)/test ## The queue: whom to stop for a gang on 2,000 full nodes, what a reservation costs
+bench-queue: $(STAMPS)/test ## The queue: victims, reservations, Kueue's topology test (RACKPLANE_TEST_KUBECONFIG, RACKPLANE_BENCH_SHARE=0.1)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
-	  tests/benchmarks/bench_preemption.py tests/benchmarks/bench_reservations.py $(PYTEST_ARGS)
+	  tests/benchmarks/bench_preemption.py tests/benchmarks/bench_reservations.py \
+	  tests/benchmarks/bench_kueue_topology.py $(PYTEST_ARGS)
 
 .PHONY: bench-packing
 bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds and other rules (PYTEST_ARGS="-k racks8": one size)
