@@ -136,7 +136,7 @@ class GangRecord:
     creating: bool = False
     #: the commit has been asked for and its answer is not in
     committing: bool = False
-    #: decided while a write of ours to the Gang was under way, which the commit could only conflict with: it comes after
+    #: decided while another write of ours to the Gang was under way, with which the commit would only conflict
     deferred: bool = False
     #: no write before this time (seconds since the epoch), after one that failed
     not_before: float = 0.0
