@@ -24,7 +24,7 @@ __all__ = ["apart", "bounded", "cause", "fits_then", "follow", "look_ahead", "on
 def follow(world: World) -> None:
     """Let what is reserved answer for the world as it is. Costs nothing where nothing has changed."""
     assert world.state is not None
-    if world.reserved.stands_for(world.state, world.version):
+    if world.reserved.stands_for(world.state, world.stamp):
         return
     ends = {}
     for key in tuple(world.state.keys()):
@@ -34,7 +34,7 @@ def follow(world: World) -> None:
             planned = None if record is None else world.planned_end(record)
             if planned is not None:
                 ends[key] = extended_end(planned, world.now)
-    world.reserved.follow(world.state, world.version, ends)
+    world.reserved.follow(world.state, world.stamp, ends)
 
 
 def look_ahead(world: World, record: GangRecord) -> Outlook:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,17 +12,31 @@ from rackplane.api.queue import QueuePlacement
 from rackplane.core.narrowing import leaving, narrowed
 from rackplane.core.objects import GangGroup
 from rackplane.core.podclass import PodClass
-from rackplane.core.quota import QuotaRefusal, Usage, quota_refusal
+from rackplane.core.quota import QuotaRefusal, Usage, budget_refusal, quota_refusal
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.sharing import Sharing
 from rackplane.core.unlike import gpus_of
+from rackplane.core.victims import never_preempts
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.physics.draw import full_increment
+from rackplane.engine.queueing.quotas import amounts_of
 from rackplane.engine.queueing.shadow import Shadow
 
-__all__ = ["desired", "mask_of", "quota_of", "request_of", "slots_beside", "slots_without", "usage_of"]
+__all__ = [
+    "desired",
+    "least_of",
+    "mask_of",
+    "quota_of",
+    "request_of",
+    "shape_of",
+    "shortest_alike",
+    "slots_beside",
+    "slots_without",
+    "usage_of",
+]
 
 
 def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
@@ -177,16 +191,70 @@ def _groups(
     return tuple(groups), Sharing(world.room, tuple(kinds), _freed(world, over), bounds)
 
 
+def shape_of(world: World, record: GangRecord) -> Hashable:
+    """All that its request is made of, but for when it ends: two gangs of a queue with equal shapes are told the same.
+
+    Of how long it runs only the order of magnitude, so that those of one line outlast nearly the same.
+    """
+    assert record.gang is not None
+    spec = record.gang.spec
+    queue = world.catalog.queue(spec.queue)
+    template = record.template
+    assert template is not None  # it waits, so it has pods or a template
+    named = any(claim.resource_claim_name for claim in template.resource_claims)
+    return (
+        _kind(record),
+        tuple(spec.groups),
+        narrowed(world, record),
+        # Not shared: a claim that is allocated meanwhile, or a place that is being cleared for one of them.
+        record.key if named or record.key in world.holds else None,
+        never_preempts(record),
+        spec.slots,
+        spec.min_slots,
+        spec.gpus_per_slot,
+        spec.resource_name,
+        spec.topology,
+        spec.power,
+        queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
+        _magnitude(world, record),
+    )
+
+
+def _magnitude(world: World, record: GangRecord) -> int:
+    return round(world.end_of_start(record, 0.0)).bit_length() // 2
+
+
+def shortest_alike(world: World, record: GangRecord) -> float:
+    """The least time, in seconds, that a gang of the same shape can be expected to run."""
+    return 2.0 ** (2 * _magnitude(world, record) - 1)
+
+
+def least_of(world: World, record: GangRecord) -> dict[str, int]:
+    """What the gang counts against quotas at least, wherever it is placed."""
+    assert world.state is not None and record.gang is not None
+    spec = record.gang.spec
+    gpus = gpus_of(spec)
+    draws = [
+        full_increment(kind, cap.node_watts).nominal * gpus // kind.gpus_per_node
+        for kind in world.state.facility.types
+        if spec.groups or kind.resource == spec.resource_name
+        for cap in kind.caps
+        if not spec.power.strict or cap.name == spec.power.profile
+    ]
+    return amounts_of(gpus, min(draws, default=0))
+
+
 def usage_of(world: World, record: GangRecord, placement: Placement, *, at: float | None = None) -> Usage:
     """What the gang would count against quotas there."""
     assert record.gang is not None
-    spec = record.gang.spec
+    held = [(node, placement.gpus_of(slot)) for slot, node in enumerate(placement.slots)]
     return Usage(
-        queue=spec.queue,
+        queue=record.gang.spec.queue,
         namespace=record.key[0],
-        gpus=gpus_of(spec),
+        gpus=sum(count for _, count in held),
         nominal_watts=placement.nominal_watts,
         until=world.end_of_start(record, world.now if at is None else at),
+        profiles=world.profiles_of(held),
     )
 
 
@@ -205,11 +273,20 @@ def quota_of(
         without: bookings that do not count.
         plus: what counts beside those that do.
     """
-    admitted = world.usages_without(without) if without else world.usages()
-    return quota_refusal(
-        usage_of(world, record, placement, at=at),
-        admitted=[*(u for u in admitted if at is None or u.until is None or u.until > at), *plus],
+    asked = usage_of(world, record, placement, at=at)
+    usages, plus = world.usages(), tuple(plus)
+    gone: list[Usage] = []
+    if without or at is not None:
+        gone, usages = world.parted(without, over_by=at)
+    with world.ledger.changed(gone, plus) as tree:
+        refusal = quota_refusal(asked, tree)
+    budgets = world.catalog.budgets.groups(world.now)
+    if refusal is not None or not budgets:
+        return refusal
+    return budget_refusal(
+        asked,
+        admitted=[*usages, *plus],
         queue=world.catalog.queue,
-        budgets=world.catalog.budgets.groups(world.now),
+        budgets=budgets,
         at=world.now if at is None else at,
     )

@@ -36,20 +36,19 @@ def _may_have_one(world: World, record: GangRecord) -> bool:
     return record.foreseeable and record.decision is None and record.key not in world.held_places
 
 
-def without_estimate(world: World, waiting: Sequence[GangRecord]) -> None:
+def without_estimate(world: World, ahead: Sequence[GangRecord]) -> None:
     """Take the estimates from gangs that should have none: further back in the queue, or a start is not foreseen."""
-    most = world.settings.estimated_gangs
-    for position, record in enumerate(waiting):
-        if record.estimate is None or record.key in world.held_places:
-            continue
-        if position >= most or not record.foreseeable or record.estimate.held:
-            _note(world, record, None)
+    near = {r.key for r in ahead if r.foreseeable and not (r.estimate is not None and r.estimate.held)}
+    for key in [key for key in world.waiting.estimated if key not in near and key not in world.held_places]:
+        if key in world.gangs:
+            _note(world, world.gangs[key], None)
+        world.waiting.estimated.pop(key, None)
 
 
 def _is_fresh(world: World, known: Estimate | None) -> bool:
     if known is None:
         return False
-    if known.version == world.version:
+    if known.version == world.stamp:
         return True
     awaited = known.at is None or known.at > world.now
     return awaited and world.now - known.made < world.settings.estimate_seconds
@@ -57,6 +56,8 @@ def _is_fresh(world: World, known: Estimate | None) -> bool:
 
 def _note(world: World, record: GangRecord, found: Estimate | None) -> None:
     old, record.estimate = record.estimate, found
+    if found is not None:
+        world.waiting.estimated[record.key] = None
     if (old and (old.at, old.words)) != (found and (found.at, found.words)):
         world.dirty[record.key] = None
 
@@ -73,7 +74,7 @@ def _estimate(world: World, record: GangRecord) -> Estimate:
         )
     else:
         words = ""
-    return Estimate(world.version, world.now, None if opening is None else opening.at, words)
+    return Estimate(world.stamp, world.now, None if opening is None else opening.at, words)
 
 
 def _words(world: World, opening: Opening, *, asked: str) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from rackplane.core.record import GangRecord
 from rackplane.core.statuses import timestamp
+from rackplane.core.waiting import RESERVED, Verdict
 from rackplane.core.world import World
 from rackplane.engine.model import Cause, LevelCount, Placement, Refusal, Request
 from rackplane.engine.physics.rows import RowKind
-from rackplane.engine.placing.placement import place
+from rackplane.engine.placing.placement import find, place
 from rackplane.engine.reasons import Relief, Tightest
 
 __all__ = [
     "CAUSES",
     "OVER_BUDGET",
     "OVER_QUOTA",
-    "RESERVED",
     "Explainer",
     "as_patch",
     "explanation",
@@ -28,7 +28,6 @@ __all__ = [
 
 OVER_BUDGET = "OverBudget"
 OVER_QUOTA = "OverQuota"
-RESERVED = "Reserved"
 
 _REASONS = {
     Cause.NODES: "InsufficientNodes",
@@ -80,52 +79,70 @@ class Explainer:
     """Asks the engine to place gangs in one pass over the queue, and, of few of those it refuses, what would help.
 
     That takes more searches than the decision. It is asked when a reason is new or of another kind, and now and then
-    while its numbers change; in between the answer is the plain one, and one that still holds is kept.
+    while its numbers change; in between the answer is the plain one, and one that still holds is kept. Of requests that
+    are alike one is refused for all; far back in the queue only whether it still is refused is asked, not with what
+    numbers.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, recount: bool = False) -> None:
+        """``recount``: also the numbers of refusals that still hold."""
         self._world = world
+        self._recount = recount
         self._left = world.settings.explain_gangs
-        self._plain: dict[Request, Refusal] = {}
-        self._version = world.version
+        self._counted = world.settings.told_gangs
 
-    def place(self, record: GangRecord, request: Request) -> Placement | Refusal:
-        """The placement, or the refusal that the gang is told of."""
-        world, known = self._world, record.refusal
+    def place(self, asked: tuple[Hashable, float], request: Callable[[], Request]) -> Placement | Refusal:
+        """The placement, or the refusal that those who ask so are told of.
+
+        Args:
+            asked: what is asked for, and the stage: the same for equal requests.
+            request: makes the request.
+        """
+        world = self._world
         assert world.state is not None
-        if known is None and self._left:
-            return self._explained(record, request)
-        answer = self._asked(request)
-        if isinstance(answer, Placement) or known is None:
-            return answer
-        if _same_reason(known, answer) and _still_hold(world, known):
-            return known
-        due = world.now - record.explained >= world.settings.explain_seconds
-        if self._left and (due or _limit(known) != _limit(answer)):
-            return self._explained(record, request)
+        known = world.waiting.verdicts.get(asked)
+        if known is None:
+            return self._told(asked, request()) if self._left else self._plain(asked, request(), None)
+        if known.version == world.version and (not self._recount or known.placements == world.placements):
+            return known.refusal
+        due = world.now - known.explained >= world.settings.explain_seconds
+        if not self._counted and not due:
+            found = find(world.state, request())
+            if found is not None:
+                return found
+            known.version = world.version
+            return known.refusal
+        self._counted = max(0, self._counted - 1)
+        answer = self._plain(asked, wanted := request(), known)
+        if isinstance(answer, Refusal):
+            if _same_reason(known.refusal, answer) and _still_hold(world, known.refusal):
+                known.version, known.placements = world.version, world.placements
+                world.waiting.verdicts[asked] = known
+                return known.refusal
+            if self._left and (due or _limit(known.refusal) != _limit(answer)):
+                return self._told(asked, wanted)
         return answer
 
-    def _asked(self, request: Request) -> Placement | Refusal:
-        """The engine's plain answer: of requests that are alike, many in a long queue, one is refused for all."""
+    def _plain(
+        self, asked: tuple[Hashable, float], request: Request, known: Verdict | None
+    ) -> Placement | Refusal:
         assert self._world.state is not None
-        if self._version != self._world.version:
-            self._plain.clear()
-            self._version = self._world.version
-        known = self._plain.get(request)
-        if known is not None:
-            return known
         answer = place(self._world.state, request)
         if isinstance(answer, Refusal):
-            self._plain[request] = answer
+            explained = -math.inf if known is None else known.explained
+            self._world.waiting.verdicts[asked] = self._verdict(answer, explained)
         return answer
 
-    def _explained(self, record: GangRecord, request: Request) -> Placement | Refusal:
+    def _told(self, asked: tuple[Hashable, float], request: Request) -> Placement | Refusal:
         assert self._world.state is not None
         answer = place(self._world.state, request, questions=self._world.settings.explain_questions)
         if isinstance(answer, Refusal):
             self._left -= 1
-            record.explained = self._world.now
+            self._world.waiting.verdicts[asked] = self._verdict(answer, self._world.now)
         return answer
+
+    def _verdict(self, refusal: Refusal, explained: float) -> Verdict:
+        return Verdict(self._world.version, self._world.placements, refusal, explained)
 
 
 def _same_reason(a: Refusal, b: Refusal) -> bool:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from rackplane.api.base import MAX_WATTS, kilowatts
 from rackplane.api.figures import SHOWN, LimitKind
 from rackplane.api.rack import Rack
-from rackplane.core.queueing import pending
 from rackplane.core.world import World
 from rackplane.engine.physics.rows import LimitRow, RowKind
 from rackplane.engine.reporting.reports import (
@@ -31,6 +30,7 @@ __all__ = ["OF_OTHERS", "figures", "worst_contingency"]
 OF_OTHERS: Final = frozenset(
     {
         *("headroomWatts", "headroomKilowatts", "worstContingency", "worstKilowatts", "ownLoss"),
+        *("sharePermille", "usageHistory"),
         *("strandedWatts", "strandedKilowatts", "stranded", "unfedNodes", "unfedWatts", "unfed"),
     }
 )
@@ -62,14 +62,6 @@ def figures(world: World, report: FacilityReport, stranded: Stranded, kind: str,
                 "nodes": domain.nodes if domain else 0,
                 "freeNodes": domain.free_nodes if domain else 0,
                 "gpus": domain.gpus if domain else 0,
-            }
-        case "Queue":
-            mine = [u for u in world.usages() if u.queue == name]
-            return {
-                "pending": sum(r.gang is not None and r.gang.spec.queue == name for r in pending(world)),
-                "admitted": len(mine),
-                "usedGpus": sum(u.gpus for u in mine),
-                "usedWatts": sum(u.nominal_watts for u in mine),
             }
     return {}
 

@@ -23,7 +23,7 @@ from rackplane.core.lifecycle import reconcile, unplace
 from rackplane.core.objects import Gang
 from rackplane.core.preempting import know_holds
 from rackplane.core.publishing import Publisher
-from rackplane.core.queueing import pending, schedule, waiting_in_order
+from rackplane.core.queueing import pending, reasons, schedule, waiting_in_order
 from rackplane.core.record import Decision, GangRecord, Key, is_gated
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
@@ -63,12 +63,9 @@ class Machine:
     def pending_by_cause(self) -> dict[tuple[str, str], int]:
         """Gangs that wait for a decision, by queue and cause; the queue is "" where there is none of that name."""
         found: dict[tuple[str, str], int] = {}
-        for record in pending(self.world):
-            assert record.gang is not None
-            name = record.gang.spec.queue
-            queue = name if self.world.catalog.queue(name) is not None else ""
-            key = (queue, CAUSES.get(record.reason, "other"))
-            found[key] = found.get(key, 0) + 1
+        for queue, why, count in reasons(self.world):
+            key = (queue if self.world.catalog.queue(queue) is not None else "", CAUSES.get(why, "other"))
+            found[key] = found.get(key, 0) + count
         return found
 
     def handle(self, now: float, *events: e.Event) -> list[Instruction]:
@@ -196,9 +193,6 @@ class Machine:
         record = self.world.record(key)
         before, record.gang = record.gang, gang
         record.creating = False
-        self.world.version += before is None
-        if before is not None and before.spec != gang.spec:
-            record.refused_at = -1
         self.world.look_at_usage(key)
         decision, status = record.decision, gang.status
         if status.phase in ACTIVE and status.decision is not None and status.assignment:

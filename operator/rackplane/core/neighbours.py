@@ -107,6 +107,8 @@ class Neighbours:
         self._pods = pods
         self._promises: dict[Key, tuple[Pods, Mapping[str, int]]] = {}
         self._refusing: dict[Term, Count] = {}
+        self.revision = 0
+        """Counts changes of the terms by which pods refuse others."""
         self._watched: dict[Watch, Count] = {}
         self._labels: dict[str, _Label] = {}
         self._log: ChangeLog[str] = ChangeLog()
@@ -254,10 +256,12 @@ class Neighbours:
             if count is None:
                 count = self._refusing[term] = Count(term.topology_key)
                 self._refusers.clear()
+                self.revision += 1
             self._move(count, node, number)
             if not count.by_node:
                 del self._refusing[term]
                 self._refusers.clear()
+                self.revision += 1
         for watch, count in self._watched.items():
             if watch.meant(kind):
                 self._move(count, node, number)

@@ -11,6 +11,7 @@ from rackplane.core.entries import ObjectKey
 from rackplane.core.figures import OF_OTHERS, figures
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
 from rackplane.core.judgements import OURS, is_bad, judgements
+from rackplane.core.queuefigures import NO_QUEUE, queue_figures
 from rackplane.core.removals import deletion_problems
 from rackplane.core.statuses import merged_conditions
 from rackplane.core.workload import API_VERSION
@@ -66,12 +67,14 @@ class Publisher:
         for waits in deletion_problems(world):
             problems.setdefault((waits.kind, waits.name), []).append(waits)
         report, left = world.state.report(), stranded(world.state)
-        sums = budget_sums(world, report.budgets)
+        sums, queues = budget_sums(world, report.budgets), queue_figures(world)
         waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []
         for kind, name in world.catalog.objects():
             found = problems.get((kind, name), [])
             if kind == "PowerBudget":
                 numbers = budget_figures(world, sums.get(name, ()), name)
+            elif kind == "Queue":
+                numbers = queues.get(name, dict(NO_QUEUE))
             else:
                 numbers = figures(world, report, left, kind, name)
             last = self._published.get((kind, name))

@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from typing import Final
 
-from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
-from rackplane.core.asking import desired, mask_of, quota_of, request_of
+from rackplane.core.asking import desired, shape_of, shortest_alike
+from rackplane.core.deciding import barred, decide
 from rackplane.core.estimates import estimate, without_estimate
-from rackplane.core.explaining import OVER_BUDGET, OVER_QUOTA, RESERVED, Explainer, reason
+from rackplane.core.explaining import Explainer
 from rackplane.core.holds import Beside
 from rackplane.core.instructions import CommitGang, Instruction
-from rackplane.core.narrowing import waits_for_claim
 from rackplane.core.preempting import Clearing, review, take_up
 from rackplane.core.profiles import lowered
-from rackplane.core.quota import queue_path
 from rackplane.core.record import Decision, GangRecord, Key
 from rackplane.core.reserving import Backfill, lapse, let_go
 from rackplane.core.statuses import admitted, condition, timestamp
-from rackplane.core.waiting import Place
+from rackplane.core.waiting import RESERVED, Answer, Wait
 from rackplane.core.world import World
 from rackplane.core.writing import conditions_of
-from rackplane.engine.model import Placement, Refusal
-from rackplane.engine.placing.placement import find
+from rackplane.engine.model import Placement
+from rackplane.engine.queueing.order import Line, Place
 
-__all__ = ["commit", "pending", "schedule", "waiting_in_order"]
+__all__ = ["commit", "pending", "reasons", "schedule", "waiting_in_order"]
 
-
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """Why a gang is not placed now. `misfit`: waiting alone will not help, somebody has to change something."""
-
-    message: str
-    reason: str = "Waiting"
-    misfit: bool = False
-    foreseeable: bool = False
-    """It waits for watts, nodes or quota, which others will give back."""
-    refusal: Refusal | None = None
-
-    @property
-    def wants_place(self) -> bool:
-        """It waits for room, and for nothing that only its queue or its user can give."""
-        return self.foreseeable and (self.refusal is not None or self.reason == RESERVED)
+PREEMPTING: Final = "Preempting"
 
 
 def pending(world: World) -> list[GangRecord]:
-    """Gangs that wait for a place, in order: priority, then the queue's, then age, then name. A look at all gangs."""
-    places = sorted(place for key in world.gangs if (place := _place(world, key)) is not None)
-    return [world.gangs[place[-1]] for place in places]
+    """Gangs that wait for a place, in the order in which they are asked. A look at all gangs."""
+    found = [(key, place) for key in world.gangs if (place := _place(world, key)) is not None]
+    found.sort(key=lambda f: (-f[1].priority, world.rank(f[1].line.queue), f[1].since, f[0]))
+    return [world.gangs[key] for key, _ in found]
 
 
 def _place(world: World, key: Key) -> Place | None:
@@ -60,24 +45,44 @@ def _place(world: World, key: Key) -> Place | None:
         or record.gang is None
         or record.decision is not None
         or record.phase != "Pending"
-        or record.problems
         or record.gang.metadata.deletion_timestamp is not None
         or not _can_start(record)
     ):
         return None
-    queue = world.catalog.queue(record.gang.spec.queue)
+    if not record.judged and desired(world, record) is not None and not _as_wanted(record):
+        world.dirty[key] = None
+    if not _as_wanted(record):
+        return None
+    spec = record.gang.spec
+    queue = world.catalog.queue(spec.queue)
     own = queue.spec.priority if queue is not None else 0
     created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
-    return (-record.gang.spec.priority, -own, created, record.key)
+    alone = key if key in world.held_places else None  # what it holds is seen to at each pass
+    return Place(Line(spec.queue, (key[0], alone, shape_of(world, record))), spec.priority + own, created)
 
 
 def waiting_in_order(world: World) -> list[GangRecord]:
     """As `pending`, by a look at the gangs that have changed since."""
     _look(world)
-    return world.waiting.in_order(world.gangs)
+    return [world.gangs[key] for key in world.waiting.order.first(world.rank)]
+
+
+def reasons(world: World) -> Iterator[tuple[str, str, int]]:
+    """Queue, reason and how many gangs wait there for it."""
+    _look(world)
+    waiting = world.waiting
+    for key in waiting.order:
+        place, record = waiting.order.get(key), world.gangs[key]
+        assert place is not None
+        answer = waiting.answer(place.line, world.end_of_start(record, world.now))
+        yield place.line.queue, record.reason if answer is None else answer.wait.reason, 1
 
 
 def _look(world: World) -> None:
+    if world.waiting.refusing_terms != world.neighbours.revision:
+        # Who asks for the same may be told another thing now, by pods that refuse some of them as neighbours.
+        world.waiting.refusing_terms = world.neighbours.revision
+        world.waiting.look(world.gangs)
     world.waiting.look(world.dirty)
     world.waiting.refresh(partial(_place, world))
 
@@ -85,21 +90,29 @@ def _look(world: World) -> None:
 def schedule(world: World) -> Iterator[Instruction]:
     """One pass over the queue. What fits is booked at once and committed by the instruction that is returned.
 
-    Where nothing has changed for any who wait, there is nothing to ask.
+    Where nothing has been freed for any who wait, only those who are new are asked.
     """
     assert world.state is not None
     _look(world)
     _give_up_places(world)
     lapse(world)
-    queue = world.waiting
-    if queue.asked_at != world.version or world.now >= queue.due:
-        queue.due, version = math.inf, world.version
-        waiting = queue.in_order(world.gangs)
-        yield from _ask(world, waiting)
-        without_estimate(world, waiting)
-        # Those refused before one was placed are asked again.
-        queue.asked_at = version if world.version == version else -1
-    estimate(world, queue.in_order(world.gangs, world.settings.estimated_gangs))
+    among = world.waiting.to_ask(world.version, world.now)
+    if among is None or among:
+        yield from _ask(world, among)
+        _look(world)  # who was placed waits no more
+    _tell(world)
+    recount = world.waiting.to_recount(world.placements, world.now, world.settings.status_seconds)
+    if recount:
+        yield from _ask(world, recount, recount=True)
+        _look(world)
+        _tell(world)
+    ahead = [
+        world.gangs[key]
+        for key in world.waiting.ahead[: world.settings.estimated_gangs]
+        if key in world.gangs
+    ]
+    without_estimate(world, ahead)
+    estimate(world, ahead)
 
 
 def _give_up_places(world: World) -> None:
@@ -108,46 +121,157 @@ def _give_up_places(world: World) -> None:
         record = world.gangs.get(key)
         if record is None or (record.decision is None and _place(world, key) is None):
             world.give_up(key)
+    for key in list(world.held_places):
+        if not world.waiting.waits(key):
+            let_go(world, key)
     take_up(world)
 
 
-def _ask(world: World, waiting: Sequence[GangRecord]) -> Iterator[Instruction]:
-    explainer, backfill = Explainer(world), Backfill(world)
+def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> Iterator[Instruction]:
+    """Ask the lines, each from its first gang on, and the first of all by the shares as they are by then.
+
+    Args:
+        recount: those too whose answer still holds, for its numbers.
+    """
+    waiting, backfill = world.waiting, Backfill(world)
     beside, clearing = Beside(world, backfill.delays_nobody), Clearing(world)
-    for position, record in enumerate(waiting, start=1):
-        if record.position != position:
-            record.position = position
-            world.dirty[record.key] = None
-        if record.refused_at == world.version and world.now < record.ask_again:
-            world.waiting.due = min(world.waiting.due, record.ask_again)
+    turn = _Turn(world, Explainer(world, recount=recount), beside, backfill)
+    waiting.begin(world.version, whole=among is None)
+    lines = None if among is None else _with_holders(world, among)
+    refused: set[Line] = set()
+    asked = waiting.order.turn(world.rank, lines)
+    while (found := asked.next()) is not None:
+        line, record = found[0], world.gangs[found[1]]
+        until = world.end_of_start(record, world.now)
+        answer = None if recount else waiting.refused(line, until, world.version)
+        if answer is not None and world.now < record.ask_again:
             backfill.keep(record)
-            continue
-        if world.now < record.not_before:
-            world.waiting.due = min(world.waiting.due, record.not_before)
-            continue
-        if not record.judged and desired(world, record) is not None and not _as_wanted(record):
-            world.dirty[record.key] = None
-            continue
-        answer = _answer(world, record, explainer, beside, backfill)
-        # Nobody is stopped for one that only has to let others go first.
-        if isinstance(answer, _Wait) and answer.foreseeable and answer.reason != RESERVED:
-            answer = _or_by_force(record, answer, clearing, beside)
-        if isinstance(answer, _Wait):
-            told = (record.message, record.reason, record.refusal)
-            if told != (answer.message, answer.reason, answer.refusal):
-                record.message, record.reason, record.misfit = answer.message, answer.reason, answer.misfit
-                record.refusal = answer.refusal
-                world.dirty[record.key] = None
-            record.foreseeable = answer.foreseeable
-            if answer.wants_place:
+        else:
+            if world.now < record.not_before:
+                waiting.due = min(waiting.due, record.not_before)
+                continue
+            given = turn.ask(record)
+            if isinstance(given, Placement):
+                let_go(world, record.key)
+                record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
+                yield from _commit(world, record, given)
+                continue
+            # Nobody is stopped for one that only has to let others go first.
+            if given.foreseeable and given.reason != RESERVED:
+                _by_force(world, record, clearing, beside)
+            answer = Answer(given, world.version, turn.stage(given, until))
+            waiting.refuse(line, answer)
+            refused.add(line)
+        if line in refused:
+            if answer.wait.wants_place:
                 backfill.reserve(record)
             elif record.key in world.held_places:
                 let_go(world, record.key)
-            record.refused_at = world.version
-            continue
-        let_go(world, record.key)
-        record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
-        yield from _commit(world, record, answer)
+        waiting.due = min(waiting.due, record.ask_again)
+        holds_for_all = answer.stage < math.floor(world.now) + shortest_alike(world, record)
+        if holds_for_all and not (line in refused and answer.wait.wants_place and backfill.may_reserve):
+            asked.close()
+    waiting.prune()
+
+
+def _with_holders(world: World, among: Iterable[Line]) -> list[Line]:
+    """These lines, and those of the gangs that hold a place: who comes after them must mind it."""
+    places = (world.waiting.order.get(key) for key in world.held_places)
+    return list(dict.fromkeys([*among, *(place.line for place in places if place is not None)]))
+
+
+class _Turn:
+    """Asks one gang after the other in one pass."""
+
+    def __init__(self, world: World, explainer: Explainer, beside: Beside, backfill: Backfill) -> None:
+        self._world = world
+        self._explainer, self._beside, self._backfill = explainer, beside, backfill
+        self._barred: dict[tuple[str, str], Wait | None] = {}
+        self._coming = _coming(world)
+
+    def ask(self, record: GangRecord) -> Placement | Wait:
+        """The decision; of one whose place is being cleared, once nobody is in its way any more."""
+        world = self._world
+        assert record.gang is not None
+        where = (record.gang.spec.queue, record.key[0])
+        if where not in self._barred:
+            self._barred[where] = barred(world, record)
+        closed = self._barred[where]
+        if closed is None and record.key in world.holds:
+            waits = review(world, record, self._beside)
+            if waits is not None:
+                return Wait(waits, reason=PREEMPTING)
+        stage = _last_before(self._coming, world.end_of_start(record, world.now))
+        found = closed or decide(world, record, self._explainer, self._beside, self._backfill, stage)
+        if isinstance(found, Wait):
+            world.give_up(record.key)
+        return found
+
+    def stage(self, wait: Wait, until: float) -> float:
+        """Whoever runs past it is told the same."""
+        if wait in self._barred.values():
+            return -math.inf
+        times = self._coming
+        if wait.reason == RESERVED:
+            times = sorted([*times, *(r.at for r in self._world.reserved)])
+        return _last_before(times, until)
+
+
+def _by_force(world: World, record: GangRecord, clearing: Clearing, beside: Beside) -> None:
+    """Hold a place for the gang that others make for it, if somebody may be stopped for it."""
+    hold = clearing.make_room(record, beside)
+    if hold is not None:
+        # It waits for that alone from now on, in a line of its own.
+        record.message, record.reason, record.refusal = hold.why, PREEMPTING, None
+        record.misfit = record.foreseeable = False
+        world.dirty[record.key] = None
+
+
+def _coming(world: World) -> list[float]:
+    """When budgets start that who still runs then must fit beside, in order."""
+    assert world.state is not None
+    budgets = world.catalog.budgets.groups(world.now)
+    return sorted({*world.state.facility.windows, *(b.starts_at for b in budgets if b.starts_at is not None)})
+
+
+def _last_before(times: Sequence[float], until: float) -> float:
+    at = bisect_left(times, until)
+    return times[at - 1] if at else -math.inf
+
+
+def _tell(world: World) -> None:
+    """Note where those who wait stand, and why, for their status."""
+    settings, waiting = world.settings, world.waiting
+    first = max(settings.told_gangs, settings.estimated_gangs)
+    for key, position in waiting.told(world.rank, first):
+        _note(world, world.gangs[key], position)
+    left = settings.queue_writes
+    for key, position in waiting.renewals(
+        world.rank, world.now, first=first, pause=settings.queue_seconds, period=settings.status_seconds
+    ):
+        left -= _note(world, world.gangs[key], position)
+        if not left:
+            break
+
+
+def _note(world: World, record: GangRecord, position: int | None) -> bool:
+    """Take down what the gang is to be told; whether that is news."""
+    before = (record.position, record.message, record.reason, record.refusal)
+    record.position = position if position is not None else record.position
+    place = world.waiting.order.get(record.key)
+    end = math.inf if place is None else world.end_of_start(record, world.now)
+    answer = None if place is None else world.waiting.answer(place.line, end)
+    if answer is not None:
+        wait = answer.wait
+        words = wait.words(record)
+        if wait.foreseeable and record.no_room:
+            words = f"{words}; {record.no_room}"
+        record.message, record.reason, record.misfit = words, wait.reason, wait.misfit
+        record.refusal, record.foreseeable = wait.refusal, wait.foreseeable
+    if before == (record.position, record.message, record.reason, record.refusal):
+        return False
+    world.dirty[record.key] = None
+    return True
 
 
 def _can_start(record: GangRecord) -> bool:
@@ -164,119 +288,6 @@ def _as_wanted(record: GangRecord) -> bool:
     return not record.problems and record.groups == record.groups_wanted
 
 
-def _answer(
-    world: World, record: GangRecord, explainer: Explainer, beside: Beside, backfill: Backfill
-) -> Placement | _Wait:
-    """As `_decide`, for one whose place is being cleared once nobody is in its way any more."""
-    barred = _barred(world, record)
-    if record.key in world.holds and barred is None:
-        waits = review(world, record, beside)
-        if waits is not None:
-            return _Wait(waits, reason="Preempting")
-    answer = barred or _decide(world, record, explainer, beside, backfill)
-    if isinstance(answer, _Wait):
-        world.give_up(record.key)
-    return answer
-
-
-def _or_by_force(record: GangRecord, wait: _Wait, clearing: Clearing, beside: Beside) -> _Wait:
-    """What it waits for if others are stopped for it; else the same as before, and why they are not."""
-    found = clearing.make_room(record, beside)
-    if found is not None:
-        return _Wait(found.why, reason="Preempting")
-    return wait if not record.no_room else replace(wait, message=f"{wait.message}; {record.no_room}")
-
-
-def _barred(world: World, record: GangRecord) -> _Wait | None:
-    """Why its queue takes no gang, or not this one, whatever is free."""
-    assert record.gang is not None
-    spec = record.gang.spec
-    queue = world.catalog.queue(spec.queue)
-    if queue is None:
-        return _Wait(
-            f"{_workload(record)}, metadata.labels[{QUEUE_LABEL}]: queue {spec.queue!r} does not exist; create it, "
-            "or change the label",
-            reason="QueueNotFound",
-            misfit=True,
-        )
-    for level in queue_path(spec.queue, world.catalog.queue):
-        if level.spec.hold:
-            return _Wait(f"queue {level.metadata.name} is on hold: set spec.hold to false to let it go on")
-    for level in queue_path(spec.queue, world.catalog.queue):
-        if level.spec.parent is not None and world.catalog.queue(level.spec.parent) is None:
-            # Not knowing a parent's quota is not the same as its having none.
-            return _Wait(
-                f"queue {level.spec.parent}, parent of {level.metadata.name}, does not exist or is not valid"
-            )
-    if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
-        allowed = ", ".join(queue.spec.namespaces)
-        return _Wait(f"namespace {record.key[0]} may not use queue {spec.queue}: it is open to {allowed}")
-    if record.external() and record.groups:
-        return _Wait(
-            f"Gang {record.key[1]}, spec.groups: of a gang that another controller made, all slots are alike; make one "
-            "Gang for each kind of pod, or leave spec.groups out",
-            reason="InvalidRequest",
-            misfit=True,
-        )
-    claim = waits_for_claim(world, record)
-    if claim is not None:
-        return _Wait(f"{_workload(record)}: {claim}", reason="ResourceClaim", misfit=True)
-    return None
-
-
-def _decide(
-    world: World, record: GangRecord, explainer: Explainer, beside: Beside, backfill: Backfill
-) -> Placement | _Wait:
-    assert world.state is not None and record.gang is not None
-    spec = record.gang.spec
-    request = beside.request(record, request_of(world, record, mask_of(world, record)))
-    answer = explainer.place(record, request)
-    if isinstance(answer, Refusal):
-        own = backfill.own_place(record, request)
-        answer = answer if own is None else own
-    if isinstance(answer, Refusal):
-        text, why = f"{answer.message}; {answer.relief}", reason(answer)
-        if answer.misfit:
-            text = f"{_size_field(record)}: {text}"
-            return _Wait(text, reason=why, misfit=True, refusal=answer)
-        return _Wait(text, reason=why, foreseeable=True, refusal=answer)
-
-    def admits(offer: Placement) -> bool:
-        return quota_of(world, record, offer) is None and beside.leaves_room(record, offer)
-
-    refusal = quota_of(world, record, answer)
-    if refusal is not None and refusal.of_watts and not spec.power.strict:
-        lower = find(world.state, request, lambda offer: quota_of(world, record, offer) is None)
-        if lower is not None:
-            answer, refusal = lower, None
-    if refusal is not None:
-        why = OVER_BUDGET if refusal.of_budget else OVER_QUOTA
-        return _Wait(refusal.message, reason=why, foreseeable=True)
-    if not beside.leaves_room(record, answer):
-        world.usages()
-        other = find(world.state, request, admits)
-        if other is None:
-            return _Wait(
-                f"what it would take is kept for {beside.names(record)}, for which others are being stopped"
-            )
-        answer = other
-    placed = backfill.place(record, request, answer, admits)
-    return placed if isinstance(placed, Placement) else _Wait(placed, reason=RESERVED, foreseeable=True)
-
-
-def _workload(record: GangRecord) -> str:
-    assert record.gang is not None
-    return f"{record.gang.spec.workload.kind} {record.gang.spec.workload.name}"
-
-
-def _size_field(record: GangRecord) -> str:
-    """Where the user wrote how large the gang is."""
-    if record.external():
-        return f"Gang {record.key[1]}, spec.slots"
-    where = "spec.parallelism" if record.of_job() else f"metadata.annotations[{GANG_SIZE}]"
-    return f"{_workload(record)}, {where}"
-
-
 def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[Instruction]:
     assert record.gang is not None
     version = record.gang.metadata.resource_version
@@ -284,6 +295,7 @@ def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[
     decision = Decision(
         id=f"{world.term}-{version}", term=world.term, time=world.now, placement=placement, committed=False
     )
+    record.position = None
     world.decide(record, decision)
     if record.gang_write == version:
         record.deferred = True

@@ -5,11 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from rackplane.api.queue import Queue
+from rackplane.api.queue import Queue, QueueQuota
 from rackplane.core.budgets import GroupBudget
 from rackplane.engine.explaining.times import when
+from rackplane.engine.queueing.quotas import (
+    GPUS,
+    WATTS,
+    Limit,
+    QueueSpec,
+    QuotaTree,
+    amounts_of,
+    profile_resource,
+)
+from rackplane.engine.queueing.words import sentence
 
-__all__ = ["QuotaRefusal", "Usage", "group_watts", "queue_path", "quota_refusal"]
+__all__ = [
+    "QuotaRefusal",
+    "Usage",
+    "budget_refusal",
+    "group_watts",
+    "queue_path",
+    "queue_spec",
+    "quota_refusal",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +40,44 @@ class Usage:
     nominal_watts: int
     #: when it is expected to be over, in seconds since the epoch; None: not foreseen
     until: float | None = None
+    #: GPUs by HardwareProfile, as far as it is known where they are
+    profiles: tuple[tuple[str, int], ...] = ()
+
+    def amounts(self) -> dict[str, int]:
+        """The same by resource of the quotas."""
+        return amounts_of(self.gpus, self.nominal_watts, dict(self.profiles))
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaRefusal:
     """Why not, in one sentence with numbers. `of_watts`: at fewer watts the gang might start.
 
-    `of_budget`: a PowerBudget refuses it, not a queue.
+    `of_budget`: a PowerBudget refuses it, not a queue. `resource`: what the queue lacks, "" for a budget.
     """
 
     message: str
     of_watts: bool
     of_budget: bool = False
+    resource: str = ""
+
+
+def queue_spec(queue: Queue) -> QueueSpec:
+    """A Queue as the quotas take it."""
+    spec = queue.spec
+    return QueueSpec(queue.metadata.name, spec.parent, dict(_limits(spec.quota)), spec.weight)
+
+
+def _limits(quota: QueueQuota) -> Iterator[tuple[str, Limit]]:
+    for resource, limit in (
+        (GPUS, Limit(quota.gpus, quota.borrowing_limit_gpus, quota.lending_limit_gpus)),
+        (WATTS, Limit(quota.watts, quota.borrowing_limit_watts, quota.lending_limit_watts)),
+        *(
+            (profile_resource(p.profile), Limit(p.gpus, p.borrowing_limit_gpus, p.lending_limit_gpus))
+            for p in quota.profiles
+        ),
+    ):
+        if limit != Limit():
+            yield resource, limit
 
 
 def queue_path(name: str, queue: Callable[[str], Queue | None]) -> Iterator[Queue]:
@@ -49,7 +93,15 @@ def queue_path(name: str, queue: Callable[[str], Queue | None]) -> Iterator[Queu
         current = found.spec.parent
 
 
-def quota_refusal(
+def quota_refusal(asked: Usage, tree: QuotaTree) -> QuotaRefusal | None:
+    """Why the queue may not take this gang beside what the tree holds, or None if it may."""
+    short = tree.check(asked.queue, asked.amounts())
+    if short is None:
+        return None
+    return QuotaRefusal(sentence(short), of_watts=short.resource == WATTS, resource=short.resource)
+
+
+def budget_refusal(
     asked: Usage,
     *,
     admitted: Iterable[Usage],
@@ -57,7 +109,7 @@ def quota_refusal(
     budgets: Iterable[GroupBudget],
     at: float,
 ) -> QuotaRefusal | None:
-    """Why the queue may not take this gang, or None if it may.
+    """Why budgets on queues and namespaces do not take this gang, or None if they do.
 
     Args:
         asked: the gang; GPUs, and nominal watts over idle.
@@ -67,26 +119,6 @@ def quota_refusal(
         at: when the gang would start, in seconds since the epoch.
     """
     others = list(admitted)
-    queues = {u.queue for u in [*others, asked]}
-    above = {name: {q.metadata.name for q in queue_path(name, queue)} for name in queues}
-    for level in queue_path(asked.queue, queue):
-        name, quota = level.metadata.name, level.spec.quota
-        if quota is None:
-            continue
-        used_gpus = sum(u.gpus for u in others if name in above[u.queue])
-        if quota.gpus is not None and used_gpus + asked.gpus > quota.gpus:
-            return QuotaRefusal(
-                f"queue {name} has {quota.gpus - used_gpus} of its {quota.gpus} GPUs left, "
-                f"and the gang needs {asked.gpus}",
-                of_watts=False,
-            )
-        used_watts = sum(u.nominal_watts for u in others if name in above[u.queue])
-        if quota.watts is not None and used_watts + asked.nominal_watts > quota.watts:
-            return QuotaRefusal(
-                f"queue {name} has {(quota.watts - used_watts) / 1000:,.1f} kW of its "
-                f"{quota.watts / 1000:,.1f} kW left, and the gang needs {asked.nominal_watts / 1000:,.1f} kW",
-                of_watts=True,
-            )
     for budget in budgets:
         over = _over_budget(asked, budget, others=others, queue=queue, at=at)
         if over > 0:

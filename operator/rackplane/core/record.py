@@ -81,7 +81,7 @@ class Hold:
 class Estimate:
     """When a gang that waits could start, by what was expected at that version of the machine's state."""
 
-    version: int
+    version: tuple[int, int]
     made: float
     #: seconds since the epoch; None: not within the horizon, or not found
     at: float | None
@@ -152,8 +152,6 @@ class GangRecord:
     misfit: bool = False
     #: the engine's answer behind the message; None if it waits for something else
     refusal: Refusal | None = None
-    #: when the engine was last asked what would help, in seconds since the epoch
-    explained: float = float("-inf")
     #: what it waits for ends by itself, as far as is known: a start can be foreseen
     foreseeable: bool = False
     estimate: Estimate | None = None
@@ -171,8 +169,6 @@ class GangRecord:
     ask_again: float = float("inf")
     #: why nobody is stopped for it, in words
     no_room: str = ""
-    #: version of the machine's state at which it was last refused: nothing changed since means the same answer
-    refused_at: int = -1
     #: the groups that its pods make now, as of the last look; its Gang's may be older
     groups_wanted: list[GangGroup] = field(default_factory=list)
     _classed: tuple[PodSpec, PodClass] | None = None

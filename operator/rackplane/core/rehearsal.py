@@ -177,6 +177,6 @@ def decide(machine: Machine, key: Key) -> GangRecord:
     deque(schedule(world), maxlen=0)
     world.settings = settings
     if record.decision is None:
-        record.refused_at, record.refusal, world.waiting.asked_at = -1, None, -1
+        world.waiting.ask_again(key)
         deque(schedule(world), maxlen=0)
     return record

@@ -38,7 +38,7 @@ class Backfill:
         self._world = world
         self._left = self._searches = world.settings.reservations
         self._refused: dict[tuple[Request, str, str], str] = {}
-        self._version = world.version
+        self._version = world.stamp
         for held in world.reserved:
             world.reserved.drop(held.key)
         for key in list(world.held_places):
@@ -70,9 +70,9 @@ class Backfill:
         shadows = world.reserved.beside(world.now, request.until, but=booking_key(record.key))
         if not shadows:
             return offer
-        if self._version != world.version:
+        if self._version != world.stamp:
             self._refused.clear()
-            self._version = world.version
+            self._version = world.stamp
         asked = (request, record.gang.spec.queue, record.key[0])
         if asked in self._refused:
             return self._refused[asked]
@@ -157,11 +157,17 @@ class Backfill:
             due.append(held.made + world.settings.estimate_seconds)
         world.waiting.due = min(world.waiting.due, *due)
         words = f"holds {held.words}, when {held.why}"
-        record.estimate = Estimate(world.version, world.now, held.reservation.at, words, held.place)
+        world.waiting.estimated[record.key] = None
+        record.estimate = Estimate(world.stamp, world.now, held.reservation.at, words, held.place)
         if before is None or before.reservation != held.reservation or before.why != held.why:
             world.dirty[record.key] = None
         if before is not None and before.reservation != held.reservation:
             world.version += 1  # who was held back by the old one may start now
+
+    @property
+    def may_reserve(self) -> bool:
+        """Whether another gang might still get a place to hold in this pass."""
+        return self._left > 0 and self._searches > 0
 
     def keep(self, record: GangRecord) -> None:
         """What a gang holds to which nothing has happened since it was asked."""

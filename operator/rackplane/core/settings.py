@@ -44,6 +44,18 @@ class MachineSettings:
     estimate_seconds: float = 10.0
     """For one gang it is worked out at most this often; the gangs take turns, evenly spread. Seconds."""
 
+    told_gangs: int = 10
+    """So many gangs at the head of the queue are told at once when their position or their reason changes."""
+
+    queue_seconds: float = 10.0
+    """Those further back are told in turns, in rounds that begin at most this often. Seconds."""
+
+    queue_writes: int = 64
+    """So many of those further back at most are written in one `status_seconds`."""
+
+    share_half_life_seconds: float = 7 * 86_400.0
+    """In the share of a queue, use counts half after so many seconds. 0: only what is held now counts."""
+
     explain_questions: int = 12
     """So many placements at most are searched for to find out what would let one refused gang start."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from rackplane.api.gang import Disruption
 from rackplane.api.labels import LAST_CHECKPOINT
 from rackplane.api.queue import WithinQueue
-from rackplane.core.quota import queue_path
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.statuses import seconds
 from rackplane.core.unlike import gpus_of
@@ -19,6 +18,7 @@ from rackplane.core.workload import job_outcome
 from rackplane.core.world import World
 from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.preempting.preemption import Need
+from rackplane.engine.queueing.quotas import GPUS
 
 __all__ = ["Candidates", "is_leaving", "may_be_stopped", "never_preempts"]
 
@@ -69,21 +69,15 @@ class Candidates:
 
     def needs(self) -> list[Need]:
         """What its quotas lack, and who gives how much of it back."""
-        asked = gpus_of(self._spec)
+        tree, asked = self._world.ledger.tree, gpus_of(self._spec)
         found = []
-        for level in queue_path(self._spec.queue, self._world.catalog.queue):
-            if level.spec.quota.gpus is None:
-                continue
-            below = [
-                (key, usage.gpus)
+        for level, left in tree.rooms(self._spec.queue, GPUS):
+            below = {
+                booking_key(key): usage.gpus
                 for key, usage in self._world.usages_by_gang()
-                if any(
-                    q.metadata.name == level.metadata.name
-                    for q in queue_path(usage.queue, self._world.catalog.queue)
-                )
-            ]
-            over = sum(gpus for _, gpus in below) + asked - level.spec.quota.gpus
-            found.append(Need(over, {booking_key(key): gpus for key, gpus in below}))
+                if level in tree.path(usage.queue)
+            }
+            found.append(Need(asked - left, below))
         return found
 
     def victim(self, record: GangRecord) -> Victim:

@@ -13,6 +13,7 @@ from rackplane.api.labels import GANG_LABEL
 from rackplane.core.caps import Caps
 from rackplane.core.claimants import Claimants
 from rackplane.core.facility import Catalog
+from rackplane.core.ledger import Ledger
 from rackplane.core.neighbours import Neighbours, Pods
 from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
 from rackplane.core.podclass import Amounts, held_by
@@ -28,9 +29,12 @@ from rackplane.core.unlike import slot_gpus, slots_by_group
 from rackplane.core.usage import unmanaged_gpus
 from rackplane.core.waiting import Waiting
 from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
-from rackplane.engine.model import Group, InvariantViolation, Placement
+from rackplane.engine.model import Group, Placement
 from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.physics.draw import full_increment
+from rackplane.engine.queueing.quotas import GPUS, WATTS
 from rackplane.engine.queueing.reservations import Reservations
+from rackplane.engine.queueing.shares import Rank
 from rackplane.engine.state import State
 
 __all__ = ["ACTIVE", "World", "booking_key", "placement_of"]
@@ -84,16 +88,19 @@ class World:
     _stale_nodes: dict[str, None] = field(default_factory=dict)
     #: gangs with a place of which a pod was bound, or ended, or got a slot
     _stale_promises: dict[Key, None] = field(default_factory=dict)
-    _usages: dict[Key, Usage] = field(default_factory=dict)
+    #: what gangs with a place count against quotas, and in the shares of queues
+    ledger: Ledger = field(init=False)
     _stale_usages: dict[Key, None] = field(default_factory=dict)
     #: a heap of (expected end, booking); one that is not what the state expects is out of date
     _ends: list[tuple[float, str]] = field(default_factory=list)
     _facility_stale: bool = True
+    _ledger_stale: bool = True
 
     def __post_init__(self) -> None:
         self.room = Room(self.nodes)
         self.neighbours = Neighbours(self.nodes, self.pods)
         self.restrictions = Restrictions(self.nodes, self.neighbours)
+        self.ledger = Ledger(self.settings.share_half_life_seconds)
 
     # -- upkeep ------------------------------------------------------------------------------------
 
@@ -217,6 +224,7 @@ class World:
             self.caps.look(self._gangs_on)
             self._stale_promises.update(dict.fromkeys(self.gangs))
             self._stale_usages.update(dict.fromkeys(self.gangs))
+            self._ledger_stale = True
         for name in self._stale_nodes:
             self._refresh_node(name)
         self._stale_nodes.clear()
@@ -228,6 +236,9 @@ class World:
         self.version += self.room.settle()
         self.version += self.neighbours.settle()
         self._overrun()
+        if self._ledger_stale:
+            self._shape_ledger()
+        self.usages()
 
     def next_change(self) -> float | None:
         return self.catalog.budgets.next_change(self.now)
@@ -241,7 +252,7 @@ class World:
         for node in decision.placement.slots:
             self._gangs_on.setdefault(node, {})[record.key] = None
         self._book(record)
-        self._decision_changed(record, decision)
+        self._decision_changed(record, decision)  # which takes, and frees nothing for anybody
 
     def confirm(self, record: GangRecord) -> None:
         """The API server has the decision that is booked: from here on it is carried out."""
@@ -263,12 +274,14 @@ class World:
                 del self._gangs_on[node]
         if self.state is not None:
             self.state.release(booking_key(record.key))
+        self.version += 1
         self._decision_changed(record, decision)
 
     def release(self, record: GangRecord, slots: frozenset[int]) -> None:
         """Free slots that are over."""
         if self.state is not None and record.decision is not None:
             self.state.release(booking_key(record.key), slots)
+            self.version += 1
             self._decision_changed(record, record.decision)
 
     def give_up(self, key: Key) -> None:
@@ -293,7 +306,7 @@ class World:
         """Other pods than before, or pods that ask for something else."""
         self._stale_promises[gang] = None
         record = self.gangs[gang]
-        record.judged, record.refused_at = False, -1
+        record.judged = False
 
     def slots_changed(self, record: GangRecord) -> None:
         """Other pods hold its slots than before."""
@@ -416,7 +429,6 @@ class World:
                 self.version += 1
 
     def _decision_changed(self, record: GangRecord, decision: Decision) -> None:
-        self.version += 1
         self.placements += 1
         self.dirty[record.key] = None
         self._stale_nodes.update(dict.fromkeys(decision.placement.slots))
@@ -442,36 +454,74 @@ class World:
         Whoever asks in a simulation has asked before it, so that nothing simulated is kept.
         """
         for key in self._stale_usages:
-            usage = self._usage(key)
-            if usage is None:
-                self._usages.pop(key, None)
-            else:
-                self._usages[key] = usage
+            self.ledger.put(key, self._usage(key), self.now)
         self._stale_usages.clear()
-        return self._usages.values()
+        return self.ledger.usages()
 
     def usages_by_gang(self) -> Iterable[tuple[Key, Usage]]:
         """As `usages`, with whose each is."""
         self.usages()
-        return self._usages.items()
+        return self.ledger.by_gang()
 
-    def usages_without(self, gone: Collection[str]) -> Collection[Usage]:
-        """As `usages`, without the gangs of these bookings."""
-        self.usages()
-        return [usage for key, usage in self._usages.items() if booking_key(key) not in gone]
+    def parted(
+        self, without: Collection[str], *, over_by: float | None
+    ) -> tuple[list[Usage], Collection[Usage]]:
+        """The usages of these bookings and of what is expected to be over by then; and all others."""
+        gone: list[Usage] = []
+        left: list[Usage] = []
+        for key, usage in self.usages_by_gang():
+            over = over_by is not None and usage.until is not None and usage.until <= over_by
+            (gone if over or booking_key(key) in without else left).append(usage)
+        return gone, left
 
     def _usage(self, gang: Key) -> Usage | None:
         record = self.gangs.get(gang)
         if self.state is None or record is None or record.decision is None or record.gang is None:
             return None
         key = booking_key(gang)
+        held = self.state.held_gpus(key)
         return Usage(
             queue=record.gang.spec.queue,
             namespace=gang[0],
-            gpus=sum(self.state.held_gpus(key).values()),
+            gpus=sum(held.values()),
             nominal_watts=self.state.reserved(key).nominal_watts,
             until=self.state.until(key),
+            profiles=self.profiles_of(held.items()),
         )
+
+    def profiles_of(self, gpus: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+        """GPUs on nodes, by HardwareProfile; nodes that are not known count for none."""
+        assert self.state is not None
+        found: dict[str, int] = {}
+        for node, count in gpus:
+            kind = self.state.node_type(node)
+            if kind is not None and count:
+                found[kind.name] = found.get(kind.name, 0) + count
+        return tuple(sorted(found.items()))
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Another one for every other content of the state."""
+        return self.version, self.placements
+
+    def rank(self, queue: str) -> Rank:
+        """What the queue is compared by with others, now."""
+        return self.ledger.rank(queue, self.now)
+
+    def _shape_ledger(self) -> None:
+        """Quotas and shares as the Queues and the facility are now."""
+        assert self.state is not None
+        self._ledger_stale = False
+        everything = {GPUS: 0, WATTS: 0}
+        for spec in self.state.nodes():
+            kind = self.state.node_type(spec.name)
+            if kind is not None:
+                everything[GPUS] += kind.gpus_per_node
+                everything[WATTS] += full_increment(kind, kind.max_watts).nominal
+        queues = self.catalog.queues()
+        statuses = {name: self.catalog.status("Queue", name) for name in queues}
+        self.usages()
+        self.ledger.shape(queues, everything, statuses, self.now)
 
     def look_at_usage(self, gang: Key) -> None:
         """What the gang counts against quotas may be something else than before."""
@@ -513,15 +563,15 @@ class World:
         self.room.validate(used)
         self.neighbours.validate(promised)
         self.restrictions.validate(self.room.masks())
-        usages = [usage for key in self.gangs if (usage := self._usage(key)) is not None]
-        if Counter(usages) != Counter(self.usages()):
-            raise InvariantViolation("what gangs count against quotas differs from a new count")
+        self.usages()
+        self.ledger.validate([usage for key in self.gangs if (usage := self._usage(key)) is not None])
 
     def _refresh_node(self, name: str) -> None:
         assert self.state is not None
         node = self.nodes.get(name)
         spec = self.catalog.node_spec(node) if node is not None else None
         if self.state.node(name) != spec:
+            self._ledger_stale = self._ledger_stale or (self.state.node(name) is None) != (spec is None)
             self._stale_usages.update(self._gangs_on.get(name, {}))
             if spec is not None:
                 self.state.set_node(spec)

@@ -294,9 +294,8 @@ class History:
     def quiet(self) -> bool:
         """Nothing holds a place, and what waits is refused by an empty facility."""
         phases = self.h.gangs()
-        waiting = {
-            r.key[1] for r in self.h.machine.gangs.values() if r.refused_at == self.h.machine.world.version
-        }
+        world = self.h.machine.world
+        waiting = {key[1] for key in world.gangs if world.waiting.is_refused(key, world.version)}
         idle = all(
             p in ("Finished", "Failed") or (p == "Pending" and n in waiting) for n, p in phases.items()
         )

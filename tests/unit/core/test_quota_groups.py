@@ -9,7 +9,8 @@ from typing import Any
 from rackplane.api.decode import decode
 from rackplane.api.queue import Queue
 from rackplane.core.budgets import GroupBudget
-from rackplane.core.quota import QuotaRefusal, Usage, group_watts, quota_refusal
+from rackplane.core.quota import QuotaRefusal, Usage, budget_refusal, group_watts, queue_spec, quota_refusal
+from rackplane.engine.queueing.quotas import GPUS, QuotaTree
 
 
 def queue(name: str, parent: str | None = None, **spec: Any) -> Queue:
@@ -40,7 +41,7 @@ def test_queues_count_those_below_them_and_nobody_twice() -> None:
 def refusal(
     asked: Usage, budget: GroupBudget, *, at: float = 0.0, admitted: Sequence[Usage] = (BELOW,)
 ) -> str | None:
-    found = quota_refusal(asked, admitted=admitted, queue=QUEUES.get, budgets=[budget], at=at)
+    found = budget_refusal(asked, admitted=admitted, queue=QUEUES.get, budgets=[budget], at=at)
     assert found is None or found.of_watts
     return None if found is None else found.message
 
@@ -84,5 +85,8 @@ class TestComingBudgets:
 def test_a_lack_of_gpus_is_not_one_of_watts() -> None:
     few = queue("few", quota={"gpus": 6})
     asked = replace(BELOW, queue="few")
-    found = quota_refusal(asked, admitted=[asked], queue={"few": few}.get, budgets=[], at=0.0)
-    assert found == QuotaRefusal("queue few has 2 of its 6 GPUs left, and the gang needs 4", of_watts=False)
+    tree = QuotaTree([queue_spec(few)])
+    tree.add("few", asked.amounts())
+    assert quota_refusal(asked, tree) == QuotaRefusal(
+        "queue few has 2 of its 6 GPUs left, and the gang needs 4", of_watts=False, resource=GPUS
+    )

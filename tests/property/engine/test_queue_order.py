@@ -1,0 +1,114 @@
+"""The order of those who wait is that of a plain sort, asked from the front and with shares that grow."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rackplane.engine.queueing.order import Line, Order, Place
+from rackplane.engine.queueing.quotas import GPUS, WATTS, QueueSpec, QuotaTree
+from rackplane.engine.queueing.shares import History, Shares
+from tests.property.engine.queue_trees import NAMES, amounts, trees
+
+EVERYTHING = {GPUS: 20, WATTS: 30}
+Key = tuple[int, tuple[int, ...], float, str]
+
+waiting = st.dictionaries(
+    st.text("xyz", min_size=1, max_size=3),
+    st.builds(
+        Place,
+        st.builds(Line, st.sampled_from(NAMES), st.integers(0, 1)),
+        st.integers(0, 2),
+        st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+def plain(places: dict[str, Place], shares: Shares, now: float) -> list[str]:
+    def key(name: str) -> Key:
+        place = places[name]
+        return (-place.priority, shares.rank(place.line.queue, now), float(place.since), name)
+
+    return sorted(places, key=key)
+
+
+@given(
+    trees(),
+    st.lists(st.tuples(st.sampled_from(NAMES), amounts), max_size=6),
+    st.lists(waiting, min_size=1, max_size=3),
+    st.data(),
+)
+@settings(max_examples=150, deadline=None)
+def test_order_is_a_plain_sort_at_every_step(
+    specs: tuple[QueueSpec, ...],
+    held: list[tuple[str, dict[str, int]]],
+    changes: list[dict[str, Place]],
+    data: st.DataObject,
+) -> None:
+    shares, order = Shares(60.0), Order[str]()
+    shares.shape(QuotaTree(specs), EVERYTHING, 0.0)
+    for queue, amount in held:
+        shares.add(queue, amount, 0.0)
+
+    def rank(queue: str) -> tuple[int, ...]:
+        return shares.rank(queue, 10.0)
+
+    places: dict[str, Place] = {}
+    for change in changes:
+        for name in {*places, *change}:
+            order.put(name, change.get(name))
+        places = dict(change)
+        assert order.first(rank) == plain(places, shares, 10.0)
+        assert order.first(rank, 1) == plain(places, shares, 10.0)[:1]
+        for queue in NAMES:
+            mine = [place for place in places.values() if place.line.queue == queue]
+            assert order.count(queue) == len(mine)
+            assert order.oldest(queue) == min((place.since for place in mine), default=None)
+    left = dict(places)
+    turn = order.turn(rank)
+    while (asked := turn.next()) is not None:
+        line, member = asked
+        assert member == plain(left, shares, 10.0)[0]
+        assert left.pop(member).line == line
+        match data.draw(st.sampled_from(["let go", "pass", "close"])):
+            case "let go":
+                shares.add(line.queue, {GPUS: 1, WATTS: 2}, 10.0)
+            case "close":
+                behind = list(turn.rest())
+                assert behind == [name for name in order.line(line) if name in left]
+                for name in behind:
+                    del left[name]
+                turn.close()
+    assert not left
+
+
+@given(trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.floats(0, 100)), max_size=10))
+@settings(max_examples=100, deadline=None)
+def test_shares_survive_a_restart(
+    specs: tuple[QueueSpec, ...], gangs: list[tuple[str, dict[str, int], float]]
+) -> None:
+    """What one process wrote down at some time, another goes on from, with the same gangs."""
+    names = sorted(spec.name for spec in specs)
+    tree, now = QuotaTree(specs), 0.0
+    shares = Shares(50.0)
+    shares.shape(tree, EVERYTHING, now)
+    held = []
+    for queue, amount, pause in gangs:
+        if queue in names:
+            shares.add(queue, amount, now)
+            held.append((queue, amount))
+            now += pause
+    shares.validate(held)
+    written = {name: shares.history(name, now) for name in names}
+    other = Shares(50.0)
+    other.shape(tree, EVERYTHING, now + 5)
+    for queue, amount in held:
+        other.add(queue, amount, now + 5)
+    for name, history in written.items():
+        assert history is not None
+        other.remember(name, History(history.at, history.gpu_seconds, history.watt_seconds))
+    other.validate(held)
+    for name in names:
+        mine, theirs = shares.share(name, now + 20), other.share(name, now + 20)
+        assert abs(mine - theirs) < 1e-9 * max(1.0, mine)
