@@ -19,7 +19,7 @@ from rackplane.core.profiles import lowered
 from rackplane.core.record import Decision, GangRecord, Key
 from rackplane.core.reserving import Backfill, lapse, let_go
 from rackplane.core.statuses import admitted, condition, timestamp
-from rackplane.core.waiting import RESERVED, Answer, Wait
+from rackplane.core.waiting import RESERVED, Answer, Kind, Wait
 from rackplane.core.world import World
 from rackplane.core.writing import conditions_of
 from rackplane.engine.model import Placement
@@ -57,8 +57,8 @@ def _place(world: World, key: Key) -> Place | None:
     queue = world.catalog.queue(spec.queue)
     own = queue.spec.priority if queue is not None else 0
     created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
-    alone = key if key in world.held_places else None  # what it holds is seen to at each pass
-    return Place(Line(spec.queue, (key[0], alone, shape_of(world, record))), spec.priority + own, created)
+    kind = Kind(key[0], key if key in world.held_places else None, shape_of(world, record))
+    return Place(Line(spec.queue, kind), spec.priority + own, created)
 
 
 def waiting_in_order(world: World) -> list[GangRecord]:

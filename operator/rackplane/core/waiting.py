@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rackplane.core.record import GangRecord, Key
@@ -20,13 +20,23 @@ from rackplane.engine.model import Refusal
 from rackplane.engine.queueing.order import Line, Order, Place
 from rackplane.engine.queueing.shares import Rank
 
-__all__ = ["RESERVED", "Answer", "Verdict", "Wait", "Waiting"]
+__all__ = ["RESERVED", "Answer", "Kind", "Verdict", "Wait", "Waiting"]
 
 
 RESERVED: Final = "Reserved"
 
 _LOOKED_AT = 1_000
 """Of those further back so many at most are looked at in one period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What those of a line ask for: the `Line.kind` of the queue's lines."""
+
+    namespace: str
+    alone: Key | None
+    """A gang that is asked by itself: what it holds is seen to at each pass."""
+    shape: Hashable
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +132,27 @@ class Waiting:
             place: of a gang; None if it does not wait.
         """
         for key in self._stale:
-            new = place(key)
+            new, old = place(key), self.order.get(key)
             if self.order.put(key, new):
                 self._news = True
                 if new is not None:
                     self._fresh[key] = None
-                    self._unasked[new.line] = None
+                    if old is None or not self._same_answer(old.line, new.line):
+                        self._unasked[new.line] = None
         self._stale.clear()
+
+    def _same_answer(self, old: Line, new: Line) -> bool:
+        """Whether one that changes its line, because it holds a place or does no more, has its answer already."""
+        mine, other = old.kind, new.kind
+        alike = (
+            isinstance(mine, Kind)
+            and isinstance(other, Kind)
+            and replace(mine, alone=None) == replace(other, alone=None)
+        )
+        if old.queue != new.queue or not alike or old not in self._answers:
+            return False
+        self._answers.setdefault(new, dict(self._answers[old]))
+        return True
 
     def ask_again(self, gang: Key) -> None:
         """Take back what the gang's line was told, and why: it is asked as if it were new."""
