@@ -78,7 +78,9 @@ def decide(
     if claim is not None:
         return Wait(claim, reason="ResourceClaim", misfit=True, subject=_workload)
     world.usages()
-    short = world.ledger.tree.check(spec.queue, least_of(world, record))
+    # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
+    may_hold = backfill.may_reserve or record.key in world.held_places
+    short = None if may_hold else world.ledger.tree.check(spec.queue, least_of(world, record))
     if short is not None:
         return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True)
     shape, used_up = shape_of(world, record), frozenset[str]()
