@@ -162,7 +162,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
             answer = Answer(given, world.version, turn.stage(given, until))
             waiting.refuse(line, answer)
             refused.add(line)
-        if line in refused:
+        if line in refused or backfill.may_reserve:
             if answer.wait.wants_place:
                 backfill.reserve(record)
             elif record.key in world.held_places:
