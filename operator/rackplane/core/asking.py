@@ -81,6 +81,27 @@ def slots_without(world: World, record: GangRecord, over: Iterable[GangRecord]) 
     return _slots_without(world, record, _kind(record), tuple(over))
 
 
+def slots_after(
+    world: World,
+    record: GangRecord,
+    over: Iterable[GangRecord],
+    placed: Iterable[tuple[GangRecord, Placement]],
+) -> dict[str, int]:
+    """As `slots_without`, with the pods of yet others, alike and not there now, on these nodes.
+
+    Company that pods keep, or keep away from, is not looked at.
+    """
+    more: dict[str, dict[str, int]] = {}
+    for node, amounts in _freed(world, over).items():
+        more[node] = {name: -amount for name, amount in amounts.items()}
+    for other, placement in placed:
+        for node in placement.slots:
+            total = more.setdefault(node, {})
+            for name, amount in _kind(other).held.items():
+                total[name] = total.get(name, 0) + amount
+    return {node: world.room.slots_with(_kind(record), node, amounts) for node, amounts in more.items()}
+
+
 def _slots_without(
     world: World, record: GangRecord, kind: PodClass, over: Sequence[GangRecord]
 ) -> dict[str, int]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -21,7 +22,9 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core import events as e
+from rackplane.core.holds import Beside
 from rackplane.core.machine import Machine
+from rackplane.core.moving import movable, moves_for, moves_for_domains
 from rackplane.core.objects import (
     Container,
     Gang,
@@ -35,13 +38,18 @@ from rackplane.core.objects import (
     Resources,
 )
 from rackplane.core.preempting import know_holds
-from rackplane.core.queueing import schedule
-from rackplane.core.record import GangRecord, Key
+from rackplane.core.queueing import pending, schedule
+from rackplane.core.record import GangRecord, Key, booking_key
+from rackplane.core.reserving import delays_nobody
 from rackplane.core.statuses import timestamp
 from rackplane.core.unlike import groups_of
 from rackplane.core.workload import desired_gang, gang_name_of_job, gang_name_of_pod, job_outcome
+from rackplane.engine.planning.moves import Bounds, MovePlan
 
-__all__ = ["decide", "stand_in", "submit", "submit_all", "submitted"]
+__all__ = ["Tidying", "decide", "stand_in", "stand_in_all", "submit", "submit_all", "submitted", "tidy"]
+
+TIDIED = 20
+"""Gangs at the head of the queue for which moves are looked for."""
 
 _GATE = Gate(PLACEMENT_GATE)
 
@@ -153,6 +161,20 @@ def stand_in(gang: Gang) -> list[e.Event]:
     return [*map(e.PodChanged, pods), *([e.GangChanged(known)] if spec.groups else [])]
 
 
+def stand_in_all(machine: Machine, now: float) -> None:
+    """Give gangs that run, and whose Jobs are not there, Jobs that ask for their GPUs and nothing else."""
+    for record in list(machine.gangs.values()):
+        gang = record.gang
+        if gang is None or record.decision is None or record.template is not None or gang.spec.groups:
+            continue
+        if gang.metadata.name.startswith(gang_name_of_job("")):
+            for event in stand_in(gang):
+                if isinstance(event, e.JobChanged):
+                    spec = msgspec.structs.replace(event.job.spec, suspend=False)
+                    event = e.JobChanged(msgspec.structs.replace(event.job, spec=spec))
+                machine.handle(now, event)
+
+
 def _asking(pod: PodSpec, wanted: dict[str, str]) -> PodSpec:
     return msgspec.structs.replace(pod, containers=[Container(Resources(requests=wanted))])
 
@@ -180,3 +202,35 @@ def decide(machine: Machine, key: Key) -> GangRecord:
         world.waiting.ask_again(key)
         deque(schedule(world), maxlen=0)
     return record
+
+
+@dataclass(frozen=True, slots=True)
+class Tidying:
+    """What moves there are. ``waiting`` are the gangs that moves could help, ``passed_over`` those they do not."""
+
+    plan: MovePlan | None
+    waiting: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    movable: int
+
+
+def tidy(machine: Machine, bounds: Bounds, *, domains_only: bool = False) -> Tidying:
+    """The cheapest moves for the first gang in the queue that any help, after one pass over the queue.
+
+    If they help none, or none waits, those that make whole domains free.
+    """
+    world, settings = machine.world, machine.world.settings
+    world.settings = replace(settings, explain_gangs=0, estimated_gangs=0)
+    deque(schedule(world), maxlen=0)
+    world.settings = settings
+    beside = Beside(world, partial(delays_nobody, world))
+    waiting = [record for record in pending(world) if record.foreseeable]
+    names = [booking_key(record.key) for record in waiting]
+    could_move = len(movable(world))
+    if not domains_only:
+        for position, record in enumerate(waiting[:TIDIED]):
+            plan = moves_for(world, record, bounds, beside)
+            if plan is not None:
+                return Tidying(plan, tuple(names), tuple(names[:position]), could_move)
+    plan = moves_for_domains(world, bounds, beside)
+    return Tidying(plan, tuple(names), (), could_move)

@@ -28,7 +28,15 @@ from rackplane.engine.placing.placement import find
 from rackplane.engine.queueing.reservations import backfill
 from rackplane.engine.queueing.shadow import Reservation
 
-__all__ = ["Backfill", "held_status", "lapse", "let_go"]
+__all__ = ["Backfill", "delays_nobody", "held_status", "lapse", "let_go"]
+
+
+def delays_nobody(world: World, record: GangRecord, placement: Placement, gone: Collection[str]) -> bool:
+    """Whether the gang, placed there with these bookings gone, leaves all that is reserved for others."""
+    follow(world)
+    end = world.end_of_start(record, world.now)
+    shadows = world.reserved.beside(world.now, end, but=booking_key(record.key), gone=frozenset(gone))
+    return all(shadow.takes(placement, end) for shadow in shadows)
 
 
 class Backfill:
@@ -109,11 +117,7 @@ class Backfill:
 
     def delays_nobody(self, record: GangRecord, placement: Placement, gone: Collection[str]) -> bool:
         """Whether the gang, placed there with these bookings gone, leaves all that is reserved for the gangs before."""
-        world = self._world
-        follow(world)
-        end = world.end_of_start(record, world.now)
-        shadows = world.reserved.beside(world.now, end, but=booking_key(record.key), gone=frozenset(gone))
-        return all(shadow.takes(placement, end) for shadow in shadows)
+        return delays_nobody(self._world, record, placement, gone)
 
     def _leaves_quota(self, record: GangRecord, placement: Placement) -> bool:
         """Whether queues and their budgets will still take the gangs with reservations, with this one running."""

@@ -20,7 +20,7 @@ from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.preempting.preemption import Need
 from rackplane.engine.queueing.quotas import GPUS
 
-__all__ = ["Candidates", "is_leaving", "may_be_stopped", "never_preempts"]
+__all__ = ["Candidates", "is_leaving", "may_be_stopped", "never_preempts", "victim_of"]
 
 _NEVER = "Never"
 
@@ -82,7 +82,7 @@ class Candidates:
 
     def victim(self, record: GangRecord) -> Victim:
         """What stopping the gang would cost now."""
-        return _victim(self._world, record)
+        return victim_of(self._world, record)
 
 
 def is_leaving(record: GangRecord) -> bool:
@@ -123,7 +123,7 @@ def may_be_stopped(record: GangRecord) -> bool:
     )
 
 
-def _victim(world: World, record: GangRecord) -> Victim:
+def victim_of(world: World, record: GangRecord) -> Victim:
     """What stopping the gang would cost now."""
     assert record.gang is not None and record.decision is not None and world.state is not None
     spec = record.gang.spec

@@ -43,7 +43,7 @@ def as_held(state: State, key: str) -> Request:
 
 
 def scattered(random: Random) -> tuple[State, list[Victim]]:
-    """Racks on two feeds, with gangs of which some have ended since: what is free lies in pieces, or is short of watts."""
+    """Racks on two feeds, with gangs of which some have ended since: what is free lies in pieces."""
     kind, size = TYPES[0], random.choice([3, 4])
     names = [f"r{r}" for r in range(random.choice([2, 3, 4]))]
     nodes = [

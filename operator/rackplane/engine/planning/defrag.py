@@ -281,7 +281,7 @@ def _emptied(
     with state.simulation():
         for m in group:
             state.release(m.key)
-        return resettle(state, group, places, only=only)
+        return resettle(state, group, places, before=places, only=only)
 
 
 def _on(state: State, nodes: Sequence[str]) -> set[str]:

@@ -106,6 +106,7 @@ def resettle(
     moved: Sequence[Movable],
     places: Places = MappingProxyType({}),
     *,
+    before: Iterable[str] = (),
     only: Callable[[Request], Request] = lambda r: r,
 ) -> Places | None:
     """Where each of them finds a place, one after the other, in a state without them; None if one finds none.
@@ -114,11 +115,10 @@ def resettle(
 
     Args:
         places: where others go in the same plan, booked already.
+        before: those of them that are moved as well.
         only: bounds what a gang asks for once more.
     """
-    # Of what has a place already, all but the gang that waits was somewhere else before.
-    gone = list(dict.fromkeys([*places, *(m.key for m in moved)]))
-    found = dict(places)
+    gone, found = [*before, *(m.key for m in moved)], dict(places)
     with state.simulation():
         for m in moved:
             asked = only(m.gang.request(gone, found))
