@@ -220,11 +220,12 @@ def tidy(machine: Machine, bounds: Bounds, *, domains_only: bool = False) -> Tid
     If they help none, or none waits, those that make whole domains free.
     """
     world, settings = machine.world, machine.world.settings
-    world.settings = replace(settings, explain_gangs=0, estimated_gangs=0)
+    know_holds(world)
+    world.settings = replace(settings, explain_gangs=0, estimated_gangs=0, preempting_gangs=0)
     deque(schedule(world), maxlen=0)
     world.settings = settings
     beside = Beside(world, partial(delays_nobody, world))
-    waiting = [record for record in pending(world) if record.foreseeable]
+    waiting = [record for record in pending(world) if record.foreseeable and record.key not in world.holds]
     names = [booking_key(record.key) for record in waiting]
     could_move = len(movable(world))
     if not domains_only:
