@@ -295,6 +295,16 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             ["operator", "--assumed-duration-seconds=2592000", "--lookahead-seconds=1209600"],
             id="times",
         ),
+        pytest.param(
+            {"defragmentation": {"mode": "Propose", "maxMoves": 2, "maxGpuHours": 12.5}},
+            [
+                "operator",
+                "--defragmentation=Propose",
+                "--defragmentation-max-moves=2",
+                "--defragmentation-max-gpu-hours=12.5",
+            ],
+            id="moves",
+        ),
         pytest.param({"reservations": 0}, ["operator", "--reservations=0"], id="no-reservations"),
         pytest.param(
             {
@@ -386,6 +396,8 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"admission": {"enabled": "yes"}}, id="not-a-boolean"),
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
         pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
+        pytest.param({"defragmentation": {"mode": "Move"}}, id="moves-that-are-not-carried-out"),
+        pytest.param({"defragmentation": {"maxMoves": 0}}, id="no-moves"),
         pytest.param({"reservations": -1}, id="fewer-than-no-reservations"),
         pytest.param({"lookaheadSeconds": "a week"}, id="time-in-words"),
         pytest.param({"fabricLevels": ["leaf", "leaf"]}, id="a-level-twice"),

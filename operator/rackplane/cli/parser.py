@@ -149,6 +149,10 @@ _HELP = {
     "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "
     "over a limit",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
+    "defragmentation": "Off, or Propose: tell gangs that wait which moves of running ones would let them start "
+    "(default: %(default)s)",
+    "defragmentation_max_moves": "gangs that one such plan moves at most (default: %(default)s)",
+    "defragmentation_max_gpu_hours": "work that one such plan loses at most, in GPU-hours (default: %(default)s)",
     "reservations": "so many gangs at the head of the queue that cannot start hold a place which nobody may delay; "
     "0: none (default: %(default)s)",
     "lookahead_seconds": "how far ahead starts of waiting gangs are looked for, in seconds (default: %(default)s)",
@@ -159,8 +163,13 @@ _HELP = {
     "validate": "check every invariant after every batch of events; slow",
 }
 _LONGEST_LOOK = 400 * 86_400
+_MOST_MOVES = 64
 _MOST_RESERVATIONS = 100
-_CHOICES = {"log_level": ("DEBUG", "INFO", "WARNING", "ERROR"), "log_format": ("json", "text")}
+_CHOICES = {
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+    "log_format": ("json", "text"),
+    "defragmentation": ("Off", "Propose"),
+}
 
 
 def _add_settings(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
@@ -204,6 +213,14 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     # Without a length a gang would overlap no PowerBudget that is to come; and not-a-number is below nothing.
     if not values["assumed_duration_seconds"] >= 1:
         parser.error(f"assumed_duration_seconds: {values['assumed_duration_seconds']} is not 1 s or more")
+    if not 1 <= values["defragmentation_max_moves"] <= _MOST_MOVES:
+        parser.error(
+            f"defragmentation_max_moves: {values['defragmentation_max_moves']} is not within 1 to {_MOST_MOVES}"
+        )
+    if not values["defragmentation_max_gpu_hours"] > 0:
+        parser.error(
+            f"defragmentation_max_gpu_hours: {values['defragmentation_max_gpu_hours']} is not more than 0 GPU-hours"
+        )
     if not 0 <= values["reservations"] <= _MOST_RESERVATIONS:
         parser.error(f"reservations: {values['reservations']} is not within 0 to {_MOST_RESERVATIONS}")
     if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from rackplane.controller.settings import OperatorSettings
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
-from rackplane.core.settings import MachineSettings
+from rackplane.core.settings import Defragmentation, MachineSettings
 from rackplane.kube.client import KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
@@ -51,6 +52,13 @@ class Operator:
                 admit_after_loss=settings.admit_after_loss,
                 assumed_duration_seconds=settings.assumed_duration_seconds,
                 reservations=settings.reservations,
+                defragmentation=Defragmentation(settings.defragmentation),
+                most_moves=settings.defragmentation_max_moves,
+                most_lost_gpu_hours=(
+                    settings.defragmentation_max_gpu_hours
+                    if math.isfinite(settings.defragmentation_max_gpu_hours)
+                    else None
+                ),
                 lookahead_seconds=settings.lookahead_seconds,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
             )

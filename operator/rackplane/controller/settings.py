@@ -71,6 +71,16 @@ class OperatorSettings:
     """So many gangs at the head of the queue that cannot start hold a place, which nobody may delay; 0: none. See
     docs/backfill.md."""
 
+    defragmentation: str = "Off"
+    """Off, or Propose: gangs that wait are told which moves of running gangs would let them start. See
+    docs/defrag.md."""
+
+    defragmentation_max_moves: int = 4
+    """Gangs that one such plan moves at most."""
+
+    defragmentation_max_gpu_hours: float = float("inf")
+    """Work that one such plan loses at most, in GPU-hours."""
+
     lookahead_seconds: float = 7 * 86_400.0
     """How far ahead the start of a gang that waits is looked for, in seconds."""
 

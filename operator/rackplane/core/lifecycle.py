@@ -7,7 +7,7 @@ between any two writes goes on where the objects are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -23,10 +23,11 @@ from rackplane.core.instructions import (
     UngatePod,
     UpdateGangSpec,
 )
-from rackplane.core.objects import GangGroup, GangReservation, Pod
+from rackplane.core.objects import Condition, GangGroup, GangReservation, Pod
 from rackplane.core.pods import is_ready, is_terminal
 from rackplane.core.preempting import STOPPED_FOR_OTHERS, reservation, stop_victims
 from rackplane.core.profiles import lowered, running_words
+from rackplane.core.proposing import MOVES_PROPOSED, proposed
 from rackplane.core.queueing import commit
 from rackplane.core.record import GangRecord, is_gated
 from rackplane.core.reserving import held_status
@@ -473,6 +474,7 @@ def _say(
         and _same_reservation(status.reservation, held)
         and known is not None
         and known.status == ("True" if ready else "False")
+        and _says(status.conditions, MOVES_PROPOSED) == record.proposal
     ):
         return
     before = next((c.reason for c in status.conditions if c.type == "Admitted" and status.message), "")
@@ -499,6 +501,7 @@ def _say(
                     now=world.now,
                 ),
                 condition("Admitted", true=False, reason=reason, message=message, now=world.now),
+                *proposed(record, world.now),
             ),
         },
     ):
@@ -506,6 +509,10 @@ def _say(
         yield instruction
     if wrote and not told:
         yield from gang_event(record, warning=not ready, reason=reason, message=message)
+
+
+def _says(conditions: Iterable[Condition], kind: str) -> str:
+    return next((c.message for c in conditions if c.type == kind and c.status == "True"), "")
 
 
 def _same_reservation(known: GangReservation | None, held: Mapping[str, Any] | None) -> bool:

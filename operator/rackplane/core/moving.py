@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import partial
 
 from rackplane.core.asking import mask_of, quota_of, request_of, slots_after, usage_of
 from rackplane.core.holds import Beside
 from rackplane.core.narrowing import narrowed
 from rackplane.core.record import GangRecord, booking_key
+from rackplane.core.reserving import delays_nobody
 from rackplane.core.victims import may_be_stopped, victim_of
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
@@ -47,7 +49,7 @@ def moves_for(
     gangs = movable(world, priority=record.gang.spec.priority)
     if not gangs or not _is_simple(world, record):
         return None
-    asking = _Asking(world, beside, [record, *gangs])
+    asking = _Asking(world, beside, [record, *gangs], starts=record)
     return defrag.start(
         world.state, asking.gang(record), list(map(asking.movable, gangs)), bounds, checks=checks
     )
@@ -71,8 +73,13 @@ def _is_simple(world: World, record: GangRecord) -> bool:
 class _Asking:
     """What gangs ask for while some are gone and others have places that the state's books alone know of."""
 
-    def __init__(self, world: World, beside: Beside, gangs: Iterable[GangRecord]) -> None:
+    def __init__(
+        self, world: World, beside: Beside, gangs: Iterable[GangRecord], *, starts: GangRecord | None = None
+    ) -> None:
+        """``starts``: the gang that waits; what is reserved for it later nobody has to mind."""
         self.world, self.beside, self._asked = world, beside, 0
+        but = None if starts is None else booking_key(starts.key)
+        self._beside_later = Beside(world, partial(delays_nobody, world, but=but))
         self.records = {booking_key(record.key): record for record in gangs}
         world.usages()  # whoever asks in a simulation has asked before it
 
@@ -135,6 +142,7 @@ class _Asking:
             # Answers are kept by who is gone; nobody else's are to be found by what only this plan has placed.
             self._asked += 1
             apart = {*gone, f"plan {self._asked}"}
-            return refusal is None and self.beside.leaves_room(record, offer, apart)
+            beside = self._beside_later if anew else self.beside
+            return refusal is None and beside.leaves_room(record, offer, apart)
 
         return admits

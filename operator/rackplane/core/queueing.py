@@ -16,6 +16,7 @@ from rackplane.core.holds import Beside
 from rackplane.core.instructions import CommitGang, Instruction
 from rackplane.core.preempting import Clearing, review, take_up
 from rackplane.core.profiles import lowered
+from rackplane.core.proposing import Proposals, proposed, withdraw
 from rackplane.core.record import Decision, GangRecord, Key
 from rackplane.core.reserving import Backfill, lapse, let_go
 from rackplane.core.statuses import admitted, condition, timestamp
@@ -136,6 +137,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
     waiting, backfill = world.waiting, Backfill(world)
     beside, clearing = Beside(world, backfill.delays_nobody), Clearing(world)
     turn = _Turn(world, Explainer(world, recount=recount), beside, backfill)
+    proposals = Proposals(world)
     waiting.begin(world.version, whole=among is None)
     lines = None if among is None else _with_holders(world, among)
     refused: set[Line] = set()
@@ -154,6 +156,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
             if isinstance(given, Placement):
                 let_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
+                withdraw(world, record)
                 yield from _commit(world, record, given)
                 continue
             # Nobody is stopped for one that only has to let others go first.
@@ -167,6 +170,10 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
                 backfill.reserve(record)
             elif record.key in world.held_places:
                 let_go(world, record.key)
+        if answer.wait.foreseeable and record.key not in world.holds:
+            yield from proposals.consider(record, beside)
+        else:
+            withdraw(world, record)
         waiting.due = min(waiting.due, record.ask_again)
         holds_for_all = answer.stage < math.floor(world.now) + shortest_alike(world, record)
         if holds_for_all and not (line in refused and answer.wait.wants_place and backfill.may_reserve):
@@ -326,6 +333,7 @@ def commit(world: World, record: GangRecord) -> CommitGang:
             record,
             condition("Ready", true=True, reason="Accepted", message="", now=world.now),
             condition("Admitted", true=True, reason="Placed", message=text, now=world.now),
+            *proposed(record, world.now),
         ),
     }
     return CommitGang(

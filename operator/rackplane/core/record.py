@@ -169,6 +169,12 @@ class GangRecord:
     ask_again: float = float("inf")
     #: why nobody is stopped for it, in words
     no_room: str = ""
+    #: moves that would let it start, in words and as gangs with their new nodes; when, and at which version, they were
+    #: last sought
+    proposal: str = ""
+    proposed_moves: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    proposed_at: float = float("-inf")
+    proposed_version: int = -1
     #: the groups that its pods make now, as of the last look; its Gang's may be older
     groups_wanted: list[GangGroup] = field(default_factory=list)
     _classed: tuple[PodSpec, PodClass] | None = None

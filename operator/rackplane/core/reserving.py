@@ -31,11 +31,18 @@ from rackplane.engine.queueing.shadow import Reservation
 __all__ = ["Backfill", "delays_nobody", "held_status", "lapse", "let_go"]
 
 
-def delays_nobody(world: World, record: GangRecord, placement: Placement, gone: Collection[str]) -> bool:
-    """Whether the gang, placed there with these bookings gone, leaves all that is reserved for others."""
+def delays_nobody(
+    world: World, record: GangRecord, placement: Placement, gone: Collection[str], *, but: str | None = None
+) -> bool:
+    """Whether the gang, placed there with these bookings gone, leaves all that is reserved for others.
+
+    Args:
+        but: a gang whose reservation does not count; None: its own.
+    """
     follow(world)
     end = world.end_of_start(record, world.now)
-    shadows = world.reserved.beside(world.now, end, but=booking_key(record.key), gone=frozenset(gone))
+    but = booking_key(record.key) if but is None else but
+    shadows = world.reserved.beside(world.now, end, but=but, gone=frozenset(gone))
     return all(shadow.takes(placement, end) for shadow in shadows)
 
 

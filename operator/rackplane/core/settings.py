@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from rackplane.api.fabric import Fabric
 
-__all__ = ["MachineSettings"]
+__all__ = ["Defragmentation", "MachineSettings"]
 
 _USUAL: Final = Fabric()
+
+
+class Defragmentation(StrEnum):
+    """OFF: no moves are looked for. PROPOSE: waiting gangs are told of them, and nothing is moved."""
+
+    OFF = "Off"
+    PROPOSE = "Propose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,21 @@ class MachineSettings:
 
     restart_seconds: float = 300.0
     """What starting again costs a gang that is stopped, beside the work since its checkpoint. Seconds."""
+
+    defragmentation: Defragmentation = Defragmentation.OFF
+    """Whether moves of running gangs are looked for that let a waiting one start."""
+
+    most_moves: int = 4
+    """Gangs that one such plan moves at most."""
+
+    most_lost_gpu_hours: float | None = None
+    """Work that one such plan loses at most, in GPU-hours; None: any."""
+
+    proposing_gangs: int = 2
+    """For so many gangs at the head of the queue moves are looked for."""
+
+    proposing_seconds: float = 60.0
+    """For one gang they are looked for at most this often. Seconds."""
 
     admit_after_loss: bool = False
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss that
