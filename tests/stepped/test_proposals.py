@@ -10,7 +10,7 @@ from tests.support.harness import Harness, facility, started
 NVLINK = {"rackplane.dev/required-topology": "nvlink"}
 
 
-def scattered(**settings: Any) -> Harness:
+def scattered(*, of_b: dict[str, Any] | None = None, **settings: Any) -> Harness:
     """Two racks of four nodes, with a gang of one node in each that has run for an hour, and one that wants a rack."""
     h = started(facility(racks=2), settings=MachineSettings(validate=True, **settings))
     h.job("first", slots=3, run=200, annotations=NVLINK)
@@ -20,7 +20,7 @@ def scattered(**settings: Any) -> Harness:
     h.advance(100, step=10)
     h.job("second", slots=3, run=60, annotations=NVLINK)
     h.until(lambda: h.phase("job-second") == "Running")
-    h.job("b", slots=1, run=None)
+    h.job("b", slots=1, run=None, template=of_b)
     h.until(lambda: h.phase("job-b") == "Running")
     h.until(lambda: h.phase("job-second") == "Finished" and h.phase("job-first") == "Finished")
     h.advance(3600, step=600)
@@ -62,6 +62,15 @@ def test_the_proposal_is_withdrawn_when_the_gang_starts() -> None:
     h.until(lambda: h.phase("job-want") == "Running")
     found = condition(h)
     assert found is not None and (found["status"], found["message"]) == ("False", "")
+
+
+def test_a_gang_is_moved_only_where_its_pods_may_go() -> None:
+    tied = {"nodeSelector": {"rackplane.dev/rack": "r2"}}
+    h = scattered(of_b=tied, defragmentation=Defragmentation.PROPOSE)
+    h.advance(5)
+    found = condition(h)
+    assert found is not None
+    assert found["message"].startswith("it would start on r1 if gang default/job-a to r2 moved, ")
 
 
 def test_nothing_is_proposed_beyond_what_may_be_lost() -> None:

@@ -21,6 +21,7 @@ from rackplane.core.reserving import delays_nobody
 from rackplane.core.victims import may_be_stopped, victim_of
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
+from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.planning import defrag
 from rackplane.engine.planning.moves import Bounds, Gang, Movable, MovePlan, Places
 
@@ -35,9 +36,9 @@ def movable(world: World, *, priority: int | None = None) -> list[GangRecord]:
         for record in world.gangs.values()
         if record.gang is not None
         and record.key not in stopping
-        and _is_simple(world, record)
         and may_be_stopped(record)
         and (priority is None or record.gang.spec.priority <= priority)
+        and _is_simple(world, record)
     ]
 
 
@@ -106,11 +107,16 @@ class _Asking:
         self, record: GangRecord, changed: Callable[[Request], Request] = lambda r: r
     ) -> Callable[[Collection[str], Places], Request]:
         world, beside = self.world, self.beside
-        now = beside.mask(record, mask_of(world, record))
-        #: one mask for all questions, so that the engine follows it instead of counting every node for each
-        later, differing = now.changed({}), dict[str, None]()
+        # Made when first asked for: most of those who may be moved are never asked about. And one for all questions, so
+        # that the engine follows it instead of counting every node for each.
+        masks: list[NodeMask] = []
+        differing: dict[str, None] = {}
 
         def request(gone: Collection[str], places: Places) -> Request:
+            if not masks:
+                now = beside.mask(record, mask_of(world, record))
+                masks.extend((now, now.changed({})))
+            now, later = masks
             if not gone and not places:
                 return changed(request_of(world, record, now))
             freed = self._slots(record, gone, places)
