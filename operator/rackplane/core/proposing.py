@@ -49,7 +49,6 @@ class Proposals:
             return
         due = record.proposed_at + settings.proposing_seconds
         if world.now < due:
-            record.ask_again = min(record.ask_again, due)
             world.waiting.due = min(world.waiting.due, due)
             return
         record.proposed_at, record.proposed_version = world.now, world.version
