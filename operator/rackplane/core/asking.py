@@ -177,6 +177,7 @@ def request_of(
         beside=sharing,
         until=world.end_of_start(record, world.now if at is None else at),
         at=at,
+        lasts=spec.expected_duration_seconds,
         spread=queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
     )
 

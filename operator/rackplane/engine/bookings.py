@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from rackplane.engine.model import InvariantViolation, Placement
 
@@ -59,6 +60,14 @@ class Bookings:
     def on(self, node: str) -> Iterable[Booking]:
         """The bookings that hold slots on a node."""
         return [self.by_key[key] for key in self.keys_on.get(node, ())]
+
+    def latest_end(self, node: str) -> float:
+        """When the last gang that holds GPUs of the node is expected to end; -inf if none is known to.
+
+        What has no expected end, or runs beyond it, tells nothing and is passed over.
+        """
+        ends = (b.until for b in self.on(node) if b.until is not None and b.gpus[node])
+        return max(ends, default=-inf)
 
     def add(self, key: str, booking: Booking) -> None:
         """Take in a booking under a key that has none."""

@@ -295,7 +295,8 @@ class Request:
     level: "nvlink" or one of the facility's, above it or below.  Each run of ``segment_slots`` consecutive slots
     shares one NVLink domain, the last run may be short.  ``until`` is its expected end on the clock of
     ``BudgetSpec.starts_at``: coming budgets that start later do not bind it; None is no end.  ``at`` is when it would
-    start, on the same clock: budgets that end by then do not bind it; None is now.  ``spread``: as evenly
+    start, on the same clock: budgets that end by then do not bind it; None is now.  ``lasts``: seconds from its
+    start to ``until`` if it says so itself, None if its end is only assumed.  ``spread``: as evenly
     as can be over what its level allows, instead of packed.
 
     ``groups`` are given where slots differ, two or more: the slots are then theirs, in that order, and ``slots``
@@ -314,6 +315,7 @@ class Request:
     capacity: Mapping[str, int] | NodeMask | None = None
     until: float | None = None
     at: float | None = None
+    lasts: float | None = None
     spread: bool = False
     groups: tuple[SlotGroup, ...] = ()
     beside: Beside | None = None

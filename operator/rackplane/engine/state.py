@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rackplane.engine.bookings import Before, Booking, Bookings, Reserved
 from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
 from rackplane.engine.nodes.derived import Derived
+from rackplane.engine.nodes.ends import Ends
 from rackplane.engine.nodes.inventory import Inventory
 from rackplane.engine.nodes.layout import Layout
 from rackplane.engine.nodes.masks import NodeMask
@@ -39,7 +40,7 @@ class State(Loads):
         self._bookings = Bookings()
         self._unmanaged: dict[str, int] = {}
         self._uses = Uses(self._placed, self._bookings, self._unmanaged, facility.windows)
-        self._derived = Derived(facility, self._specs, self._figures)
+        self._derived = Derived(facility, self._specs, self._figures, self._bookings.latest_end)
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
         for node in nodes:
@@ -327,8 +328,9 @@ class State(Loads):
         if self._journal is not None:
             self._journal.append(undo)
 
-    def _refresh(self, names: Iterable[str]) -> None:
+    def _refresh(self, names: Collection[str]) -> None:
         """Bring the nodes' uses, their racks' P_r and the loads up to date: the loads once for each rack."""
+        self._derived.booked(names)
         changed, draws = self._uses.refresh(names)
         self._derived.used(changed, self._uses.now)
         for rack, delta in draws:
@@ -373,6 +375,11 @@ class State(Loads):
             if use is None
             else (use.free, use.node_type.gpus_per_node, healthy, use.cap)
         )
+
+    @property
+    def ends(self) -> Ends:
+        """When what runs on nodes and in bins is expected to be over."""
+        return self._derived.ends
 
     def needs(self, kind: PodKind) -> RackNeeds:
         """What one pod of that kind takes from each rack."""

@@ -96,6 +96,14 @@ def stream(mix: str, gpus: int, usable: float, seed: int, *, load: float, count:
     return found + [Arrival(a.at * scale, a.job, a.duration) for a in body]
 
 
+def guesses(stream: list[Arrival], seed: int, error: float | None) -> list[float] | None:
+    """How long each job says that it will run: off by a log-normal factor, not at all with 0; None: it does not say."""
+    if error is None:
+        return None
+    draw = random.Random(f"guesses {seed}")
+    return [a.duration * draw.lognormvariate(0.0, error) for a in stream]
+
+
 def _from_trace(mix: str, gpus: int, draw: random.Random, count: int) -> list[Arrival]:
     known = [a for a in trace(mix) if a.job.gpus <= gpus // 2]
     gaps = [max(0.0, b.at - a.at) for a, b in pairwise(known)]

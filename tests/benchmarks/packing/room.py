@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -25,7 +26,15 @@ def _cluster(racks: int, seed: int, row_percent: int) -> tuple[Facility, tuple[N
     return compile_facility(spec), tuple(nodes(spec, seed))
 
 
-def request(job: Job) -> Request:
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a job starts, and how long it says that it will run."""
+
+    start: float
+    lasts: float
+
+
+def request(job: Job, times: Times | None = None) -> Request:
     """The job as the engine is asked; MaxP or nothing."""
     return Request(
         slots=job.pods,
@@ -34,6 +43,8 @@ def request(job: Job) -> Request:
         required="hall" if job.segmented else "nvlink",
         segment_slots=SEGMENT if job.segmented else None,
         strict=True,
+        lasts=None if times is None else times.lasts,
+        until=None if times is None else times.start + times.lasts,
     )
 
 
@@ -45,6 +56,8 @@ class Room:
         self.state = State(compiled, specs)
         self.gpus = racks * 72
         self.busy = 0
+        self.times: Times | None = None
+        """Of the job that is to be placed, if it says so."""
         self._decide = decide
         inventory = self.state.inventory
         self.rack = inventory.rack
@@ -54,12 +67,13 @@ class Room:
         healthy = self.state.healthy
         self.size = np.bincount(self.rack[healthy], minlength=self.racks) * NODE_TYPE.gpus_per_node
 
-    def start(self, key: str, job: Job) -> bool:
+    def start(self, key: str, job: Job, times: Times | None = None) -> bool:
         """Place and book the job; False if the rule finds no place."""
+        self.times = times
         placement = self._decide(self, job)
         if placement is None:
             return False
-        self.state.book(key, placement)
+        self.state.book(key, placement, until=None if times is None else times.start + times.lasts)
         self.busy += job.gpus
         return True
 

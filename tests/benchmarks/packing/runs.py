@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from tests.benchmarks.packing.jobs import Arrival
-from tests.benchmarks.packing.room import Room
+from tests.benchmarks.packing.room import Room, Times
 from tests.benchmarks.packing.view import Job
 
 
@@ -24,12 +24,15 @@ def offline(room: Room, queue: Iterable[Job]) -> int:
     return room.busy
 
 
-def online(room: Room, stream: Sequence[Arrival], *, most: float = inf) -> float:
+def online(
+    room: Room, stream: Sequence[Arrival], *, most: float = inf, guesses: Sequence[float] | None = None
+) -> float:
     """GPUs busy, averaged over the time from 0 to the last arrival.
 
     First come, skipping what does not fit; what waits is tried again, oldest first, whenever something ends.
 
     Args:
+        guesses: how long each job says that it will run; None: they do not say.
         most: GPUs that no placement exceeds: a job that would is not even asked for.
     """
     horizon = stream[-1].at
@@ -41,7 +44,8 @@ def online(room: Room, stream: Sequence[Arrival], *, most: float = inf) -> float
     def start_what_fits(at: float) -> None:
         while open_ := [(line[0], job) for job, line in waiting.items() if line and job not in refused]:
             i, job = min(open_)
-            if room.busy + job.gpus <= most and room.start(f"{i}", job):
+            times = None if guesses is None else Times(at, guesses[i])
+            if room.busy + job.gpus <= most and room.start(f"{i}", job, times):
                 waiting[job].popleft()
                 heapq.heappush(ends, (at + stream[i].duration, i))
             else:

@@ -39,6 +39,7 @@ class Score:
     straggler: bool
     pristine: int
     around: int
+    outlasted: int
     remains: tuple[int, ...]
     stranded: int
     emptiness: tuple[int, ...]
@@ -82,6 +83,24 @@ class Level:
         for (order, _), free in self.free.items():
             self.size[order] += free
         self._emptiness(state, request)
+        self._outlasted(state, request)
+
+    def _outlasted(self, state: State, request: Request) -> None:
+        """By bin: how often the time to its last end must be made four times as long to reach the gang's; 3 at most."""
+        self.outlasted = dict.fromkeys(self.size, 0)
+        if not self.single or request.lasts is None or request.until is None:
+            return
+        left = dict.fromkeys(self.size, 0.0)
+        for key in list(state.keys()):
+            end = state.until(key)
+            for name, gpus in state.held_gpus(key).items():
+                if end is not None and gpus and name in self.of_node:
+                    order = self.of_node[name]
+                    left[order] = max(left[order], end - (request.until - request.lasts))
+        for order, time in left.items():
+            while self.outlasted[order] < 3 and time < request.lasts:
+                self.outlasted[order] += 1
+                time *= 4
 
     def _emptiness(self, state: State, request: Request) -> None:
         """By bin and fabric level, innermost first: the part of the slots around it that is free, in millionths."""
@@ -228,6 +247,7 @@ def measure(state: State, request: Request, placement: Placement) -> Score:
             2 * len(by_bin) * min(by_bin.values()) < request.slots,
             len(by_bin.keys() - level.used),
             sum(level.around[b] for b in by_bin),
+            sum(level.outlasted[b] for b in by_bin),
             tuple(sorted(by_bin.get(b, 0) - size for b, size in level.size.items())),
             sum(watts.stranded(rack, n) for rack, n in by_rack.items()),
             tuple(map(sum, zip(*(level.emptiness[b] for b in by_bin), strict=True))),
@@ -327,7 +347,9 @@ class _Model:
         around = sum(used * level.around[b] for b, used in self.bins.items())
         most = every * 10**6 + 1
         goal: cp_model.LinearExpr | int = ((every + 1) * straggler + pristine) * most + around
-        weight = 2 * (every + 1) * most
+        outlasted = sum(used * level.outlasted[b] for b, used in self.bins.items())
+        goal = goal * (3 * every + 1) + outlasted
+        weight = 2 * (every + 1) * most * (3 * every + 1)
         for size in sorted(remains, reverse=True):  # of each free size as many as possible, the largest first
             if weight >= MOST_WEIGHT:
                 assert self._minimise(goal) is not None
@@ -360,6 +382,7 @@ class _Model:
             bool(solver.value(straggler)),
             int(solver.value(pristine)),
             solver.value(around),
+            solver.value(outlasted),
             tuple(sorted(solver.value(self.n[b]) - size for b, size in level.size.items())),
             solver.value(sum(stranded)),
             tuple(

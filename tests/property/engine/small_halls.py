@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from rackplane.engine.model import (
@@ -11,10 +12,12 @@ from rackplane.engine.model import (
     DomainSpec,
     FacilitySpec,
     Feed,
+    Group,
     Medium,
     NodeSpec,
     NodeType,
     NvlinkScope,
+    Placement,
     PowerCap,
     PowerSpec,
     RackSpec,
@@ -111,6 +114,29 @@ def hall(random: Random, *, racks: int, nodes: int) -> State:
         if random.random() < share:
             state.set_unmanaged(node.name, random.choice([1, 2, 4, 4, 4]))
     return state
+
+
+def with_ends(random: Random, state: State, gang: Request) -> Request:
+    """The same request, of known duration mostly, and some of what is not ours made gangs that are expected to end."""
+    start, lasts = 1_000.0, random.choice([1.0, 7.0, 30.0, 100.0, 400.0])
+    for node in list(state.nodes()):
+        gpus = state.unmanaged_gpus(node.name)
+        if not gpus or random.random() < 0.3:
+            continue
+        state.set_unmanaged(node.name, 0)
+        place = Placement(
+            slots=(node.name,),
+            groups=(Group(node.domain or "", node.rack or "", (node.name,)),),
+            gpus_per_slot=gpus,
+            power_profile=gang.power_profile,
+            nominal_watts=0,
+            peak_watts=0,
+            liquid_watts=0,
+            air_watts=0,
+        )
+        end = start + random.choice([-5.0, 1.0, 2.0, 7.0, 25.0, 100.0, 101.0, 400.0])
+        state.book(f"on {node.name}", place, force=True, until=random.choice([end, end, end, None]))
+    return replace(gang, until=start + lasts, lasts=random.choice([lasts, lasts, lasts, None]))
 
 
 def request(random: Random, slots: int) -> Request:

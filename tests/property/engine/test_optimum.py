@@ -10,7 +10,7 @@ import pytest
 from rackplane.engine.model import Placement, RefusalKind
 from rackplane.engine.placing.placement import place
 from tests.property.engine.optimum import measure, optimum
-from tests.property.engine.small_halls import hall, request
+from tests.property.engine.small_halls import hall, request, with_ends
 
 CASES = 2_000
 PARTS = 8
@@ -25,6 +25,8 @@ def test_the_engine_finds_the_optimum(part: int) -> None:
         large = random.random() < 0.25
         state = hall(random, racks=8, nodes=30) if large else hall(random, racks=5, nodes=14)
         gang = request(random, 16 if large else 9)
+        if case % 2:
+            gang = with_ends(Random(-case), state, gang)
         best, answer = optimum(state, gang), place(state, gang)
         if best is None:
             assert not isinstance(answer, Placement), case
@@ -35,5 +37,8 @@ def test_the_engine_finds_the_optimum(part: int) -> None:
         assert measure(state, gang, answer) == best, case
         seen["several bins" if best.bins > 1 else "one bin"] += 1
         seen["stranded"] += best.stranded > 0
+        seen["outlasting"] += best.outlasted > 0
+        state.validate()
     # Every kind of answer is there, so that none of the above holds for want of cases.
     assert all(seen[kind] >= 10 for kind in ("refused", "one bin", "several bins", "stranded")), seen
+    assert seen["outlasting"] >= (10 if part % 2 else 0), seen

@@ -30,16 +30,20 @@ from rackplane.engine.placing.search import Search
 from rackplane.engine.state import State
 from tests.property.engine.test_placement_properties import requests, worlds
 
+ENDS = st.sampled_from([None, 0.0, 1.0, 3.0, 20.0, 90.0])
 
-@given(worlds(), requests(), st.lists(st.integers(1, 3), max_size=3))
+
+@given(worlds(), requests(), st.lists(st.tuples(st.integers(1, 3), ENDS), max_size=3), ENDS)
 @settings(max_examples=300, deadline=None)
 def test_one_rack_is_chosen_as_the_search_over_all_bins_would(
-    state: State, request: Request, before: list[int]
+    state: State, request: Request, before: list[tuple[int, float | None]], lasts: float | None
 ) -> None:
-    for i, slots in enumerate(before):
+    if lasts is not None:
+        request = replace(request, until=lasts, lasts=lasts)
+    for i, (slots, end) in enumerate(before):
         answer = place(state, Request(slots=slots, gpus_per_slot=2, resource="gpu"))
         if isinstance(answer, Placement):
-            state.book(f"before-{i}", answer)
+            state.book(f"before-{i}", answer, until=end)
     candidates = Candidates(state, replace(request, preferred=None), request.power_profile)
     attempt = attempts(candidates)[0]
     chosen = quick.in_one_rack(attempt, request.slots)
@@ -130,7 +134,7 @@ def test_a_large_set_has_as_few_of_the_largest_as_any_set_of_its_count(
     worlds(),
     st.lists(
         st.tuples(
-            st.sampled_from(["place", "release", "health", "unmanaged", "mask"]),
+            st.sampled_from(["place", "release", "expect", "health", "unmanaged", "mask"]),
             st.integers(0, 19),
             st.integers(0, 4),
         ),
@@ -148,15 +152,18 @@ def test_a_view_that_follows_events_equals_a_new_count(
     layouts = [state.layout("", "gpu", bins="nvlink"), state.layout("leaf", "gpu", bins="")]
     for layout in layouts:
         view.sums(layout)
+        state.ends.by_bin(layout)
     for step, which, amount in steps:
         name = names[which % len(names)]
         match step:
             case "place":
                 answer = place(state, Request(slots=amount + 1, gpus_per_slot=2, resource="gpu"))
                 if isinstance(answer, Placement) and state.booking(str(which)) is None:
-                    state.book(str(which), answer)
+                    state.book(str(which), answer, until=float(amount))
             case "release":
                 state.release(str(which))
+            case "expect":
+                state.expect(str(which), amount or None)
             case "health":
                 node = state.node(name)
                 assert node is not None
@@ -172,5 +179,7 @@ def test_a_view_that_follows_events_equals_a_new_count(
             if isinstance(answer, Placement):
                 state.book("tried", answer)
             state.view(PodKind("gpu", gpus, "MaxP"), mask).validate()
+            state.ends.validate()
+        state.ends.validate()
     assert np.array_equal(state.view(PodKind("gpu", gpus, "MaxP"), mask).slots, view.slots)
     state.validate()

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rackplane.engine.model import Placement
 from tests.benchmarks.packing import bound, exact, jobs
 from tests.benchmarks.packing.bound import Limits
-from tests.benchmarks.packing.jobs import Arrival
+from tests.benchmarks.packing.jobs import Arrival, guesses
 from tests.benchmarks.packing.policies import first_fit, rackplane
-from tests.benchmarks.packing.room import Decide, Room, by_rule
+from tests.benchmarks.packing.room import Decide, Room, Times, by_rule
 from tests.benchmarks.packing.runs import offline, online
 from tests.benchmarks.packing.view import Job
 
@@ -132,3 +133,23 @@ def test_every_placement_of_ours_and_of_a_rule_keeps_every_limit() -> None:
         assert running <= bound.most_gpus(Limits.of(Room(8, 3, decide)), Counter(queue))
         assert room.state.violations() == []
         room.state.validate()
+
+
+def test_ours_is_told_when_jobs_start_and_how_long_they_say_they_run() -> None:
+    asked: list[Times | None] = []
+
+    def decide(room: Room, job: Job) -> Placement | None:
+        asked.append(room.times)
+        return rackplane.choose(room, job)
+
+    stream = [Arrival(0.0, Job(1, 4), 50.0), Arrival(10.0, Job(2, 4), 5.0), Arrival(20.0, Job(1, 4), 1.0)]
+    room = Room(8, 1, decide)
+    online(room, stream, guesses=guesses(stream, 1, 0.0))
+    assert asked == [Times(0.0, 50.0), Times(10.0, 5.0), Times(20.0, 1.0)]
+    assert [room.state.until(key) for key in ("0", "2")] == [50.0, 21.0]
+    rough = guesses(stream, 1, 1.0)
+    assert rough is not None
+    assert rough == guesses(stream, 1, 1.0) != [50.0, 5.0, 1.0]
+    asked.clear()
+    online(Room(8, 1, decide), stream, guesses=guesses(stream, 1, None))
+    assert asked == [None, None, None]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from rackplane.engine.model import InvariantViolation, NodeSpec
+from rackplane.engine.nodes.ends import Ends
 from rackplane.engine.nodes.inventory import Inventory, build_inventory
 from rackplane.engine.nodes.layout import Layout
 from rackplane.engine.nodes.masks import NodeMask
@@ -29,11 +30,14 @@ class Derived:
         facility: Facility,
         specs: Mapping[str, NodeSpec],
         figures: Callable[[str], Figures],
+        latest_end: Callable[[str], float],
     ) -> None:
-        """``figures`` tells those of one node as it is now."""
+        """``figures`` and ``latest_end`` tell those of one node as it is now."""
         self._facility = facility
         self._specs = specs
         self._figures = figures
+        self._latest_end = latest_end
+        self._ends: Ends | None = None
         self._inventory: Inventory | None = None
         self._table: NodeTable | None = None
         self._needs: dict[PodKind, RackNeeds] = {}
@@ -57,6 +61,11 @@ class Derived:
             i = index.get(node)
             if i is not None:
                 table.set(i, self._figures(node))
+
+    def booked(self, nodes: Iterable[str]) -> None:
+        """What runs on these nodes, or until when, has changed."""
+        if self._ends is not None:
+            self._ends.touched(nodes)
 
     def used(self, nodes: Iterable[str], uses: Mapping[str, Use]) -> None:
         """These nodes are used otherwise than before: as ``uses`` says, and not at all where it says nothing."""
@@ -83,7 +92,7 @@ class Derived:
             yield
         finally:
             if self._inventory is not inventory:
-                self._inventory, self._table = inventory, None
+                self._inventory, self._table, self._ends = inventory, None, None
 
     @contextmanager
     def under(self, facility: Facility) -> Iterator[None]:
@@ -102,7 +111,7 @@ class Derived:
         """The nodes in order, with dense ids; valid until a node comes, goes or moves."""
         if self._inventory is None:
             self._inventory = build_inventory(self._facility, self._specs.values())
-            self._table = None
+            self._table = self._ends = None
         return self._inventory
 
     @property
@@ -113,7 +122,7 @@ class Derived:
             self._table = self._tabulated(inventory)
             self._views.clear()
             self._layouts.clear()
-            self._holding = None
+            self._holding = self._ends = None
         return self._table
 
     def _tabulated(self, inventory: Inventory) -> NodeTable:
@@ -121,6 +130,14 @@ class Derived:
         for i, name in enumerate(inventory.names):
             table.set(i, self._figures(name))
         return table
+
+    @property
+    def ends(self) -> Ends:
+        """When what runs on nodes and in bins is expected to be over."""
+        inventory, _ = self.inventory, self.table
+        if self._ends is None:
+            self._ends = Ends(inventory, self._latest_end)
+        return self._ends
 
     @property
     def holding(self) -> Holding:
@@ -180,6 +197,8 @@ class Derived:
             raise InvariantViolation("the inventory lists other nodes than are known")
         if not self._tabulated(self._inventory).same(self._table):
             raise InvariantViolation("the figures of a node differ from the bookings")
+        if self._ends is not None:
+            self._ends.validate()
         for view in self._views.values():
             view.follow()
             view.validate()

@@ -99,6 +99,12 @@ class Layout:
         end = self.part_starts[part + 1] if part + 1 < len(self.part_starts) else len(self.rows)
         return self.rows[self.part_starts[part] : end]
 
+    def bin_nodes(self, bin_: int) -> Ints:
+        """The nodes of a bin, those of a part together."""
+        after = self.parts(bin_).stop
+        end = self.part_starts[after] if after < len(self.part_starts) else len(self.rows)
+        return self.rows[self.part_starts[self.bin_starts[bin_]] : end]
+
     def parts(self, bin_: int) -> range:
         """The parts of a bin."""
         start = int(self.bin_starts[bin_])

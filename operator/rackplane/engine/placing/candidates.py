@@ -26,6 +26,8 @@ from rackplane.engine.state import State
 Ints = NDArray[np.int64]
 
 MILLION = 1_000_000
+FACTORS = np.array([1.0, 4.0, 16.0])
+"""Coarse, because users do not know how long their jobs run: see docs/benchmarks.md."""
 
 
 class Later(Protocol):
@@ -213,6 +215,12 @@ class Bin:
         return 0 if attempt.outermost is None else int(attempt.emptiness(attempt.outermost, self.index))
 
     @cached_property
+    def outlasted(self) -> int:
+        """As :meth:`Attempt.outlasted`; 0 where that does not count."""
+        attempt = self._attempt
+        return int(attempt.outlasted(np.array([self.index]))[0]) if attempt.by_lifetime else 0
+
+    @cached_property
     def emptiness(self) -> tuple[int, ...]:
         """As :meth:`Attempt.emptiness`, by level from the innermost."""
         attempt = self._attempt
@@ -315,6 +323,24 @@ class Attempt:
             found = self._emptiness[level] = of_bin, (free * MILLION // whole).astype(np.int64)
         of_bin, parts = found
         return np.asarray(parts[of_bin[bins]])
+
+    def outlasted(self, bins: Ints) -> Ints:
+        """For each of these bins, how much longer the gang runs than all that runs there.
+
+        1 where it is up to 4 times as long, 2 up to 16 times, 3 beyond; 0 where something runs at least as long, so
+        that the bin becomes wholly free no later than without the gang.
+        """
+        request = self.candidates.request
+        assert request.lasts is not None
+        assert request.until is not None
+        left = self.candidates.state.ends.by_bin(self.layout)[bins] - (request.until - request.lasts)
+        return np.asarray((left[:, None] * FACTORS < request.lasts).sum(axis=1))
+
+    @property
+    def by_lifetime(self) -> bool:
+        """Whether bins are told apart by :meth:`outlasted`: for a gang in one bin that says how long it runs."""
+        request = self.candidates.request
+        return self.single and request.gpus_per_slot > 0 and None not in (request.lasts, request.until)
 
     @cached_property
     def levels(self) -> tuple[str, ...]:

@@ -111,6 +111,7 @@ class Groups:
             capacity=own.capacity,
             until=whole.until,
             at=whole.at,
+            lasts=whole.lasts,
             spread=whole.spread,
         )
 

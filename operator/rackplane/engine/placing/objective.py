@@ -1,8 +1,11 @@
 """What makes one way to place a gang better than another.
 
 One lexicographic objective: fewest bins, fewest racks, no straggler (no part below half an even share), no pristine
-bin opened needlessly, tightest fit, least stranded power
+bin opened needlessly, least outlasting what runs there, tightest fit, least stranded power
 (:meth:`~rackplane.engine.placing.candidates.Candidates.stranded_watts`), then name.
+
+A gang that says how long it runs, and lies in one bin, goes where something runs as long, so that bins become wholly
+free (:meth:`~rackplane.engine.placing.candidates.Attempt.outlasted`).
 
 Tightest fit looks at the bins: of the free sizes that remain, sorted, the large ones stay large.  For a gang that takes
 half of a bin or more it first looks at the fullest domain of the outermost fabric level
@@ -18,7 +21,9 @@ from dataclasses import dataclass
 from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.placing.candidates import Bin, Candidates
 
-Key = tuple[int, int, bool, int, int, tuple[tuple[int, int, int], ...], int, tuple[int, ...], tuple[int, ...]]
+Key = tuple[
+    int, int, bool, int, int, int, tuple[tuple[int, int, int], ...], int, tuple[int, ...], tuple[int, ...]
+]
 Parts = dict[int, dict[int, int]]
 """Position of a bin in the subtree -> rack -> slots."""
 
@@ -78,6 +83,7 @@ class Objective:
             2 * len(bins) * min(parts) < self.slots,
             sum(b.pristine for b in bins),
             0 if self.alone else sum(b.around for b in bins),
+            0 if self.alone else sum(b.outlasted for b in bins),
             tightness((b.size for b in bins), (b.size - n for b, n in zip(bins, parts, strict=True))),
             stranded,
             () if self.alone else tuple(map(sum, zip(*(b.emptiness for b in bins), strict=True))),

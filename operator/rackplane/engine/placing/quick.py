@@ -36,6 +36,9 @@ def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
     if attempt.outermost is not None:
         around = attempt.emptiness(attempt.outermost, fitting)
         fitting = fitting[around == around.min()]
+    if attempt.by_lifetime:
+        outlasted = attempt.outlasted(fitting)
+        fitting = fitting[outlasted == outlasted.min()]
     sizes = attempt.bin_free[fitting]
     fitting = fitting[sizes == sizes.min()]
     if attempt.candidates.needs.slowed:

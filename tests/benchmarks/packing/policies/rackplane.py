@@ -10,4 +10,4 @@ from tests.benchmarks.packing.view import Job
 
 def choose(room: Room, job: Job) -> Placement | None:
     """The engine's own placement, down to the nodes."""
-    return find(room.state, request(job))
+    return find(room.state, request(job, room.times))
