@@ -126,10 +126,14 @@ def _freed(world: World, over: Iterable[GangRecord]) -> dict[str, dict[str, int]
 
 def slots_beside(world: World, record: GangRecord, then: Shadow, node: str) -> int:
     """As `mask_of`, of one node at a later time: pods of gangs that are over by then are gone, reserved ones there."""
-    over = [world.gangs[key] for key in world.gangs_on(node) if then.over(booking_key(key))]
-    freed = _freed(world, over).get(node, {})
-    for key, slots in then.reserved_on(node):
-        namespace, _, gang = key.partition("/")
+    freed: dict[str, int] = {}
+    for key in world.gangs_on(node):
+        if then.over(booking_key(key)):
+            for each, count in world.holdings_on(world.gangs[key], node):
+                for name, amount in each.items():
+                    freed[name] = freed.get(name, 0) + amount * count
+    for booking, slots in then.reserved_on(node):
+        namespace, _, gang = booking.partition("/")
         other = world.gangs.get((namespace, gang))
         needs = {} if other is None else other.held_by_slot()
         for slot in slots:

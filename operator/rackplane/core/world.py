@@ -537,6 +537,17 @@ class World:
             for node, count in pods.items():
                 yield node, each, count
 
+    def holdings_on(self, record: GangRecord, node: str) -> Iterator[tuple[Amounts, int]]:
+        """As `holdings`, of one node that the gang was given."""
+        for key in self.pods_on.get(node, ()):
+            if self._gang_of.get(key) == record.key and not is_terminal(self.pods[key]):
+                found = self.room.of_pod(key)
+                if found is not None:
+                    yield found[1], 1
+        for each, pods in self.room.of_gang(record.key):
+            if pods.get(node):
+                yield each, pods[node]
+
     def validate(self) -> None:
         """Compare what nodes hold and still take, and what counts against quotas, with a count of everything anew.
 
