@@ -83,6 +83,11 @@ bench-queue: $(STAMPS)/test ## The queue: victims, reservations, Kueue's topolog
 	  tests/benchmarks/bench_preemption.py tests/benchmarks/bench_reservations.py \
 	  tests/benchmarks/bench_kueue_topology.py $(PYTEST_ARGS)
 
+.PHONY: bench-replay
+bench-replay: $(STAMPS)/test ## Waits and occupancy with the jobs of Kalos and ITP, beside other orders (RACKPLANE_TRACES, RACKPLANE_BENCH_JOBS)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_replay.py $(PYTEST_ARGS)
+
 .PHONY: bench-packing
 bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds and other rules (PYTEST_ARGS="-k racks8": one size)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \

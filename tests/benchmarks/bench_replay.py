@@ -1,0 +1,74 @@
+"""Traces of real clusters through the operator's core in virtual time, beside other orders of the same queue.
+
+Kalos and ITP from tests/data; RACKPLANE_TRACES names a folder of further CSV files (the six ITP clusters whole).
+RACKPLANE_BENCH_JOBS (150) jobs of each, arrivals compressed until they ask for 1.2 times the GPU time that there is
+until the last one: some of it is asked for by long jobs that run on after it. ITP runs on 8 racks of 72 GPUs, Kalos,
+whose jobs are larger, on 32. Durations are known. Up to 72 GPUs lie in one NVLink domain,
+larger gangs in segments of 16 nodes. Nothing here is drawn, so there is no seed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.bench_core import RACK_NODES
+from tests.benchmarks.replay.cluster import Replay, gpus_of, replay
+from tests.benchmarks.replay.pool import easy
+from tests.benchmarks.replay.traces import Job, read
+
+DATA = Path(__file__).parents[1] / "data"
+JOBS = int(os.environ.get("RACKPLANE_BENCH_JOBS", "150"))
+LOAD = 1.2
+LARGE_GPUS = 64
+TRACES = [(DATA / "acme/kalos_completed_jobs.csv", 32), (DATA / "itp/jobs.csv", 8)]
+if "RACKPLANE_TRACES" in os.environ:
+    TRACES += [(path, 8) for path in sorted(Path(os.environ["RACKPLANE_TRACES"]).glob("*.csv"))]
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+def line(what: str, jobs: list[Job], gpus: int, found: Replay) -> float:
+    """Print one row; the mean wait of the large gangs, in hours."""
+    waits = [(found.starts[j.name] - j.at) / 3600 for j in jobs]
+    large = [(found.starts[j.name] - j.at) / 3600 for j in jobs if j.gpus >= LARGE_GPUS]
+    of_large = statistics.mean(large) if large else 0.0
+    last = max(j.at for j in jobs)
+    busy = sum(
+        j.gpus * max(0, min(last, found.starts[j.name] + j.duration) - found.starts[j.name]) for j in jobs
+    )
+    makespan = max(found.starts[j.name] + j.duration for j in jobs) / 3600
+    over = [found.racks[j.name] - -(-j.slots // RACK_NODES) for j in jobs if j.name in found.racks]
+    print(
+        f"  {what:<26} {statistics.mean(waits):8.2f} {statistics.median(waits):8.2f} "
+        f"{statistics.quantiles(waits, n=20, method='inclusive')[-1]:8.2f} {of_large:8.2f} {makespan:9.1f} "
+        f"{100 * busy / (gpus * last):6.1f} % " + (f"{statistics.mean(over):7.3f}" if over else "      -")
+    )
+    return of_large
+
+
+@pytest.mark.parametrize(("path", "racks"), TRACES, ids=lambda value: getattr(value, "stem", str(value)))
+def test_replay(path: Path, racks: int) -> None:
+    gpus = gpus_of(racks)
+    jobs = read(path, gpus=gpus, load=LOAD, most=JOBS)
+    large = sum(j.gpus >= LARGE_GPUS for j in jobs)
+    print(f"\n{path.stem}: {len(jobs):,} jobs, {large} of {LARGE_GPUS} GPUs and more, on {gpus:,} GPUs")
+    print(f"  {'waits in hours':<26}     mean   median      p95    large  makespan   busy   racks over")
+    began = time.process_time()
+    ours = replay(jobs, racks, reservations=1)
+    spent = time.process_time() - began
+    wait = line("one reservation (default)", jobs, gpus, ours)
+    fifo = line("FIFO, who fits goes", jobs, gpus, replay(jobs, racks, reservations=0))
+    strict = line(
+        "strict FIFO, no backfill", jobs, gpus, replay(jobs, racks, reservations=0, one_at_a_time=True)
+    )
+    line("EASY, one pool of GPUs", jobs, gpus, Replay(easy(jobs, gpus)))
+    print(f"  CPU: {1000 * spent / len(jobs):.1f} ms a job, from its creation to its end")
+    if large:
+        for what, other in (("FIFO", fifo), ("strict FIFO", strict)):
+            ratio = wait / other if other else 0.0
+            print(f"  wait of large gangs, to {what}: value {ratio:.2f}   limit 1.00   ratio {ratio:.2f}")
