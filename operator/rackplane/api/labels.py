@@ -40,6 +40,8 @@ MIN_SLOTS: Final = f"{GROUP}/min-slots"
 LAST_CHECKPOINT: Final = f"{GROUP}/last-checkpoint"
 #: How many bare pods make the gang named by GANG_LABEL.
 GANG_SIZE: Final = f"{GROUP}/gang-size"
+#: "true": the ranks of an Indexed Job allow fewer, so its completions may be changed with its parallelism.
+COMPLETIONS_EQUAL: Final = f"{GROUP}/completions-equal-parallelism"
 
 # --- what another controller writes on a Gang that it made --------------------------------------------
 
@@ -60,6 +62,7 @@ USER_ANNOTATIONS: Final = (
     MIN_SLOTS,
     LAST_CHECKPOINT,
     GANG_SIZE,
+    COMPLETIONS_EQUAL,
 )
 
 _KUEUE: Final = "kueue.x-k8s.io"
@@ -68,6 +71,7 @@ KUEUE_PREFERRED_TOPOLOGY: Final = f"{_KUEUE}/podset-preferred-topology"
 KUEUE_SLICE_SIZE: Final = f"{_KUEUE}/podset-slice-size"
 KUEUE_SLICE_REQUIRED_TOPOLOGY: Final = f"{_KUEUE}/podset-slice-required-topology"
 KUEUE_MIN_PARALLELISM: Final = f"{_KUEUE}/job-min-parallelism"
+KUEUE_COMPLETIONS_EQUAL: Final = f"{_KUEUE}/job-completions-equal-parallelism"
 
 #: Kueue names a level by its node label; these are known to mean one of ours. Configuration adds to them.
 LEVEL_BY_NODE_LABEL: Final[Mapping[str, str]] = Fabric().level_by_label
@@ -87,6 +91,10 @@ NODE_GANGS: Final = f"{GROUP}/gangs"
 #: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.
 SUSPENDED_BY: Final = f"{GROUP}/suspended-by"
 SUSPENDED_BY_VALUE: Final = "rackplane"
+#: Annotations on a Job that runs with fewer pods at a time: the parallelism that its user wrote, and the one that we
+#: wrote instead. Where the Job has another one than that, its user has changed it since.
+REQUESTED_PARALLELISM: Final = f"{GROUP}/requested-parallelism"
+GRANTED_PARALLELISM: Final = f"{GROUP}/granted-parallelism"
 
 # --- what the nodes carry --------------------------------------------------------------------------
 
@@ -109,6 +117,7 @@ class UserRequest:
     flex_tier: int = 0
     min_slots: int | None = None
     gang_size: int | None = None
+    completions_equal_parallelism: bool = False
 
 
 _BUILT_IN_PROFILES: Final = (MAX_PROFILE, "MaxQ", "MaxLPS")
@@ -176,6 +185,7 @@ def parse_request(
         flex_tier=reader.integer(FLEX_TIER, lowest=0, highest=3) or 0,
         min_slots=reader.integer(MIN_SLOTS, KUEUE_MIN_PARALLELISM, lowest=1, highest=MAX_SLOTS),
         gang_size=reader.integer(GANG_SIZE, lowest=1, highest=MAX_SLOTS),
+        completions_equal_parallelism=reader.flag(COMPLETIONS_EQUAL, KUEUE_COMPLETIONS_EQUAL) or False,
     )
     reader.check_segment_level()
     reader.check_sizes_fit(request)
@@ -222,9 +232,9 @@ class _Reader:
     def profile(self, key: str) -> str | None:
         return self._agreed([(k, p) for k, text in self._texts(key) if (p := self._read(k, _profile, text))])
 
-    def flag(self, key: str) -> bool | None:
+    def flag(self, *keys: str) -> bool | None:
         return self._agreed(
-            [(k, f) for k, text in self._texts(key) if (f := self._read(k, _flag, text)) is not None]
+            [(k, f) for k, text in self._texts(*keys) if (f := self._read(k, _flag, text)) is not None]
         )
 
     def duration(self, key: str) -> int | None:
@@ -388,6 +398,8 @@ _KNOWN_KEYS: Final = frozenset(
         SLOT_ANNOTATION,
         POWER_CAP_WATTS,
         SUSPENDED_BY,
+        REQUESTED_PARALLELISM,
+        GRANTED_PARALLELISM,
         PLACEMENT_GATE,
         MANAGED_TAINT,
     )

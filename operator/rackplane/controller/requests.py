@@ -11,11 +11,13 @@ from typing import Any, Final
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.labels import (
     GANG_LABEL,
+    GRANTED_PARALLELISM,
     HOSTNAME_LABEL,
     MANAGED_TAINT,
     PLACEMENT_GATE,
     POWER_CAP_WATTS,
     POWER_PROFILE,
+    REQUESTED_PARALLELISM,
     SLOT_ANNOTATION,
     SUSPENDED_BY,
     SUSPENDED_BY_VALUE,
@@ -26,7 +28,9 @@ from rackplane.core.instructions import (
     CommitGang,
     CreateGang,
     Instruction,
+    JobSize,
     PublishEvent,
+    ResizeJob,
     ResumeJob,
     SetFinalizers,
     SuspendJob,
@@ -76,7 +80,7 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
             path = GANGS.path(instruction.namespace, instruction.name, "status")
             version = {"resourceVersion": instruction.resource_version}
             return Write("PATCH", path, {"metadata": version, "status": instruction.status}, MERGE_PATCH)
-        case SuspendJob() | ResumeJob():
+        case SuspendJob() | ResumeJob() | ResizeJob():
             path = JOBS.path(instruction.namespace, instruction.name)
             return Write("PATCH", path, _job_patch(instruction), MERGE_PATCH)
         case UngatePod():
@@ -106,7 +110,7 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
     match instruction:
         case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
             return ("Gang", instruction.namespace, instruction.name)
-        case SuspendJob() | ResumeJob():
+        case SuspendJob() | ResumeJob() | ResizeJob():
             return ("Job", instruction.namespace, instruction.name)
         case UngatePod():
             return ("Pod", instruction.namespace, instruction.name)
@@ -130,7 +134,7 @@ def failure(error: ApiError) -> FailureReason:
     return FailureReason.REJECTED
 
 
-def _job_patch(instruction: SuspendJob | ResumeJob) -> dict[str, Any]:
+def _job_patch(instruction: SuspendJob | ResumeJob | ResizeJob) -> dict[str, Any]:
     # The uid makes the API server refuse a patch meant for an earlier Job of the same name.
     if isinstance(instruction, SuspendJob):
         annotations = {SUSPENDED_BY: SUSPENDED_BY_VALUE}
@@ -138,15 +142,25 @@ def _job_patch(instruction: SuspendJob | ResumeJob) -> dict[str, Any]:
             "metadata": {"uid": instruction.uid, "annotations": annotations},
             "spec": {"suspend": True},
         }
-    # The resourceVersion as well: a user who suspends the Job meanwhile must win.
-    return {
-        "metadata": {
-            "uid": instruction.uid,
-            "resourceVersion": instruction.resource_version,
-            "annotations": {SUSPENDED_BY: None},
-        },
-        "spec": {"suspend": False},
-    }
+    # The resourceVersion as well: a user who suspends the Job, or changes its parallelism, meanwhile must win.
+    metadata = {"uid": instruction.uid, "resourceVersion": instruction.resource_version}
+    notes: dict[str, str | None] = {} if instruction.size is None else _size_notes(instruction.size)
+    spec: dict[str, Any] = {} if instruction.size is None else _size_spec(instruction.size)
+    if isinstance(instruction, ResumeJob):
+        notes, spec = {SUSPENDED_BY: None, **notes}, {"suspend": False, **spec}
+    return {"metadata": {**metadata, "annotations": notes}, "spec": spec}
+
+
+def _size_notes(size: JobSize) -> dict[str, str | None]:
+    if size.requested is None:
+        return {REQUESTED_PARALLELISM: None, GRANTED_PARALLELISM: None}
+    return {REQUESTED_PARALLELISM: str(size.requested), GRANTED_PARALLELISM: str(size.parallelism)}
+
+
+def _size_spec(size: JobSize) -> dict[str, Any]:
+    if size.completions is None:
+        return {"parallelism": size.parallelism}
+    return {"parallelism": size.parallelism, "completions": size.completions}
 
 
 def _pod_patch(instruction: UngatePod) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from rackplane.api.labels import QUEUE_LABEL
 from rackplane.api.queue import QueuePlacement
 from rackplane.core.narrowing import leaving, narrowed
 from rackplane.core.objects import GangGroup
+from rackplane.core.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, budget_refusal, quota_refusal
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.sharing import Sharing
-from rackplane.core.unlike import gpus_of
 from rackplane.core.victims import never_preempts
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World
@@ -156,7 +156,7 @@ def request_of(
     at: float | None = None,
     over: Iterable[GangRecord] = (),
 ) -> Request:
-    """The gang's request.
+    """The gang's request, for the fewest slots that it can run with.
 
     Args:
         mask: of its pods, if they are alike.
@@ -168,7 +168,7 @@ def request_of(
     queue = world.catalog.queue(spec.queue)
     groups, sharing = _groups(world, record, over)
     return Request(
-        slots=spec.slots,
+        slots=fewest_slots(spec),
         gpus_per_slot=spec.gpus_per_slot,
         resource=spec.resource_name,
         required=spec.topology.required,
@@ -259,7 +259,7 @@ def least_of(world: World, record: GangRecord) -> dict[str, int]:
     """What the gang counts against quotas at least, wherever it is placed."""
     assert world.state is not None and record.gang is not None
     spec = record.gang.spec
-    gpus = gpus_of(spec)
+    gpus = fewest_gpus(spec)
     draws = [
         full_increment(kind, cap.node_watts).nominal * gpus // kind.gpus_per_node
         for kind in world.state.facility.types

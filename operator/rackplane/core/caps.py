@@ -154,7 +154,8 @@ def _wanted(world: World, name: str, held: dict[str, Mapping[str, int]]) -> Mapp
     for key in world.gangs_on(name):
         record = world.gangs[key]
         decision = record.decision
-        if decision is None or not decision.committed or record.committing:
+        waits = decision is None or not decision.committed or record.committing
+        if decision is None or (waits and record.previous is None):
             coming = True
             continue
         booked = booking_key(key)

@@ -15,7 +15,9 @@ __all__ = [
     "CommitGang",
     "CreateGang",
     "Instruction",
+    "JobSize",
     "PublishEvent",
+    "ResizeJob",
     "ResumeJob",
     "SetFinalizers",
     "SuspendJob",
@@ -70,11 +72,36 @@ class SuspendJob:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSize:
+    """How many pods a Job runs at a time."""
+
+    parallelism: int
+    #: None leaves them as they are
+    completions: int | None
+    #: its user's own parallelism, to be kept in an annotation; None: `parallelism` is that
+    requested: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeJob:
+    """Let the Job go on, with that size if there is one: in one write, so that it never runs with another."""
+
     namespace: str
     name: str
     uid: str
     resource_version: str
+    size: JobSize | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeJob:
+    """Change the size alone; compare-and-swap, so that whoever changed it meanwhile wins."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    size: JobSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +171,7 @@ Instruction = (
     | WriteGangStatus
     | SuspendJob
     | ResumeJob
+    | ResizeJob
     | UngatePod
     | CapNode
     | PublishEvent

@@ -7,13 +7,23 @@ between any two writes goes on where the objects are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from rackplane.api.labels import HOSTNAME_LABEL, PLACEMENT_GATE, POWER_CAP_WATTS
 from rackplane.core.asking import desired
+from rackplane.core.elastic import (
+    give_back,
+    growth,
+    keep_size,
+    note_growable,
+    shrink,
+    shrinkable,
+    size_at_start,
+    with_slots,
+)
 from rackplane.core.explaining import as_patch, explanation, topic
 from rackplane.core.instructions import (
     CreateGang,
@@ -61,6 +71,8 @@ def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from _placed(world, record)
         case "Stopping":
             yield from _stopping(world, record)
+        case "Finished" | "Failed":
+            yield from give_back(record)
 
 
 def _of_another(record: GangRecord) -> bool:
@@ -91,6 +103,8 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.finished_by_maker():
         yield from write(record, _finished(world, record))
         return
+    if job is not None and job.spec.suspend:
+        yield from give_back(record)
     body = desired(world, record)
     if body is None and not record.external():
         if job is not None and job_outcome(job) and not record.live_pods():
@@ -158,8 +172,16 @@ def why_it_waits(record: GangRecord) -> str:
 
 
 def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
-    decision, job = record.decision, record.job
-    if decision is None or not decision.committed or record.committing:
+    decision, job, gang = record.decision, record.job, record.gang
+    if decision is None or record.committing or gang is None:
+        return
+    if not decision.committed or (
+        gang.status.decision is not None and gang.status.decision.id != decision.id
+    ):
+        # The answer to a growth never came; or a former leader's has to be taken back.
+        if may_write(record) and (record.previous is not None or decision.committed):
+            record.committing, record.gang_write = True, gang.metadata.resource_version
+            yield growth(world, record)
         return
     if record.announce:
         record.announce = False
@@ -191,8 +213,12 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         for pod in live
         if _is_unschedulable(pod)
     }
-    broken = _broken_promise(world, record)
-    if broken is not None:
+    found = _broken_promises(world, record)
+    spared = _without(world, record, found)
+    if spared is not None:
+        yield from spared
+    elif found:
+        broken = found[0][1]
         yield from write(
             record,
             {
@@ -211,18 +237,24 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         if record.job_write != job.metadata.resource_version:
             record.job_write = job.metadata.resource_version
             yield ResumeJob(
-                job.metadata.namespace, job.metadata.name, job.metadata.uid, job.metadata.resource_version
+                job.metadata.namespace,
+                job.metadata.name,
+                job.metadata.uid,
+                job.metadata.resource_version,
+                size_at_start(record),
             )
         return
     yield from _ungate(world, record)
+    yield from keep_size(world, record)
     if record.phase == "Admitted" and _all_running(record):
-        assert record.gang is not None
         text = f"all {record.slot_count()} slots run"
+        if gang.spec.min_slots is not None:
+            text = f"runs {with_slots(record, record.slot_count())}"
         yield from write(
             record,
             {
                 "phase": "Running",
-                "message": text + running_words(record.gang.status),
+                "message": text + running_words(gang.status),
                 "startedAt": timestamp(world.now),
                 "conditions": conditions_of(
                     record, condition("PodsReady", true=True, reason="Running", message=text, now=world.now)
@@ -233,6 +265,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         ended = record.ended_slots()
         if ended:
             yield from write(record, {"releasedSlots": format_slots(record.released | ended)})
+        note_growable(world, record)
 
 
 def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -343,8 +376,32 @@ def _tell_of_caps(world: World, record: GangRecord, capped: Mapping[str, bool]) 
             return
 
 
-def _broken_promise(world: World, record: GangRecord) -> str | None:
-    """Why a slot whose pod is not bound yet can no longer have its node; None if all can."""
+def _without(
+    world: World, record: GangRecord, broken: Sequence[tuple[int | None, str]]
+) -> Iterator[Instruction] | None:
+    """The writes by which a gang that may run with fewer slots goes on without those; None if it cannot, or need not.
+
+    Their pods are not bound: these are the first that the Job controller deletes. Of ranks only the highest go.
+    """
+    lost = {slot for slot, _ in broken}
+    if not broken or None in lost or record.phase != "Running":
+        return None
+    leaving = record.slot_count() - len(record.released) - record.target
+    more = len(lost) - leaving
+    if more <= 0:
+        return iter(())
+    to = record.target - more
+    if more > shrinkable(record) or (record.keyed() and any(slot is not None and slot < to for slot in lost)):
+        return None
+    return shrink(world, record, to, why=broken[0][1])
+
+
+def _broken_promises(world: World, record: GangRecord) -> list[tuple[int | None, str]]:
+    """Slots whose pods are not bound yet and can no longer have their nodes, and why; None for the gang as a whole."""
+    return list(_broken(world, record))
+
+
+def _broken(world: World, record: GangRecord) -> Iterator[tuple[int | None, str]]:
     assert record.decision is not None and world.state is not None
     by_slot: dict[int, Pod] = {}
     for pod in record.live_pods():
@@ -361,19 +418,29 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
         if name not in sound:
             node = world.nodes.get(name)
             if node is None:
-                return f"node {name}, promised to slot {slot}, is gone"
+                yield slot, f"node {name}, promised to slot {slot}, is gone"
+                continue
             if not is_ready(node) or node.spec.unschedulable:
                 state = "cordoned" if node.spec.unschedulable else "not ready"
-                return f"node {name}, promised to slot {slot}, is {state}"
+                yield slot, f"node {name}, promised to slot {slot}, is {state}"
+                continue
             if world.state.is_overbooked(name):
-                return f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang"
+                yield (
+                    slot,
+                    f"GPUs of node {name}, promised to slot {slot}, were taken by a pod outside every gang",
+                )
+                continue
             sound.add(name)
         if (
             holder is not None
             and world.now - record.unschedulable.get(holder.metadata.uid, world.now)
             > world.settings.unschedulable_seconds
         ):
-            return f"kube-scheduler cannot bind pod {holder.metadata.name} to node {name}, promised to slot {slot}"
+            name_of_pod = holder.metadata.name
+            yield (
+                slot,
+                f"kube-scheduler cannot bind pod {name_of_pod} to node {name}, promised to slot {slot}",
+            )
     if (
         starting
         and world.now - record.decision.time > world.settings.start_seconds
@@ -381,8 +448,7 @@ def _broken_promise(world: World, record: GangRecord) -> str | None:
     ):
         bound = sum(1 for pod in record.live_pods() if pod.spec.node_name)
         late = f"{bound} of {record.needed()} pods were bound {world.settings.start_seconds:.0f} s after the decision"
-        return f"{late}: {record.told_of_cap}" if record.told_of_cap else late
-    return None
+        yield None, f"{late}: {record.told_of_cap}" if record.told_of_cap else late
 
 
 def _is_unschedulable(pod: Pod) -> bool:

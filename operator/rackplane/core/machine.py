@@ -11,6 +11,7 @@ from rackplane.core.instructions import (
     CreateGang,
     Instruction,
     PublishEvent,
+    ResizeJob,
     ResumeJob,
     SetFinalizers,
     SuspendJob,
@@ -200,6 +201,12 @@ class Machine:
                 if not decision.committed:
                     self.world.confirm(record)
                 self.world.holds.pop(key, None)
+            elif record.previous is not None and record.previous.id == status.decision.id:
+                if not record.committing and record.gang_write != gang.metadata.resource_version:
+                    self.world.grow_not(record)
+            elif self.leading and before is not None and self._is_stray_growth(record):
+                # A former leader's, after our first list: what it added does not count, and is taken back.
+                return
             elif self.leading and before is not None and status.decision.term < self.world.term:
                 # A former leader's commit that came after our first list: it does not count, and it is taken back.
                 self.world.forget(record)
@@ -221,7 +228,7 @@ class Machine:
             return
         if decision is None:
             return
-        if decision.committed:
+        if decision.committed or record.previous is not None:
             if status.phase != "Failed" or not record.live_pods():
                 self.world.forget(record)
         elif record.deferred and before is not None and before.spec == gang.spec:
@@ -255,13 +262,13 @@ class Machine:
             record.creating = record.committing = record.announce = record.recalled = False
             record.gang_write = record.job_write = None
             if record.decision is not None and not record.decision.committed:
-                self.world.forget(record)
+                self._not_committed(record)
 
     # -- answers to writes -------------------------------------------------------------------------
 
     def _record_of(self, instruction: Instruction) -> GangRecord | None:
         match instruction:
-            case SuspendJob() | ResumeJob():
+            case SuspendJob() | ResumeJob() | ResizeJob():
                 return self.world.gangs.get((instruction.namespace, gang_name_of_job(instruction.name)))
             case UngatePod():
                 return self.world.gangs.get((instruction.namespace, instruction.gang))
@@ -313,22 +320,41 @@ class Machine:
         match instruction:
             case CreateGang():
                 record.creating = False
-            case SuspendJob() | ResumeJob():
+            case SuspendJob() | ResumeJob() | ResizeJob():
                 record.job_write = None
             case UngatePod(uid=uid):
                 record.ungating.discard(uid)
             case CommitGang(resource_version=version):
                 record.committing = False
                 moved_on = record.gang is None or record.gang.metadata.resource_version != version
-                if record.decision is not None and not record.decision.committed:
+                if record.decision is not None and record.decision.committed:
+                    record.gang_write = None
+                elif record.decision is not None:
                     if reason is e.FailureReason.UNAVAILABLE:
                         # It may have happened: keep the booking and ask the same again.
                         record.gang_write = None
                     elif moved_on or reason is not e.FailureReason.CONFLICT:
-                        self.world.forget(record)
+                        self._not_committed(record)
                         record.gang_write = None
             case UpdateGangSpec() | WriteGangStatus():
                 record.gang_write = None
+
+    def _is_stray_growth(self, record: GangRecord) -> bool:
+        """Whether the Gang has an assignment of an earlier term that holds what we know to be the gang's, and more."""
+        decision, gang, state = record.decision, record.gang, self.world.state
+        if decision is None or not decision.committed or gang is None or state is None:
+            return False
+        if gang.status.decision is None or gang.status.decision.term >= self.world.term:
+            return False
+        held, shown = state.held(booking_key(record.key)), dict(enumerate(placement_of(gang).slots))
+        return bool(held) and all(shown.get(slot) == node for slot, node in held.items())
+
+    def _not_committed(self, record: GangRecord) -> None:
+        """What was booked and never became the gang's is given up: its place, or what it would have grown by."""
+        if record.previous is not None:
+            self.world.grow_not(record)
+        else:
+            self.world.forget(record)
 
     # -- acting ------------------------------------------------------------------------------------
 

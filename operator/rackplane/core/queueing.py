@@ -10,6 +10,7 @@ from typing import Final
 
 from rackplane.core.asking import desired, shape_of, shortest_alike
 from rackplane.core.deciding import barred, decide
+from rackplane.core.elastic import fullest, grow, with_slots
 from rackplane.core.estimates import estimate, without_estimate
 from rackplane.core.explaining import Explainer
 from rackplane.core.holds import Beside
@@ -157,7 +158,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
                 let_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
-                yield from _commit(world, record, given)
+                yield from _commit(world, record, fullest(world, record, given, beside, backfill))
                 continue
             # Nobody is stopped for one that only has to let others go first.
             if given.foreseeable and given.reason != RESERVED:
@@ -179,6 +180,8 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
         if holds_for_all and not (line in refused and answer.wait.wants_place and backfill.may_reserve):
             asked.close()
     waiting.prune()
+    if not recount:
+        yield from grow(world, beside, backfill)
 
 
 def _with_holders(world: World, among: Iterable[Line]) -> list[Line]:
@@ -321,9 +324,13 @@ def commit(world: World, record: GangRecord) -> CommitGang:
         where = f"{where}, over {len(domains)} NVLink domains"
     lower = lowered(world.state, decision.placement, asked)
     text = f"placed on {where}" if lower is None else f"placed on {where} {lower}"
+    elastic = record.gang.spec.min_slots is not None
+    if elastic:
+        text = f"{text}, {with_slots(record, len(decision.placement.slots))}"
     status = {
         **admitted(decision.placement, asked=asked),
         "phase": "Admitted",
+        "slots": len(decision.placement.slots) if elastic else None,
         "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
         "message": text,
         # Its age is kept if it has to give its place up.

@@ -18,6 +18,7 @@ from rackplane.api.labels import (
 from rackplane.api.problems import FieldProblem
 from rackplane.core.neighbours import Pods
 from rackplane.core.objects import Container, Gang, GangGroup, GangSpec, Job, Pod, PodSpec, Resources
+from rackplane.core.parallelism import follows
 from rackplane.core.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods import is_terminal
 from rackplane.core.slots import parse_slots
@@ -59,6 +60,8 @@ class Decision:
     time: float
     placement: Placement
     committed: bool  # the API server has it: from here on it is finished, not decided anew
+    #: slots that it does not hold, of one that is not committed; None: those that its Gang has
+    released: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,11 @@ class GangRecord:
     #: pods that belong to it, by name, terminal and terminating ones included
     pods: dict[str, Pod] = field(default_factory=dict)
     decision: Decision | None = None
+    #: while it grows and the API server may not have that yet: what it was before
+    previous: Decision | None = None
+    #: when it last grew, in seconds since the epoch, and the version of the machine's state at which it could not
+    grown_at: float = float("-inf")
+    stays_at: int = -1
     #: pods that hold a slot or are about to: pod uid -> slot
     slots: dict[str, int] = field(default_factory=dict)
     #: pods whose gate is being removed
@@ -197,7 +205,8 @@ class GangRecord:
 
     @property
     def template(self) -> PodSpec | None:
-        """What its pods ask for: a Job's template, or the first of its bare pods by name.
+        """What its pods ask for: a Job's template, or the first by name of its bare pods, of those that wait if any
+        do: one that has been let go asks for the node that it was given.
 
         Of a gang that another controller made only the accelerators are known.
         """
@@ -206,7 +215,8 @@ class GangRecord:
             return _only_gpus(self.gang.spec.resource_name, self.gang.spec.gpus_per_slot)
         if self.job is not None:
             return self.job.spec.template.spec
-        return self.pods[min(self.pods)].spec if self.pods else None
+        names = [name for name, pod in self.pods.items() if is_gated(pod)] or self.pods
+        return self.pods[min(names)].spec if self.pods else None
 
     @property
     def pod_class(self) -> PodClass | None:
@@ -344,16 +354,34 @@ class GangRecord:
     def slot_count(self) -> int:
         return len(self.decision.placement.slots) if self.decision else 0
 
+    @property
+    def target(self) -> int:
+        """How many slots it is to run with: fewer than it was given while it shrinks, and after."""
+        given = None if self.gang is None else self.gang.status.slots
+        return self.slot_count() if given is None else min(given, self.slot_count())
+
+    def keyed(self) -> bool:
+        """Whether an index of its Job is a slot."""
+        spec = None if self.job is None else self.job.spec
+        return (
+            spec is not None
+            and self.job is not None
+            and spec.completion_mode == "Indexed"
+            and (spec.completions == self.slot_count() or follows(self.job))
+        )
+
     def needed(self) -> int:
         """Slots that the workload can still use."""
-        slots = self.slot_count()
+        slots = self.target
         if self.job is None:
             return len(self.live_pods())
         status, spec = self.job.status, self.job.spec
         if spec.completions is None:
             # A work queue: after the first success no pod is replaced.
             return len(self.live_pods()) if status.succeeded else slots
-        return max(0, min(slots, spec.completions - status.succeeded))
+        # Completions that follow the slots are raised only after these are there.
+        completions = slots if follows(self.job) else spec.completions
+        return max(0, min(slots, completions - status.succeeded))
 
     def assign_slots(self) -> bool:
         """Give every live pod a slot: its index where slots are keyed by it, else the lowest that is free.
@@ -371,11 +399,7 @@ class GangRecord:
             slot = _annotated_slot(pod)
             if slot is not None and not is_gated(pod):
                 self.slots[pod.metadata.uid] = slot
-        keyed = (
-            self.job is not None
-            and self.job.spec.completion_mode == "Indexed"
-            and self.job.spec.completions == self.slot_count()
-        )
+        keyed = self.keyed()
         free = set(range(self.slot_count())) - self.released - set(self.slots.values())
         waiting = [
             p for p in live if p.metadata.uid not in self.slots and p.metadata.deletion_timestamp is None
@@ -409,6 +433,9 @@ class GangRecord:
             for pod in self.pods.values()
             if pod.status.phase == "Succeeded" and (slot := _annotated_slot(pod)) is not None
         }
+        if self.keyed() and self.target < self.slot_count():
+            # Lower indexes come back, or have ended.
+            vacant = {slot for slot in vacant if slot >= self.target or slot in finished}
         order = sorted(vacant, key=lambda slot: (slot not in finished, -slot))
         return frozenset(order[:excess])
 

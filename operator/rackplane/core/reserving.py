@@ -19,6 +19,7 @@ from typing import Any
 
 from rackplane.core.ahead import apart, bounded, cause, fits_then, follow, look_ahead, only, quota_then
 from rackplane.core.asking import request_of, usage_of
+from rackplane.core.parallelism import fewest_slots
 from rackplane.core.record import Estimate, GangRecord, HeldPlace, booking_key
 from rackplane.core.statuses import assignment, seconds, timestamp
 from rackplane.core.world import World
@@ -251,7 +252,7 @@ class Backfill:
         except ValueError:
             return None
         nodes = [node for group in known.assignment for node in group.nodes]
-        if at <= world.now or len(nodes) != record.gang.spec.slots:
+        if at <= world.now or len(nodes) != fewest_slots(record.gang.spec):
             return None
         ends = {key: world.reserved.end_of(key) for key in tuple(world.state.keys())}
         gone = {key: None for key, end in ends.items() if end is not None and end <= at}

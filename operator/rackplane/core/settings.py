@@ -64,6 +64,12 @@ class MachineSettings:
     share_half_life_seconds: float = 7 * 86_400.0
     """In the share of a queue, use counts half after so many seconds. 0: only what is held now counts."""
 
+    resize_seconds: float = 30.0
+    """A gang that runs with fewer slots than it asks for grows at most this often: its ranks start anew. Seconds."""
+
+    growing_gangs: int = 8
+    """So many gangs at most are asked in one pass over the queue whether they can grow."""
+
     explain_questions: int = 12
     """So many placements at most are searched for to find out what would let one refused gang start."""
 

@@ -15,6 +15,7 @@ __all__ = ["UNPLACED", "admitted", "assignment", "condition", "merged_conditions
 UNPLACED: Mapping[str, Any] = {
     "decision": None,
     "assignment": None,
+    "slots": None,
     "releasedSlots": None,
     "powerProfile": None,
     "requestedPowerProfile": None,

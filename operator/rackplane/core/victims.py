@@ -11,9 +11,9 @@ from __future__ import annotations
 from rackplane.api.gang import Disruption
 from rackplane.api.labels import LAST_CHECKPOINT
 from rackplane.api.queue import WithinQueue
+from rackplane.core.parallelism import fewest_gpus
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.statuses import seconds
-from rackplane.core.unlike import gpus_of
 from rackplane.core.workload import job_outcome
 from rackplane.core.world import World
 from rackplane.engine.preempting.costs import Victim
@@ -69,7 +69,8 @@ class Candidates:
 
     def needs(self) -> list[Need]:
         """What its quotas lack, and who gives how much of it back."""
-        tree, asked = self._world.ledger.tree, gpus_of(self._spec)
+        asked = fewest_gpus(self._spec)
+        tree = self._world.ledger.tree
         found = []
         for level, left in tree.rooms(self._spec.queue, GPUS):
             below = {

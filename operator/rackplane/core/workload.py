@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rackplane.api.labels import GANG_LABEL, GROUP, MIN_SLOTS, QUEUE_LABEL, SEGMENT_SIZE, parse_request
+from rackplane.api.labels import (
+    COMPLETIONS_EQUAL,
+    GANG_LABEL,
+    GROUP,
+    MIN_SLOTS,
+    QUEUE_LABEL,
+    SEGMENT_SIZE,
+    parse_request,
+)
 from rackplane.api.problems import FieldProblem
 from rackplane.core.alike import joined, uncounted
 from rackplane.core.objects import GangGroup, Job, Metadata, Pod, PodSpec
+from rackplane.core.parallelism import follows, own_slots, ranks_at_once
 from rackplane.core.podclass import PodClass
 from rackplane.core.pods import gpus
 from rackplane.core.record import in_order
@@ -70,8 +79,7 @@ def desired_gang(
         # Kueue puts its annotations on the pod template; ours are read from either place, the Job's own first.
         annotations = {**job.spec.template.metadata.annotations, **job.metadata.annotations}
         metadata, spec = job.metadata, job.spec.template.spec
-        completions = job.spec.completions
-        slots = job.spec.parallelism if completions is None else min(job.spec.parallelism, completions)
+        slots = own_slots(job)
         owners = [_owner("batch/v1", "Job", metadata)]
         kind, api_version = "Job", "batch/v1"
         templates = {"spec.template.spec": spec}
@@ -111,6 +119,13 @@ def desired_gang(
         if fewest is not None and fewest > slots:
             problems.append(_above_the_job(MIN_SLOTS, fewest, slots))
             fewest = None
+        if fewest is not None and fewest < slots and ranks_at_once(job) and not follows(job):
+            problems.append(_changes_the_work(fewest, job))
+    elif fewest is not None and fewest > slots:
+        fewest = None  # reported, or the pods do not say how many they are
+    if fewest is not None and groups:
+        what = "is set, but the pods of the gang are not alike: which of them may be missing is not known"
+        problems.append(FieldProblem(f"metadata.annotations[{MIN_SLOTS}]", what, "Remove it."))
     topology: dict[str, Any] = {
         "required": request.required_topology,
         "preferred": request.preferred_topology,
@@ -185,6 +200,16 @@ def _templates(pods: Sequence[Pod]) -> dict[str, PodSpec]:
 def _above_the_job(key: str, value: int, slots: int) -> FieldProblem:
     what = f"is {value}, more than the {slots} pods that the Job runs at a time"
     return FieldProblem(f"metadata.annotations[{key}]", what, f"Write a number from 1 to {slots}.")
+
+
+def _changes_the_work(fewest: int, job: Job) -> FieldProblem:
+    count = job.spec.completions
+    what = f"is {fewest}, but the Job is Indexed and runs its {count} indexes at once: fewer slots would be fewer ranks"
+    remedy = (
+        f'If its ranks allow that, make completions equal parallelism and write {COMPLETIONS_EQUAL}: "true"; '
+        f"else remove {MIN_SLOTS}."
+    )
+    return FieldProblem(f"metadata.annotations[{MIN_SLOTS}]", what, remedy)
 
 
 def _owner(api_version: str, kind: str, metadata: Metadata) -> Mapping[str, Any]:

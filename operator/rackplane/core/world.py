@@ -75,6 +75,8 @@ class World:
     held_places: dict[Key, HeldPlace] = field(default_factory=dict)
     #: when no place could be found to hold, in seconds since the epoch
     sought: dict[Key, float] = field(default_factory=dict)
+    #: gangs that run with fewer slots than they could, and may grow
+    elastic: dict[Key, None] = field(default_factory=dict)
     #: counts changes of what gangs hold
     placements: int = 0
     #: what nodes hold and what they still take
@@ -257,14 +259,16 @@ class World:
     def confirm(self, record: GangRecord) -> None:
         """The API server has the decision that is booked: from here on it is carried out."""
         if record.decision is not None:
-            record.decision = replace(record.decision, committed=True)
+            record.decision = replace(record.decision, committed=True, released=None)
+            record.previous = None
             self.caps.look(record.decision.placement.slots)
 
     def forget(self, record: GangRecord) -> None:
         """Give up what is booked for the gang."""
         decision, record.decision = record.decision, None
         record.deferred = False
-        record.slots, record.ungating = {}, set()
+        record.previous, record.slots, record.ungating = None, {}, set()
+        self.elastic.pop(record.key, None)
         if decision is None:
             return
         for node in set(decision.placement.slots):
@@ -275,6 +279,32 @@ class World:
         if self.state is not None:
             self.state.release(booking_key(record.key))
         self.version += 1
+        self._decision_changed(record, decision)
+
+    def grow(self, record: GangRecord, decision: Decision) -> None:
+        """Book a larger assignment of a gang that keeps what it has; undone by `grow_not`, or final by `confirm`."""
+        assert self.state is not None and decision.released is not None
+        record.previous, record.decision = record.decision, decision
+        self._rebook(record, decision, decision.released)
+
+    def grow_not(self, record: GangRecord) -> None:
+        """The larger assignment did not come about."""
+        decision, record.decision, record.previous = record.decision, record.previous, None
+        assert decision is not None and record.decision is not None
+        for node in set(decision.placement.slots) - set(record.decision.placement.slots):
+            del self._gangs_on[node][record.key]
+            if not self._gangs_on[node]:
+                del self._gangs_on[node]
+        self.version += 1
+        self._rebook(record, record.decision, record.released)
+        self._decision_changed(record, decision)
+
+    def _rebook(self, record: GangRecord, decision: Decision, released: frozenset[int]) -> None:
+        for node in decision.placement.slots:
+            self._gangs_on.setdefault(node, {})[record.key] = None
+        if self.state is not None:
+            held = sorted(set(range(len(decision.placement.slots))) - released)
+            self.state.rebook(booking_key(record.key), decision.placement, held, force=True)
         self._decision_changed(record, decision)
 
     def release(self, record: GangRecord, slots: frozenset[int]) -> None:
@@ -299,8 +329,9 @@ class World:
         force = known or record.decision.committed
         self.state.book(key, record.decision.placement, force=force, until=until)
         self._watch_end(key, until)
-        if record.released:
-            self.state.release(key, record.released)
+        released = record.released if record.decision.released is None else record.decision.released
+        if released:
+            self.state.release(key, released)
 
     def _pods_differ(self, gang: Key) -> None:
         """Other pods than before, or pods that ask for something else."""

@@ -24,7 +24,9 @@ from rackplane.core.instructions import (
     CommitGang,
     CreateGang,
     Instruction,
+    JobSize,
     PublishEvent,
+    ResizeJob,
     ResumeJob,
     SuspendJob,
     UngatePod,
@@ -177,6 +179,18 @@ WRITES = {
         ),
         f"{JOBS}/j",
         lambda stored: stored["spec"]["suspend"] is False,
+    ),
+    "ResizeJob": Write(
+        ((JOBS, job(True)),),
+        lambda stored: ResizeJob(
+            "default",
+            "j",
+            stored["metadata"]["uid"],
+            stored["metadata"]["resourceVersion"],
+            JobSize(3, None, 9),
+        ),
+        f"{JOBS}/j",
+        lambda stored: stored["spec"]["parallelism"] == 3,
     ),
     "UngatePod": Write(
         ((PODS, pod()),),

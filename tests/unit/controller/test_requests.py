@@ -13,7 +13,9 @@ from rackplane.core.instructions import (
     CommitGang,
     CreateGang,
     Instruction,
+    JobSize,
     PublishEvent,
+    ResizeJob,
     ResumeJob,
     SetFinalizers,
     SuspendJob,
@@ -129,6 +131,47 @@ def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> 
                 MERGE,
             ),
             id="resume-job",
+        ),
+        pytest.param(
+            ResumeJob("ml", "train", "u1", "7", JobSize(4, 4, 8)),
+            Write(
+                "PATCH",
+                "/apis/batch/v1/namespaces/ml/jobs/train",
+                {
+                    "metadata": {
+                        "uid": "u1",
+                        "resourceVersion": "7",
+                        "annotations": {
+                            "rackplane.dev/suspended-by": None,
+                            "rackplane.dev/requested-parallelism": "8",
+                            "rackplane.dev/granted-parallelism": "4",
+                        },
+                    },
+                    "spec": {"suspend": False, "parallelism": 4, "completions": 4},
+                },
+                MERGE,
+            ),
+            id="resume-job-with-fewer-ranks",
+        ),
+        pytest.param(
+            ResizeJob("ml", "train", "u1", "7", JobSize(8, None, None)),
+            Write(
+                "PATCH",
+                "/apis/batch/v1/namespaces/ml/jobs/train",
+                {
+                    "metadata": {
+                        "uid": "u1",
+                        "resourceVersion": "7",
+                        "annotations": {
+                            "rackplane.dev/requested-parallelism": None,
+                            "rackplane.dev/granted-parallelism": None,
+                        },
+                    },
+                    "spec": {"parallelism": 8},
+                },
+                MERGE,
+            ),
+            id="resize-job-to-its-users-number",
         ),
         pytest.param(ungate(), ungated(OURS), id="ungate-pod"),
         pytest.param(
