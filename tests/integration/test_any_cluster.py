@@ -566,6 +566,49 @@ async def test_a_gang_of_higher_priority_has_the_cheapest_other_suspended_and_ge
     assert (await site.get(site.gang("job-keep")))["status"]["phase"] == "Running"
 
 
+async def test_an_elastic_job_starts_with_fewer_ranks_grows_and_gives_some_back_to_its_user(
+    site: Site,
+) -> None:
+    first = _endless(site.job("first", slots=2))
+    await site.create(site.jobs, first)
+    await site.until(site.gang("job-first"), lambda g: g.get("status", {}).get("phase") == "Running")
+    await site.create(site.jobs, _endless(site.job("other", slots=4)))
+    await site.until(site.gang("job-other"), lambda g: g.get("status", {}).get("phase") == "Running")
+    body = _endless(site.job("elastic", slots=4))
+    body["metadata"]["annotations"] |= {
+        "rackplane.dev/min-slots": "1",
+        "rackplane.dev/completions-equal-parallelism": "true",
+    }
+    await site.create(site.jobs, body)
+    gang, job = site.gang("job-elastic"), f"{site.jobs}/elastic"
+    small = await site.until(gang, lambda g: g.get("status", {}).get("phase") == "Running")
+    assert (small["spec"]["slots"], small["spec"]["minSlots"], small["status"]["slots"]) == (4, 1, 2)
+    found = await site.get(job)
+    assert (found["spec"]["parallelism"], found["spec"]["completions"]) == (2, 2)
+    assert found["metadata"]["annotations"]["rackplane.dev/requested-parallelism"] == "4"
+    await site.delete(f"{site.jobs}/first")
+    grown = await site.until(job, lambda j: j["status"].get("ready") == 4)
+    assert (grown["spec"]["parallelism"], grown["spec"]["completions"]) == (4, 4)
+    assert "rackplane.dev/requested-parallelism" not in grown["metadata"]["annotations"]
+    status = (await site.get(gang))["status"]
+    nodes = [node for group in status["assignment"] for node in group["nodes"]]
+    assert (status["slots"], nodes[:2]) == (4, small["status"]["assignment"][0]["nodes"])
+    placed = {
+        int(pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]): pod["spec"][
+            "nodeName"
+        ]
+        for pod in await site.pods()
+        if pod["metadata"]["name"].startswith("elastic-")
+    }
+    assert placed == dict(enumerate(nodes))
+    # Its user wants fewer: the highest ranks go, and nothing of the Job has failed.
+    await site.patch(job, {"spec": {"parallelism": 3, "completions": 3}})
+    shrunk = await site.until(gang, lambda g: g["status"].get("releasedSlots") == "3")
+    assert shrunk["status"]["slots"] == 3
+    fewer = await site.get(job)
+    assert (fewer["spec"]["parallelism"], fewer["status"].get("failed", 0)) == (3, 0)
+
+
 def _lasting(body: Body, says: int, runs: float) -> Body:
     """A Job that is expected to run for so many seconds, and does run for so many."""
     body["metadata"]["annotations"]["rackplane.dev/expected-duration"] = f"{says}s"
