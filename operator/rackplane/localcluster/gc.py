@@ -86,7 +86,11 @@ class GarbageCollector:
                 obj = self._store.get(*address)
                 if obj is None:
                     continue
-                reference = next(ref for ref in meta(obj)["ownerReferences"] if ref.get("uid") == uid)
+                references = meta(obj)["ownerReferences"]
+                if any(self._keeps(ref, address) for ref in references if ref.get("uid") != uid):
+                    self._orphan(address, uid)
+                    continue
+                reference = next(ref for ref in references if ref.get("uid") == uid)
                 if not meta(obj).get("deletionTimestamp"):
                     self._delete(address, "Foreground" if self._dependents.get(meta(obj)["uid"]) else None)
                 left = self._store.get(*address) is not None
@@ -124,6 +128,12 @@ class GarbageCollector:
         namespace = dependent[1] if resource.namespaced else ""
         owner = self._store.get(resource.key, namespace, str(reference.get("name")))
         return owner is not None and meta(owner)["uid"] == reference.get("uid")
+
+    def _keeps(self, reference: Obj, dependent: Address) -> bool:
+        """Whether this owner is there and does not wait for its dependents to go."""
+        owner = self._store.by_uid(str(reference.get("uid")))
+        leaving = owner is not None and "foregroundDeletion" in (meta(owner[1]).get("finalizers") or [])
+        return not leaving and self._present(reference, dependent)
 
     def _orphan(self, address: Address, uid: str) -> None:
         obj = self._store.get(*address)

@@ -17,13 +17,17 @@ def _map(name: str, save: str = "", **metadata: Any) -> Ask:
     return post(MAPS, {"metadata": {"name": name, **metadata}}, save=save)
 
 
-def _owned(name: str, owner: str, *, block: bool | None = None, **more: Any) -> Ask:
-    reference: dict[str, Any] = {
+def _reference(owner: str) -> dict[str, Any]:
+    return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "name": owner,
         "uid": f"${{{owner}.metadata.uid}}",
     }
+
+
+def _owned(name: str, owner: str, *, block: bool | None = None, **more: Any) -> Ask:
+    reference = _reference(owner)
     if block is not None:
         reference["blockOwnerDeletion"] = block
     return _map(name, ownerReferences=[reference], **more)
@@ -110,6 +114,19 @@ SCENARIOS = (
             _gone("owner"),
             get(f"{MAPS}/child", until={"object.metadata.deletionGracePeriodSeconds": 0}),
             patch(f"{MAPS}/child", {"metadata": {"finalizers": None}}),
+        ),
+    ),
+    Scenario(
+        name="deleted in the foreground, what another owns as well stays with it",
+        steps=(
+            _map("owner", save="owner"),
+            _map("other", save="other"),
+            _map("child", ownerReferences=[_reference("owner"), _reference("other")]),
+            delete(f"{MAPS}/owner", {"propagationPolicy": "Foreground"}),
+            _gone("owner"),
+            get(f"{MAPS}/child"),
+            delete(f"{MAPS}/other", {"propagationPolicy": "Foreground"}),
+            _gone("child"),
         ),
     ),
     Scenario(
