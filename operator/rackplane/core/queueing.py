@@ -147,9 +147,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
         line, record = found[0], world.gangs[found[1]]
         until = world.end_of_start(record, world.now)
         answer = None if recount else waiting.refused(line, until, world.version)
-        if answer is not None and world.now < record.ask_again:
-            backfill.keep(record)
-        else:
+        if answer is None or world.now >= record.ask_again:
             if world.now < record.not_before:
                 waiting.due = min(waiting.due, record.not_before)
                 continue
@@ -166,11 +164,12 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
             answer = Answer(given, world.version, turn.stage(given, until))
             waiting.refuse(line, answer)
             refused.add(line)
-        if line in refused or backfill.may_reserve:
-            if answer.wait.wants_place:
-                backfill.reserve(record)
-            elif record.key in world.held_places:
+        holds = record.key in world.held_places
+        if not answer.wait.wants_place:
+            if holds:
                 let_go(world, record.key)
+        elif holds or line in refused or backfill.may_reserve:
+            backfill.reserve(record)
         if answer.wait.foreseeable and record.key not in world.holds:
             yield from proposals.consider(record, beside)
         else:

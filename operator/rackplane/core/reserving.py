@@ -181,11 +181,6 @@ class Backfill:
         """Whether another gang might still get a place to hold in this pass."""
         return self._left > 0 and self._searches > 0
 
-    def keep(self, record: GangRecord) -> None:
-        """What a gang holds to which nothing has happened since it was asked."""
-        if record.key in self._world.held_places:
-            self.reserve(record)
-
     def own_place(self, record: GangRecord, request: Request) -> Placement | None:
         """The place that is held for the gang, if it can start there now: a search may not find it again."""
         world, held = self._world, self._world.held_places.get(record.key)
