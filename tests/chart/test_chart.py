@@ -310,6 +310,11 @@ def test_images_are_pinned(values: Manifest | None) -> None:
         ),
         pytest.param({"reservations": 0}, ["operator", "--reservations=0"], id="no-reservations"),
         pytest.param(
+            {"shareHalfLifeSeconds": 0},
+            ["operator", "--share-half-life-seconds=0"],
+            id="shares-without-history",
+        ),
+        pytest.param(
             {
                 "fabricLevels": ["sub-domain", "nvlink", "leaf", "campus"],
                 "fabricLabels": {"leaf": ["eks", "example.com/tor"], "campus": ["example.com/campus"]},
@@ -402,6 +407,7 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"defragmentation": {"mode": "Move"}}, id="moves-that-are-not-carried-out"),
         pytest.param({"defragmentation": {"maxMoves": 0}}, id="no-moves"),
         pytest.param({"reservations": -1}, id="fewer-than-no-reservations"),
+        pytest.param({"shareHalfLifeSeconds": -1}, id="history-of-the-future"),
         pytest.param({"lookaheadSeconds": "a week"}, id="time-in-words"),
         pytest.param({"fabricLevels": ["leaf", "leaf"]}, id="a-level-twice"),
         pytest.param({"fabricLabels": {"leaf": []}}, id="a-level-without-labels"),

@@ -155,6 +155,8 @@ _HELP = {
     "defragmentation_max_gpu_hours": "work that one such plan loses at most, in GPU-hours (default: %(default)s)",
     "reservations": "so many gangs at the head of the queue that cannot start hold a place which nobody may delay; "
     "0: none (default: %(default)s)",
+    "share_half_life_seconds": "after so many seconds what a queue has held counts half in its share; 0: only what is "
+    "held now counts (default: %(default)s)",
     "lookahead_seconds": "how far ahead starts of waiting gangs are looked for, in seconds (default: %(default)s)",
     "fabric_levels": "levels that gangs may ask for, innermost first; those before nvlink lie below the NVLink domain "
     "(default: %(default)s)",
@@ -164,6 +166,7 @@ _HELP = {
 }
 _LONGEST_LOOK = 400 * 86_400
 _MOST_MOVES = 64
+_LONGEST_HALF_LIFE = 400 * 86_400
 _MOST_RESERVATIONS = 100
 _CHOICES = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -223,6 +226,10 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         )
     if not 0 <= values["reservations"] <= _MOST_RESERVATIONS:
         parser.error(f"reservations: {values['reservations']} is not within 0 to {_MOST_RESERVATIONS}")
+    if not 0 <= values["share_half_life_seconds"] <= _LONGEST_HALF_LIFE:
+        parser.error(
+            f"share_half_life_seconds: {values['share_half_life_seconds']} is not within 0 to {_LONGEST_HALF_LIFE} s"
+        )
     if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:
         parser.error(f"lookahead_seconds: {values['lookahead_seconds']} is not within 1 to {_LONGEST_LOOK} s")
     try:

@@ -59,6 +59,7 @@ class Operator:
                     if math.isfinite(settings.defragmentation_max_gpu_hours)
                     else None
                 ),
+                share_half_life_seconds=settings.share_half_life_seconds,
                 lookahead_seconds=settings.lookahead_seconds,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
             )

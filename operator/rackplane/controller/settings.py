@@ -81,6 +81,10 @@ class OperatorSettings:
     defragmentation_max_gpu_hours: float = float("inf")
     """Work that one such plan loses at most, in GPU-hours."""
 
+    share_half_life_seconds: float = 7 * 86_400.0
+    """After so many seconds what a queue has held counts half in its share; 0: only what is held now counts. See
+    docs/queues.md."""
+
     lookahead_seconds: float = 7 * 86_400.0
     """How far ahead the start of a gang that waits is looked for, in seconds."""
 

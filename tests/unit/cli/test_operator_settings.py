@@ -75,6 +75,15 @@ def test_reservations(flags: list[str], most: int, runs: list[OperatorSettings])
     assert Operator(settings=settings, client=nobody).machine.settings.reservations == most
 
 
+@pytest.mark.parametrize(("flags", "half_life"), [([], 7 * 86_400.0), (["--share-half-life-seconds=0"], 0.0)])
+def test_half_life_of_shares(flags: list[str], half_life: float, runs: list[OperatorSettings]) -> None:
+    assert main(["operator", *flags]) == 0
+    [settings] = runs
+    nobody: Any = None
+    machine = Operator(settings=settings, client=nobody).machine
+    assert machine.settings.share_half_life_seconds == half_life
+
+
 @pytest.mark.parametrize(
     ("flags", "levels"),
     [
@@ -98,6 +107,8 @@ def test_levels(flags: list[str], levels: tuple[str, ...], runs: list[OperatorSe
         ("--fabric-labels=leaf=tor", "fabric_levels, fabric_labels: 'tor' is neither a node label"),
         ("--assumed-duration-seconds=0", "assumed_duration_seconds: 0.0 is not 1 s or more"),
         ("--reservations=-1", "reservations: -1 is not within 0 to 100"),
+        ("--share-half-life-seconds=-1", "share_half_life_seconds: -1.0 is not within 0 to 34560000 s"),
+        ("--share-half-life-seconds=nan", "share_half_life_seconds: nan is not within 0 to 34560000 s"),
         ("--assumed-duration-seconds=nan", "assumed_duration_seconds: nan is not 1 s or more"),
         ("--lookahead-seconds=inf", "lookahead_seconds: inf is not within 1 to 34560000 s"),
         ("--lookahead-seconds=0", "lookahead_seconds: 0.0 is not within 1 to 34560000 s"),
