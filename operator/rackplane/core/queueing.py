@@ -34,6 +34,7 @@ PREEMPTING: Final = "Preempting"
 
 def pending(world: World) -> list[GangRecord]:
     """Gangs that wait for a place, in the order in which they are asked. A look at all gangs."""
+    world.usages()
     found = [(key, place) for key in world.gangs if (place := _place(world, key)) is not None]
     found.sort(key=lambda f: (-f[1].priority, world.rank(f[1].line.queue), f[1].since, f[0]))
     return [world.gangs[key] for key, _ in found]
@@ -66,6 +67,7 @@ def _place(world: World, key: Key) -> Place | None:
 def waiting_in_order(world: World) -> list[GangRecord]:
     """As `pending`, by a look at the gangs that have changed since."""
     _look(world)
+    world.usages()
     return [world.gangs[key] for key in world.waiting.order.first(world.rank)]
 
 
@@ -135,6 +137,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
     Args:
         recount: those too whose answer still holds, for its numbers.
     """
+    world.usages()
     waiting, backfill = world.waiting, Backfill(world)
     beside, clearing = Beside(world, backfill.delays_nobody), Clearing(world)
     turn = _Turn(world, Explainer(world, recount=recount), beside, backfill)
@@ -306,6 +309,7 @@ def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[
     )
     record.position = None
     world.decide(record, decision)
+    world.usages()  # the share of its queue is larger from here on, for who is asked next
     if record.gang_write == version:
         record.deferred = True
         return
