@@ -16,7 +16,6 @@ from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, budget_refusal, quota_refusal
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.sharing import Sharing
-from rackplane.core.victims import never_preempts
 from rackplane.core.workload import desired_gang, job_outcome
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request, SlotGroup
@@ -234,7 +233,7 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
         narrowed(world, record),
         # Not shared: a claim that is allocated meanwhile, or a place that is being cleared for one of them.
         record.key if named or record.key in world.holds else None,
-        never_preempts(record),
+        record.never_preempts(),
         spec.slots,
         spec.min_slots,
         spec.gpus_per_slot,

@@ -22,7 +22,7 @@ from rackplane.core.holds import Beside
 from rackplane.core.instructions import Instruction
 from rackplane.core.record import GangRecord, Hold, Key, booking_key
 from rackplane.core.statuses import condition, seconds, timestamp
-from rackplane.core.victims import Candidates, is_leaving, never_preempts
+from rackplane.core.victims import Candidates, is_leaving
 from rackplane.core.world import World
 from rackplane.core.writing import conditions_of, gang_event, write
 from rackplane.engine.model import Group, Placement, Request
@@ -88,7 +88,7 @@ def _find_room(world: World, record: GangRecord, beside: Beside) -> Hold | str:
     """Whom to stop so that the gang starts, and where it would; else why nobody is, in words."""
     assert world.state is not None and record.gang is not None
     candidates = Candidates(world, record)
-    if never_preempts(record):
+    if record.never_preempts():
         return "it stops nobody: the preemptionPolicy of its PriorityClass is Never"
     if record.groups:
         return "it stops nobody: that is done for gangs whose pods are alike"
@@ -102,8 +102,11 @@ def _find_room(world: World, record: GangRecord, beside: Beside) -> Hold | str:
         asking.request,
         victims,
         needs=candidates.needs(),
-        admits=lambda placement, gone: (
-            asking.admits(placement, gone) and beside.delays_nobody(record, placement, gone)
+        allowed=candidates.allowed,
+        admits=lambda offer, gone: (
+            asking.admits(offer, gone)
+            and candidates.keeps_within(offer, gone)
+            and beside.delays_nobody(record, offer, gone)
         ),
     )
     if plan is None or not plan.victims:

@@ -330,6 +330,13 @@ class GangRecord:
     def _annotations(self) -> Mapping[str, str]:
         return {} if self.gang is None else self.gang.metadata.annotations
 
+    def never_preempts(self) -> bool:
+        """Whether the PriorityClass of its pods says so, as far as the pods or their template know it."""
+        specs = [pod.spec for pod in self.pods.values()]
+        if self.template is not None:
+            specs.append(self.template)
+        return any(spec.preemption_policy == "Never" for spec in specs)
+
     def template_is_gated(self) -> bool:
         """Whether pods will wait for their slot. The admission policies see to it; without them they would not."""
         return self.template is not None and any(

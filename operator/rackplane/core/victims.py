@@ -3,34 +3,31 @@
 A gang may be stopped if it is a Job's or another controller's, runs or starts, is not Protected, and is not on its way
 out already. Bare pods never are: they cannot be suspended, and to delete them would fail what nobody asked to fail.
 
-Within a queue only a gang of lower priority may be stopped, and only if the queue says `withinQueue: LowerPriority`.
+Within a queue only a gang of lower priority may be stopped, and only if the queue says `withinQueue: LowerPriority`. Of
+other queues only one that borrows, and only by a queue that keeps within its quota and says `reclaim`
+(:mod:`rackplane.engine.preempting.reclaiming`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rackplane.api.gang import Disruption
 from rackplane.api.labels import LAST_CHECKPOINT
-from rackplane.api.queue import WithinQueue
+from rackplane.api.queue import QueuePreemption, Reclaim, WithinQueue
+from rackplane.core.asking import usage_of
 from rackplane.core.parallelism import fewest_gpus
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.statuses import seconds
 from rackplane.core.workload import job_outcome
 from rackplane.core.world import World
+from rackplane.engine.model import Placement
 from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.preempting.preemption import Need
+from rackplane.engine.preempting.reclaiming import Reclaiming
 from rackplane.engine.queueing.quotas import GPUS
 
-__all__ = ["Candidates", "is_leaving", "may_be_stopped", "never_preempts", "victim_of"]
-
-_NEVER = "Never"
-
-
-def never_preempts(record: GangRecord) -> bool:
-    """Whether the PriorityClass of its pods says so, as far as the pods or their template know it."""
-    specs = [pod.spec for pod in record.pods.values()]
-    if record.template is not None:
-        specs.append(record.template)
-    return any(spec.preemption_policy == _NEVER for spec in specs)
+__all__ = ["Candidates", "is_leaving", "may_be_stopped", "victim_of"]
 
 
 class Candidates:
@@ -42,30 +39,63 @@ class Candidates:
         self._world, self._record = world, record
         self._spec = record.gang.spec
         queue = world.catalog.queue(self._spec.queue)
-        self._within = queue is not None and queue.spec.preemption.within_queue is WithinQueue.LOWER_PRIORITY
+        self._policy = QueuePreemption() if queue is None else queue.spec.preemption
         taken = {v for key, hold in world.holds.items() if key != record.key for v in hold.victims}
-        self.gangs = [
-            other
-            for other in world.gangs.values()
-            if other.key not in taken and may_be_stopped(other) and self._may_stop(other)
+        possible = [
+            other for other in world.gangs.values() if other.key not in taken and may_be_stopped(other)
         ]
+        usages = dict(world.usages_by_gang())
+        held = {
+            booking_key(o.key): (usages[o.key].queue, usages[o.key].amounts())
+            for o in possible
+            if o.key in usages
+        }
+        self._reclaiming = Reclaiming(world.ledger.tree, self._spec.queue, held)
+        self.gangs = [other for other in possible if booking_key(other.key) in held and self._may_stop(other)]
+        self._others = {booking_key(o.key) for o in self.gangs if self._of_another_queue(o)}
 
     @staticmethod
     def asked_by(world: World, record: GangRecord) -> bool:
         """Whether its queue lets it stop anybody at all."""
         assert record.gang is not None
         queue = world.catalog.queue(record.gang.spec.queue)
-        return queue is not None and queue.spec.preemption.within_queue is not WithinQueue.NEVER
+        return queue is not None and queue.spec.preemption != QueuePreemption()
 
     @property
     def nobody(self) -> str:
         """Why there is none, in words."""
-        return f"queue {self._spec.queue} has no gang that may be stopped for one of priority {self._spec.priority}"
+        name, priority = self._spec.queue, self._spec.priority
+        within = f"queue {name} has no gang that may be stopped for one of priority {priority}"
+        others = "no queue that borrows has a gang that may be stopped for it"
+        if self._policy.reclaim is Reclaim.NEVER:
+            return within
+        return others if self._policy.within_queue is WithinQueue.NEVER else f"{within}, and {others}"
+
+    def _of_another_queue(self, other: GangRecord) -> bool:
+        assert other.gang is not None
+        return other.gang.spec.queue != self._spec.queue
 
     def _may_stop(self, other: GangRecord) -> bool:
         assert other.gang is not None
-        theirs = other.gang.spec
-        return self._within and theirs.queue == self._spec.queue and theirs.priority < self._spec.priority
+        lower = other.gang.spec.priority < self._spec.priority
+        if not self._of_another_queue(other):
+            return lower and self._policy.within_queue is WithinQueue.LOWER_PRIORITY
+        match self._policy.reclaim:
+            case Reclaim.ANY:
+                return self._reclaiming.borrows(booking_key(other.key))
+            case Reclaim.LOWER_PRIORITY:
+                return lower and self._reclaiming.borrows(booking_key(other.key))
+        return False
+
+    def allowed(self, keys: Collection[str]) -> bool:
+        """Whether all of these may be stopped together: of queues that borrow, only so many."""
+        return self._reclaiming.allowed([key for key in keys if key in self._others])
+
+    def keeps_within(self, placement: Placement, gone: Collection[str]) -> bool:
+        """Whether its queue stays within its quota, as it must for quota that it takes back."""
+        taken_back = [key for key in gone if key in self._others]
+        asked = usage_of(self._world, self._record, placement).amounts()
+        return not taken_back or self._reclaiming.within(asked, gone, taken_back)
 
     def needs(self) -> list[Need]:
         """What its quotas lack, and who gives how much of it back."""
