@@ -645,6 +645,38 @@ async def test_a_large_gang_holds_its_place_and_a_short_small_one_goes_ahead_but
     assert large["status"]["startedAt"] <= long["status"]["startedAt"]
 
 
+def _in_queue(body: Body, name: str) -> Body:
+    body["metadata"]["labels"]["rackplane.dev/queue"] = name
+    return body
+
+
+async def test_a_queue_takes_its_quota_back_from_one_that_borrows_it(site: Site) -> None:
+    ours, theirs = f"{site.word}-ours", f"{site.word}-theirs"
+    for name in (ours, theirs):
+        await site.facility(
+            "queues", name, parent=site.word, quota={"gpus": 16}, preemption={"reclaim": "Any"}
+        )
+        await site.until(f"{GROUP}/queues/{name}", lambda q: bool(q.get("status", {}).get("conditions")))
+    for name in ("own", "borrowed"):
+        await site.create(site.jobs, _in_queue(_endless(site.job(name, slots=4)), theirs))
+        await site.until(site.gang(f"job-{name}"), lambda g: g.get("status", {}).get("phase") == "Running")
+    await site.create(site.jobs, _in_queue(_endless(site.job("mine", slots=4)), ours))
+    await site.until(site.gang("job-mine"), lambda g: g.get("status", {}).get("phase") == "Running")
+    phases = {n: (await site.get(site.gang(f"job-{n}")))["status"]["phase"] for n in ("own", "borrowed")}
+    assert sorted(phases.values()) == ["Pending", "Running"]
+    [stopped] = [n for n, phase in phases.items() if phase == "Pending"]
+    words = f"stopped for gang {site.namespace}/job-mine: queue {ours} takes back quota that queue {theirs} borrows"
+    events = f"/api/v1/namespaces/{site.namespace}/events"
+    told = await site.until(events, lambda found: sum(e["message"] == words for e in found["items"]) == 2)
+    assert {(e["involvedObject"]["name"], e["reason"]) for e in told["items"] if e["message"] == words} == {
+        (f"job-{stopped}", "Reclaimed"),
+        (stopped, "Reclaimed"),
+    }
+    job = await site.get(f"{site.jobs}/{stopped}")
+    assert job["spec"]["suspend"] is True
+    assert not job["status"].get("failed")
+
+
 async def test_a_power_domain_deleted_under_a_running_gang_stays_until_nothing_is_under_it(
     site: Site,
 ) -> None:
