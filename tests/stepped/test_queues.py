@@ -137,3 +137,58 @@ def test_status_counts_the_queues_below() -> None:
         "training": (0, 1, 4, None),
         "other": (1, 0, 0, submitted),
     }
+
+
+def priority_class(name: str, value: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": name},
+        "value": value,
+        **fields,
+    }
+
+
+def test_the_priority_of_a_job_that_waits_is_that_of_the_class_it_names() -> None:
+    h = started(facility(racks=1))
+    h.apply(priority_class("high", 1000), priority_class("usual", 10, globalDefault=True))
+    h.job("all", slots=4, run=100)
+    h.until(lambda: h.phase("job-all") == "Running")
+    h.job("first", slots=4, run=None)
+    h.advance(10)
+    h.job("urgent", slots=4, run=None, template={"priorityClassName": "high"})
+    h.settle()
+    assert {n: h.gang(f"job-{n}")["spec"]["priority"] for n in ("first", "urgent")} == {
+        "first": 10,
+        "urgent": 1000,
+    }
+    h.until(lambda: h.phase("job-all") == "Finished")
+    h.until(lambda: h.phase("job-urgent") == "Running")
+    assert h.phase("job-first") == "Pending"
+
+
+def test_a_class_that_does_not_exist_is_named_until_it_does() -> None:
+    h = started(facility(racks=1))
+    h.job("urgent", slots=1, run=None, template={"priorityClassName": "high"})
+    h.settle()
+    assert message(h, "job-urgent") == (
+        "spec.template.spec.priorityClassName: names PriorityClass high, which does not exist, so no pod could be "
+        "made. Create it, or name another."
+    )
+    h.apply(priority_class("high", 1000))
+    h.until(lambda: h.phase("job-urgent") == "Running")
+    assert h.gang("job-urgent")["spec"]["priority"] == 1000
+
+
+def test_a_job_whose_class_never_preempts_has_nobody_stopped() -> None:
+    h = started(facility(racks=1))
+    h.apply(
+        thing("Queue", "research", preemption={"withinQueue": "LowerPriority"}),
+        priority_class("polite", 1000, preemptionPolicy="Never"),
+    )
+    h.job("all", slots=4, run=None)
+    h.until(lambda: h.phase("job-all") == "Running")
+    h.job("urgent", slots=4, run=None, template={"priorityClassName": "polite"})
+    h.advance(30)
+    assert h.gangs() == {"job-all": "Running", "job-urgent": "Pending"}
+    assert h.gang("job-urgent")["spec"]["priority"] == 1000

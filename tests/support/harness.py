@@ -41,6 +41,11 @@ _KINDS: Mapping[tuple[str, str], tuple[type, type, type]] = {
     ("batch", "jobs"): (o.Job, e.JobChanged, e.JobDeleted),
     (GROUP, "gangs"): (o.Gang, e.GangChanged, e.GangDeleted),
     ("resource.k8s.io", "resourceclaims"): (o.ResourceClaim, e.ClaimChanged, e.ClaimDeleted),
+    ("scheduling.k8s.io", "priorityclasses"): (
+        o.PriorityClass,
+        e.PriorityClassChanged,
+        e.PriorityClassDeleted,
+    ),
 }
 _FACILITY = {(GROUP, k.info.plural): kind for kind, k in BY_KIND.items() if kind != "Gang"}
 
@@ -130,7 +135,7 @@ class Harness:
         struct, changed, gone = _KINDS[resource]
         event: e.Event
         if deleted:
-            event = gone(name) if resource == ("", "nodes") else gone(namespace, name)
+            event = gone(namespace, name) if namespace else gone(name)
         else:
             event = changed(msgspec.json.decode(msgspec.json.encode(obj), type=struct))
         return event

@@ -132,6 +132,8 @@ def _key(event: e.Event) -> tuple[str, ...]:
             return kind, name
         case e.ClaimChanged(claim):
             return "ResourceClaim", f"{claim.metadata.namespace}/{claim.metadata.name}"
+        case e.PriorityClassChanged(found):
+            return "PriorityClass", found.metadata.name
     raise TypeError(type(event).__name__)
 
 
@@ -188,10 +190,10 @@ async def read_cluster(client: Client) -> list[e.Event]:
     from rackplane.api.kinds import BY_KIND
     from rackplane.core.facility import FACILITY_KINDS
     from rackplane.kube.client import ApiError
-    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS, facility
+    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, PRIORITY_CLASSES, RESOURCE_CLAIMS, facility
 
     kinds = {kind: facility(BY_KIND[kind].info.plural) for kind in sorted(FACILITY_KINDS)}
-    resources = [*kinds.values(), NODES, GANGS, JOBS, PODS, RESOURCE_CLAIMS]
+    resources = [*kinds.values(), NODES, GANGS, JOBS, PODS, RESOURCE_CLAIMS, PRIORITY_CLASSES]
     lists = await asyncio.gather(*(_list(client, resource) for resource in resources))
     # One wrong address fails every list: one sentence is enough, of the first failure and all that failed like it.
     answers = zip(resources, lists, strict=True)
@@ -248,8 +250,8 @@ def _words(error: ApiError, refused: Sequence[str]) -> str:
 def _events(resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resource, str]) -> Iterator[e.Event]:
     from rackplane.api.base import API_VERSION
     from rackplane.core import events as e
-    from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
-    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS
+    from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
+    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, PRIORITY_CLASSES, RESOURCE_CLAIMS
 
     if (kind := kinds.get(resource)) is not None:
         for raw in items:
@@ -263,6 +265,7 @@ def _events(resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resourc
         JOBS: (Job, e.JobChanged),
         PODS: (Pod, e.PodChanged),
         RESOURCE_CLAIMS: (ResourceClaim, e.ClaimChanged),
+        PRIORITY_CLASSES: (PriorityClass, e.PriorityClassChanged),
     }
     model, event = types[resource]
     decoder = msgspec.json.Decoder(model)

@@ -22,12 +22,12 @@ from rackplane.controller.runtime import Runtime
 from rackplane.controller.settings import OperatorSettings
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
-from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
+from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
 from rackplane.core.settings import Defragmentation, MachineSettings
 from rackplane.kube.client import KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
-from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, RESOURCE_CLAIMS
+from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, PRIORITY_CLASSES, RESOURCE_CLAIMS
 from rackplane.kube.sharing import Sharer
 
 __all__ = ["Operator", "run"]
@@ -212,6 +212,13 @@ class Operator:
                 on_change=lambda claim: feed(e.ClaimChanged(claim)),
                 on_delete=lambda namespace, name: feed(e.ClaimDeleted(namespace, name)),
                 optional=True,
+            ),
+            "priorityclasses": Informer(
+                client,
+                PRIORITY_CLASSES,
+                PriorityClass,
+                on_change=lambda found: feed(e.PriorityClassChanged(found)),
+                on_delete=lambda _, name: feed(e.PriorityClassDeleted(name)),
             ),
         }
 

@@ -43,7 +43,7 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
     job = record.job
     record.judged = True
     if record.external():
-        record.problems, record.groups_wanted = (), record.groups
+        record.problems, record.groups_wanted, record.priority_wanted = (), record.groups, None
         return None
     bare = [p for p in record.live_pods() if p.metadata.deletion_timestamp is None] if job is None else []
     if job is None and (not bare or record.of_job()):
@@ -59,8 +59,10 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
         pods=bare,
         resources=world.catalog.resources(),
         level_by_node_label=world.catalog.fabric.level_by_label,
+        priority_classes=world.priority_classes,
     )
     record.problems = tuple(problems)
+    record.priority_wanted = body["spec"]["priority"] if world.priority_classes else None
     record.groups_wanted = msgspec.convert(body["spec"].get("groups", []), type=list[GangGroup])
     return body
 
@@ -233,7 +235,7 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
         narrowed(world, record),
         # Not shared: a claim that is allocated meanwhile, or a place that is being cleared for one of them.
         record.key if named or record.key in world.holds else None,
-        record.never_preempts(),
+        record.never_preempts(world.priority_classes),
         spec.slots,
         spec.min_slots,
         spec.gpus_per_slot,

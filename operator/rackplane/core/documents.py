@@ -13,7 +13,7 @@ import msgspec
 from rackplane.api.base import GROUP
 from rackplane.api.decode import decode_any
 from rackplane.api.problems import FieldProblem, show
-from rackplane.core.objects import Job, Node, Pod, ResourceClaim
+from rackplane.core.objects import Job, Node, Pod, PriorityClass, ResourceClaim
 from rackplane.core.yamltext import NotYaml, parse_yaml
 
 __all__ = [
@@ -28,11 +28,12 @@ __all__ = [
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 #: The objects beside our own that say something about a facility: API group and kind, and the fields we read.
-CORE_TYPES: Final[Mapping[tuple[str, str], type[Node | Pod | Job | ResourceClaim]]] = {
+CORE_TYPES: Final[Mapping[tuple[str, str], type[Node | Pod | Job | ResourceClaim | PriorityClass]]] = {
     ("", "Node"): Node,
     ("", "Pod"): Pod,
     ("batch", "Job"): Job,
     ("resource.k8s.io", "ResourceClaim"): ResourceClaim,
+    ("scheduling.k8s.io", "PriorityClass"): PriorityClass,
 }
 _NAMESPACED: Final = frozenset({"Pod", "Job", "ResourceClaim", "Gang"})
 #: Files that tools keep beside manifests and that are none.
@@ -135,8 +136,8 @@ def read_documents(path: str | Path, *, namespace: str = "default") -> list[Docu
     return found
 
 
-def core_object(body: Mapping[str, Any]) -> Node | Pod | Job | ResourceClaim | None:
-    """A Node, Pod, Job or ResourceClaim as the machine takes it; None for every other kind.
+def core_object(body: Mapping[str, Any]) -> Node | Pod | Job | ResourceClaim | PriorityClass | None:
+    """A Node, Pod, Job, ResourceClaim or PriorityClass as the machine takes it; None for every other kind.
 
     Raises:
         msgspec.ValidationError: a field does not fit; the message ends in its path.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from rackplane.core.instructions import Instruction
-from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
+from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
 
 __all__ = [
     "ClaimChanged",
@@ -27,6 +27,8 @@ __all__ = [
     "NodeDeleted",
     "PodChanged",
     "PodDeleted",
+    "PriorityClassChanged",
+    "PriorityClassDeleted",
     "Synced",
     "TimePassed",
     "WriteFailed",
@@ -106,6 +108,16 @@ class ClaimDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorityClassChanged:
+    priority_class: PriorityClass
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityClassDeleted:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Synced:
     """Every watched kind has been listed once. Nothing is decided before."""
 
@@ -159,6 +171,8 @@ Event = (
     | GangDeleted
     | ClaimChanged
     | ClaimDeleted
+    | PriorityClassChanged
+    | PriorityClassDeleted
     | Synced
     | LeadershipGained
     | LeadershipLost

@@ -164,6 +164,10 @@ class Machine:
                 world.put_claim(claim)
             case e.ClaimDeleted(namespace, name):
                 world.drop_claim((namespace, name))
+            case e.PriorityClassChanged(found):
+                world.put_priority_class(found.metadata.name, found)
+            case e.PriorityClassDeleted(name):
+                world.put_priority_class(name, None)
             case e.Synced():
                 self.synced = True
             case e.LeadershipGained(term):

@@ -203,7 +203,9 @@ class PodSpec(_Object, frozen=True):
     #: of the pod as a whole
     resources: Resources = Resources()
     resource_claims: list[ClaimReference] = []
-    priority: int = 0
+    #: of a pod: what the API server worked out; None in a template
+    priority: int | None = None
+    priority_class_name: str = ""
     preemption_policy: str = ""
 
 
@@ -280,6 +282,13 @@ class ResourceClaimStatus(_Object, frozen=True):
 class ResourceClaim(_Object, frozen=True):
     metadata: Metadata
     status: ResourceClaimStatus = ResourceClaimStatus()
+
+
+class PriorityClass(_Object, frozen=True):
+    metadata: Metadata
+    value: int = 0
+    global_default: bool = False
+    preemption_policy: str = ""
 
 
 class GangWorkload(_Object, frozen=True):

@@ -88,7 +88,7 @@ def _find_room(world: World, record: GangRecord, beside: Beside) -> Hold | str:
     """Whom to stop so that the gang starts, and where it would; else why nobody is, in words."""
     assert world.state is not None and record.gang is not None
     candidates = Candidates(world, record)
-    if record.never_preempts():
+    if record.never_preempts(world.priority_classes):
         return "it stops nobody: the preemptionPolicy of its PriorityClass is Never"
     if record.groups:
         return "it stops nobody: that is done for gangs whose pods are alike"

@@ -297,7 +297,12 @@ def _can_start(record: GangRecord) -> bool:
 
 def _as_wanted(record: GangRecord) -> bool:
     """Whether its Gang says of its pods what they are; if not, it is written anew first."""
-    return not record.problems and record.groups == record.groups_wanted
+    assert record.gang is not None
+    return (
+        not record.problems
+        and record.groups == record.groups_wanted
+        and record.priority_wanted in (None, record.gang.spec.priority)
+    )
 
 
 def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[Instruction]:

@@ -17,10 +17,21 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core.neighbours import Pods
-from rackplane.core.objects import Container, Gang, GangGroup, GangSpec, Job, Pod, PodSpec, Resources
+from rackplane.core.objects import (
+    Container,
+    Gang,
+    GangGroup,
+    GangSpec,
+    Job,
+    Pod,
+    PodSpec,
+    PriorityClass,
+    Resources,
+)
 from rackplane.core.parallelism import follows
 from rackplane.core.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods import is_terminal
+from rackplane.core.priorities import never_preempts
 from rackplane.core.slots import parse_slots
 from rackplane.core.unlike import slots_by_group
 from rackplane.engine.explaining.times import when
@@ -185,6 +196,8 @@ class GangRecord:
     proposed_version: int = -1
     #: the groups that its pods make now, as of the last look; its Gang's may be older
     groups_wanted: list[GangGroup] = field(default_factory=list)
+    #: the priority its pods have or are to have; None: it is not known
+    priority_wanted: int | None = None
     _classed: tuple[PodSpec, PodClass] | None = None
     #: pod uid -> its spec and the digest of its class
     _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
@@ -330,12 +343,12 @@ class GangRecord:
     def _annotations(self) -> Mapping[str, str]:
         return {} if self.gang is None else self.gang.metadata.annotations
 
-    def never_preempts(self) -> bool:
-        """Whether the PriorityClass of its pods says so, as far as the pods or their template know it."""
+    def never_preempts(self, classes: Mapping[str, PriorityClass]) -> bool:
+        """Whether the PriorityClass of its pods says so, by the pods or by their template."""
         specs = [pod.spec for pod in self.pods.values()]
         if self.template is not None:
             specs.append(self.template)
-        return any(spec.preemption_policy == "Never" for spec in specs)
+        return any(never_preempts(spec, classes) for spec in specs)
 
     def template_is_gated(self) -> bool:
         """Whether pods will wait for their slot. The admission policies see to it; without them they would not."""

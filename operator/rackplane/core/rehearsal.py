@@ -87,6 +87,7 @@ def submit(machine: Machine, workload: Job | Sequence[Pod], now: float) -> tuple
         pods=pods,
         resources=catalog.resources(),
         level_by_node_label=catalog.fabric.level_by_label,
+        priority_classes=machine.world.priority_classes,
     )
     if problems:
         return key, problems

@@ -23,7 +23,17 @@ from rackplane.core.documents import core_object, read_documents, type_of
 from rackplane.core.facility import FACILITY_KINDS, Catalog
 from rackplane.core.machine import Machine
 from rackplane.core.membership import SelectorIndex
-from rackplane.core.objects import Gang, Job, Metadata, Node, NodeStatus, Pod, ResourceClaim, State
+from rackplane.core.objects import (
+    Gang,
+    Job,
+    Metadata,
+    Node,
+    NodeStatus,
+    Pod,
+    PriorityClass,
+    ResourceClaim,
+    State,
+)
 from rackplane.core.pods import requests
 from rackplane.core.settings import MachineSettings
 
@@ -67,8 +77,8 @@ def snapshot(
     that a folder can be asked before there is a cluster.
 
     Args:
-        objects: facility kinds, Queues, Gangs, Nodes, Pods, Jobs and ResourceClaims as `load_folder` gives them;
-            others are ignored.
+        objects: facility kinds, Queues, Gangs, Nodes, Pods, Jobs, ResourceClaims and PriorityClasses as `load_folder`
+            gives them; others are ignored.
         now: seconds since the epoch, for budgets with times.
 
     Raises:
@@ -159,6 +169,8 @@ def _event(body: Mapping[str, Any]) -> e.Event | None:
             return e.JobChanged(job)
         case ResourceClaim() as claim:
             return e.ClaimChanged(claim)
+        case PriorityClass() as found:
+            return e.PriorityClassChanged(found)
     return None
 
 

@@ -16,10 +16,11 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core.alike import joined, uncounted
-from rackplane.core.objects import GangGroup, Job, Metadata, Pod, PodSpec
+from rackplane.core.objects import GangGroup, Job, Metadata, Pod, PodSpec, PriorityClass
 from rackplane.core.parallelism import follows, own_slots, ranks_at_once
 from rackplane.core.podclass import PodClass
 from rackplane.core.pods import gpus
+from rackplane.core.priorities import priority_of, unknown_class
 from rackplane.core.record import in_order
 from rackplane.core.unlike import groups_of, too_many
 from rackplane.core.unmet import differing_company, unmet, unused_size
@@ -66,6 +67,7 @@ def desired_gang(
     pods: Sequence[Pod],
     resources: Sequence[str],
     level_by_node_label: Mapping[str, str],
+    priority_classes: Mapping[str, PriorityClass],
 ) -> tuple[dict[str, Any], list[FieldProblem]]:
     """The Gang object for a Job, or for bare pods, and what is wrong with what is asked for.
 
@@ -74,6 +76,7 @@ def desired_gang(
         pods: the bare pods, at least one if there is no Job.
         resources: accelerators that HardwareProfiles name; the first that the pods ask for is the gang's.
         level_by_node_label: what a level that is named by a node label means.
+        priority_classes: by name.
     """
     if job is not None:
         # Kueue puts its annotations on the pod template; ours are read from either place, the Job's own first.
@@ -104,7 +107,13 @@ def desired_gang(
     else:
         problems += filter(None, (joined(job), unused_size(job, request.gang_size, slots)))
     for where, each in templates.items():
-        problems += filter(None, (uncounted(f"{where}.resourceClaims", each, resources),))
+        problems += filter(
+            None,
+            (
+                uncounted(f"{where}.resourceClaims", each, resources),
+                unknown_class(where, each, priority_classes),
+            ),
+        )
         problems += unmet(
             where, each, kinds, slots=slots, resources=resources, level_by_node_label=level_by_node_label
         )
@@ -137,7 +146,7 @@ def desired_gang(
         "slots": slots,
         "gpusPerSlot": gpus(spec, resource),
         "resourceName": resource,
-        "priority": spec.priority,
+        "priority": priority_of(spec, priority_classes),
         "topology": {key: value for key, value in topology.items() if value is not None},
         "power": {"profile": request.power_profile, "strict": request.power_strict},
         "disruption": str(request.disruption),

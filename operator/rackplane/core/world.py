@@ -15,7 +15,7 @@ from rackplane.core.claimants import Claimants
 from rackplane.core.facility import Catalog
 from rackplane.core.ledger import Ledger
 from rackplane.core.neighbours import Neighbours, Pods
-from rackplane.core.objects import Gang, Job, Node, Pod, ResourceClaim
+from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
 from rackplane.core.podclass import Amounts, held_by
 from rackplane.core.pods import gpus, is_terminal
 from rackplane.core.quota import Usage
@@ -51,6 +51,7 @@ class World:
     pods: dict[Key, Pod] = field(default_factory=dict)
     jobs: dict[Key, Job] = field(default_factory=dict)
     claims: dict[Key, ResourceClaim] = field(default_factory=dict)
+    priority_classes: dict[str, PriorityClass] = field(default_factory=dict)
     gangs: dict[Key, GangRecord] = field(default_factory=dict)
     state: State | None = None
     now: float = 0.0
@@ -201,6 +202,17 @@ class World:
         # One that was made from a template is its pod's alone, and no gang that waits can name it.
         self.version += all(owner.kind != "Pod" for owner in claim.metadata.owner_references)
         self._claim_touched((claim.metadata.namespace, claim.metadata.name))
+
+    def put_priority_class(self, name: str, found: PriorityClass | None) -> None:
+        """None: it is gone. Gangs that wait may have another priority than before, or a problem more or less."""
+        if found is None:
+            self.priority_classes.pop(name, None)
+        else:
+            self.priority_classes[name] = found
+        for key, record in self.gangs.items():
+            if record.decision is None:
+                record.judged = False
+                self.dirty[key] = None
 
     def drop_claim(self, key: Key) -> None:
         self.version += self.claims.pop(key, None) is not None

@@ -12,6 +12,7 @@ __all__ = [
     "LEASES",
     "NODES",
     "PODS",
+    "PRIORITY_CLASSES",
     "RESOURCE_CLAIMS",
     "Resource",
     "facility",
@@ -62,6 +63,7 @@ EVENTS = Resource("", "v1", "events", namespaced=True)
 JOBS = Resource("batch", "v1", "jobs", namespaced=True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 RESOURCE_CLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", namespaced=True)
+PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 GANGS = Resource("rackplane.dev", "v1alpha1", "gangs", namespaced=True)
 
 

@@ -210,7 +210,10 @@ async def test_all_that_is_forbidden_is_told_at_once() -> None:
     with pytest.raises(CommandError) as refused:
         await read_cluster(client)
     told = str(refused.value).partition(" in all of the cluster")[0]
-    assert told == "no permission to list nodes, jobs.batch, pods, resourceclaims.resource.k8s.io"
+    assert told == (
+        "no permission to list nodes, jobs.batch, pods, resourceclaims.resource.k8s.io, "
+        "priorityclasses.scheduling.k8s.io"
+    )
 
 
 async def test_an_answer_that_is_no_list_is_told() -> None:
