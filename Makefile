@@ -78,9 +78,9 @@ bench-engine: $(STAMPS)/test ## The engine alone: decisions, physics and status 
 	  tests/benchmarks/bench_engine.py tests/benchmarks/bench_physics.py $(PYTEST_ARGS)
 
 .PHONY: bench-queue
-bench-queue: $(STAMPS)/test ## The queue: victims, reservations, Kueue's topology test (RACKPLANE_TEST_KUBECONFIG, RACKPLANE_BENCH_SHARE=0.1)
+bench-queue: $(STAMPS)/test ## The queue: victims, reservations, a pass over 10,000 gangs, Kueue's topology test (RACKPLANE_TEST_KUBECONFIG, RACKPLANE_BENCH_SHARE=0.1)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
-	  tests/benchmarks/bench_preemption.py tests/benchmarks/bench_reservations.py \
+	  tests/benchmarks/bench_preemption.py tests/benchmarks/bench_reservations.py tests/benchmarks/bench_cycle.py \
 	  tests/benchmarks/bench_kueue_topology.py $(PYTEST_ARGS)
 
 .PHONY: bench-replay

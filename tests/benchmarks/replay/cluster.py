@@ -18,7 +18,7 @@ from rackplane.core.statuses import timestamp
 from tests.benchmarks.bench_core import RACK_NODES, facility, node
 from tests.benchmarks.replay.traces import GPUS_A_NODE, Job
 
-__all__ = ["Replay", "gpus_of", "replay"]
+__all__ = ["Replay", "gpus_of", "merged", "replay"]
 
 BEGIN = 1_700_000_000
 
@@ -35,13 +35,13 @@ class Replay:
     racks: dict[str, int] = field(default_factory=dict)
 
 
-def _merged(have: Any, patch: Any) -> Any:
+def merged(have: Any, patch: Any) -> Any:
     """A JSON merge patch (RFC 7396)."""
     if not isinstance(patch, Mapping):
         return patch
     old = have if isinstance(have, Mapping) else {}
     result = {key: value for key, value in old.items() if key not in patch}
-    return result | {k: _merged(old.get(k), value) for k, value in patch.items() if value is not None}
+    return result | {k: merged(old.get(k), value) for k, value in patch.items() if value is not None}
 
 
 class _Cluster:
@@ -74,7 +74,7 @@ class _Cluster:
             return []
         body = self.bodies[instruction.name]
         assert body["metadata"]["resourceVersion"] == instruction.resource_version
-        body["status"] = _merged(body.get("status"), instruction.status)
+        body["status"] = merged(body.get("status"), instruction.status)
         if isinstance(instruction, CommitGang):
             job = self.jobs[instruction.name]
             self.found.starts[job.name] = self.now
