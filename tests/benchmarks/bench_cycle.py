@@ -126,5 +126,6 @@ def test_a_pass_over_a_long_queue_after_one_gang_ends() -> None:
     p50, p99 = statistics.median(took), sorted(took)[int(len(took) * 0.99)]
     print(
         f"{waiting:,} gangs wait in {PARENTS * CHILDREN} queues on {NODES:,} nodes, one ends: p50 {p50:.1f} ms   "
-        f"limit {LIMIT_MS:.0f}   ratio {p50 / LIMIT_MS:.2f}      p99 {p99:.1f} ms   ({placed} placed in {PASSES} passes)"
+        f"limit {LIMIT_MS:.0f}   ratio {p50 / LIMIT_MS:.2f}      p99 {p99:.1f} ms   "
+        f"({placed} placed in {PASSES} passes)"
     )
