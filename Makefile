@@ -30,7 +30,7 @@ demo: $(STAMPS)/runtime ## A row of 8 GB300 NVL72 racks in an embedded cluster, 
 
 .PHONY: test
 test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: record
 record: $(STAMPS)/test ## Record the embedded cluster's specification anew from RACKPLANE_TEST_KUBECONFIG (ARGS=jobs: one area)
