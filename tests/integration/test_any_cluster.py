@@ -410,6 +410,49 @@ async def test_a_leader_and_its_workers_start_whole_and_not_without_room_for_the
     assert ran == {"away-lead": None, "away-work": None, "team-lead": nodes[0], "team-work": nodes[1]}
 
 
+async def test_two_jobs_of_one_gang_start_whole_and_neither_without_room_for_the_other(site: Site) -> None:
+    def job(name: str, gang: str, slots: int, *, gpus: bool, **template: Any) -> Body:
+        body = site.job(f"{gang}-{name}", slots=slots)
+        body["metadata"]["labels"]["rackplane.dev/gang"] = gang
+        body["metadata"]["annotations"]["rackplane.dev/gang-size"] = "4"
+        spec = body["spec"]["template"]["spec"] | template
+        if not gpus:
+            spec["containers"] = [{**c, "resources": {}} for c in spec["containers"]]
+        body["spec"]["template"]["spec"] = spec
+        return body
+
+    await site.create(site.jobs, job("lead", "away", 1, gpus=False, nodeSelector={"pool": "nowhere"}))
+    await site.create(site.jobs, job("work", "away", 3, gpus=True))
+    waiting = await site.until(
+        site.gang("jobs-away"), lambda g: "away-lead needs" in g.get("status", {}).get("message", "")
+    )
+    assert waiting["status"]["phase"] == "Pending"
+    assert {owner["name"] for owner in waiting["metadata"]["ownerReferences"]} == {"away-lead", "away-work"}
+    await site.create(site.jobs, job("work", "team", 3, gpus=True))
+    await site.until(
+        site.gang("jobs-team"), lambda g: "3 of the gang's 4" in g.get("status", {}).get("message", "")
+    )
+    assert await site.pods() == []
+    await site.create(site.jobs, job("lead", "team", 1, gpus=False))
+    gang = await site.until(site.gang("jobs-team"), lambda g: g.get("status", {}).get("phase") == "Finished")
+    assert [(g["name"], g["slots"], g["gpusPerSlot"]) for g in gang["spec"]["groups"]] == [
+        ("team-lead", 1, 0),
+        ("team-work", 3, 4),
+    ]
+    nodes = [node for group in gang["status"]["assignment"] for node in group["nodes"]]
+    ran = {
+        (
+            pod["metadata"]["ownerReferences"][0]["name"],
+            pod["metadata"]["annotations"]["rackplane.dev/slot"],
+        ): pod["spec"]["nodeName"]
+        for pod in await site.pods()
+    }
+    assert ran == {("team-lead", "0"): nodes[0]} | {("team-work", str(i)): nodes[i] for i in (1, 2, 3)}
+    for name in ("team-lead", "team-work"):
+        await site.delete(f"{site.jobs}/{name}")
+    await site.gone(site.gang("jobs-team"))
+
+
 async def test_an_annotation_that_does_not_parse_is_named_and_a_corrected_one_starts(site: Site) -> None:
     body = site.job("typo")
     body["metadata"]["annotations"]["rackplane.dev/segment-size"] = "two"

@@ -1,12 +1,10 @@
-"""Pods of fewer accelerators than a node has, or of none, and Jobs that say they belong together."""
+"""Pods of fewer accelerators than a node has, or of none."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from tests.support.harness import QUEUE, container, started
-
-GANG = "rackplane.dev/gang"
+from tests.support.harness import started
 
 
 def test_small_pods_share_a_node_and_add_their_part_of_its_watts() -> None:
@@ -24,28 +22,3 @@ def test_small_pods_share_a_node_and_add_their_part_of_its_watts() -> None:
     }
     # A GPU is a quarter of what a node of 1,000 W idle adds up to 5,000 W; without one nothing is added.
     assert added == {"ones": 3_000, "more": 3_000, "none": 0}
-
-
-def test_jobs_that_name_a_gang_wait_and_are_told_that_a_job_is_one_by_itself() -> None:
-    h = started()
-    template = {"spec": {"restartPolicy": "Never", "containers": [container(0)]}}
-    h.request(
-        "POST",
-        "/apis/batch/v1/namespaces/default/jobs",
-        {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": {"name": "leader", "labels": {QUEUE: "research", GANG: "one"}},
-            "spec": {"completionMode": "Indexed", "completions": 1, "parallelism": 1, "template": template},
-        },
-    )
-    h.advance(3)
-    status = h.gang("job-leader")["status"]
-    assert status["phase"] == "Pending"
-    assert (
-        f'metadata.labels[{GANG}]: says that this Job is one gang with others called "one"'
-        in status["message"]
-    )
-    assert not h.commits
-    h.patch("/apis/batch/v1/namespaces/default/jobs/leader", {"metadata": {"labels": {GANG: None}}})
-    h.until(lambda: h.phase("job-leader") == "Running", seconds=10)

@@ -273,6 +273,7 @@ class Harness:
         template: Mapping[str, Any] | None = None,
         pod_annotations: Mapping[str, str] | None = None,
         pod_labels: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         **spec: Any,
     ) -> None:
         seconds = {} if run is None else {RUN: str(run)}
@@ -290,8 +291,8 @@ class Harness:
             },
             **spec,
         }
-        labels = {QUEUE: queue} if queue else {}
-        metadata = {"name": name, "labels": labels, "annotations": dict(annotations or {})}
+        own = {QUEUE: queue} if queue else {}
+        metadata = {"name": name, "labels": {**own, **(labels or {})}, "annotations": dict(annotations or {})}
         self.request(
             "POST",
             "/apis/batch/v1/namespaces/default/jobs",

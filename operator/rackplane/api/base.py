@@ -46,7 +46,7 @@ RULE_ERROR = "rackplane_rule"
 CEL_VOCABULARY: Final = frozenset(
     {
         *("_&&_", "_||_", "!_", "_?_:_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_+_", "_-_"),
-        *("has", "all", "exists", "exists_one", "size", "timestamp"),
+        *("has", "all", "exists", "exists_one", "map", "size", "sum", "timestamp"),
     }
 )
 

@@ -61,18 +61,26 @@ class GangPhase(StrEnum):
     HELD = "Held"
 
 
-class WorkloadReference(ApiModel):
-    """The object the gang stands for."""
+class ObjectReference(ApiModel):
+    """An object that pods of a gang come from."""
 
     api_version: Annotated[str, Field(min_length=1, max_length=253)] = Field(
         description="Its apiVersion: batch/v1."
     )
-    kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Its kind: Job.")
-    name: ObjectName = Field(description="Its name, in the gang's namespace.")
+    kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(
+        description="Its kind: Job. JobList for Jobs that name one gang; groups then say which."
+    )
+    name: ObjectName = Field(
+        description="Its name, in the gang's namespace. Of several Jobs the name that they give their gang."
+    )
     uid: Annotated[str, Field(max_length=64)] = Field(
         description="Its uid, so that a new object of the same name is another gang. Empty for a group of "
-        "bare pods."
+        "bare pods and for several Jobs."
     )
+
+
+class WorkloadReference(ObjectReference):
+    """The object the gang stands for."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -126,7 +134,10 @@ class GangGroup(ApiModel):
         default="nvidia.com/gpu", description="Extended resource that gpusPerSlot counts."
     )
     pod_class: Line = Field(
-        description="Digest of all that decides which nodes take a pod of it; a pod that waits is known by it."
+        description="Digest of all that decides which nodes take a pod of it; a bare pod that waits is known by it."
+    )
+    workload: ObjectReference | None = Field(
+        default=None, description="The Job that its pods are of, where several Jobs are one gang."
     )
 
 
@@ -190,6 +201,14 @@ class GangSpec(ApiModel):
                 spec.topology.segment_slots is None or spec.topology.segment_slots <= spec.slots
             ),
             field="topology.segmentSlots",
+        ),
+        Rule(
+            cel="!has(self.groups) || self.groups.size() == 0 || "
+            "self.groups.map(group, group.slots).sum() == self.slots",
+            message="the slots of the groups are not slots together",
+            remedy="Set slots to their sum",
+            check=lambda spec: not spec.groups or sum(group.slots for group in spec.groups) == spec.slots,
+            field="slots",
         ),
     )
 

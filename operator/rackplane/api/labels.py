@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 #: Label on a Job or a bare pod: the queue it waits in. Everything without it is not ours.
 QUEUE_LABEL: Final = f"{GROUP}/queue"
-#: Label on bare pods: those with the same value in one namespace are one gang.
+#: Label on bare pods, or on Jobs: those with the same value in one namespace are one gang.
 GANG_LABEL: Final = f"{GROUP}/gang"
 
 REQUIRED_TOPOLOGY: Final = f"{GROUP}/required-topology"
@@ -38,7 +38,7 @@ FLEX_TIER: Final = f"{GROUP}/flex-tier"
 MIN_SLOTS: Final = f"{GROUP}/min-slots"
 #: When a job's last checkpoint was complete, in RFC 3339: what it did before is not lost when it is stopped.
 LAST_CHECKPOINT: Final = f"{GROUP}/last-checkpoint"
-#: How many bare pods make the gang named by GANG_LABEL.
+#: How many pods make the gang named by GANG_LABEL, of all its Jobs together.
 GANG_SIZE: Final = f"{GROUP}/gang-size"
 #: "true": the ranks of an Indexed Job allow fewer, so its completions may be changed with its parallelism.
 COMPLETIONS_EQUAL: Final = f"{GROUP}/completions-equal-parallelism"
@@ -75,6 +75,16 @@ KUEUE_COMPLETIONS_EQUAL: Final = f"{_KUEUE}/job-completions-equal-parallelism"
 
 #: Kueue names a level by its node label; these are known to mean one of ours. Configuration adds to them.
 LEVEL_BY_NODE_LABEL: Final[Mapping[str, str]] = Fabric().level_by_label
+
+#: Annotations that say what a workload asks for.
+REQUEST_KEYS: Final = (
+    *(key for key in USER_ANNOTATIONS if key != LAST_CHECKPOINT),
+    KUEUE_REQUIRED_TOPOLOGY,
+    KUEUE_PREFERRED_TOPOLOGY,
+    KUEUE_SLICE_SIZE,
+    KUEUE_SLICE_REQUIRED_TOPOLOGY,
+    KUEUE_MIN_PARALLELISM,
+)
 
 # --- what Rackplane writes -------------------------------------------------------------------------
 

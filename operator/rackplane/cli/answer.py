@@ -16,13 +16,14 @@ from rackplane.core import rehearsal
 from rackplane.core.documents import DocumentError, core_object, read_documents
 from rackplane.core.explaining import explanation
 from rackplane.core.figures import worst_contingency
+from rackplane.core.jobs import JOBS_PREFIX
 from rackplane.core.lifecycle import why_it_waits
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Pod
 from rackplane.core.queueing import pending
 from rackplane.core.record import Estimate, GangRecord, Key, booking_key
 from rackplane.core.statuses import timestamp
-from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
+from rackplane.core.workload import gang_name_of, gang_name_of_job, gang_name_of_pod
 from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.reporting.reports import FacilityReport, WorstCase, facility_report
 from rackplane.engine.state import State
@@ -133,7 +134,7 @@ def _file(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _gang_of(body: Mapping[str, Any]) -> Key:
     found = core_object(body)
     assert isinstance(found, Job | Pod)
-    name = gang_name_of_job(found.metadata.name) if isinstance(found, Job) else gang_name_of_pod(found)
+    name = gang_name_of(found) if isinstance(found, Job) else gang_name_of_pod(found)
     return found.metadata.namespace, name or ""
 
 
@@ -141,7 +142,7 @@ def _submit(machine: Machine, bodies: Sequence[Mapping[str, Any]], now: float) -
     found = {}
     for key in dict.fromkeys(_gang_of(body) for body in bodies):
         record = machine.gangs[key]
-        _, problems = rehearsal.submit(machine, record.job or list(record.pods.values()), now)
+        _, problems = rehearsal.submit(machine, list(record.jobs.values()) or list(record.pods.values()), now)
         if problems:
             found[key] = problems
     return found
@@ -156,12 +157,13 @@ def _asked(machine: Machine, options: argparse.Namespace, of_file: Sequence[Key]
     space, name = namespace_of(options), options.name
     known = {key for key, record in machine.gangs.items() if record.gang is not None or record.problems}
     known |= {key for key in machine.gangs if key in keys or _labelled(machine.gangs[key])}
-    for candidate in (name, gang_name_of_job(name), f"pod-{name}"):
+    called = (name, gang_name_of_job(name), f"{JOBS_PREFIX}{name}", f"pod-{name}")
+    for candidate in called:
         if (space, candidate) in known:
             return space, candidate
     if (space, name) in machine.world.jobs:
         raise CommandError(f"Job {space}/{name} has no label {QUEUE_LABEL}: Rackplane leaves it to others")
-    elsewhere = sorted(key[0] for key in known if key[1] in (name, gang_name_of_job(name), f"pod-{name}"))
+    elsewhere = sorted(key[0] for key in known if key[1] in called)
     if elsewhere:
         raise CommandError(
             f"there is no gang {name} in namespace {space}; there is one in {elsewhere[0]}: add -n"

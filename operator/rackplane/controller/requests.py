@@ -74,8 +74,10 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
             return Write("POST", GANGS.path(instruction.namespace), instruction.body)
         case UpdateGangSpec():
             path = GANGS.path(instruction.namespace, instruction.name)
-            version = {"resourceVersion": instruction.resource_version}
-            return Write("PATCH", path, {"metadata": version, "spec": instruction.spec}, MERGE_PATCH)
+            about: dict[str, Any] = {"resourceVersion": instruction.resource_version}
+            if instruction.owners is not None:
+                about["ownerReferences"] = instruction.owners
+            return Write("PATCH", path, {"metadata": about, "spec": instruction.spec}, MERGE_PATCH)
         case CommitGang() | WriteGangStatus():
             path = GANGS.path(instruction.namespace, instruction.name, "status")
             version = {"resourceVersion": instruction.resource_version}

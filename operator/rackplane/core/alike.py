@@ -1,4 +1,4 @@
-"""What keeps pods from being placed as one gang: a Job in a gang of others, devices that cannot be counted."""
+"""What keeps pods from being placed as one gang: a name that no Gang can have, devices that cannot be counted."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["joined", "uncounted"]
 
 
 def joined(job: Job) -> FieldProblem | None:
-    """What is wrong with a Job that names a gang; None if it does not.
+    """What is wrong with a Job that names a gang no Gang could be called after; None if it names none.
 
-    A Job is a gang by itself. Were the label passed over, Jobs that are meant to start together would not.
+    Were the label passed over, Jobs that are meant to start together would not.
     """
     name = job.metadata.labels.get(GANG_LABEL)
     if not name:
         return None
     return FieldProblem(
         f"metadata.labels[{GANG_LABEL}]",
-        f'says that this Job is one gang with others called "{name}", but a Job is a gang by itself.',
-        "Remove the label, or write one Job with as many completions, or bare pods that carry the label.",
+        f'is "{name}", which cannot be in the name of an object.',
+        "Write lower case letters, digits and - only, on all Jobs that are to start together.",
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from rackplane.api.labels import QUEUE_LABEL
 from rackplane.api.queue import QueuePlacement
 from rackplane.core.narrowing import leaving, narrowed
-from rackplane.core.objects import GangGroup
+from rackplane.core.objects import GangGroup, Job
 from rackplane.core.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.podclass import PodClass
 from rackplane.core.quota import QuotaRefusal, Usage, budget_refusal, quota_refusal
@@ -45,17 +45,19 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
     if record.external():
         record.problems, record.groups_wanted, record.priority_wanted = (), record.groups, None
         return None
+    jobs = [j for j in record.jobs.values() if _counts(j)] if record.several else []
+    if record.several and all(job_outcome(each) for each in jobs):
+        return None
     bare = [p for p in record.live_pods() if p.metadata.deletion_timestamp is None] if job is None else []
     if job is None and (not bare or record.of_job()):
         return None
-    if job is not None and (
-        QUEUE_LABEL not in job.metadata.labels or job.metadata.deletion_timestamp or job_outcome(job)
-    ):
+    if job is not None and not record.several and (not _counts(job) or job_outcome(job)):
         return None
     body, problems = desired_gang(
         namespace=record.key[0],
         name=record.key[1],
-        job=job,
+        job=None if record.several else job,
+        jobs=jobs,
         pods=bare,
         resources=world.catalog.resources(),
         level_by_node_label=world.catalog.fabric.level_by_label,
@@ -65,6 +67,10 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
     record.priority_wanted = body["spec"]["priority"] if world.priority_classes else None
     record.groups_wanted = msgspec.convert(body["spec"].get("groups", []), type=list[GangGroup])
     return body
+
+
+def _counts(job: Job) -> bool:
+    return QUEUE_LABEL in job.metadata.labels and job.metadata.deletion_timestamp is None
 
 
 def mask_of(world: World, record: GangRecord) -> NodeMask:
@@ -192,7 +198,8 @@ def _groups(
 ) -> tuple[tuple[SlotGroup, ...], Sharing | None]:
     """Slots by kind of pod, and what these leave each other; nothing where all are alike."""
     kinds = record.classes() if record.groups else None
-    if kinds is None:
+    if kinds is None or len(kinds) < 2:
+        # One Job of several may be all that is left: its pods are alike.
         return (), None
     assert record.gang is not None
     over = tuple(over)

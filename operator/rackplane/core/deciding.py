@@ -149,7 +149,8 @@ def _size_field(record: GangRecord) -> str:
     """Where the user wrote how large the gang is."""
     if record.external():
         return f"Gang {record.key[1]}, spec.slots"
-    where = "spec.parallelism" if record.of_job() else f"metadata.annotations[{GANG_SIZE}]"
+    alone = record.of_job() and not record.several
+    where = "spec.parallelism" if alone else f"metadata.annotations[{GANG_SIZE}]"
     return f"{_workload(record)}, {where}"
 
 
@@ -159,4 +160,5 @@ def _groups_field(record: GangRecord) -> str:
 
 def _workload(record: GangRecord) -> str:
     assert record.gang is not None
-    return f"{record.gang.spec.workload.kind} {record.gang.spec.workload.name}"
+    workload = record.gang.spec.workload
+    return f"Jobs of gang {workload.name}" if record.several else f"{workload.kind} {workload.name}"

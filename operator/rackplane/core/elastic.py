@@ -28,7 +28,7 @@ from rackplane.core.slots import format_slots
 from rackplane.core.statuses import admitted, timestamp
 from rackplane.core.workload import job_outcome
 from rackplane.core.world import World
-from rackplane.core.writing import gang_event, may_write, write
+from rackplane.core.writing import gang_event, may_write, may_write_job, write
 from rackplane.engine.model import NodeSpec, Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.growing import allowed_counts, enlarged, most_that_fit
@@ -115,7 +115,9 @@ def growth(world: World, record: GangRecord) -> CommitGang:
 def with_slots(record: GangRecord, count: int) -> str:
     """ "with 4 of 8 slots", "with all 8 slots"."""
     assert record.gang is not None
-    of = record.gang.spec.slots if record.job is None or record.external() else own_slots(record.job)
+    of = record.gang.spec.slots
+    if record.job is not None and not record.external() and not record.several:
+        of = own_slots(record.job)
     return f"with all {count} slots" if count >= of else f"with {count} of {of} slots"
 
 
@@ -314,7 +316,9 @@ def _set_slots(world: World, record: GangRecord, to: int, *, why: str, reason: s
 
 
 def size_at_start(record: GangRecord) -> JobSize | None:
-    """What the Job needs to start with the slots that its gang was given; None if it has it."""
+    """What the Job needs to start with the slots that its gang was given; None if it has it, and for several Jobs."""
+    if record.several:
+        return None
     assert record.job is not None and record.gang is not None
     if record.gang.spec.min_slots is None:
         return full_size(record.job)
@@ -324,7 +328,7 @@ def size_at_start(record: GangRecord) -> JobSize | None:
 def keep_size(world: World, record: GangRecord) -> Iterator[Instruction]:
     """Bring the Job's parallelism in line with the gang's slots; its user's own number is never lost."""
     gang, job = record.gang, record.job
-    if gang is None or job is None or record.external():
+    if gang is None or job is None or record.external() or record.several:
         return
     if gang.spec.min_slots is None or job_outcome(job) is not None:
         return
@@ -343,7 +347,7 @@ def keep_size(world: World, record: GangRecord) -> Iterator[Instruction]:
 def give_back(record: GangRecord) -> Iterator[Instruction]:
     """Give the Job of a gang without a place its user's numbers back; but for the completions of one that is over."""
     job = record.job
-    if job is None or record.external() or (job_outcome(job) is not None and follows(job)):
+    if job is None or record.external() or record.several or (job_outcome(job) is not None and follows(job)):
         return
     size = full_size(job)
     if size is not None:
@@ -354,6 +358,5 @@ def _resize(record: GangRecord, size: JobSize) -> Iterator[Instruction]:
     job = record.job
     assert job is not None
     meta = job.metadata
-    if meta.deletion_timestamp is None and record.job_write != meta.resource_version:
-        record.job_write = meta.resource_version
+    if meta.deletion_timestamp is None and may_write_job(record, job):
         yield ResizeJob(meta.namespace, meta.name, meta.uid, meta.resource_version, size)

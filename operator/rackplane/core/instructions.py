@@ -6,7 +6,7 @@ that a write meant for an earlier state of the world is refused by the API serve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ class UpdateGangSpec:
     name: str
     resource_version: str
     spec: Mapping[str, Any]
+    #: whose end is that of the Gang; None: as they are
+    owners: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

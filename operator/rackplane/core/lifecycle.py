@@ -33,7 +33,8 @@ from rackplane.core.instructions import (
     UngatePod,
     UpdateGangSpec,
 )
-from rackplane.core.objects import Condition, GangGroup, GangReservation, Pod
+from rackplane.core.jobs import job_outcome, suspended_by_us
+from rackplane.core.objects import Condition, Gang, GangGroup, GangReservation, Job, Pod
 from rackplane.core.pods import is_ready, is_terminal
 from rackplane.core.preempting import STOPPED_FOR_OTHERS, reservation, stop_victims
 from rackplane.core.profiles import lowered, running_words
@@ -43,9 +44,10 @@ from rackplane.core.record import GangRecord, is_gated
 from rackplane.core.reserving import held_status
 from rackplane.core.slots import format_slots
 from rackplane.core.statuses import UNPLACED, condition, timestamp
-from rackplane.core.workload import job_outcome, with_removals
+from rackplane.core.together import how_it_ended, outcome, slots_of, stopped_by
+from rackplane.core.workload import with_removals
 from rackplane.core.world import World, booking_key
-from rackplane.core.writing import conditions_of, gang_event, may_write, write
+from rackplane.core.writing import conditions_of, gang_event, may_write, may_write_job, write
 from rackplane.engine.explaining.times import when
 from rackplane.engine.reasons import ReliefKind
 
@@ -73,6 +75,9 @@ def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from _stopping(world, record)
         case "Finished" | "Failed":
             yield from give_back(record)
+            if record.several and record.phase == "Failed":
+                # What its user resumes now would wait for its pods' gates for ever.
+                yield from _suspend(record, _awake(record))
 
 
 def _of_another(record: GangRecord) -> bool:
@@ -80,7 +85,8 @@ def _of_another(record: GangRecord) -> bool:
     if record.external():
         # Under the name that a Job's Gang has: the Job waits until it is gone.
         return False
-    return record.job is not None and record.gang.spec.workload.uid != record.job.metadata.uid
+    job = record.job
+    return job is not None and not record.several and record.gang.spec.workload.uid != job.metadata.uid
 
 
 def _create(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -107,40 +113,50 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         yield from give_back(record)
     body = desired(world, record)
     if body is None and not record.external():
-        if job is not None and job_outcome(job) and not record.live_pods():
+        if record.jobs and _is_over(record) and not record.live_pods():
             yield from write(record, _finished(world, record))
         return
     if body is not None:
         current = msgspec.to_builtins(gang.spec)
         spec = with_removals(body["spec"], current)
-        if _differs(spec, current):
+        owners = _new_owners(gang, body)
+        if owners is not None or _differs(spec, current):
             if may_write(record):
-                record.gang_write = gang.metadata.resource_version
-                yield UpdateGangSpec(record.key[0], record.key[1], gang.metadata.resource_version, spec)
+                version = record.gang_write = gang.metadata.resource_version
+                yield UpdateGangSpec(record.key[0], record.key[1], version, spec, owners)
             return
     if record.problems:
         text = "; ".join(f"{p.where}: {p.what.removesuffix('.')}. {p.remedy}" for p in record.problems)
         yield from _say(world, record, phase="Pending", ready=False, reason="InvalidRequest", message=text)
         return
-    if job is not None and not job.spec.suspend:
-        yield from _suspend(record)
-    if job is not None and job.spec.suspend and not record.suspended_by_us():
+    yield from _suspend(record, _awake(record))
+    users = record.suspended_by_user()
+    if users is not None:
+        name = f"Job {users.metadata.name}" if record.several else "the Job"
         yield from _say(
             world,
             record,
             phase="Held",
             ready=True,
             reason="SuspendedByUser",
-            message="the Job is suspended by its user: set spec.suspend to false to queue it",
+            message=f"{name} is suspended by its user: set spec.suspend to false to queue it",
         )
         return
-    if job is not None and not record.template_is_gated():
+    ungated = record.ungated()
+    if ungated is not None:
         text = (
-            f"Job {job.metadata.name}, spec.template.spec.schedulingGates: {PLACEMENT_GATE} is missing, so its pods "
-            "would start anywhere. Install the chart's admission policies and create the Job again."
+            f"Job {ungated.metadata.name}, spec.template.spec.schedulingGates: {PLACEMENT_GATE} is missing, so its "
+            "pods would start anywhere. Install the chart's admission policies and create the Job again."
         )
         yield from _say(world, record, phase="Pending", ready=False, reason="NotGated", message=text)
         return
+    if record.several and not record.groups_wanted:
+        there = [(each.metadata.name, slots_of(each)) for each in record.jobs.values()]
+        record.message = (
+            f"the Jobs of {sum(n for _, n in there):,} of the gang's {gang.spec.slots:,} pods exist: "
+            + ", ".join(f"{name} {number:,}" for name, number in there)
+        )
+        record.reason, record.refusal, record.misfit = "Waiting", None, False
     if job is None and not record.external() and len(record.live_pods()) < gang.spec.slots:
         record.message = f"{len(record.live_pods())} of the gang's {gang.spec.slots} pods exist"
         record.reason, record.refusal, record.misfit = "Waiting", None, False
@@ -199,12 +215,17 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         if not live:
             world.forget(record)
         return
-    if (job is None and not live) or (job is not None and job_outcome(job) is not None and not live):
+    if _is_over(record) and not live:
         yield from write(record, _finished(world, record))
         return
-    if job is not None and job.metadata.deletion_timestamp is not None:
+    if record.several:
+        why = None if _is_over(record) else stopped_by(record)
+        if why is not None:
+            yield from _stop(world, record, why, reason="JobStopped")
+            return
+    elif job is not None and job.metadata.deletion_timestamp is not None:
         return
-    if job is not None and job.spec.suspend and not record.suspended_by_us():
+    elif job is not None and job.spec.suspend and not record.suspended_by_us():
         if not live:
             yield from unplace(world, record, phase="Held", why="the Job was suspended by its user")
         return
@@ -218,31 +239,15 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if spared is not None:
         yield from spared
     elif found:
-        broken = found[0][1]
-        yield from write(
-            record,
-            {
-                "phase": "Stopping",
-                "message": broken,
-                "conditions": conditions_of(
-                    record,
-                    condition("Admitted", true=False, reason="PromiseBroken", message=broken, now=world.now),
-                ),
-            },
-        )
-        yield from gang_event(record, warning=True, reason="PromiseBroken", message=broken)
+        yield from _stop(world, record, found[0][1], reason="PromiseBroken")
         return
-    if record.suspended_by_us():
-        assert job is not None
-        if record.job_write != job.metadata.resource_version:
-            record.job_write = job.metadata.resource_version
-            yield ResumeJob(
-                job.metadata.namespace,
-                job.metadata.name,
-                job.metadata.uid,
-                job.metadata.resource_version,
-                size_at_start(record),
-            )
+    resume = [job for job in record.jobs.values() if suspended_by_us(job) and job_outcome(job) is None]
+    for one in resume:
+        if may_write_job(record, one):
+            meta = one.metadata
+            size = size_at_start(record)
+            yield ResumeJob(meta.namespace, meta.name, meta.uid, meta.resource_version, size)
+    if resume:
         return
     yield from _ungate(world, record)
     yield from keep_size(world, record)
@@ -261,11 +266,38 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
                 ),
             },
         )
-    elif record.phase == "Running" and (job is None or job_outcome(job) is None):
+    elif (record.phase == "Running" or record.several) and not _is_over(record):
         ended = record.ended_slots()
         if ended:
             yield from write(record, {"releasedSlots": format_slots(record.released | ended)})
         note_growable(world, record)
+
+
+def _is_over(record: GangRecord) -> bool:
+    """Whether nothing of it is to run any more, but for pods that are on their way out."""
+    if record.several:
+        ends = [job_outcome(job) for job in record.jobs.values()]
+        return all(ends) and (not record.groups or outcome(record) is not None)
+    if record.job is not None:
+        return job_outcome(record.job) is not None
+    return not record.live_pods()
+
+
+def _stop(world: World, record: GangRecord, why: str, *, reason: str) -> Iterator[Instruction]:
+    """Begin to give its place up: from here on it is stopped, whatever becomes of the cause."""
+    if not may_write(record):
+        return
+    yield from write(
+        record,
+        {
+            "phase": "Stopping",
+            "message": why,
+            "conditions": conditions_of(
+                record, condition("Admitted", true=False, reason=reason, message=why, now=world.now)
+            ),
+        },
+    )
+    yield from gang_event(record, warning=True, reason=reason, message=why)
 
 
 def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -276,6 +308,8 @@ def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from write(record, _finished(world, record))
         elif record.stopped_by_maker():
             yield from unplace(world, record, phase="Pending", why=why, reason=_reason_to_stop(record))
+    elif record.several:
+        yield from _stopping_together(world, record, why)
     elif record.job is None:
         if any(not is_gated(pod) for pod in record.live_pods()):
             text = f"{why}; its pods are already let go and cannot be placed anew: delete them and create them again"
@@ -287,7 +321,7 @@ def _stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
         if not record.live_pods():
             yield from write(record, _finished(world, record))
     elif not record.job.spec.suspend:
-        yield from _suspend(record)
+        yield from _suspend(record, [record.job])
     elif not record.live_pods():
         yield from unplace(world, record, phase="Pending", why=why, reason=_reason_to_stop(record))
 
@@ -299,12 +333,29 @@ def _reason_to_stop(record: GangRecord) -> str:
     return next(iter(known & STOPPED_FOR_OTHERS), "Requeued")
 
 
-def _suspend(record: GangRecord) -> Iterator[Instruction]:
-    job = record.job
-    assert job is not None
-    if job.metadata.deletion_timestamp is None and record.job_write != job.metadata.resource_version:
-        record.job_write = job.metadata.resource_version
-        yield SuspendJob(job.metadata.namespace, job.metadata.name, job.metadata.uid)
+def _stopping_together(world: World, record: GangRecord, why: str) -> Iterator[Instruction]:
+    awake = _awake(record)
+    yield from _suspend(record, awake)
+    if any(job.metadata.deletion_timestamp is None for job in awake) or record.live_pods():
+        return
+    if not record.jobs:
+        world.forget(record)
+    elif outcome(record) is not None:
+        yield from write(record, _finished(world, record))
+    else:
+        phase = "Pending" if record.suspended_by_user() is None else "Held"
+        yield from unplace(world, record, phase=phase, why=why, reason=_reason_to_stop(record))
+
+
+def _awake(record: GangRecord) -> list[Job]:
+    """Its Jobs that make pods."""
+    return [job for job in record.jobs.values() if not job.spec.suspend and job_outcome(job) is None]
+
+
+def _suspend(record: GangRecord, jobs: Iterable[Job]) -> Iterator[Instruction]:
+    for job in jobs:
+        if job.metadata.deletion_timestamp is None and may_write_job(record, job):
+            yield SuspendJob(job.metadata.namespace, job.metadata.name, job.metadata.uid)
 
 
 def _ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -464,6 +515,13 @@ def _is_unschedulable(pod: Pod) -> bool:
 
 
 def _all_running(record: GangRecord) -> bool:
+    if record.several:
+        return all(
+            sum(1 for pod in record.pods_of(job) if pod.status.phase == "Running" or is_terminal(pod))
+            >= len(set(slots) - record.released)
+            for job, slots in record.parts()
+            if job is not None and job_outcome(job) is None
+        )
     running = sum(1 for pod in record.pods.values() if pod.status.phase == "Running" or is_terminal(pod))
     return running >= record.slot_count() - len(record.released)
 
@@ -471,12 +529,16 @@ def _all_running(record: GangRecord) -> bool:
 def _finished(world: World, record: GangRecord) -> dict[str, Any]:
     if record.external():
         failed = record.failed_by_maker()
+    elif record.several:
+        failed = outcome(record) == "Failed"
     elif record.job is not None:
         failed = job_outcome(record.job) == "Failed"
     else:
         failed = any(pod.status.phase == "Failed" for pod in record.pods.values())
     what = f"the {record.gang.spec.workload.kind}" if record.gang and record.external() else "the job"
     text = f"{what} failed" if failed else f"{what} is complete"
+    if record.several:
+        text = how_it_ended(record)
     return {
         "phase": "Failed" if failed else "Finished",
         "message": text,
@@ -491,6 +553,13 @@ def _finished(world: World, record: GangRecord) -> dict[str, Any]:
             ),
         ),
     }
+
+
+def _new_owners(gang: Gang, body: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The owners that the Gang is to have; None if it has them."""
+    owners: list[Mapping[str, Any]] = body["metadata"]["ownerReferences"]
+    known = {owner.uid for owner in gang.metadata.owner_references}
+    return None if known == {owner["uid"] for owner in owners} else owners
 
 
 def unplace(

@@ -28,7 +28,6 @@ from rackplane.core.queueing import pending, reasons, schedule, waiting_in_order
 from rackplane.core.record import Decision, GangRecord, Key, is_gated
 from rackplane.core.settings import MachineSettings
 from rackplane.core.statuses import seconds
-from rackplane.core.workload import gang_name_of_job
 from rackplane.core.world import ACTIVE, World, booking_key, placement_of
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.state import State
@@ -264,7 +263,8 @@ class Machine:
         self.world.held_places.clear()
         for record in self.world.gangs.values():
             record.creating = record.committing = record.announce = record.recalled = False
-            record.gang_write = record.job_write = None
+            record.gang_write = None
+            record.job_writes.clear()
             if record.decision is not None and not record.decision.committed:
                 self._not_committed(record)
 
@@ -273,7 +273,7 @@ class Machine:
     def _record_of(self, instruction: Instruction) -> GangRecord | None:
         match instruction:
             case SuspendJob() | ResumeJob() | ResizeJob():
-                return self.world.gangs.get((instruction.namespace, gang_name_of_job(instruction.name)))
+                return self.world.gang_of_job((instruction.namespace, instruction.name))
             case UngatePod():
                 return self.world.gangs.get((instruction.namespace, instruction.gang))
             case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
@@ -325,7 +325,7 @@ class Machine:
             case CreateGang():
                 record.creating = False
             case SuspendJob() | ResumeJob() | ResizeJob():
-                record.job_write = None
+                record.job_writes.pop(instruction.name, None)
             case UngatePod(uid=uid):
                 record.ungating.discard(uid)
             case CommitGang(resource_version=version):

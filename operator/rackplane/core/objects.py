@@ -315,6 +315,7 @@ class GangGroup(_Object, frozen=True):
     gpus_per_slot: int = 0
     resource_name: str = "nvidia.com/gpu"
     pod_class: str = ""
+    workload: GangWorkload = GangWorkload()
 
 
 class GangSpec(_Object, frozen=True):

@@ -290,7 +290,11 @@ def _can_start(record: GangRecord) -> bool:
     if record.external():
         return not record.finished_by_maker()
     if record.job is not None:
-        return record.suspended_by_us() and record.template_is_gated() and not record.live_pods()
+        ready = record.suspended_by_us() and record.ungated() is None and not record.live_pods()
+        if not record.several:
+            return ready
+        # Groups are there once all Jobs are.
+        return ready and bool(record.groups) and (not record.judged or _as_wanted(record))
     assert record.gang is not None
     return len(record.live_pods()) >= record.gang.spec.slots and (not record.judged or _as_wanted(record))
 

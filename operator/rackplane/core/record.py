@@ -12,10 +12,9 @@ from rackplane.api.labels import (
     PLACEMENT_GATE,
     SLOT_ANNOTATION,
     STOPPED_BY_MAKER,
-    SUSPENDED_BY,
-    SUSPENDED_BY_VALUE,
 )
 from rackplane.api.problems import FieldProblem
+from rackplane.core.jobs import JOBS_PREFIX, job_outcome, owner_of, suspended_by_us
 from rackplane.core.neighbours import Pods
 from rackplane.core.objects import (
     Container,
@@ -51,7 +50,7 @@ __all__ = [
 ]
 
 #: apiVersion and kind of the workloads whose gangs we make, start and stop ourselves
-_OURS = frozenset({("batch/v1", "Job"), ("v1", "Pod")})
+_OURS = frozenset({("batch/v1", "Job"), ("batch/v1", "JobList"), ("v1", "Pod")})
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -134,7 +133,10 @@ class GangRecord:
 
     key: Key
     gang: Gang | None = None
-    job: Job | None = None
+    #: its Job, or the Jobs that name one gang, by name, in order of name
+    jobs: dict[str, Job] = field(default_factory=dict)
+    #: how Jobs of it ended that are gone, by uid; of several Jobs
+    ended: dict[str, str] = field(default_factory=dict)
     #: pods that belong to it, by name, terminal and terminating ones included
     pods: dict[str, Pod] = field(default_factory=dict)
     decision: Decision | None = None
@@ -149,9 +151,9 @@ class GangRecord:
     ungating: set[str] = field(default_factory=set)
     #: since when kube-scheduler has been seen to call a released pod unschedulable: pod uid -> seconds since the epoch
     unschedulable: dict[str, float] = field(default_factory=dict)
-    #: resourceVersion of the Gang, or the Job, that a write of ours is based on: no second one on the same
+    #: resourceVersion of the Gang, or by name of a Job, that a write of ours is based on: no second one on the same
     gang_write: str | None = None
-    job_write: str | None = None
+    job_writes: dict[str, str] = field(default_factory=dict)
     creating: bool = False
     #: the commit has been asked for and its answer is not in
     committing: bool = False
@@ -198,9 +200,20 @@ class GangRecord:
     groups_wanted: list[GangGroup] = field(default_factory=list)
     #: the priority its pods have or are to have; None: it is not known
     priority_wanted: int | None = None
-    _classed: tuple[PodSpec, PodClass] | None = None
+    #: classes of templates, by the name of their Job, "" for bare pods
+    _classed: dict[str, tuple[PodSpec, PodClass]] = field(default_factory=dict)
     #: pod uid -> its spec and the digest of its class
     _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
+
+    @property
+    def job(self) -> Job | None:
+        """Its Job, or the first of several by name."""
+        return next(iter(self.jobs.values()), None)
+
+    def put_job(self, job: Job) -> None:
+        self.jobs[job.metadata.name] = job
+        if len(self.jobs) > 1:
+            self.jobs = dict(sorted(self.jobs.items()))
 
     @property
     def phase(self) -> str:
@@ -221,34 +234,45 @@ class GangRecord:
         """What its pods ask for: a Job's template, or the first by name of its bare pods, of those that wait if any
         do: one that has been let go asks for the node that it was given.
 
-        Of a gang that another controller made only the accelerators are known.
+        Of a gang that another controller made only the accelerators are known; of several Jobs it
+        is that of the first by name that has not ended.
         """
         if self.external():
             assert self.gang is not None
             return _only_gpus(self.gang.spec.resource_name, self.gang.spec.gpus_per_slot)
-        if self.job is not None:
-            return self.job.spec.template.spec
+        job = self._model()
+        if job is not None:
+            return job.spec.template.spec
         names = [name for name, pod in self.pods.items() if is_gated(pod)] or self.pods
         return self.pods[min(names)].spec if self.pods else None
 
     @property
     def pod_class(self) -> PodClass | None:
         """Its template's class; None if it has no template."""
-        template = self.template
-        if template is None:
-            return None
-        if self._classed is None or self._classed[0] != template:
-            self._classed = (template, PodClass(template))
-        return self._classed[1]
+        template, job = self.template, self._model()
+        return None if template is None else self._class("" if job is None else job.metadata.name, template)
+
+    def _model(self) -> Job | None:
+        if not self.several:
+            return self.job
+        return next((job for job in self.jobs.values() if job_outcome(job) is None), self.job)
+
+    def _class(self, of: str, template: PodSpec) -> PodClass:
+        known = self._classed.get(of)
+        if known is None or known[0] != template:
+            known = self._classed[of] = (template, PodClass(template))
+        return known[1]
 
     def seen_by_others(self) -> tuple[Pods, ...]:
-        """Its pods as terms of affinity see them, each kind once: those of a Job's template, or the bare ones."""
+        """Its pods as terms of affinity see them, each kind once: those of its Jobs' templates, or the bare ones."""
         namespace = self.key[0]
         if self.external():
             return ()
-        if self.job is not None:
-            template = self.job.spec.template
-            return (Pods.like(namespace, template.metadata.labels, template.spec.affinity, template=True),)
+        if self.jobs:
+            templates = [job.spec.template for job in self.jobs.values()]
+            return tuple(
+                Pods.like(namespace, t.metadata.labels, t.spec.affinity, template=True) for t in templates
+            )
         found = {frozenset(pod.metadata.labels.items()): pod for pod in self.pods.values()}
         return tuple(
             Pods.like(namespace, pod.metadata.labels, pod.spec.affinity)
@@ -256,8 +280,8 @@ class GangRecord:
         )
 
     def promised(self) -> Pods:
-        """As `seen_by_others`, those that it will have: of bare pods, like the first by name."""
-        if self.job is not None or not self.pods:
+        """As `seen_by_others`, those that it will have: of bare pods or of Jobs, like the first by name."""
+        if self.jobs or not self.pods:
             return self.seen_by_others()[0]
         first = self.pods[min(self.pods)]
         return Pods.like(self.key[0], first.metadata.labels, first.spec.affinity)
@@ -277,6 +301,9 @@ class GangRecord:
             slot = _annotated_slot(pod)
         if slot is not None:
             return next((g for g, slots in enumerate(slots_by_group(self.groups)) if slot in slots), None)
+        if self.several:
+            owner = owner_of(pod)
+            return next((g for g, group in enumerate(self.groups) if group.workload.uid == owner), None)
         uid = pod.metadata.uid
         if uid not in self._digests or self._digests[uid][0] is not pod.spec:
             self._digests[uid] = (pod.spec, PodClass(pod.spec).digest)
@@ -284,7 +311,11 @@ class GangRecord:
         return next((g for g, group in enumerate(self.groups) if group.pod_class == digest), None)
 
     def classes(self) -> list[PodClass] | None:
-        """The class of each group, from pods that wait; None if some group has no pod."""
+        """The class of each group, from its Job or from pods that wait; None if some group has none."""
+        if self.several:
+            jobs = [self.job_of(group) for group in self.groups]
+            known = [self._class(j.metadata.name, j.spec.template.spec) for j in jobs if j is not None]
+            return known if len(known) == len(jobs) else None
         found: dict[int, PodSpec] = {}
         for pod in in_order(self.live_pods()):
             group = self.group_of_pod(pod)
@@ -302,7 +333,8 @@ class GangRecord:
             # One that waits has the slots that it asks for.
             wanted = self.slot_count() or (self.gang.spec.slots if self.gang is not None else 0)
             return {} if template is None else dict.fromkeys(range(wanted), each)
-        found: dict[int, Amounts] = {}
+        jobs = [(g, self.job_of(group)) for g, group in enumerate(self.groups)] if self.several else []
+        found = {g: held_by(job.spec.template.spec) for g, job in jobs if job is not None}
         for pod in in_order(self.pods.values()):
             group = self.group_of_pod(pod)
             if group is not None:
@@ -315,8 +347,8 @@ class GangRecord:
         }
 
     def of_job(self) -> bool:
-        """Whether it is a Job's gang, also when the Job is gone."""
-        return self.key[1].startswith("job-")
+        """Whether it is made of a Job, or of Jobs, also when they are gone."""
+        return self.key[1].startswith(("job-", JOBS_PREFIX))
 
     def external(self) -> bool:
         """Whether another controller made the Gang: it starts and stops the workload (docs/external-gangs.md)."""
@@ -346,22 +378,52 @@ class GangRecord:
     def never_preempts(self, classes: Mapping[str, PriorityClass]) -> bool:
         """Whether the PriorityClass of its pods says so, by the pods or by their template."""
         specs = [pod.spec for pod in self.pods.values()]
-        if self.template is not None:
+        if self.jobs and not self.external():
+            specs += [job.spec.template.spec for job in self.jobs.values()]
+        elif self.template is not None:
             specs.append(self.template)
         return any(never_preempts(spec, classes) for spec in specs)
 
-    def template_is_gated(self) -> bool:
-        """Whether pods will wait for their slot. The admission policies see to it; without them they would not."""
-        return self.template is not None and any(
-            g.name == PLACEMENT_GATE for g in self.template.scheduling_gates
+    @property
+    def several(self) -> bool:
+        """Whether it is made of Jobs that name a gang: each is one of its groups."""
+        return self.key[1].startswith(JOBS_PREFIX) and not self.external()
+
+    def job_of(self, group: GangGroup) -> Job | None:
+        """The Job of the group; None if it is gone, be it that another has its name."""
+        job = self.jobs.get(group.workload.name)
+        return job if job is not None and job.metadata.uid == group.workload.uid else None
+
+    def parts(self) -> list[tuple[Job | None, range]]:
+        """Its slots by Job, of several Jobs; else all slots, and the Job if there is one."""
+        if not self.several:
+            return [(self.job, range(self.slot_count()))]
+        return [
+            (self.job_of(group), slots)
+            for group, slots in zip(self.groups, slots_by_group(self.groups), strict=True)
+        ]
+
+    def ungated(self) -> Job | None:
+        """The first Job whose pods would not wait for their slot; by the admission policies there is none."""
+        return next(
+            (
+                job
+                for job in self.jobs.values()
+                if all(gate.name != PLACEMENT_GATE for gate in job.spec.template.spec.scheduling_gates)
+            ),
+            None,
         )
 
     def suspended_by_us(self) -> bool:
-        return (
-            self.job is not None
-            and self.job.spec.suspend
-            and self.job.metadata.annotations.get(SUSPENDED_BY) == SUSPENDED_BY_VALUE
+        """Whether its Job is, or all of its Jobs that have not ended are."""
+        return bool(self.jobs) and all(
+            suspended_by_us(job) or (self.several and job_outcome(job) is not None)
+            for job in self.jobs.values()
         )
+
+    def suspended_by_user(self) -> Job | None:
+        """The first Job that is suspended, and not by us."""
+        return next((j for j in self.jobs.values() if j.spec.suspend and not suspended_by_us(j)), None)
 
     def live_pods(self) -> list[Pod]:
         """Pods that draw watts or may come to: not terminal; a terminating one lives until its object is gone."""
@@ -381,27 +443,45 @@ class GangRecord:
         return self.slot_count() if given is None else min(given, self.slot_count())
 
     def keyed(self) -> bool:
-        """Whether an index of its Job is a slot."""
+        """Whether an index of its Job is a slot; of several Jobs each has its own."""
         spec = None if self.job is None else self.job.spec
         return (
             spec is not None
             and self.job is not None
+            and not self.several
             and spec.completion_mode == "Indexed"
             and (spec.completions == self.slot_count() or follows(self.job))
         )
 
     def needed(self) -> int:
         """Slots that the workload can still use."""
-        slots = self.target
-        if self.job is None:
+        if not self.jobs:
             return len(self.live_pods())
-        status, spec = self.job.status, self.job.spec
+        if not self.several:
+            return self._needed(self.job, self.target)
+        return sum(self._needed(job, len(slots)) for job, slots in self.parts())
+
+    def _needed(self, job: Job | None, slots: int) -> int:
+        if job is None:
+            return 0
+        if self.several and job_outcome(job) is not None:
+            return self._live_of(job)
+        status, spec = job.status, job.spec
         if spec.completions is None:
             # A work queue: after the first success no pod is replaced.
-            return len(self.live_pods()) if status.succeeded else slots
+            return self._live_of(job) if status.succeeded else slots
         # Completions that follow the slots are raised only after these are there.
-        completions = slots if follows(self.job) else spec.completions
+        completions = slots if not self.several and follows(job) else spec.completions
         return max(0, min(slots, completions - status.succeeded))
+
+    def _live_of(self, job: Job) -> int:
+        return sum(1 for pod in self.pods_of(job) if not is_terminal(pod))
+
+    def pods_of(self, job: Job) -> list[Pod]:
+        """Its pods that the Job made."""
+        if not self.several:
+            return list(self.pods.values())
+        return [pod for pod in self.pods.values() if owner_of(pod) == job.metadata.uid]
 
     def assign_slots(self) -> bool:
         """Give every live pod a slot: its index where slots are keyed by it, else the lowest that is free.
@@ -419,45 +499,51 @@ class GangRecord:
             slot = _annotated_slot(pod)
             if slot is not None and not is_gated(pod):
                 self.slots[pod.metadata.uid] = slot
-        keyed = self.keyed()
         free = set(range(self.slot_count())) - self.released - set(self.slots.values())
         waiting = [
             p for p in live if p.metadata.uid not in self.slots and p.metadata.deletion_timestamp is None
         ]
         of_group = slots_by_group(self.groups)
         for pod in in_order(waiting):
-            index = completion_index(pod)
-            slot = index if keyed else min(self._open_to(pod, of_group, free), default=None)
+            slot = self._slot_for(pod, of_group, free)
             if slot is not None and slot in free:
                 free.discard(slot)
                 self.slots[pod.metadata.uid] = slot
         return self.slots != before
 
-    def _open_to(self, pod: Pod, of_group: list[range], free: set[int]) -> set[int]:
+    def _slot_for(self, pod: Pod, of_group: list[range], free: set[int]) -> int | None:
         if not of_group:
-            return free
+            return completion_index(pod) if self.keyed() else min(free, default=None)
         group = self.group_of_pod(pod)
-        return set() if group is None else free.intersection(of_group[group])
+        if group is None:
+            return None
+        job, slots = self.job_of(self.groups[group]), of_group[group]
+        if job is not None and job.spec.completion_mode == "Indexed" and job.spec.completions == len(slots):
+            index = completion_index(pod)
+            return slots[index] if index is not None and index < len(slots) else None
+        return min(free.intersection(slots), default=None)
 
     def ended_slots(self) -> frozenset[int]:
         """Slots that no completion needs any more and no pod holds: as many as there are too many, highest first."""
-        if self.job is None or self.decision is None:
+        if not self.jobs or self.decision is None:
             return frozenset()
-        released = self.released
-        excess = self.slot_count() - len(released) - self.needed()
-        if excess <= 0:
-            return frozenset()
-        vacant = set(range(self.slot_count())) - released - set(self.slots.values())
         finished = {
             slot
             for pod in self.pods.values()
             if pod.status.phase == "Succeeded" and (slot := _annotated_slot(pod)) is not None
         }
+        return frozenset(slot for job, slots in self.parts() for slot in self._ended(job, slots, finished))
+
+    def _ended(self, job: Job | None, slots: range, finished: set[int]) -> list[int]:
+        open_slots = set(slots).intersection(range(self.slot_count())) - self.released
+        excess = len(open_slots) - self._needed(job, len(slots) if self.several else self.target)
+        if excess <= 0:
+            return []
+        vacant = open_slots - set(self.slots.values())
         if self.keyed() and self.target < self.slot_count():
             # Lower indexes come back, or have ended.
             vacant = {slot for slot in vacant if slot >= self.target or slot in finished}
-        order = sorted(vacant, key=lambda slot: (slot not in finished, -slot))
-        return frozenset(order[:excess])
+        return sorted(vacant, key=lambda slot: (slot not in finished, -slot))[:excess]
 
 
 @lru_cache(maxsize=256)

@@ -23,6 +23,7 @@ from rackplane.api.labels import (
 from rackplane.api.problems import FieldProblem
 from rackplane.core import events as e
 from rackplane.core.holds import Beside
+from rackplane.core.jobs import JOBS_PREFIX
 from rackplane.core.machine import Machine
 from rackplane.core.moving import movable, moves_for, moves_for_domains
 from rackplane.core.objects import (
@@ -42,8 +43,15 @@ from rackplane.core.queueing import pending, schedule
 from rackplane.core.record import GangRecord, Key, booking_key
 from rackplane.core.reserving import delays_nobody
 from rackplane.core.statuses import timestamp
+from rackplane.core.together import groups_of_jobs
 from rackplane.core.unlike import groups_of
-from rackplane.core.workload import desired_gang, gang_name_of_job, gang_name_of_pod, job_outcome
+from rackplane.core.workload import (
+    desired_gang,
+    gang_name_of,
+    gang_name_of_job,
+    gang_name_of_pod,
+    job_outcome,
+)
 from rackplane.engine.planning.moves import Bounds, MovePlan
 
 __all__ = ["Tidying", "decide", "stand_in", "stand_in_all", "submit", "submit_all", "submitted", "tidy"]
@@ -63,27 +71,35 @@ def submitted(job: Job) -> Job:
     pod = spec.template.spec
     if _GATE not in pod.scheduling_gates:
         pod = msgspec.structs.replace(pod, scheduling_gates=[*pod.scheduling_gates, _GATE])
-    labels = {**spec.template.metadata.labels, QUEUE_LABEL: metadata.labels[QUEUE_LABEL]}
+    ours = {key: metadata.labels[key] for key in (QUEUE_LABEL, GANG_LABEL) if key in metadata.labels}
+    labels = {**spec.template.metadata.labels, **ours}
     template = PodTemplate(msgspec.structs.replace(spec.template.metadata, labels=labels), pod)
     return Job(metadata, msgspec.structs.replace(spec, suspend=True, template=template), job.status)
 
 
-def submit(machine: Machine, workload: Job | Sequence[Pod], now: float) -> tuple[Key, list[FieldProblem]]:
-    """Queue a labelled Job, or the bare pods of one gang, as if it had been created now.
+def submit(
+    machine: Machine, workload: Job | Sequence[Job] | Sequence[Pod], now: float
+) -> tuple[Key, list[FieldProblem]]:
+    """Queue a labelled Job, or the Jobs or bare pods of one gang, as if they had been created now.
 
     Returns:
         The gang's key, and what could not be read of the request; with any of that nothing was queued.
     """
-    job = submitted(workload) if isinstance(workload, Job) else None
-    pods = [] if isinstance(workload, Job) else list(workload)
-    name = gang_name_of_job(job.metadata.name) if job is not None else gang_name_of_pod(pods[0])
+    given = [workload] if isinstance(workload, Job) else workload
+    jobs = sorted(
+        (submitted(job) for job in given if isinstance(job, Job)), key=lambda job: job.metadata.name
+    )
+    pods = [pod for pod in given if isinstance(pod, Pod)]
+    name = gang_name_of(jobs[0]) if jobs else gang_name_of_pod(pods[0])
     assert name is not None  # labelled, as the caller has made sure
-    key = ((job or pods[0]).metadata.namespace, name)
+    key = ((jobs or pods)[0].metadata.namespace, name)
+    several = name.startswith(JOBS_PREFIX)
     catalog = machine.world.catalog
     body, problems = desired_gang(
         namespace=key[0],
         name=name,
-        job=job,
+        job=jobs[0] if jobs and not several else None,
+        jobs=jobs if several else (),
         pods=pods,
         resources=catalog.resources(),
         level_by_node_label=catalog.fabric.level_by_label,
@@ -92,7 +108,7 @@ def submit(machine: Machine, workload: Job | Sequence[Pod], now: float) -> tuple
     if problems:
         return key, problems
     body["metadata"] |= {"creationTimestamp": timestamp(now), "resourceVersion": "1"}
-    events: list[e.Event] = [e.JobChanged(job)] if job is not None else [e.PodChanged(pod) for pod in pods]
+    events: list[e.Event] = [*map(e.JobChanged, jobs), *map(e.PodChanged, pods)]
     machine.handle(now, *events, e.GangChanged(msgspec.convert(body, type=Gang)))
     return key, []
 
@@ -107,18 +123,19 @@ def submit_all(machine: Machine, now: float) -> dict[Key, list[FieldProblem]]:
     """
     found: dict[Key, list[FieldProblem]] = {}
     for key, record in list(machine.gangs.items()):
-        job = record.job
         if record.gang is None:
-            workload: Job | Sequence[Pod] | None = record.live_pods() or None
-            if job is not None:
-                workload = job if QUEUE_LABEL in job.metadata.labels and job_outcome(job) is None else None
-            if workload is not None and (problems := submit(machine, workload, now)[1]):
+            jobs = [j for j in record.jobs.values() if QUEUE_LABEL in j.metadata.labels]
+            workload: Sequence[Job] | Sequence[Pod] = [j for j in jobs if job_outcome(j) is None]
+            if not record.jobs:
+                workload = record.live_pods()
+            if workload and (problems := submit(machine, workload, now)[1]):
                 found[key] = problems
         elif record.phase == "Pending" and record.decision is None:
             if record.template is None:
                 machine.handle(now, *stand_in(record.gang))
-            elif job is not None and not job.spec.suspend:
-                machine.handle(now, e.JobChanged(submitted(job)))
+            else:
+                awake = [submitted(job) for job in record.jobs.values() if not job.spec.suspend]
+                machine.handle(now, *map(e.JobChanged, awake))
     return found
 
 
@@ -138,6 +155,8 @@ def stand_in(gang: Gang) -> list[e.Event]:
                 submitted(Job(metadata, JobSpec(parallelism=spec.slots, template=PodTemplate(spec=pod))))
             )
         ]
+    if gang.metadata.name.startswith(JOBS_PREFIX):
+        return _jobs_of(gang, pod, labels)
     name = gang.metadata.name.removeprefix("pod-")
     kinds = [] if spec.groups else [(f"{name}-", pod)] * spec.slots
     for group in spec.groups:
@@ -174,6 +193,26 @@ def stand_in_all(machine: Machine, now: float) -> None:
                     spec = msgspec.structs.replace(event.job.spec, suspend=False)
                     event = e.JobChanged(msgspec.structs.replace(event.job, spec=spec))
                 machine.handle(now, event)
+
+
+def _jobs_of(gang: Gang, pod: PodSpec, labels: dict[str, str]) -> list[e.Event]:
+    spec, name = gang.spec, gang.metadata.name.removeprefix(JOBS_PREFIX)
+    jobs = []
+    for group in spec.groups:
+        own = {group.resource_name: str(group.gpus_per_slot)} if group.gpus_per_slot else {}
+        metadata = Metadata(
+            name=group.workload.name,
+            namespace=gang.metadata.namespace,
+            uid=group.workload.uid,
+            labels={**labels, GANG_LABEL: name},
+            annotations={GANG_SIZE: str(spec.slots)},
+        )
+        template = PodTemplate(spec=_asking(pod, own))
+        jobs.append(submitted(Job(metadata, JobSpec(parallelism=group.slots, template=template))))
+    # As with bare pods.
+    groups = groups_of_jobs(jobs, list(dict.fromkeys(g.resource_name for g in spec.groups)))
+    known = msgspec.structs.replace(gang, spec=msgspec.structs.replace(spec, groups=groups))
+    return [*map(e.JobChanged, jobs), *([e.GangChanged(known)] if groups else [])]
 
 
 def _asking(pod: PodSpec, wanted: dict[str, str]) -> PodSpec:

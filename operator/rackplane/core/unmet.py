@@ -51,14 +51,14 @@ def unused_size(job: Job, size: int | None, slots: int) -> FieldProblem | None:
     )
 
 
-def differing_company(pods: Sequence[Pod]) -> FieldProblem | None:
-    """What is wrong with bare pods that ask for other company than each other; None if they do not."""
+def differing_company(pods: Sequence[Pod], where: str = "Pod {}, spec") -> FieldProblem | None:
+    """What is wrong with bare pods, or templates, that ask for other company than each other; None if they do not."""
     first, *others = sorted(pods, key=lambda pod: pod.metadata.name)
     for pod in others:
         for field, mine, theirs in _company(pod.spec, first.spec):
             if mine != theirs:
                 return FieldProblem(
-                    f"Pod {pod.metadata.name}, spec.{field}",
+                    f"{where.format(pod.metadata.name)}.{field}",
                     f"differs from that of {first.metadata.name} of the same gang, and any pod of a gang may get any "
                     "of its places.",
                     f"Let all its pods ask for the same, or give those that differ another {GANG_LABEL}.",

@@ -19,6 +19,7 @@ from rackplane.core.asking import usage_of
 from rackplane.core.parallelism import fewest_gpus
 from rackplane.core.record import GangRecord, booking_key
 from rackplane.core.statuses import seconds
+from rackplane.core.together import outcome, stopped_by
 from rackplane.core.workload import job_outcome
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
@@ -123,6 +124,8 @@ def is_leaving(record: GangRecord) -> bool:
         deleted = record.gang.metadata.deletion_timestamp is not None
         return record.phase == "Stopping" or deleted or record.finished_by_maker()
     job = record.job
+    if record.several and record.phase != "Stopping":
+        return outcome(record) is not None or stopped_by(record) is not None
     return (
         record.phase == "Stopping"
         or job is None
@@ -145,13 +148,7 @@ def may_be_stopped(record: GangRecord) -> bool:
     )
     if record.external():
         return could and not record.finished_by_maker()
-    return (
-        could
-        and job is not None
-        and job.metadata.deletion_timestamp is None
-        and job_outcome(job) is None
-        and (not job.spec.suspend or record.suspended_by_us())
-    )
+    return could and job is not None and not is_leaving(record)
 
 
 def victim_of(world: World, record: GangRecord) -> Victim:
@@ -171,10 +168,11 @@ def victim_of(world: World, record: GangRecord) -> Victim:
 def _saved_at(record: GangRecord) -> float:
     """Since when its work would be lost, in seconds since the epoch: its last checkpoint, or its start."""
     assert record.gang is not None and record.decision is not None
-    workload = record.gang if record.external() or record.job is None else record.job
+    workloads = [record.gang] if record.external() or not record.jobs else list(record.jobs.values())
     began = _time(record.gang.status.started_at) or record.decision.time
     # One of an earlier run says nothing of what this one has done.
-    return max(began, _time(workload.metadata.annotations.get(LAST_CHECKPOINT)) or began)
+    said = (_time(each.metadata.annotations.get(LAST_CHECKPOINT)) for each in workloads)
+    return max([began, *(time for time in said if time is not None)])
 
 
 def _time(text: str | None) -> float | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from rackplane.api.labels import (
     COMPLETIONS_EQUAL,
@@ -16,18 +19,22 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core.alike import joined, uncounted
+from rackplane.core.jobs import JOBS_PREFIX
+from rackplane.core.jobs import job_outcome as job_outcome
 from rackplane.core.objects import GangGroup, Job, Metadata, Pod, PodSpec, PriorityClass
 from rackplane.core.parallelism import follows, own_slots, ranks_at_once
 from rackplane.core.podclass import PodClass
 from rackplane.core.pods import gpus
 from rackplane.core.priorities import priority_of, unknown_class
 from rackplane.core.record import in_order
+from rackplane.core.together import disagreements, groups_of_jobs, slots_of, together
 from rackplane.core.unlike import groups_of, too_many
 from rackplane.core.unmet import differing_company, unmet, unused_size
 
 __all__ = [
     "API_VERSION",
     "desired_gang",
+    "gang_name_of",
     "gang_name_of_job",
     "gang_name_of_pod",
     "job_outcome",
@@ -35,10 +42,18 @@ __all__ = [
 ]
 
 API_VERSION = f"{GROUP}/v1alpha1"
+#: what may follow in the name of an object
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def gang_name_of_job(name: str) -> str:
     return f"job-{name}"
+
+
+def gang_name_of(job: Job) -> str:
+    """The Gang that a Job belongs to: one of its own, or that of all Jobs that name it."""
+    labels = {**job.metadata.labels, **job.spec.template.metadata.labels}
+    return _shared(labels) or gang_name_of_job(job.metadata.name)
 
 
 def gang_name_of_pod(pod: Pod) -> str | None:
@@ -47,16 +62,13 @@ def gang_name_of_pod(pod: Pod) -> str | None:
         return None
     for owner in pod.metadata.owner_references:
         if owner.controller and owner.kind == "Job":
-            return gang_name_of_job(owner.name)
+            return _shared(pod.metadata.labels) or gang_name_of_job(owner.name)
     return f"pod-{pod.metadata.labels.get(GANG_LABEL) or pod.metadata.name}"
 
 
-def job_outcome(job: Job) -> str | None:
-    """ "Complete" or "Failed" once the Job has ended, else None."""
-    for condition in job.status.conditions:
-        if condition.status == "True" and condition.type in ("Complete", "Failed"):
-            return condition.type
-    return None
+def _shared(labels: Mapping[str, str]) -> str | None:
+    name = labels.get(GANG_LABEL, "")
+    return f"{JOBS_PREFIX}{name}" if _NAME.fullmatch(name) else None
 
 
 def desired_gang(
@@ -68,11 +80,13 @@ def desired_gang(
     resources: Sequence[str],
     level_by_node_label: Mapping[str, str],
     priority_classes: Mapping[str, PriorityClass],
+    jobs: Sequence[Job] = (),
 ) -> tuple[dict[str, Any], list[FieldProblem]]:
-    """The Gang object for a Job, or for bare pods, and what is wrong with what is asked for.
+    """The Gang object for a Job, for Jobs that name one gang or for bare pods, and what is wrong with what they ask.
 
     Args:
-        job: the Job, or None for bare pods.
+        job: the Job, or None.
+        jobs: the Jobs that name one gang, in order of name, or none.
         pods: the bare pods, at least one if there is no Job.
         resources: accelerators that HardwareProfiles name; the first that the pods ask for is the gang's.
         level_by_node_label: what a level that is named by a node label means.
@@ -87,6 +101,14 @@ def desired_gang(
         kind, api_version = "Job", "batch/v1"
         templates = {"spec.template.spec": spec}
         kinds = [(namespace, job.spec.template.metadata.labels)]
+    elif jobs:
+        annotations = together(jobs)
+        metadata, spec = jobs[0].metadata, jobs[0].spec.template.spec
+        slots = sum(map(slots_of, jobs))
+        owners = [_owner("batch/v1", "Job", each.metadata) for each in jobs]
+        kind, api_version = "JobList", "batch/v1"
+        templates = {f"Job {j.metadata.name}, spec.template.spec": j.spec.template.spec for j in jobs}
+        kinds = [(namespace, each.spec.template.metadata.labels) for each in jobs]
     else:
         first = min(pods, key=lambda pod: pod.metadata.name)
         annotations, metadata, spec = dict(first.metadata.annotations), first.metadata, first.spec
@@ -98,7 +120,15 @@ def desired_gang(
         kinds = [(namespace, each) for each in labels.values()]
     request, problems = parse_request(annotations, level_by_node_label=level_by_node_label)
     groups: list[GangGroup] = []
-    if job is None:
+    if jobs:
+        problems += disagreements(jobs, request)
+        stands = [Pod(each.metadata, each.spec.template.spec) for each in jobs]
+        problems += filter(None, (differing_company(stands, "Job {}, spec.template.spec"),))
+        groups = groups_of_jobs(jobs, resources) if slots == request.gang_size else []
+        problems += filter(None, (too_many(groups),))
+        # While Jobs are missing, what the gang is made of is not known.
+        slots = sum(group.slots for group in groups) or request.gang_size or slots
+    elif job is None:
         slots = request.gang_size or slots
         # While pods are missing, what the gang is made of is not known.
         if len(pods) >= slots:
@@ -119,8 +149,8 @@ def desired_gang(
         )
     resource = next((r for r in resources if gpus(spec, r)), resources[0] if resources else "nvidia.com/gpu")
     slots = max(slots, 1)
-    segment, fewest = request.segment_slots, request.min_slots
-    if job is not None:
+    segment, fewest = request.segment_slots, None if jobs else request.min_slots
+    if job is not None or jobs:
         # A Gang that breaks its kind's rules could not be created, and nobody would be told.
         if segment is not None and segment > slots:
             problems.append(_above_the_job(SEGMENT_SIZE, segment, slots))
@@ -128,7 +158,7 @@ def desired_gang(
         if fewest is not None and fewest > slots:
             problems.append(_above_the_job(MIN_SLOTS, fewest, slots))
             fewest = None
-        if fewest is not None and fewest < slots and ranks_at_once(job) and not follows(job):
+        if job and fewest is not None and fewest < slots and ranks_at_once(job) and not follows(job):
             problems.append(_changes_the_work(fewest, job))
     elif fewest is not None and fewest > slots:
         fewest = None  # reported, or the pods do not say how many they are
@@ -142,11 +172,18 @@ def desired_gang(
     }
     body_spec: dict[str, Any] = {
         "queue": metadata.labels.get(QUEUE_LABEL, ""),
-        "workload": {"apiVersion": api_version, "kind": kind, "name": metadata.name, "uid": metadata.uid},
+        "workload": {
+            "apiVersion": api_version,
+            "kind": kind,
+            "name": name.removeprefix(JOBS_PREFIX) if jobs else metadata.name,
+            "uid": "" if jobs else metadata.uid,
+        },
         "slots": slots,
         "gpusPerSlot": gpus(spec, resource),
         "resourceName": resource,
-        "priority": priority_of(spec, priority_classes),
+        "priority": max(
+            priority_of(each, priority_classes) for each in (templates.values() if jobs else [spec])
+        ),
         "topology": {key: value for key, value in topology.items() if value is not None},
         "power": {"profile": request.power_profile, "strict": request.power_strict},
         "disruption": str(request.disruption),
@@ -165,6 +202,7 @@ def desired_gang(
                 "gpusPerSlot": g.gpus_per_slot,
                 "resourceName": g.resource_name,
                 "podClass": g.pod_class,
+                **({"workload": msgspec.to_builtins(g.workload)} if jobs else {}),
             }
             for g in groups
         ]

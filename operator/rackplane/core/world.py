@@ -28,7 +28,7 @@ from rackplane.core.statuses import seconds
 from rackplane.core.unlike import slot_gpus, slots_by_group
 from rackplane.core.usage import unmanaged_gpus
 from rackplane.core.waiting import Waiting
-from rackplane.core.workload import gang_name_of_job, gang_name_of_pod
+from rackplane.core.workload import gang_name_of, gang_name_of_pod, job_outcome
 from rackplane.engine.model import Group, Placement
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.draw import full_increment
@@ -88,6 +88,7 @@ class World:
     _claimants: Claimants = field(default_factory=Claimants)
     _gangs_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gang_of: dict[Key, Key] = field(default_factory=dict)
+    _gang_of_job: dict[Key, Key] = field(default_factory=dict)
     _stale_nodes: dict[str, None] = field(default_factory=dict)
     #: gangs with a place of which a pod was bound, or ended, or got a slot
     _stale_promises: dict[Key, None] = field(default_factory=dict)
@@ -149,6 +150,10 @@ class World:
         name = gang_name_of_pod(pod)
         if name is not None:
             gang = (pod.metadata.namespace, name)
+            other = self._gang_of.get(key, gang)
+            if other != gang and other in self.gangs:
+                self.record(other).pods.pop(pod.metadata.name, None)
+                self._pods_differ(other)
             self._gang_of[key] = gang
             self.record(gang).pods[pod.metadata.name] = pod
             if moved:
@@ -185,16 +190,21 @@ class World:
 
     def put_job(self, job: Job) -> None:
         key = (job.metadata.namespace, job.metadata.name)
-        self.jobs[key] = job
-        record = self.record((job.metadata.namespace, gang_name_of_job(job.metadata.name)))
-        record.job = job
-        self._pods_differ(record.key)
+        gang = (key[0], gang_name_of(job))
+        if self._gang_of_job.get(key, gang) != gang:
+            self.drop_job(key)
+        self.jobs[key], self._gang_of_job[key] = job, gang
+        self.record(gang).put_job(job)
+        self._pods_differ(gang)
 
     def drop_job(self, key: Key) -> None:
-        self.jobs.pop(key, None)
-        gang = (key[0], gang_name_of_job(key[1]))
-        if gang in self.gangs:
-            self.record(gang).job = None
+        job = self.jobs.pop(key, None)
+        gang = self._gang_of_job.pop(key, None)
+        if job is not None and gang in self.gangs:
+            how = job_outcome(job)
+            if how is not None:
+                self.gangs[gang].ended[job.metadata.uid] = how
+            self.record(gang).jobs.pop(key[1], None)
             self._pods_differ(gang)
 
     def put_claim(self, claim: ResourceClaim) -> None:
@@ -485,6 +495,11 @@ class World:
     def gangs_on(self, node: str) -> Iterator[Key]:
         """Gangs that were given a slot on the node, in order of decision; some may have released it."""
         return iter(self._gangs_on.get(node, ()))
+
+    def gang_of_job(self, key: Key) -> GangRecord | None:
+        """The gang of the Job of that namespace and name; None if there is no such Job."""
+        gang = self._gang_of_job.get(key)
+        return None if gang is None else self.gangs.get(gang)
 
     def gang_of(self, pod: Pod) -> GangRecord | None:
         """The gang that the pod belongs to; None if it is none of ours."""

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rackplane.core.instructions import PublishEvent, WriteGangStatus
+from rackplane.core.objects import Job
 from rackplane.core.record import GangRecord
 from rackplane.core.statuses import merged_conditions
 from rackplane.core.workload import API_VERSION
 
-__all__ = ["conditions_of", "gang_event", "may_write", "write"]
+__all__ = ["conditions_of", "gang_event", "may_write", "may_write_job", "write"]
 
 
 def write(record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
@@ -30,6 +31,13 @@ def may_write(record: GangRecord) -> bool:
     )
 
 
+def may_write_job(record: GangRecord, job: Job) -> bool:
+    """Whether this is another state of the Job than that of our last write to it; from now on it is not."""
+    name, version = job.metadata.name, job.metadata.resource_version
+    known, record.job_writes[name] = record.job_writes.get(name), version
+    return known != version
+
+
 def conditions_of(record: GangRecord, *new: dict[str, object]) -> list[dict[str, object]]:
     """The gang's conditions with these changed."""
     old: list[dict[str, object]] = []
@@ -47,10 +55,10 @@ def conditions_of(record: GangRecord, *new: dict[str, object]) -> list[dict[str,
 
 
 def gang_event(record: GangRecord, *, warning: bool, reason: str, message: str) -> Iterator[PublishEvent]:
-    """The same words on the Gang and on the Job, where its user looks."""
+    """The same words on the Gang and on its Jobs, where their user looks."""
     if record.gang is not None:
         meta = record.gang.metadata
         yield PublishEvent(API_VERSION, "Gang", meta.namespace, meta.name, meta.uid, warning, reason, message)
-    if record.job is not None:
-        meta = record.job.metadata
+    for job in record.jobs.values():
+        meta = job.metadata
         yield PublishEvent("batch/v1", "Job", meta.namespace, meta.name, meta.uid, warning, reason, message)

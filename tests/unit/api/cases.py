@@ -120,6 +120,10 @@ def _bad(kind: str, name: str, blamed: str, **_: Any) -> Any:
 
 
 _FEED = {"powerDomain": "busway-a", "weight": 1}
+_GROUPS: Final[list[dict[str, Any]]] = [
+    {"name": "lead", "slots": 1, "gpusPerSlot": 0, "podClass": "0a"},
+    {"name": "work", "slots": 4, "gpusPerSlot": 4, "podClass": "1b"},
+]
 _INTERVAL = {"start": "2026-11-21T17:00:00Z", "end": "2026-11-21T20:00:00Z"}
 _WINDOW = {"days": ["Mon", "Fri"], "from": "17:00", "to": "21:00", "timeZone": "America/Chicago"}
 
@@ -221,6 +225,27 @@ GOOD: Final[tuple[Case, ...]] = (
         {"spec.topology": {"required": "spine", "preferred": "nvlink", "segmentSlots": 16}},
     ),
     Case("no gpus", "Gang", {"spec.gpusPerSlot": 0}),
+    Case("groups that are all slots", "Gang", {"spec.slots": 5, "spec.groups": _GROUPS}),
+    Case(
+        "several jobs",
+        "Gang",
+        {
+            "spec.slots": 5,
+            "spec.workload": {"apiVersion": "batch/v1", "kind": "JobList", "name": "learner", "uid": ""},
+            "spec.groups": [
+                {
+                    **group,
+                    "workload": {
+                        "apiVersion": "batch/v1",
+                        "kind": "Job",
+                        "name": group["name"],
+                        "uid": "8c2c",
+                    },
+                }
+                for group in _GROUPS
+            ],
+        },
+    ),
     Case("bare pods", "Gang", {"spec.workload.uid": ""}),
     Case("everything", "Gang", {"spec.power": {"profile": "MaxQ", "strict": True}, "spec.flexTier": 3}),
 )
@@ -387,6 +412,7 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("Gang", "more slots than fit an object", "spec.slots")(65_537),
     _bad("Gang", "min above slots", "spec.minSlots")(17),
     _bad("Gang", "segment above slots", "spec.topology.segmentSlots")(17),
+    _bad("Gang", "groups of other slots", "spec.slots")({"spec.slots": 6, "spec.groups": _GROUPS}),
     _bad("Gang", "negative gpus", "spec.gpusPerSlot")(-1),
     _bad("Gang", "tier 4", "spec.flexTier")(4),
     _bad("Gang", "negative tier", "spec.flexTier")(-1),

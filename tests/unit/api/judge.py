@@ -67,7 +67,9 @@ def run_rules(
         transition = "oldSelf" in rule["rule"]
         if transition and old is None:
             continue
-        context = {"self": value, "oldSelf": old} if transition else {"self": value}
+        known = {"self": value, "oldSelf": old} if transition else {"self": value}
+        # Of Kubernetes' own library, which the evaluator does not have.
+        context = cel.Context(variables=known, functions={"sum": sum})
         yield path, rule, cel.evaluate(rule["rule"], context) is True
     if isinstance(value, dict):
         for name, child in schema.get("properties", {}).items():
