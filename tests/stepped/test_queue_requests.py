@@ -8,7 +8,7 @@ from tests.support.harness import facility, started
 
 JOB = "/apis/batch/v1/namespaces/default/jobs/train"
 ASKED = {
-    "rackplane.dev/min-slots": "2",
+    "rackplane.dev/min-slots": "5",
     "rackplane.dev/expected-duration": "2h",
     "rackplane.dev/required-topology": "nvlink",
     "rackplane.dev/preferred-topology": "nvlink",
@@ -25,7 +25,7 @@ def test_what_a_job_asks_for_no_more_leaves_its_gang() -> None:
     h.settle()
     assert asked(h.gang("job-train")["spec"]) == {
         "slots": 5,
-        "minSlots": 2,
+        "minSlots": 5,
         "expectedDurationSeconds": 7200,
         "topology": {"required": "nvlink", "preferred": "nvlink"},
     }
