@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
+from rackplane.cli.source import add_output_argument, add_source_arguments, open_source, positive
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
@@ -42,21 +42,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--level", metavar="LEVEL", help="nvlink, leaf, ..., or facility for no level")
     parser.add_argument("--profile", metavar="NAME", help="a power profile, such as MaxP or MaxQ")
     parser.add_argument(
-        "--gpus-per-pod", type=_positive, metavar="N", help="default: whole nodes, of each type"
+        "--gpus-per-pod", type=positive, metavar="N", help="default: whole nodes, of each type"
     )
     parser.add_argument(
-        "--segment-size", type=_positive, metavar="S", help="pods that must share one NVLink domain"
+        "--segment-size", type=positive, metavar="S", help="pods that must share one NVLink domain"
     )
     add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return number
 
 
 def run(options: argparse.Namespace) -> int:

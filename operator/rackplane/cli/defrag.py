@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rackplane.cli.errors import CommandError
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source, time_of
+from rackplane.cli.source import add_output_argument, add_source_arguments, open_source, positive, time_of
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
@@ -55,7 +55,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--domains", action="store_true", help="free whole domains, whoever waits")
     parser.add_argument(
         "--max-moves",
-        type=_positive,
+        type=positive,
         default=8,
         metavar="N",
         help="gangs moved at most (default: %(default)s)",
@@ -69,13 +69,6 @@ def add(commands: Any) -> None:
     add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return number
 
 
 def _hours(text: str) -> float:

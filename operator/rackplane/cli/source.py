@@ -24,7 +24,23 @@ if TYPE_CHECKING:  # What reads and decides takes half a second to import, and -
     from rackplane.kube.client import ApiError, Client
     from rackplane.kube.resources import Resource
 
-__all__ = ["add_source_arguments", "namespace_of", "open_source", "read_cluster", "time_of"]
+__all__ = [
+    "add_output_argument",
+    "add_source_arguments",
+    "namespace_of",
+    "open_source",
+    "positive",
+    "read_cluster",
+    "time_of",
+]
+
+
+def positive(text: str) -> int:
+    """An option's value that is a whole number of at least 1."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return number
 
 
 def add_output_argument(parser: argparse.ArgumentParser) -> None:
