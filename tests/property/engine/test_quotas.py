@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.queueing.quotas import Limit, QueueSpec, QuotaTree
+from rackplane.engine.queueing.quotas import GPUS, Limit, QueueSpec, QuotaTree
 from tests.property.engine.queue_trees import NAMES, RESOURCES, amounts, trees
 
 Held = Sequence[tuple[str, Mapping[str, int]]]
@@ -121,3 +122,22 @@ def test_what_a_queue_keeps_it_always_gets(
             own = limit.nominal - limit.lending - tree.used(spec.name).get(resource, 0)
             if own > 0:
                 assert tree.check(spec.name, {resource: own}) is None
+
+
+@given(trees(), st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_who_is_above_whom_does_not_depend_on_the_order_in_which_queues_are_read(
+    specs: tuple[QueueSpec, ...], random: Random
+) -> None:
+    """A circle of parents too is cut at the same place after a restart."""
+    tree, other = QuotaTree(specs), QuotaTree(random.sample(specs, len(specs)))
+    assert {s.name: tree.path(s.name) for s in specs} == {s.name: other.path(s.name) for s in specs}
+
+
+def test_a_queue_that_gangs_name_before_it_exists_is_above_nobody() -> None:
+    tree = QuotaTree([QueueSpec("a", parent="later", limits={GPUS: Limit(2)})])
+    tree.add("later", {GPUS: 1})
+    tree.validate([("later", {GPUS: 1})])
+    tree.remove("later", {GPUS: 1})
+    tree.validate([])
+    assert tree.path("a") == ["a"]

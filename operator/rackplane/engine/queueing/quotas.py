@@ -158,14 +158,16 @@ class QuotaTree:
     """
 
     def __init__(self, queues: Iterable[QueueSpec] = ()) -> None:
-        self._queues = {spec.name: _Queue(spec) for spec in queues}
+        self._specs = tuple(queues)
+        self._queues = {spec.name: _Queue(spec) for spec in self._specs}
         self._order: list[_Queue] = []
         self._build()
 
     def _build(self) -> None:
         """Parents, then from the leaves up what each has, and what is charged while nobody uses anything."""
         children: dict[str, list[_Queue]] = {name: [] for name in self._queues}
-        for queue in self._queues.values():
+        # by name: which link of a circle is left out must not depend on the order in which queues are read
+        for _, queue in sorted(self._queues.items()):
             above = queue.spec.parent
             if above is not None and above in self._queues and not self._closes_a_circle(queue):
                 queue.parent = self._queues[above]
@@ -297,11 +299,11 @@ class QuotaTree:
         Raises:
             InvariantViolation: a figure differs.
         """
-        fresh = QuotaTree(queue.spec for queue in self._order)
+        fresh = QuotaTree(self._specs)
         for name, amounts in held:
             fresh.add(name, amounts)
         for name, queue in self._queues.items():
-            other = fresh._queues[name]
+            other = fresh._queues.get(name) or _Queue(queue.spec)
             for mine, theirs, what in (
                 (queue.used, other.used, "held"),
                 (queue.charged, other.charged, "charged"),
