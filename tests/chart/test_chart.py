@@ -13,7 +13,6 @@ import yaml
 from rackplane import __version__
 from rackplane.api.admission import shipped_policies
 from rackplane.controller.requests import requests_for
-from rackplane.core.entries import ELEMENTS
 from rackplane.core.instructions import (
     CapNode,
     CommitGang,
@@ -30,6 +29,7 @@ from rackplane.core.instructions import (
     WriteFacilityStatus,
     WriteGangStatus,
 )
+from rackplane.core.site.entries import ELEMENTS
 from rackplane.localcluster import Request
 from rackplane.localcluster.faults import Asked
 from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, render, run, template

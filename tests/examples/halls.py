@@ -7,9 +7,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from rackplane.core.judgements import judgements
+from rackplane.core.offline.snapshot import load_folder, snapshot
 from rackplane.core.settings import MachineSettings
-from rackplane.core.snapshot import load_folder, snapshot
+from rackplane.core.site.judgements import judgements
 from rackplane.engine.model import Refusal, Request
 from rackplane.engine.physics.rows import LimitRow, RowKind
 from rackplane.engine.placing.placement import place

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rackplane.core.snapshot import events_of, expected_nodes
+from rackplane.core.offline.snapshot import events_of, expected_nodes
 from rackplane.engine.model import Cause, Refusal
 from rackplane.engine.physics.rows import LimitRow, RowKind
 from rackplane.engine.placing.placement import place

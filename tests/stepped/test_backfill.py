@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.settings import MachineSettings
-from rackplane.core.statuses import timestamp
 from tests.support.harness import START, Harness, facility
 
 LASTS = "rackplane.dev/expected-duration"

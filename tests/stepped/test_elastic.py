@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rackplane.api.labels import COMPLETIONS_EQUAL, GRANTED_PARALLELISM, MIN_SLOTS, REQUESTED_PARALLELISM
-from rackplane.core.record import booking_key
+from rackplane.core.gangs.decisions import booking_key
 from tests.support.harness import QUEUE, RUN, Harness, facility, started
 
 JOBS = "/apis/batch/v1/namespaces/default/jobs"

@@ -11,7 +11,7 @@ import pytest
 from rackplane.api.labels import GANG_LABEL, GANG_SIZE, NODE_GANGS, SUSPENDED_BY
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
-from rackplane.core.rehearsal import decide, submit_all
+from rackplane.core.offline.rehearsal import decide, submit_all
 from tests.support.harness import _FACILITY, _KINDS, EXIT, Harness, facility, started
 
 GANG = "jobs-learner"

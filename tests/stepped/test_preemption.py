@@ -8,7 +8,7 @@ import pytest
 
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
-from rackplane.core.rehearsal import decide
+from rackplane.core.offline.rehearsal import decide
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import Harness, facility, started, thing
 

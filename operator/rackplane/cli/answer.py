@@ -12,18 +12,19 @@ from rackplane.api.labels import QUEUE_LABEL
 from rackplane.cli.errors import CommandError, nearest
 from rackplane.cli.source import namespace_of, open_source, time_of
 from rackplane.cli.words import names
-from rackplane.core import rehearsal
-from rackplane.core.documents import DocumentError, core_object, read_documents
-from rackplane.core.explaining import explanation
-from rackplane.core.figures import worst_contingency
-from rackplane.core.jobs import JOBS_PREFIX
-from rackplane.core.lifecycle import why_it_waits
+from rackplane.core.gangs.decisions import Estimate, Key, booking_key
+from rackplane.core.gangs.explaining import explanation
+from rackplane.core.gangs.jobs import JOBS_PREFIX
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.saying import why_it_waits
+from rackplane.core.gangs.statuses import timestamp
+from rackplane.core.gangs.workload import gang_name_of, gang_name_of_job, gang_name_of_pod
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Pod
-from rackplane.core.queueing import pending
-from rackplane.core.record import Estimate, GangRecord, Key, booking_key
-from rackplane.core.statuses import timestamp
-from rackplane.core.workload import gang_name_of, gang_name_of_job, gang_name_of_pod
+from rackplane.core.offline import rehearsal
+from rackplane.core.offline.documents import DocumentError, core_object, read_documents
+from rackplane.core.queues.queueing import pending
+from rackplane.core.site.figures import worst_contingency
 from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.reporting.reports import FacilityReport, WorstCase, facility_report
 from rackplane.engine.state import State

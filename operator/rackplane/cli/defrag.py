@@ -12,7 +12,7 @@ from rackplane.cli.source import add_output_argument, add_source_arguments, open
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
 
-    from rackplane.core.rehearsal import Tidying
+    from rackplane.core.offline.rehearsal import Tidying
     from rackplane.engine.planning.moves import Move, MovePlan
 
 __all__ = ["add"]
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: the source cannot be read, or carrying the moves out was asked for.
     """
-    from rackplane.core import rehearsal
+    from rackplane.core.offline import rehearsal
     from rackplane.engine.planning.moves import Bounds
 
     if not options.dry_run:

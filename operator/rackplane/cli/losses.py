@@ -107,7 +107,7 @@ def _known(item: str, kind: str, name: str, names: Iterable[str]) -> None:
 
 def _warmer(machine: Machine, item: str, name: str, value: str) -> Change:
     from rackplane.api.cooling_zone import CoolingZone
-    from rackplane.core.translation import derating_percent
+    from rackplane.core.site.translation import derating_percent
     from rackplane.engine.planning.whatif import DeratingChange
 
     matched = _CELSIUS.fullmatch(value)

@@ -9,8 +9,8 @@ from rackplane.api.power_domain import PowerDomain, PowerState
 from rackplane.cli.errors import CommandError, nearest
 from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
-from rackplane.core.figures import figures
 from rackplane.core.machine import Machine
+from rackplane.core.site.figures import figures
 from rackplane.engine.model import Feed, PowerSpec, Role
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.reporting.reports import FacilityReport, RackReport

@@ -94,16 +94,16 @@ def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]
     """The machine that has seen all there is. For options of a parser that `add_source_arguments` has seen.
 
     Args:
-        more: objects to be seen beside those of the source, as `rackplane.core.documents` reads them.
+        more: objects to be seen beside those of the source, as `rackplane.core.offline.documents` reads them.
 
     Raises:
         CommandError: it cannot be read, or has one of `more` already; the message says what to do.
     """
     from rackplane.api.fabric import FabricError, parse_fabric
     from rackplane.core import events as e
-    from rackplane.core.documents import DocumentError
+    from rackplane.core.offline.documents import DocumentError
+    from rackplane.core.offline.snapshot import events_of, expected_nodes, load_folder, machine_of
     from rackplane.core.settings import MachineSettings
-    from rackplane.core.snapshot import events_of, expected_nodes, load_folder, machine_of
 
     try:
         fabric = parse_fabric(options.fabric_levels, options.fabric_labels)
@@ -204,7 +204,7 @@ async def read_cluster(client: Client) -> list[e.Event]:
         CommandError: a list was refused, or no answer came.
     """
     from rackplane.api.kinds import BY_KIND
-    from rackplane.core.facility import FACILITY_KINDS
+    from rackplane.core.site.facility import FACILITY_KINDS
     from rackplane.kube.client import ApiError
     from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, PRIORITY_CLASSES, RESOURCE_CLAIMS, facility
 

@@ -12,8 +12,8 @@ from rackplane.cli.source import add_output_argument, add_source_arguments, open
 if TYPE_CHECKING:  # Reading and deciding take half a second to import, and --help shall not.
     from rich.console import Console
 
-    from rackplane.core.documents import DocumentProblem
     from rackplane.core.machine import Machine
+    from rackplane.core.offline.documents import DocumentProblem
     from rackplane.engine.model import Problem
     from rackplane.engine.planning.findings import Finding
 
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _of_folder(options: argparse.Namespace) -> _Report:
-    from rackplane.core.documents import DocumentError, read_documents
+    from rackplane.core.offline.documents import DocumentError, read_documents
 
     try:
         documents = read_documents(options.facility)

@@ -12,7 +12,8 @@ from prometheus_client.registry import Collector
 
 from rackplane import __version__
 from rackplane.controller.facility_metrics import facility_metrics
-from rackplane.core.record import GangRecord, Key
+from rackplane.core.gangs.decisions import Key
+from rackplane.core.gangs.record import GangRecord
 from rackplane.engine.state import State
 
 __all__ = ["MachineCollector", "Metrics"]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from rackplane.core import events as e
-from rackplane.core.explaining import CAUSES
-from rackplane.core.facility import Catalog
+from rackplane.core.gangs.decisions import Decision, Key
+from rackplane.core.gangs.explaining import CAUSES
+from rackplane.core.gangs.lifecycle import reconcile
+from rackplane.core.gangs.ranks import is_gated
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.statuses import seconds
+from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import (
     CapNode,
     CommitGang,
@@ -20,14 +25,12 @@ from rackplane.core.instructions import (
     WriteFacilityStatus,
     WriteGangStatus,
 )
-from rackplane.core.lifecycle import reconcile, unplace
 from rackplane.core.objects import Gang
-from rackplane.core.preempting import know_holds
-from rackplane.core.publishing import Publisher
-from rackplane.core.queueing import pending, reasons, schedule, waiting_in_order
-from rackplane.core.record import Decision, GangRecord, Key, is_gated
+from rackplane.core.queues.preempting import know_holds
+from rackplane.core.queues.queueing import pending, reasons, schedule, waiting_in_order
 from rackplane.core.settings import MachineSettings
-from rackplane.core.statuses import seconds
+from rackplane.core.site.facility import Catalog
+from rackplane.core.site.publishing import Publisher
 from rackplane.core.world import ACTIVE, World, booking_key, placement_of
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.state import State

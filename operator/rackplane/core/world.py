@@ -10,25 +10,26 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rackplane.api.labels import GANG_LABEL
-from rackplane.core.caps import Caps
-from rackplane.core.claimants import Claimants
-from rackplane.core.facility import Catalog
-from rackplane.core.ledger import Ledger
-from rackplane.core.neighbours import Neighbours, Pods
+from rackplane.core.gangs.decisions import Decision, HeldPlace, Hold, Key, booking_key
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.statuses import seconds
+from rackplane.core.gangs.unlike import slot_gpus, slots_by_group
+from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_outcome
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
-from rackplane.core.podclass import Amounts, held_by
-from rackplane.core.pods import gpus, is_terminal
-from rackplane.core.quota import Usage
-from rackplane.core.record import Decision, GangRecord, HeldPlace, Hold, Key, booking_key
-from rackplane.core.removals import Removals
-from rackplane.core.restrictions import Restrictions
-from rackplane.core.room import Room
+from rackplane.core.pods.claimants import Claimants
+from rackplane.core.pods.neighbours import Neighbours, Pods
+from rackplane.core.pods.pod import gpus, is_terminal
+from rackplane.core.pods.podclass import Amounts, held_by
+from rackplane.core.pods.restrictions import Restrictions
+from rackplane.core.pods.room import Room
+from rackplane.core.pods.usage import unmanaged_gpus
+from rackplane.core.queues.ledger import Ledger
+from rackplane.core.queues.quota import Usage
+from rackplane.core.queues.waiting import Waiting
 from rackplane.core.settings import MachineSettings
-from rackplane.core.statuses import seconds
-from rackplane.core.unlike import slot_gpus, slots_by_group
-from rackplane.core.usage import unmanaged_gpus
-from rackplane.core.waiting import Waiting
-from rackplane.core.workload import gang_name_of, gang_name_of_pod, job_outcome
+from rackplane.core.site.caps import Caps
+from rackplane.core.site.facility import Catalog
+from rackplane.core.site.removals import Removals
 from rackplane.engine.model import Group, Placement
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.draw import full_increment

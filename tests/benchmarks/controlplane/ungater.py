@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from rackplane.controller.requests import Write, requests_for
+from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.instructions import UngatePod
 from rackplane.core.objects import Job, Pod
-from rackplane.core.record import is_gated
 from rackplane.kube.client import MERGE_PATCH, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.resources import JOBS, PODS

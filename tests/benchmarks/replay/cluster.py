@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from rackplane.core import events as e
+from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.instructions import CommitGang, Instruction, WriteGangStatus
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang
 from rackplane.core.settings import MachineSettings
-from rackplane.core.statuses import timestamp
 from tests.benchmarks.bench_core import RACK_NODES, facility, node
 from tests.benchmarks.replay.traces import GPUS_A_NODE, Job
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rackplane.core.statuses import timestamp
+from rackplane.core.gangs.statuses import timestamp
 from tests.support.harness import START, Harness, facility, thing
 
 #: Idle, two racks of two nodes draw 8 kW; a node in use adds 4 kW, or 2 kW at MaxQ.

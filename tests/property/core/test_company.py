@@ -11,12 +11,12 @@ import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rackplane.core.neighbours import Neighbours, Pods
 from rackplane.core.objects import Node, Pod
-from rackplane.core.podclass import PodClass, held_by
-from rackplane.core.restrictions import Restrictions, restriction
-from rackplane.core.room import Room
-from rackplane.core.unmet import unmet
+from rackplane.core.pods.neighbours import Neighbours, Pods
+from rackplane.core.pods.podclass import PodClass, held_by
+from rackplane.core.pods.restrictions import Restrictions, restriction
+from rackplane.core.pods.room import Room
+from rackplane.core.pods.unmet import unmet
 from rackplane.localcluster.scheduling.filters import Fit
 from rackplane.localcluster.scheduling.nodes import NodeInfo, requests
 from rackplane.localcluster.scheduling.others import Neighbours as Oracle

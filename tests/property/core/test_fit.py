@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rackplane.api.labels import MANAGED_TAINT
 from rackplane.core.objects import Node, Pod
-from rackplane.core.podclass import Amounts, PodClass, held_by
+from rackplane.core.pods.podclass import Amounts, PodClass, held_by
 from rackplane.localcluster.scheduling.filters import Fit
 from rackplane.localcluster.scheduling.nodes import NodeInfo, requests
 from rackplane.localcluster.scheduling.others import Neighbours

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rackplane.api.kinds import BY_KIND
-from rackplane.core.slots import parse_slots
+from rackplane.core.gangs.slots import parse_slots
 from tests.property.core.watts import Watts, two_sides
 from tests.support.harness import GPU, GROUP, QUEUE, RUN, Harness, node
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackplane.core.objects import Node, PodSpec
-from rackplane.core.podclass import PodClass, held_by
-from rackplane.core.room import CLASSES_KEPT, Room
+from rackplane.core.pods.podclass import PodClass, held_by
+from rackplane.core.pods.room import CLASSES_KEPT, Room
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.nodes.changelog import ChangeLog
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rackplane.core.slots import parse_slots
+from rackplane.core.gangs.slots import parse_slots
 from rackplane.core.world import booking_key
 from rackplane.engine.model import FacilitySpec
 from rackplane.engine.physics.loads import TOLERANCE_WATTS

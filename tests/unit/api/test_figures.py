@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rackplane.api.figures import LimitKind, StrandedCause
-from rackplane.core.figures import LIMIT_KINDS
+from rackplane.core.site.figures import LIMIT_KINDS
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.reporting.stranded import StrandedBy
 

@@ -8,9 +8,9 @@ import msgspec
 
 from rackplane.cli.answer import Answer, Outcome, answer_for, as_data
 from rackplane.cli.source import read_cluster
-from rackplane.core import rehearsal
 from rackplane.core.objects import Job
-from rackplane.core.snapshot import machine_of
+from rackplane.core.offline import rehearsal
+from rackplane.core.offline.snapshot import machine_of
 from tests.support.harness import Harness, facility
 
 

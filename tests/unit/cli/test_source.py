@@ -18,7 +18,7 @@ from rackplane.cli import parser
 from rackplane.cli.errors import CommandError
 from rackplane.cli.source import add_source_arguments, namespace_of, open_source, read_cluster, time_of
 from rackplane.core import events as e
-from rackplane.core.snapshot import machine_of
+from rackplane.core.offline.snapshot import machine_of
 from rackplane.kube.client import ApiError
 from tests.support.served import served
 from tests.unit.cli.hall import HALL, folder, gang

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rackplane.core.facility import Catalog
 from rackplane.core.objects import Metadata, Node, NodeStatus, State
+from rackplane.core.site.facility import Catalog
 from rackplane.engine.model import (
     Feed,
     RackSpec,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from rackplane.core.alike import uncounted
+from rackplane.core.gangs.alike import uncounted
 from rackplane.core.objects import Pod, PodSpec
 from tests.support.harness import GPU, Harness, facility
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from rackplane.core.objects import Node, PodSpec
-from rackplane.core.podclass import PodClass, held_by
+from rackplane.core.pods.podclass import PodClass, held_by
 from tests.conformance import table
 
 AREA = "scheduling_amounts"

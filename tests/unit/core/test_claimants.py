@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from rackplane.core import events as e
-from rackplane.core.claimants import Claimants
 from rackplane.core.objects import Pod, ResourceClaim
+from rackplane.core.pods.claimants import Claimants
 from tests.support.harness import started
 
 TEMPLATE = {"name": "gpu", "resourceClaimTemplateName": "one"}

@@ -9,7 +9,7 @@ import pytest
 
 from rackplane.core import events as e
 from rackplane.core.objects import Pod, ResourceClaim
-from rackplane.core.unmet import differing_company, unmet
+from rackplane.core.pods.unmet import differing_company, unmet
 from tests.support.harness import GPU, Harness, started
 
 HOST = "kubernetes.io/hostname"

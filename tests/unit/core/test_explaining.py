@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rackplane.api.explanation import Explanation
-from rackplane.core.explaining import as_patch, explanation, reason, topic
+from rackplane.core.gangs.explaining import as_patch, explanation, reason, topic
 from rackplane.engine.model import Cause, LevelCount, Refusal, RefusalKind
 from rackplane.engine.reasons import (
     Element,

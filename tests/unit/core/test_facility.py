@@ -8,8 +8,8 @@ import pytest
 
 from rackplane.api.cooling_zone import CoolingMedium, CoolingZoneSpec, DeratingPoint
 from rackplane.api.fabric import DEFAULT_LEVELS, parse_fabric
-from rackplane.core.facility import Catalog
-from rackplane.core.translation import derating_percent
+from rackplane.core.site.facility import Catalog
+from rackplane.core.site.translation import derating_percent
 from rackplane.engine.model import (
     CoolingSpec,
     CoolingUnit,

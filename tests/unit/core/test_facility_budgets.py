@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rackplane.core.budgets import GroupBudget
-from rackplane.core.budgettimes import Stretch
+from rackplane.core.site.budgets import GroupBudget
+from rackplane.core.site.budgettimes import Stretch
 from rackplane.engine.model import (
     BudgetSpec,
     Problem,

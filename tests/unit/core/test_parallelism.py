@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from rackplane.api.labels import COMPLETIONS_EQUAL, GRANTED_PARALLELISM, REQUESTED_PARALLELISM
-from rackplane.core.instructions import JobSize
-from rackplane.core.objects import Job, JobSpec, Metadata
-from rackplane.core.parallelism import (
+from rackplane.core.gangs.parallelism import (
     follows,
     full_size,
     own_parallelism,
@@ -13,6 +11,8 @@ from rackplane.core.parallelism import (
     ranks_at_once,
     size_for,
 )
+from rackplane.core.instructions import JobSize
+from rackplane.core.objects import Job, JobSpec, Metadata
 
 
 def job(

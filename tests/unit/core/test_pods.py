@@ -9,9 +9,9 @@ import pytest
 
 from rackplane.core.objects import Node, PodSpec, ResourceClaim, Taint, Toleration
 from rackplane.core.objects import Pod as PodObject
-from rackplane.core.podclass import PodClass
-from rackplane.core.pods import gpus, requests, tolerates
-from rackplane.core.usage import unmanaged_gpus
+from rackplane.core.pods.pod import gpus, requests, tolerates
+from rackplane.core.pods.podclass import PodClass
+from rackplane.core.pods.usage import unmanaged_gpus
 
 GPU = "nvidia.com/gpu"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rackplane.core.quantity import milli
-from rackplane.core.slots import format_slots, parse_slots
+from rackplane.core.gangs.slots import format_slots, parse_slots
+from rackplane.core.pods.quantity import milli
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,15 @@ from typing import Any
 
 from rackplane.api.decode import decode
 from rackplane.api.queue import Queue
-from rackplane.core.budgets import GroupBudget
-from rackplane.core.quota import QuotaRefusal, Usage, budget_refusal, group_watts, queue_spec, quota_refusal
+from rackplane.core.queues.quota import (
+    QuotaRefusal,
+    Usage,
+    budget_refusal,
+    group_watts,
+    queue_spec,
+    quota_refusal,
+)
+from rackplane.core.site.budgets import GroupBudget
 from rackplane.engine.queueing.quotas import GPUS, QuotaTree
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rackplane.core.documents import DocumentError, read_documents
-from rackplane.core.snapshot import load_folder, snapshot
-from rackplane.core.yamltext import NotYaml, parse_yaml
+from rackplane.core.offline.documents import DocumentError, read_documents
+from rackplane.core.offline.snapshot import load_folder, snapshot
+from rackplane.core.offline.yamltext import NotYaml, parse_yaml
 
 FACILITY = """\
 apiVersion: rackplane.dev/v1alpha1

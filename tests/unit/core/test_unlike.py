@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
+from rackplane.core.gangs.ranks import in_order
+from rackplane.core.gangs.unlike import gpus_of, groups_of, slot_gpus, slots_by_group, too_many
 from rackplane.core.objects import GangGroup, GangSpec, Node, Pod
-from rackplane.core.podclass import PodClass
-from rackplane.core.record import in_order
-from rackplane.core.room import Room
-from rackplane.core.sharing import Sharing
-from rackplane.core.unlike import gpus_of, groups_of, slot_gpus, slots_by_group, too_many
+from rackplane.core.pods.podclass import PodClass
+from rackplane.core.pods.room import Room
+from rackplane.core.pods.sharing import Sharing
 from tests.support.harness import GPU
 
 AMD = "amd.com/gpu"

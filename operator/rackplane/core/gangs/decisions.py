@@ -1,0 +1,86 @@
+"""What is decided of a gang, or held for it, or expected: the values that its record keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rackplane.core.objects import GangSpec
+from rackplane.engine.explaining.times import when
+from rackplane.engine.model import Group, Placement
+from rackplane.engine.queueing.shadow import Reservation
+
+__all__ = ["Decision", "Estimate", "HeldPlace", "Hold", "Key", "booking_key"]
+
+#: (namespace, name) of a namespaced object.
+Key = tuple[str, str]
+
+
+def booking_key(key: Key) -> str:
+    """The gang's name in the engine."""
+    return f"{key[0]}/{key[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A placement with its identity; booked in the engine from the moment it exists."""
+
+    id: str
+    term: int
+    time: float
+    placement: Placement
+    committed: bool  # the API server has it: from here on it is finished, not decided anew
+    #: slots that it does not hold, of one that is not committed; None: those that its Gang has
+    released: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A place that is cleared for a gang: nobody else gets it while its victims stop."""
+
+    #: node of every slot
+    slots: tuple[str, ...]
+    groups: tuple[Group, ...]
+    #: gangs that are stopped for it, whether they still run or not
+    victims: tuple[Key, ...]
+    #: since when, in seconds since the epoch
+    since: float
+    why: str
+    #: the same as the engine would place it there; None: not asked yet
+    placement: Placement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """When a gang that waits could start, by what was expected at that version of the machine's state."""
+
+    version: tuple[int, int]
+    made: float
+    #: seconds since the epoch; None: not within the horizon, or not found
+    at: float | None
+    words: str
+    #: it is the start of a place that is held for it, and this is where
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlace:
+    """What is reserved for a gang that waits, and what it was made for."""
+
+    reservation: Reservation
+    #: "when gang a/b is expected to be over"
+    why: str
+    #: when it was last worked out, in seconds since the epoch, and at which version of the machine's state
+    made: float
+    version: int
+    spec: GangSpec
+
+    @property
+    def place(self) -> str:
+        """ "rack-3 and 1 more"."""
+        racks = list(dict.fromkeys(group.rack for group in self.reservation.placement.groups))
+        return racks[0] if len(racks) == 1 else f"{racks[0]} and {len(racks) - 1} more"
+
+    @property
+    def words(self) -> str:
+        """ "rack-3 and 1 more from 14:10 UTC"."""
+        return f"{self.place} from {when(self.reservation.at)}"

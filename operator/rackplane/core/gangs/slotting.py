@@ -1,0 +1,76 @@
+"""Which slot each pod of a gang holds, and which slots nobody needs any more."""
+
+from __future__ import annotations
+
+from rackplane.core.gangs.ranks import annotated_slot, completion_index, in_order, is_gated
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.unlike import slots_by_group
+from rackplane.core.objects import Job, Pod
+
+__all__ = ["assign_slots", "ended_slots"]
+
+
+def assign_slots(record: GangRecord) -> bool:
+    """Give every live pod a slot: its index where slots are keyed by it, else the lowest that is free.
+
+    A pod keeps the slot that its annotation names once it is let go. A replacement gets its predecessor's slot
+    only when that pod's object is gone.
+
+    Returns:
+        whether anything changed.
+    """
+    before, live = record.slots, record.live_pods()
+    known = {pod.metadata.uid for pod in live}
+    record.slots = {uid: slot for uid, slot in record.slots.items() if uid in known}
+    for pod in live:
+        slot = annotated_slot(pod)
+        if slot is not None and not is_gated(pod):
+            record.slots[pod.metadata.uid] = slot
+    free = set(range(record.slot_count())) - record.released - set(record.slots.values())
+    waiting = [
+        p for p in live if p.metadata.uid not in record.slots and p.metadata.deletion_timestamp is None
+    ]
+    of_group = slots_by_group(record.groups)
+    for pod in in_order(waiting):
+        slot = _slot_for(record, pod, of_group, free)
+        if slot is not None and slot in free:
+            free.discard(slot)
+            record.slots[pod.metadata.uid] = slot
+    return record.slots != before
+
+
+def _slot_for(record: GangRecord, pod: Pod, of_group: list[range], free: set[int]) -> int | None:
+    if not of_group:
+        return completion_index(pod) if record.keyed() else min(free, default=None)
+    group = record.group_of_pod(pod)
+    if group is None:
+        return None
+    job, slots = record.job_of(record.groups[group]), of_group[group]
+    if job is not None and job.spec.completion_mode == "Indexed" and job.spec.completions == len(slots):
+        index = completion_index(pod)
+        return slots[index] if index is not None and index < len(slots) else None
+    return min(free.intersection(slots), default=None)
+
+
+def ended_slots(record: GangRecord) -> frozenset[int]:
+    """Slots that no completion needs any more and no pod holds: as many as there are too many, highest first."""
+    if not record.jobs or record.decision is None:
+        return frozenset()
+    finished = {
+        slot
+        for pod in record.pods.values()
+        if pod.status.phase == "Succeeded" and (slot := annotated_slot(pod)) is not None
+    }
+    return frozenset(slot for job, slots in record.parts() for slot in _ended(record, job, slots, finished))
+
+
+def _ended(record: GangRecord, job: Job | None, slots: range, finished: set[int]) -> list[int]:
+    open_slots = set(slots).intersection(range(record.slot_count())) - record.released
+    excess = len(open_slots) - record.needed_of(job, len(slots) if record.several else record.target)
+    if excess <= 0:
+        return []
+    vacant = open_slots - set(record.slots.values())
+    if record.keyed() and record.target < record.slot_count():
+        # Lower indexes come back, or have ended.
+        vacant = {slot for slot in vacant if slot >= record.target or slot in finished}
+    return sorted(vacant, key=lambda slot: (slot not in finished, -slot))[:excess]

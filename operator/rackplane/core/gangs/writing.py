@@ -1,0 +1,64 @@
+"""What is written of one gang: its status, once on what was last seen of it, its conditions, and Events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.statuses import merged_conditions
+from rackplane.core.gangs.workload import API_VERSION
+from rackplane.core.instructions import PublishEvent, WriteGangStatus
+from rackplane.core.objects import Job
+
+__all__ = ["conditions_of", "gang_event", "may_write", "may_write_job", "write"]
+
+
+def write(record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
+    """The write, unless one is under way on the same version."""
+    assert record.gang is not None
+    if may_write(record):
+        record.gang_write = record.gang.metadata.resource_version
+        yield WriteGangStatus(record.key[0], record.key[1], record.gang.metadata.resource_version, status)
+
+
+def may_write(record: GangRecord) -> bool:
+    """Whether nothing of ours is under way on the Gang as it was last seen."""
+    assert record.gang is not None
+    return (
+        record.gang_write != record.gang.metadata.resource_version
+        and record.gang.metadata.deletion_timestamp is None
+    )
+
+
+def may_write_job(record: GangRecord, job: Job) -> bool:
+    """Whether this is another state of the Job than that of our last write to it; from now on it is not."""
+    name, version = job.metadata.name, job.metadata.resource_version
+    known, record.job_writes[name] = record.job_writes.get(name), version
+    return known != version
+
+
+def conditions_of(record: GangRecord, *new: dict[str, object]) -> list[dict[str, object]]:
+    """The gang's conditions with these changed."""
+    old: list[dict[str, object]] = []
+    for c in record.gang.status.conditions if record.gang else []:
+        old.append(
+            {
+                "type": c.type,
+                "status": c.status,
+                "reason": c.reason,
+                "message": c.message,
+                "lastTransitionTime": c.last_transition_time,
+            }
+        )
+    return merged_conditions(old, new)
+
+
+def gang_event(record: GangRecord, *, warning: bool, reason: str, message: str) -> Iterator[PublishEvent]:
+    """The same words on the Gang and on its Jobs, where their user looks."""
+    if record.gang is not None:
+        meta = record.gang.metadata
+        yield PublishEvent(API_VERSION, "Gang", meta.namespace, meta.name, meta.uid, warning, reason, message)
+    for job in record.jobs.values():
+        meta = job.metadata
+        yield PublishEvent("batch/v1", "Job", meta.namespace, meta.name, meta.uid, warning, reason, message)

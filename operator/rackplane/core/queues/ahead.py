@@ -1,0 +1,179 @@
+"""When a gang that waits could start, and where, with what is expected to be over, and reserved for others, by then."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_beside, slots_without
+from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.queues.quota import QuotaRefusal, Usage
+from rackplane.core.site.budgets import GroupBudget
+from rackplane.core.world import World
+from rackplane.engine.model import Placement, Request
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.planning.outlook import Ending, Outlook, Span, earliest_start
+from rackplane.engine.queueing.reservations import bounds, extended_end
+from rackplane.engine.queueing.shadow import Shadow
+
+__all__ = ["apart", "bounded", "cause", "fits_then", "follow", "look_ahead", "only", "quota_then"]
+
+
+def follow(world: World) -> None:
+    """Let what is reserved answer for the world as it is. Costs nothing where nothing has changed."""
+    assert world.state is not None
+    if world.reserved.stands_for(world.state, world.stamp):
+        return
+    ends = {}
+    for key in tuple(world.state.keys()):
+        if world.state.until(key) is None:
+            namespace, _, name = key.partition("/")
+            record = world.gangs.get((namespace, name))
+            planned = None if record is None else world.planned_end(record)
+            if planned is not None:
+                ends[key] = extended_end(planned, world.now)
+    world.reserved.follow(world.state, world.stamp, ends)
+
+
+def look_ahead(world: World, record: GangRecord) -> Outlook:
+    """The earliest start beside what is reserved for others; to be asked after `follow`."""
+    assert world.state is not None
+    key = booking_key(record.key)
+    gangs = {booking_key(other.key): other for other in world.gangs.values() if other.decision is not None}
+    world.usages()
+    now = mask_of(world, record)
+    # One mask for all probes, so that the engine follows it instead of counting every node for each.
+    later, differing = now.changed({}), dict[str, None]()
+
+    def beside(at: float) -> Sequence[Shadow]:
+        return world.reserved.beside(at, world.end_of_start(record, at), but=key)
+
+    def request(at: float, over: frozenset[str]) -> Request:
+        ended = [gangs[key] for key in over if key in gangs]
+        freed, shadows = slots_without(world, record, ended), beside(at)
+        less = bounded(world, record, shadows, lambda node: freed.get(node, now.get(node)))
+        changed = {**freed, **less}
+        for node in {**differing, **changed}:
+            later.set(node, changed[node] if node in changed else now.get(node))
+        differing.clear()
+        differing.update(dict.fromkeys(changed))
+        return apart(request_of(world, record, later, at=at, over=ended), shadows)
+
+    def admits(placement: Placement, at: float) -> bool:
+        return quota_then(world, record, placement, at) is None
+
+    budgets = [_spanned(budget) for budget in world.catalog.budgets.groups(world.now)]
+    return earliest_start(
+        world.state,
+        now=world.now,
+        horizon=world.settings.lookahead_seconds,
+        duration=world.end_of_start(record, 0.0),
+        request=request,
+        admits=admits,
+        spans=[*budgets, *world.reserved.spans(but=key)],
+        ends=world.reserved.ends,
+        beside=beside,
+    )
+
+
+def apart(request: Request, shadows: Sequence[Shadow]) -> Request:
+    """The request of a gang of unlike pods without the nodes that reservations touch; another one as it is.
+
+    What its kinds of pods and those of others leave each other on one node is not worked out.
+    """
+    if not request.groups or not shadows:
+        return request
+    taken = dict.fromkeys((node for shadow in shadows for node in shadow.nodes), 0)
+    groups = (replace(g, capacity=NodeMask.of(g.capacity or {}).changed(taken)) for g in request.groups)
+    return replace(request, groups=tuple(groups))
+
+
+def only(request: Request, nodes: Sequence[str]) -> Request:
+    """The request on these nodes alone, slot by slot in order."""
+
+    def mask(capacity: Mapping[str, int] | NodeMask | None, part: Sequence[str]) -> NodeMask:
+        known = NodeMask.of(Counter(part) if capacity is None else capacity)
+        return NodeMask({node: min(count, known.get(node)) for node, count in Counter(part).items()})
+
+    if not request.groups:
+        return replace(request, capacity=mask(request.capacity, nodes))
+    groups, start = [], 0
+    for group in request.groups:
+        groups.append(replace(group, capacity=mask(group.capacity, nodes[start : start + group.slots])))
+        start += group.slots
+    return replace(request, groups=tuple(groups))
+
+
+def bounded(
+    world: World, record: GangRecord, shadows: Iterable[Shadow], room: Callable[[str], int]
+) -> dict[str, int]:
+    """Node -> pods of the gang that it takes at each of these times, of the nodes that reservations touch.
+
+    Args:
+        room: what a node takes without reservations.
+    """
+    assert record.gang is not None
+    spec, shadows = record.gang.spec, tuple(shadows)
+    found = bounds(shadows, spec.gpus_per_slot, spec.power.profile)
+    for node, slots in found.items():
+        least = min(slots, room(node))
+        if least:
+            least = min(least, *(slots_beside(world, record, shadow, node) for shadow in shadows))
+        found[node] = max(0, least)
+    return found
+
+
+def fits_then(world: World, record: GangRecord, placement: Placement, at: float) -> bool:
+    """Whether the gang could start there at that time, by all that is known now."""
+    key = booking_key(record.key)
+    shadow = world.reserved.at(at, but=key)
+    # Pods that differ are looked at when they start.
+    counts = {} if record.groups else Counter(placement.slots)
+    return (
+        shadow.could_start(placement, world.end_of_start(record, at))
+        and all(s.takes(placement, world.end_of_start(record, at)) for s in _after(world, record, at))
+        and all(slots_beside(world, record, shadow, node) >= count for node, count in counts.items())
+        and quota_then(world, record, placement, at) is None
+    )
+
+
+def quota_then(
+    world: World, record: GangRecord, placement: Placement, at: float, plus: Iterable[Usage] = ()
+) -> QuotaRefusal | None:
+    """As `quota_of`, without those that are taken to be over by then though their expected end has passed."""
+    late = [key for key, end in world.reserved.ends.items() if end <= at]
+    return quota_of(world, record, placement, at=at, without=late, plus=plus)
+
+
+def _after(world: World, record: GangRecord, at: float) -> Sequence[Shadow]:
+    return world.reserved.beside(at, world.end_of_start(record, at), but=booking_key(record.key))
+
+
+def _spanned(budget: GroupBudget) -> Span:
+    starts_at = -math.inf if budget.starts_at is None else budget.starts_at
+    return Span(budget.name, starts_at, math.inf if budget.ends_at is None else budget.ends_at)
+
+
+def cause(endings: Iterable[Ending], late: Mapping[str, float]) -> str:
+    """What a start waits for: "gang a/b is expected to be over".
+
+    Args:
+        late: bookings that have run past their expected end.
+    """
+    budgets = [e.name for e in endings if e.of_budget]
+    gangs = [e.name for e in endings if not e.of_budget]
+    parts = []
+    if budgets:
+        parts.append(f"PowerBudget {_named(budgets)} {'ends' if len(budgets) == 1 else 'end'}")
+    if gangs:
+        known = "taken" if any(name in late for name in gangs) else "expected"
+        past = ", past the expected end," if known == "taken" else ""
+        parts.append(f"gang {_named(gangs)}{past} {'is' if len(gangs) == 1 else 'are'} {known} to be over")
+    return " and ".join(parts)
+
+
+def _named(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,0 +1,164 @@
+"""What one gang is told when it is its turn: a place, or why it and all who ask for the same in its queue wait."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
+from rackplane.core.gangs.asking import least_of, mask_of, quota_of, request_of, shape_of
+from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.pods.narrowing import waits_for_claim
+from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.quota import queue_path
+from rackplane.core.queues.reserving import Backfill
+from rackplane.core.queues.waiting import RESERVED, Wait
+from rackplane.core.world import World
+from rackplane.engine.model import Placement, Refusal, Request
+from rackplane.engine.placing.placement import find
+from rackplane.engine.queueing.quotas import profile_of
+from rackplane.engine.queueing.words import sentence
+
+__all__ = ["barred", "decide"]
+
+
+def barred(world: World, record: GangRecord) -> Wait | None:
+    """Why nobody of the gang's namespace gets anything from its queue now; None: whoever there is room for."""
+    assert record.gang is not None
+    name = record.gang.spec.queue
+    queue = world.catalog.queue(name)
+    if queue is None:
+        return Wait(
+            f"queue {name!r} does not exist; create it, or change the label",
+            reason="QueueNotFound",
+            misfit=True,
+            subject=_label_field,
+        )
+    path = list(queue_path(name, world.catalog.queue))
+    for level in path:
+        if level.spec.hold:
+            return Wait(f"queue {level.metadata.name} is on hold: set spec.hold to false to let it go on")
+    above = path[-1].spec.parent
+    if above is not None:
+        # Not knowing a parent's quota is not the same as its having none.
+        last = path[-1].metadata.name
+        if world.catalog.queue(above) is None:
+            return Wait(f"queue {above}, parent of {last}, does not exist or is not valid")
+        return Wait(f"queue {above} is above itself, by way of {last}: correct spec.parent of one of them")
+    if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
+        allowed = ", ".join(queue.spec.namespaces)
+        return Wait(f"namespace {record.key[0]} may not use queue {name}: it is open to {allowed}")
+    return None
+
+
+def decide(
+    world: World,
+    record: GangRecord,
+    explainer: Explainer,
+    beside: Beside,
+    backfill: Backfill,
+    stage: float,
+) -> Placement | Wait:
+    """The place of the gang, and of nobody else, or why all who ask for the same in its queue wait.
+
+    Args:
+        stage: the last time at which a budget starts that the gang would outlast.
+    """
+    assert world.state is not None and record.gang is not None
+    spec = record.gang.spec
+    if record.external() and record.groups:
+        return Wait(
+            "of a gang that another controller made, all slots are alike; make one Gang for each kind of pod, or leave "
+            "spec.groups out",
+            reason="InvalidRequest",
+            misfit=True,
+            subject=_groups_field,
+        )
+    claim = waits_for_claim(world, record)
+    if claim is not None:
+        return Wait(claim, reason="ResourceClaim", misfit=True, subject=_workload)
+    world.usages()
+    # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
+    may_hold = backfill.may_reserve or record.key in world.held_places
+    short = None if may_hold else world.ledger.tree.check(spec.queue, least_of(world, record))
+    if short is not None:
+        return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True)
+    shape, used_up = shape_of(world, record), frozenset[str]()
+    while True:
+        request = partial(_request, world, record, beside, used_up)
+        answer = explainer.place(((shape, used_up), stage), request)
+        if isinstance(answer, Refusal):
+            own = backfill.own_place(record, request()) if record.key in world.held_places else None
+            if own is None:
+                return _refused(answer)
+            answer = own
+        refusal = quota_of(world, record, answer)
+        profile = None if refusal is None else profile_of(refusal.resource)
+        if refusal is None or profile is None:
+            break
+        # Nodes of other hardware profiles may do: the queue has no more of this one.
+        if find(world.state, _request(world, record, beside, used_up | {profile})) is None:
+            return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True)
+        used_up |= {profile}
+
+    def admits(offer: Placement) -> bool:
+        return quota_of(world, record, offer) is None and beside.leaves_room(record, offer)
+
+    if refusal is not None and refusal.of_watts and not spec.power.strict:
+        lower = find(world.state, request(), lambda offer: quota_of(world, record, offer) is None)
+        if lower is not None:
+            answer, refusal = lower, None
+    if refusal is not None:
+        why = OVER_BUDGET if refusal.of_budget else OVER_QUOTA
+        return Wait(refusal.message, reason=why, foreseeable=True)
+    if not beside.leaves_room(record, answer):
+        world.usages()
+        other = find(world.state, request(), admits)
+        if other is None:
+            return Wait(
+                f"what it would take is kept for {beside.names(record)}, for which others are being stopped"
+            )
+        answer = other
+    placed = backfill.place(record, request(), answer, admits)
+    return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)
+
+
+def _request(world: World, record: GangRecord, beside: Beside, used_up: frozenset[str]) -> Request:
+    """The gang's request for nodes that are held for nobody else and are of other hardware profiles than those."""
+    assert world.state is not None
+    mask = mask_of(world, record)
+    if used_up:
+        types = ((spec.name, world.state.node_type(spec.name)) for spec in world.state.nodes())
+        mask = mask.changed({name: 0 for name, kind in types if kind is not None and kind.name in used_up})
+    return beside.request(record, request_of(world, record, mask))
+
+
+def _refused(answer: Refusal) -> Wait:
+    text, why = f"{answer.message}; {answer.relief}", reason(answer)
+    if answer.misfit:
+        return Wait(text, reason=why, misfit=True, refusal=answer, subject=_size_field)
+    return Wait(text, reason=why, foreseeable=True, refusal=answer)
+
+
+def _label_field(record: GangRecord) -> str:
+    """Where the user wrote the name of the queue."""
+    return f"{_workload(record)}, metadata.labels[{QUEUE_LABEL}]"
+
+
+def _size_field(record: GangRecord) -> str:
+    """Where the user wrote how large the gang is."""
+    if record.external():
+        return f"Gang {record.key[1]}, spec.slots"
+    alone = record.of_job() and not record.several
+    where = "spec.parallelism" if alone else f"metadata.annotations[{GANG_SIZE}]"
+    return f"{_workload(record)}, {where}"
+
+
+def _groups_field(record: GangRecord) -> str:
+    return f"Gang {record.key[1]}, spec.groups"
+
+
+def _workload(record: GangRecord) -> str:
+    assert record.gang is not None
+    workload = record.gang.spec.workload
+    return f"Jobs of gang {workload.name}" if record.several else f"{workload.kind} {workload.name}"

@@ -1,0 +1,155 @@
+"""Which gangs could be moved so that one that waits starts, or so that whole domains come free.
+
+A gang may be moved if it may be stopped (:mod:`core.victims`): a Job's, not Protected. For a gang that waits nobody of
+a higher priority is moved. Each has to find its new place by all that is asked of a gang that starts: what its pods
+need of nodes, quotas and budgets, places that are held or reserved for others; and at the power profile that it runs
+at, so that no move makes a gang slower. Gangs of unlike pods, and gangs whose pods keep near to others or away from
+them, are not moved, and none is moved for them. Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from functools import partial
+
+from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_after, usage_of
+from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.pods.narrowing import narrowed
+from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.reserving import delays_nobody
+from rackplane.core.queues.victims import may_be_stopped, victim_of
+from rackplane.core.world import World
+from rackplane.engine.model import Placement, Request
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.planning import defrag
+from rackplane.engine.planning.moves import Bounds, Gang, Movable, MovePlan, Places
+
+__all__ = ["movable", "moves_for", "moves_for_domains"]
+
+
+def movable(world: World, *, priority: int | None = None) -> list[GangRecord]:
+    """Gangs that may be moved, up to that priority; whoever is stopped for others already is none."""
+    stopping = {victim for hold in world.holds.values() for victim in hold.victims}
+    return [
+        record
+        for record in world.gangs.values()
+        if record.gang is not None
+        and record.key not in stopping
+        and may_be_stopped(record)
+        and (priority is None or record.gang.spec.priority <= priority)
+        and _is_simple(world, record)
+    ]
+
+
+def moves_for(
+    world: World, record: GangRecord, bounds: Bounds, beside: Beside, *, checks: int = defrag.CHECKS
+) -> MovePlan | None:
+    """The cheapest moves that let the waiting gang start; None if there are none."""
+    assert world.state is not None and record.gang is not None
+    gangs = movable(world, priority=record.gang.spec.priority)
+    if not gangs or not _is_simple(world, record):
+        return None
+    asking = _Asking(world, beside, [record, *gangs], starts=record)
+    return defrag.start(
+        world.state, asking.gang(record), list(map(asking.movable, gangs)), bounds, checks=checks
+    )
+
+
+def moves_for_domains(world: World, bounds: Bounds, beside: Beside) -> MovePlan | None:
+    """Moves that make whole domains free; None if there are none."""
+    assert world.state is not None
+    gangs = movable(world)
+    if not gangs:
+        return None
+    asking = _Asking(world, beside, gangs)
+    return defrag.whole_domains(world.state, list(map(asking.movable, gangs)), bounds)
+
+
+def _is_simple(world: World, record: GangRecord) -> bool:
+    """Whether its pods are alike, and keep no company: what that would be after some moves is not worked out."""
+    return not record.groups and record.pod_class is not None and narrowed(world, record) is None
+
+
+class _Asking:
+    """What gangs ask for while some are gone and others have places that the state's books alone know of."""
+
+    def __init__(
+        self, world: World, beside: Beside, gangs: Iterable[GangRecord], *, starts: GangRecord | None = None
+    ) -> None:
+        """``starts``: the gang that waits; what is reserved for it later nobody has to mind."""
+        self.world, self.beside, self._asked = world, beside, 0
+        but = None if starts is None else booking_key(starts.key)
+        self._beside_later = Beside(world, partial(delays_nobody, world, but=but))
+        self.records = {booking_key(record.key): record for record in gangs}
+        world.usages()  # whoever asks in a simulation has asked before it
+
+    def gang(self, record: GangRecord) -> Gang:
+        """One that waits."""
+        return Gang(booking_key(record.key), self._requests(record), self._admits(record))
+
+    def movable(self, record: GangRecord) -> Movable:
+        """One that runs."""
+        assert self.world.state is not None
+        held = self.world.state.booking(booking_key(record.key))
+        assert held is not None
+        profile = held.power_profile
+
+        def at_its_profile(request: Request) -> Request:
+            return replace(request, power_profile=profile, strict=True)
+
+        return Movable(
+            Gang(booking_key(record.key), self._requests(record, at_its_profile), self._admits(record)),
+            victim_of(self.world, record),
+        )
+
+    def _requests(
+        self, record: GangRecord, changed: Callable[[Request], Request] = lambda r: r
+    ) -> Callable[[Collection[str], Places], Request]:
+        world, beside = self.world, self.beside
+        # Made when first asked for: most of those who may be moved are never asked about. And one for all questions, so
+        # that the engine follows it instead of counting every node for each.
+        masks: list[NodeMask] = []
+        differing: dict[str, None] = {}
+
+        def request(gone: Collection[str], places: Places) -> Request:
+            if not masks:
+                now = beside.mask(record, mask_of(world, record))
+                masks.extend((now, now.changed({})))
+            now, later = masks
+            if not gone and not places:
+                return changed(request_of(world, record, now))
+            freed = self._slots(record, gone, places)
+            held = beside.held(record)
+            for node in {**differing, **freed}:
+                later.set(node, 0 if node in held else freed.get(node, now.get(node)))
+            differing.clear()
+            differing.update(dict.fromkeys(freed))
+            return changed(request_of(world, record, later))
+
+        return request
+
+    def _slots(self, record: GangRecord, gone: Collection[str], places: Places) -> dict[str, int]:
+        """Pods of the gang by node, of the nodes where these were or are to be."""
+        over = [self.records[key] for key in gone]
+        placed = [(self.records[key], place) for key, place in places.items()]
+        return slots_after(self.world, record, over, placed)
+
+    def _admits(self, record: GangRecord) -> Callable[[Placement, Collection[str], Places], bool]:
+        world = self.world
+
+        def admits(offer: Placement, gone: Collection[str], places: Places) -> bool:
+            # For the gang that waits the moved ones count as they are: they come back.
+            anew = booking_key(record.key) in gone
+            plus = (
+                [usage_of(world, self.records[key], place) for key, place in places.items()] if anew else []
+            )
+            refusal = quota_of(world, record, offer, without=gone if anew else (), plus=plus)
+            # Answers are kept by who is gone; nobody else's are to be found by what only this plan has placed.
+            self._asked += 1
+            apart = {*gone, f"plan {self._asked}"}
+            beside = self._beside_later if anew else self.beside
+            return refusal is None and beside.leaves_room(record, offer, apart)
+
+        return admits

@@ -1,0 +1,365 @@
+"""Who is asked next, and what the engine and the quotas answer."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from rackplane.core.gangs.asking import desired, shape_of, shortest_alike
+from rackplane.core.gangs.decisions import Decision, Key
+from rackplane.core.gangs.elastic import fullest, grow, with_slots
+from rackplane.core.gangs.explaining import Explainer
+from rackplane.core.gangs.profiles import lowered
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.statuses import admitted, condition, timestamp
+from rackplane.core.gangs.writing import conditions_of
+from rackplane.core.instructions import CommitGang, Instruction
+from rackplane.core.queues.deciding import barred, decide
+from rackplane.core.queues.estimates import estimate, without_estimate
+from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.preempting import Clearing, review, take_up
+from rackplane.core.queues.proposing import Proposals, proposed, withdraw
+from rackplane.core.queues.reserving import Backfill, lapse, let_go
+from rackplane.core.queues.waiting import RESERVED, Answer, Kind, Wait
+from rackplane.core.world import World
+from rackplane.engine.model import Placement
+from rackplane.engine.queueing.order import Line, Place
+
+__all__ = ["commit", "pending", "reasons", "schedule", "waiting_in_order"]
+
+PREEMPTING: Final = "Preempting"
+
+
+def pending(world: World) -> list[GangRecord]:
+    """Gangs that wait for a place, in the order in which they are asked. A look at all gangs."""
+    world.usages()
+    found = [(key, place) for key in world.gangs if (place := _place(world, key)) is not None]
+    found.sort(key=lambda f: (-f[1].priority, world.rank(f[1].line.queue), f[1].since, f[0]))
+    return [world.gangs[key] for key, _ in found]
+
+
+def _place(world: World, key: Key) -> Place | None:
+    """Where in the queue the gang stands; None if it does not wait for a place."""
+    record = world.gangs.get(key)
+    if (
+        record is None
+        or record.gang is None
+        or record.decision is not None
+        or record.phase != "Pending"
+        or record.gang.metadata.deletion_timestamp is not None
+        or not _can_start(record)
+    ):
+        return None
+    if not record.judged and desired(world, record) is not None and not _as_wanted(record):
+        world.dirty[key] = None
+    if not _as_wanted(record):
+        return None
+    spec = record.gang.spec
+    queue = world.catalog.queue(spec.queue)
+    own = queue.spec.priority if queue is not None else 0
+    created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
+    kind = Kind(key[0], key if key in world.held_places else None, shape_of(world, record))
+    return Place(Line(spec.queue, kind), spec.priority + own, created)
+
+
+def waiting_in_order(world: World) -> list[GangRecord]:
+    """As `pending`, by a look at the gangs that have changed since."""
+    _look(world)
+    world.usages()
+    return [world.gangs[key] for key in world.waiting.order.first(world.rank)]
+
+
+def reasons(world: World) -> Iterator[tuple[str, str, int]]:
+    """Queue, reason and how many gangs wait there for it."""
+    _look(world)
+    waiting = world.waiting
+    for key in waiting.order:
+        place, record = waiting.order.get(key), world.gangs[key]
+        assert place is not None
+        answer = waiting.answer(place.line, world.end_of_start(record, world.now))
+        yield place.line.queue, record.reason if answer is None else answer.wait.reason, 1
+
+
+def _look(world: World) -> None:
+    if world.waiting.refusing_terms != world.neighbours.revision:
+        # Who asks for the same may be told another thing now, by pods that refuse some of them as neighbours.
+        world.waiting.refusing_terms = world.neighbours.revision
+        world.waiting.look(world.gangs)
+    world.waiting.look(world.dirty)
+    world.waiting.refresh(partial(_place, world))
+
+
+def schedule(world: World) -> Iterator[Instruction]:
+    """One pass over the queue. What fits is booked at once and committed by the instruction that is returned.
+
+    Where nothing has been freed for any who wait, only those who are new are asked.
+    """
+    assert world.state is not None
+    _look(world)
+    _give_up_places(world)
+    lapse(world)
+    among = world.waiting.to_ask(world.version, world.now)
+    if among is None or among:
+        yield from _ask(world, among)
+        _look(world)  # who was placed waits no more
+    _tell(world)
+    recount = world.waiting.to_recount(world.placements, world.now, world.settings.status_seconds)
+    if recount:
+        yield from _ask(world, recount, recount=True)
+        _look(world)
+        _tell(world)
+    ahead = [
+        world.gangs[key]
+        for key in world.waiting.ahead[: world.settings.estimated_gangs]
+        if key in world.gangs
+    ]
+    without_estimate(world, ahead)
+    estimate(world, ahead)
+
+
+def _give_up_places(world: World) -> None:
+    """Hold nothing for gangs that do not wait any more."""
+    for key in list(world.holds):
+        record = world.gangs.get(key)
+        if record is None or (record.decision is None and _place(world, key) is None):
+            world.give_up(key)
+    for key in list(world.held_places):
+        if not world.waiting.waits(key):
+            let_go(world, key)
+    take_up(world)
+
+
+def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> Iterator[Instruction]:
+    """Ask the lines, each from its first gang on, and the first of all by the shares as they are by then.
+
+    Args:
+        recount: those too whose answer still holds, for its numbers.
+    """
+    world.usages()
+    waiting, backfill = world.waiting, Backfill(world)
+    beside, clearing = Beside(world, backfill.delays_nobody), Clearing(world)
+    turn = _Turn(world, Explainer(world, recount=recount), beside, backfill)
+    proposals = Proposals(world)
+    waiting.begin(world.version, whole=among is None)
+    lines = None if among is None else _with_holders(world, among)
+    refused: set[Line] = set()
+    asked = waiting.order.turn(world.rank, lines)
+    while (found := asked.next()) is not None:
+        line, record = found[0], world.gangs[found[1]]
+        until = world.end_of_start(record, world.now)
+        answer = None if recount else waiting.refused(line, until, world.version)
+        if answer is None or world.now >= record.ask_again:
+            if world.now < record.not_before:
+                waiting.due = min(waiting.due, record.not_before)
+                continue
+            given = turn.ask(record)
+            if isinstance(given, Placement):
+                let_go(world, record.key)
+                record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
+                withdraw(world, record)
+                yield from _commit(world, record, fullest(world, record, given, beside, backfill))
+                continue
+            # Nobody is stopped for one that only has to let others go first.
+            if given.foreseeable and given.reason != RESERVED:
+                _by_force(world, record, clearing, beside)
+            answer = Answer(given, world.version, turn.stage(given, until))
+            waiting.refuse(line, answer)
+            refused.add(line)
+        holds = record.key in world.held_places
+        if not answer.wait.wants_place:
+            if holds:
+                let_go(world, record.key)
+        elif holds or line in refused or backfill.may_reserve:
+            backfill.reserve(record)
+        if answer.wait.foreseeable and record.key not in world.holds:
+            yield from proposals.consider(record, beside)
+        else:
+            withdraw(world, record)
+        waiting.due = min(waiting.due, record.ask_again)
+        holds_for_all = answer.stage < math.floor(world.now) + shortest_alike(world, record)
+        if holds_for_all and not (line in refused and answer.wait.wants_place and backfill.may_reserve):
+            asked.close()
+    waiting.prune()
+    if not recount:
+        yield from grow(world, beside, backfill)
+
+
+def _with_holders(world: World, among: Iterable[Line]) -> list[Line]:
+    """These lines, and those of the gangs that hold a place: who comes after them must mind it."""
+    places = (world.waiting.order.get(key) for key in world.held_places)
+    return list(dict.fromkeys([*among, *(place.line for place in places if place is not None)]))
+
+
+class _Turn:
+    """Asks one gang after the other in one pass."""
+
+    def __init__(self, world: World, explainer: Explainer, beside: Beside, backfill: Backfill) -> None:
+        self._world = world
+        self._explainer, self._beside, self._backfill = explainer, beside, backfill
+        self._barred: dict[tuple[str, str], Wait | None] = {}
+        self._coming = _coming(world)
+
+    def ask(self, record: GangRecord) -> Placement | Wait:
+        """The decision; of one whose place is being cleared, once nobody is in its way any more."""
+        world = self._world
+        assert record.gang is not None
+        where = (record.gang.spec.queue, record.key[0])
+        if where not in self._barred:
+            self._barred[where] = barred(world, record)
+        closed = self._barred[where]
+        if closed is None and record.key in world.holds:
+            waits = review(world, record, self._beside)
+            if waits is not None:
+                return Wait(waits, reason=PREEMPTING)
+        stage = _last_before(self._coming, world.end_of_start(record, world.now))
+        found = closed or decide(world, record, self._explainer, self._beside, self._backfill, stage)
+        if isinstance(found, Wait):
+            world.give_up(record.key)
+        return found
+
+    def stage(self, wait: Wait, until: float) -> float:
+        """Whoever runs past it is told the same."""
+        if wait in self._barred.values():
+            return -math.inf
+        times = self._coming
+        if wait.reason == RESERVED:
+            times = sorted([*times, *(r.at for r in self._world.reserved)])
+        return _last_before(times, until)
+
+
+def _by_force(world: World, record: GangRecord, clearing: Clearing, beside: Beside) -> None:
+    """Hold a place for the gang that others make for it, if somebody may be stopped for it."""
+    hold = clearing.make_room(record, beside)
+    if hold is not None:
+        # It waits for that alone from now on, in a line of its own.
+        record.message, record.reason, record.refusal = hold.why, PREEMPTING, None
+        record.misfit = record.foreseeable = False
+        world.dirty[record.key] = None
+
+
+def _coming(world: World) -> list[float]:
+    """When budgets start that who still runs then must fit beside, in order."""
+    assert world.state is not None
+    budgets = world.catalog.budgets.groups(world.now)
+    return sorted({*world.state.facility.windows, *(b.starts_at for b in budgets if b.starts_at is not None)})
+
+
+def _last_before(times: Sequence[float], until: float) -> float:
+    at = bisect_left(times, until)
+    return times[at - 1] if at else -math.inf
+
+
+def _tell(world: World) -> None:
+    """Note where those who wait stand, and why, for their status."""
+    settings, waiting = world.settings, world.waiting
+    first = max(settings.told_gangs, settings.estimated_gangs)
+    for key, position in waiting.told(world.rank, first):
+        _note(world, world.gangs[key], position)
+    left = settings.queue_writes
+    for key, position in waiting.renewals(
+        world.rank, world.now, first=first, pause=settings.queue_seconds, period=settings.status_seconds
+    ):
+        left -= _note(world, world.gangs[key], position)
+        if not left:
+            break
+
+
+def _note(world: World, record: GangRecord, position: int | None) -> bool:
+    """Take down what the gang is to be told; whether that is news."""
+    before = (record.position, record.message, record.reason, record.refusal)
+    record.position = position if position is not None else record.position
+    place = world.waiting.order.get(record.key)
+    end = math.inf if place is None else world.end_of_start(record, world.now)
+    answer = None if place is None else world.waiting.answer(place.line, end)
+    if answer is not None:
+        wait = answer.wait
+        words = wait.words(record)
+        if wait.foreseeable and record.no_room:
+            words = f"{words}; {record.no_room}"
+        record.message, record.reason, record.misfit = words, wait.reason, wait.misfit
+        record.refusal, record.foreseeable = wait.refusal, wait.foreseeable
+    if before == (record.position, record.message, record.reason, record.refusal):
+        return False
+    world.dirty[record.key] = None
+    return True
+
+
+def _can_start(record: GangRecord) -> bool:
+    if record.external():
+        return not record.finished_by_maker()
+    if record.job is not None:
+        ready = record.suspended_by_us() and record.ungated() is None and not record.live_pods()
+        if not record.several:
+            return ready
+        # Groups are there once all Jobs are.
+        return ready and bool(record.groups) and (not record.judged or _as_wanted(record))
+    assert record.gang is not None
+    return len(record.live_pods()) >= record.gang.spec.slots and (not record.judged or _as_wanted(record))
+
+
+def _as_wanted(record: GangRecord) -> bool:
+    """Whether its Gang says of its pods what they are; if not, it is written anew first."""
+    assert record.gang is not None
+    return (
+        not record.problems
+        and record.groups == record.groups_wanted
+        and record.priority_wanted in (None, record.gang.spec.priority)
+    )
+
+
+def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[Instruction]:
+    assert record.gang is not None
+    version = record.gang.metadata.resource_version
+    # Term and resourceVersion together name one attempt: no two decisions of a gang share them.
+    decision = Decision(
+        id=f"{world.term}-{version}", term=world.term, time=world.now, placement=placement, committed=False
+    )
+    record.position = None
+    world.decide(record, decision)
+    world.usages()  # the share of its queue is larger from here on, for who is asked next
+    if record.gang_write == version:
+        record.deferred = True
+        return
+    record.committing, record.gang_write = True, version
+    yield commit(world, record)
+
+
+def commit(world: World, record: GangRecord) -> CommitGang:
+    """The write that makes a booked decision the gang's."""
+    assert world.state is not None and record.gang is not None and record.decision is not None
+    decision, asked = record.decision, record.gang.spec.power.profile
+    where = ", ".join(dict.fromkeys(group.rack for group in decision.placement.groups))
+    domains = {group.domain for group in decision.placement.groups} - {""}
+    if len(domains) > 1:
+        where = f"{where}, over {len(domains)} NVLink domains"
+    lower = lowered(world.state, decision.placement, asked)
+    text = f"placed on {where}" if lower is None else f"placed on {where} {lower}"
+    elastic = record.gang.spec.min_slots is not None
+    if elastic:
+        text = f"{text}, {with_slots(record, len(decision.placement.slots))}"
+    status = {
+        **admitted(decision.placement, asked=asked),
+        "phase": "Admitted",
+        "slots": len(decision.placement.slots) if elastic else None,
+        "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
+        "message": text,
+        # Its age is kept if it has to give its place up.
+        "submittedAt": record.gang.status.submitted_at or record.gang.metadata.creation_timestamp,
+        "observedGeneration": record.gang.metadata.generation,
+        "conditions": conditions_of(
+            record,
+            condition("Ready", true=True, reason="Accepted", message="", now=world.now),
+            condition("Admitted", true=True, reason="Placed", message=text, now=world.now),
+            *proposed(record, world.now),
+        ),
+    }
+    return CommitGang(
+        namespace=record.key[0],
+        name=record.key[1],
+        resource_version=record.gang.metadata.resource_version,
+        decision_id=decision.id,
+        status=status,
+    )

@@ -1,0 +1,1 @@
+"""The facility: custom resources in, the engine's description out, and what their status says."""

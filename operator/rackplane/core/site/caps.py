@@ -1,0 +1,183 @@
+"""The power cap of every node, written as annotations on the Node for the agent that sets it.
+
+A cap is in force before the load: no pod of a gang is let go before the nodes carry its cap, and a cap is taken off
+only when the last gang's pods are gone. What a Node should carry is judged anew from the gangs that hold it, so a
+restart repeats nothing, and what a predecessor left behind is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
+from rackplane.core.events import FailureReason
+from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.instructions import CapNode
+from rackplane.engine.physics.draw import find_cap
+
+if TYPE_CHECKING:
+    from rackplane.core.world import World
+
+__all__ = ["Caps"]
+
+_NOTHING: Final[Mapping[str, str | None]] = {POWER_PROFILE: None, POWER_CAP_WATTS: None, NODE_GANGS: None}
+
+
+@dataclass(slots=True)
+class _Write:
+    """The last write to a node. What became of it is known when a later version of the Node is seen."""
+
+    version: str  # resourceVersion that it is based on
+    again: bool = (
+        False  # it failed, or may have taken effect without an answer: the same version is written to again
+    )
+
+
+class Caps:
+    """Which nodes to look at, and the writes that are under way.
+
+    Every node with a gang carries its cap, MaxP's too: an agent that finds none knows that no gang is there, and need
+    not know a node's maximum.
+    """
+
+    def __init__(self) -> None:
+        self._stale: dict[str, None] = {}
+        self._writes: dict[str, _Write] = {}
+        self._failures: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+        self._problems: dict[str, str] = {}
+
+    def look(self, nodes: Iterable[str]) -> None:
+        """Something about these nodes, or about the gangs on them, has changed."""
+        self._stale.update(dict.fromkeys(nodes))
+
+    def awaits(self, name: str) -> bool:
+        """Whether a write of the node's cap was asked for, so that what is seen next may be its effect."""
+        return name in self._writes
+
+    def resign(self) -> None:
+        """This process no longer leads: answers to what it wrote say nothing any more."""
+        for kept in (self._stale, self._writes, self._failures, self._not_before, self._problems):
+            kept.clear()
+
+    def run(self, world: World) -> Iterator[CapNode]:
+        """The writes that bring the nodes in line, at most one under way for each."""
+        held: dict[str, Mapping[str, int]] = {}
+        for name in list(self._stale):
+            if world.now < self._not_before.get(name, 0.0):
+                continue
+            del self._stale[name]
+            node = world.nodes.get(name)
+            if node is None:
+                self._writes.pop(name, None)
+                continue
+            version = node.metadata.resource_version
+            last = self._writes.get(name)
+            in_doubt = last is not None and last.version == version
+            if last is not None and in_doubt and not last.again:
+                continue
+            wanted = _wanted(world, name, held)
+            if wanted is None:
+                continue
+            # In doubt, what is seen need not be what is there: everything is written, changed or not.
+            changes = dict(wanted) if in_doubt else _differing(wanted, node.metadata.annotations)
+            if changes:
+                self._writes[name] = _Write(version)
+                yield CapNode(name, version, changes)
+            else:
+                self._writes.pop(name, None)
+
+    def in_force(self, world: World, names: Iterable[str]) -> dict[str, bool]:
+        """By node, whether it is sure to carry the cap of the gangs that hold it."""
+        held: dict[str, Mapping[str, int]] = {}
+        return {name: self._in_force(world, name, held) for name in dict.fromkeys(names)}
+
+    def _in_force(self, world: World, name: str, held: dict[str, Mapping[str, int]]) -> bool:
+        node = world.nodes.get(name)
+        if node is None:
+            return False
+        last = self._writes.get(name)
+        if last is not None and last.version == node.metadata.resource_version:
+            return False
+        wanted = _wanted(world, name, held)
+        return wanted is not None and not _differing(wanted, node.metadata.annotations)
+
+    def problem(self, name: str) -> str:
+        """Why the API server does not take the node's cap, in its words; empty if nothing is known against it."""
+        return self._problems.get(name, "")
+
+    def succeeded(self, world: World, instruction: CapNode) -> None:
+        """The API server has taken a write."""
+        name = instruction.name
+        for kept in (self._failures, self._not_before, self._problems):
+            kept.pop(name, None)
+        last, node = self._writes.get(name), world.nodes.get(name)
+        if last is None or node is None or last.version != instruction.resource_version:
+            return
+        if last.version == node.metadata.resource_version and not _differing(
+            instruction.annotations, node.metadata.annotations
+        ):
+            # It changed nothing, so no later version will be seen.
+            del self._writes[name]
+        self.look((name,))
+
+    def failed(self, world: World, instruction: CapNode, reason: FailureReason, message: str) -> None:
+        """A write was refused or not answered; a pause that grows lies before the next."""
+        name = instruction.name
+        self.look((name,))
+        last = self._writes.get(name)
+        if last is None or last.version != instruction.resource_version or reason is FailureReason.CONFLICT:
+            return  # a later version of the Node is there, or on its way: it is judged by that
+        if reason is FailureReason.GONE:
+            del self._writes[name]
+            return
+        last.again = True
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        pause = world.settings.retry_seconds * 2 ** min(failures - 1, 10)
+        self._not_before[name] = world.now + min(pause, world.settings.longest_retry_seconds)
+        if reason is FailureReason.REJECTED:
+            self._problems[name] = message
+
+
+def _wanted(world: World, name: str, held: dict[str, Mapping[str, int]]) -> Mapping[str, str | None] | None:
+    """What the node should carry; None to leave it alone: what comes, its rack or its profile is not known.
+
+    Args:
+        held: GPUs by node of each gang, for those asked for before in the same batch.
+    """
+    assert world.state is not None
+    caps: list[tuple[int, str]] = []
+    gangs: list[str] = []
+    coming = False
+    for key in world.gangs_on(name):
+        record = world.gangs[key]
+        decision = record.decision
+        waits = decision is None or not decision.committed or record.committing
+        if decision is None or (waits and record.previous is None):
+            coming = True
+            continue
+        booked = booking_key(key)
+        if booked not in held:
+            held[booked] = world.state.held_gpus(booked)
+        if not held[booked].get(name):
+            continue
+        node_type = world.state.node_type(name)
+        if node_type is None:
+            return None
+        cap = find_cap(node_type, decision.placement.power_profile)
+        # A profile that is gone counts at maxWatts, as in the sums.
+        caps.append(
+            (node_type.max_watts if cap is None else cap.node_watts, decision.placement.power_profile)
+        )
+        gangs.append(booked)
+    if not gangs:
+        # What is there stays until it is known what comes: one write instead of two.
+        return None if coming else _NOTHING
+    watts, profile = min(caps)
+    return {POWER_PROFILE: profile, POWER_CAP_WATTS: str(watts), NODE_GANGS: ",".join(sorted(gangs))}
+
+
+def _differing(wanted: Mapping[str, str | None], have: Mapping[str, str]) -> dict[str, str | None]:
+    return {key: value for key, value in wanted.items() if have.get(key) != value}

@@ -1,0 +1,344 @@
+"""The facility as configured: custom resources in, the engine's description and the problems out.
+
+An object that does not decode is kept with what is wrong with it and has no capacity. Where something refers to it
+the engine sees a reference to nothing, which is unusable; where it would have been a bound (a PowerBudget, the
+policy of an NVLinkDomain) the bound is 0. Never does an error read as "no limit".
+
+What was valid and carries load keeps its place in the power path when it no longer decodes or is being deleted: its
+capacity is 0, and what runs under it still counts on everything above.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from rackplane.api.base import Resource
+from rackplane.api.common import ServiceState
+from rackplane.api.cooling_zone import CoolingZone
+from rackplane.api.fabric import Fabric
+from rackplane.api.gang import Gang
+from rackplane.api.hardware_profile import HardwareProfile
+from rackplane.api.kinds import BY_KIND
+from rackplane.api.nvlink_domain import NVLinkDomain
+from rackplane.api.power_budget import PowerBudget
+from rackplane.api.power_domain import PowerDomain
+from rackplane.api.queue import Queue
+from rackplane.api.rack import Rack
+from rackplane.core.objects import Node
+from rackplane.core.settings import MachineSettings
+from rackplane.core.site.budgets import Budgets
+from rackplane.core.site.entries import ELEMENTS, Entry, ObjectKey, entry_of, same
+from rackplane.core.site.membership import Claim, Membership, membership_problems
+from rackplane.core.site.translation import cooling_spec, node_type, power_spec, rack_spec
+from rackplane.engine.model import (
+    DomainSpec,
+    FacilitySpec,
+    NodeSpec,
+    Problem,
+)
+from rackplane.engine.physics.facility import Facility
+
+__all__ = ["FACILITY_KINDS", "Catalog", "ObjectKey"]
+
+M = TypeVar("M", bound=Resource)
+
+#: The kinds a Catalog takes: all but Gang.
+FACILITY_KINDS: Final = frozenset(BY_KIND) - {Gang.info.kind}
+_DEFAULTS: Final = MachineSettings()
+_SHAPES_MEMBERSHIP: Final = frozenset({"HardwareProfile", "Rack", "NVLinkDomain"})
+_DANGLING: Final = re.compile(r"(power domain|cooling zone|hardware profile) (\S+) does not exist$")
+_KIND_BY_NOUN: Final = {
+    "power domain": "PowerDomain",
+    "cooling zone": "CoolingZone",
+    "hardware profile": "HardwareProfile",
+}
+
+
+class Catalog:
+    """Every facility object and Queue as last seen, and which rack each node belongs to.
+
+    After a `put` or `drop` that returned True, `spec` is to be compiled anew and `node_spec` asked again for every
+    node: which nodes are claimed twice or by nobody is known for the nodes asked for since.
+
+    Args:
+        horizon: how far ahead starts of gangs are estimated, in seconds.
+        fabric: the levels there are, and the node labels that name their domains.
+    """
+
+    def __init__(
+        self, *, horizon: float = _DEFAULTS.lookahead_seconds, fabric: Fabric = _DEFAULTS.fabric
+    ) -> None:
+        self._horizon = horizon
+        self.fabric = fabric
+        self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in FACILITY_KINDS}
+        self._budgets: Budgets | None = None
+        self._membership: Membership | None = None
+        self._claims: dict[str, Claim] = {}
+        self._elements: dict[ObjectKey, Entry] = {}
+        #: counts changes of what objects say and of which are being deleted
+        self.revision = 0
+
+    # --- what happened ------------------------------------------------------------------------------
+
+    def put(self, kind: str, name: str, body: Mapping[str, Any]) -> bool:
+        """Take an object as the API server has it. Never raises on its content.
+
+        Returns:
+            whether its spec or its validity changed, or it is being deleted now; False for another change of metadata
+            or of status.
+
+        Raises:
+            KeyError: if `kind` is not one of FACILITY_KINDS.
+        """
+        entries = self._entries[kind]
+        old = entries.get(name)
+        entries[name] = entry = entry_of(kind, name, body, old)
+        if kind in ELEMENTS:
+            self._elements[kind, name] = entry
+        if old is not None and same(old, entry):
+            return False
+        self._reshape(kind)
+        return True
+
+    def drop(self, kind: str, name: str) -> bool:
+        """Forget an object; returns whether it was known."""
+        if self._entries[kind].pop(name, None) is None:
+            return False
+        self._elements.pop((kind, name), None)
+        self._reshape(kind)
+        return True
+
+    def forget_node(self, name: str) -> None:
+        """Forget a node that is gone; unknown names are ignored."""
+        self._claims.pop(name, None)
+
+    def _reshape(self, kind: str) -> None:
+        self.revision += 1
+        self._budgets = None
+        if kind in _SHAPES_MEMBERSHIP:
+            self._membership = None
+            self._claims.clear()
+
+    # --- queues and objects -------------------------------------------------------------------------
+
+    def queue(self, name: str) -> Queue | None:
+        """The queue, None if there is none or it does not decode."""
+        return self.get(Queue, name)
+
+    def queues(self) -> dict[str, Queue]:
+        """The valid queues by name, in order of name."""
+        return self._valid(Queue)
+
+    def get(self, model: type[M], name: str) -> M | None:
+        """The object of that kind, None if there is none or it does not decode; of an element the last that did."""
+        entry = self._entries[model.info.kind].get(name)
+        return entry.model if entry is not None and isinstance(entry.model, model) else None
+
+    def generation(self, kind: str, name: str) -> int:
+        """metadata.generation as last seen, for observedGeneration; 0 if the object is not known."""
+        entry = self._entries[kind].get(name)
+        return 0 if entry is None else entry.generation
+
+    def uid(self, kind: str, name: str) -> str:
+        """metadata.uid as last seen; empty if the object is not known."""
+        entry = self._entries[kind].get(name)
+        return "" if entry is None else entry.uid
+
+    def conditions(self, kind: str, name: str) -> tuple[Mapping[str, Any], ...]:
+        """status.conditions as last seen, for the times of their transitions."""
+        entry = self._entries[kind].get(name)
+        return () if entry is None else entry.conditions
+
+    def status(self, kind: str, name: str) -> Mapping[str, Any]:
+        """status as last seen; empty if the object is not known."""
+        entry = self._entries[kind].get(name)
+        return {} if entry is None else entry.status
+
+    def resources(self) -> tuple[str, ...]:
+        """Accelerators that valid HardwareProfiles name, in order of name."""
+        return tuple(sorted({p.spec.resource_name for p in self._valid(HardwareProfile).values()}))
+
+    def elements(self) -> Mapping[ObjectKey, Entry]:
+        """Every object that carries load, as last seen."""
+        return self._elements
+
+    def objects(self) -> list[ObjectKey]:
+        """Every object, the invalid ones too, sorted."""
+        return sorted((kind, name) for kind, entries in self._entries.items() for name in entries)
+
+    def _valid(self, model: type[M]) -> dict[str, M]:
+        entries = sorted(self._entries[model.info.kind].items())
+        return {name: entry.model for name, entry in entries if isinstance(entry.model, model)}
+
+    def _invalid(self, kind: str) -> dict[str, object]:
+        return {name: e.raw for name, e in sorted(self._entries[kind].items()) if e.model is None}
+
+    # --- the engine's description -------------------------------------------------------------------
+
+    def spec(self, now: float) -> FacilitySpec:
+        """The facility at `now` (seconds since the epoch), with budgets that are in force then or come soon."""
+        profiles = self._retired_profiles()
+        return FacilitySpec(
+            node_types=tuple(node_type(p) for p in self._valid(HardwareProfile).values()),
+            racks=tuple(
+                rack_spec(r, retired=self._retired(r) or r.spec.profile in profiles)
+                for r in self._valid(Rack).values()
+            ),
+            powers=tuple(power_spec(p, retired=self._retired(p)) for p in self._valid(PowerDomain).values()),
+            coolings=tuple(
+                cooling_spec(z, retired=self._retired(z)) for z in self._valid(CoolingZone).values()
+            ),
+            budgets=tuple(self.budgets.rows(now)),
+            domains=self.domains,
+            levels=self.fabric.outer,
+            inner_levels=self.fabric.inner,
+        )
+
+    def _retired(self, model: Resource) -> bool:
+        return self._entries[model.info.kind][model.name].retired
+
+    def _retired_profiles(self) -> frozenset[str]:
+        return frozenset(name for name, entry in self._entries["HardwareProfile"].items() if entry.retired)
+
+    @property
+    def domains(self) -> tuple[DomainSpec, ...]:
+        """Policy of every NVLinkDomain, in order of name; one that does not decode takes no gangs."""
+        valid = [
+            DomainSpec(name, d.spec.state is ServiceState.ACTIVE, d.spec.spare_nodes)
+            for name, d in self._valid(NVLinkDomain).items()
+        ]
+        invalid = [DomainSpec(name, schedulable=False) for name in self._invalid("NVLinkDomain")]
+        return tuple(sorted((*valid, *invalid), key=lambda domain: domain.name))
+
+    @property
+    def budgets(self) -> Budgets:
+        """The PowerBudgets, valid or not, as of the last `put` or `drop`."""
+        if self._budgets is None:
+            self._budgets = Budgets(
+                valid=self._valid(PowerBudget),
+                broken=self._invalid("PowerBudget"),
+                domains=self._valid(PowerDomain),
+                known_domains=self._entries["PowerDomain"].keys(),
+                known_queues=self._entries["Queue"].keys(),
+                horizon=self._horizon,
+            )
+        return self._budgets
+
+    # --- nodes --------------------------------------------------------------------------------------
+
+    def node_spec(self, node: Node) -> NodeSpec | None:
+        """The node as the engine takes it; None if no valid rack, or more than one rack, claims it."""
+        if self._membership is None:
+            self._membership = Membership(
+                racks=self._valid(Rack),
+                domains=self._valid(NVLinkDomain),
+                profiles=self._valid(HardwareProfile),
+                invalid_racks=self._invalid("Rack"),
+                invalid_domains=self._invalid("NVLinkDomain"),
+                fabric=self.fabric,
+            )
+        claim = self._membership.claim(node)
+        self._claims[node.metadata.name] = claim
+        return self._membership.node_spec(node, claim)
+
+    @property
+    def unclaimed(self) -> frozenset[str]:
+        """Nodes with GPUs of a profile's resource that no rack claims: to be warned about."""
+        return frozenset(name for name, claim in self._claims.items() if claim.unclaimed)
+
+    # --- problems -----------------------------------------------------------------------------------
+
+    def problems(self, facility: Facility) -> dict[ObjectKey, list[Problem]]:
+        """Everything that is wrong, by object: with its fields, with its references, with the nodes it claims.
+
+        Args:
+            facility: compiled from this catalog's `spec`.
+        """
+        found: dict[ObjectKey, list[Problem]] = {}
+        for problem in (
+            *self._decode_problems(),
+            # The engine knows the budgets in force only, and not what a broken one counts as.
+            *(self._of_engine(problem) for problem in facility.problems if problem.kind != "PowerBudget"),
+            *membership_problems(
+                self._claims,
+                domains=self._valid(NVLinkDomain),
+                racks=self._entries["Rack"].keys(),
+                levels=self.fabric.outer,
+            ),
+            *self.budgets.problems(),
+            *self._queue_problems(),
+            *self._profile_problems(),
+        ):
+            found.setdefault((problem.kind, problem.name), []).append(problem)
+        return found
+
+    def _decode_problems(self) -> Iterator[Problem]:
+        for kind, name in self.objects():
+            for p in self._entries[kind][name].problems:
+                yield Problem(kind, name, p.where, f"{p.where} {p.what}", p.remedy)
+
+    def _of_engine(self, problem: Problem) -> Problem:
+        """The engine cannot tell what does not exist from what does not decode; a reader must."""
+        matched = _DANGLING.search(problem.message)
+        if matched is None:
+            return problem
+        kind, name = _KIND_BY_NOUN[matched[1]], matched[2]
+        if name not in self._entries[kind]:
+            return problem
+        message = f"{problem.message[: matched.start()]}{matched[1]} {name} is not usable"
+        return replace(problem, message=message, remedy=f"correct {kind} {name}")
+
+    def _profile_problems(self) -> Iterator[Problem]:
+        """Racks whose nodes' watts are known only as they once were."""
+        profiles = self._entries["HardwareProfile"]
+        for name, rack in self._valid(Rack).items():
+            profile = rack.spec.profile
+            if profile in profiles and profiles[profile].retired:
+                if profiles[profile].deleting:
+                    what, remedy = "is being deleted", "name another HardwareProfile"
+                else:
+                    what, remedy = "is not usable", f"correct HardwareProfile {profile}"
+                message = f"hardware profile {profile} {what}, so the rack takes no new gangs;"
+                yield Problem("Rack", name, "spec.profile", message, remedy)
+
+    def _queue_problems(self) -> Iterator[Problem]:
+        """A queue whose ancestors are not all known: what bounds it is not known either."""
+        queues = self.queues()
+        for name, queue in queues.items():
+            parent = queue.spec.parent
+            if parent is None:
+                continue
+            if parent not in self._entries["Queue"]:
+                yield Problem(
+                    "Queue",
+                    name,
+                    "spec.parent",
+                    f"queue {parent} does not exist",
+                    f"create Queue {parent} or correct the name",
+                )
+            elif parent not in queues:
+                yield Problem(
+                    "Queue", name, "spec.parent", f"queue {parent} is not usable", f"correct Queue {parent}"
+                )
+            elif _on_cycle(name, queues):
+                yield Problem(
+                    "Queue",
+                    name,
+                    "spec.parent",
+                    f"{name} is its own ancestor (a cycle)",
+                    "remove one of the parents on the cycle",
+                )
+
+
+def _on_cycle(name: str, queues: Mapping[str, Queue]) -> bool:
+    seen: set[str] = set()
+    queue = queues.get(name)
+    while queue is not None and queue.spec.parent is not None and queue.spec.parent not in seen:
+        if queue.spec.parent == name:
+            return True
+        seen.add(queue.spec.parent)
+        queue = queues.get(queue.spec.parent)
+    return False

@@ -1,0 +1,176 @@
+"""The facility's status as its people read it: what is carried, what is left, and what is wrong with an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rackplane.core.gangs.statuses import merged_conditions
+from rackplane.core.gangs.workload import API_VERSION
+from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
+from rackplane.core.queues.queuefigures import NO_QUEUE, queue_figures
+from rackplane.core.site.budgetstatus import budget_figures, budget_judgements, budget_sums
+from rackplane.core.site.entries import ObjectKey
+from rackplane.core.site.figures import OF_OTHERS, figures
+from rackplane.core.site.judgements import OURS, is_bad, judgements
+from rackplane.core.site.removals import deletion_problems
+from rackplane.core.world import World
+from rackplane.engine.physics.checks import node_without_rack
+from rackplane.engine.reporting.stranded import stranded
+
+__all__ = ["Publisher"]
+
+
+@dataclass(slots=True)
+class _Published:
+    """What was last written of an object, or found written, and when."""
+
+    at: float
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the Events of an object have said, by type of condition."""
+
+    uid: str
+    words: Mapping[str, tuple[str, ...]]
+
+
+class Publisher:
+    """Writes a status when it differs from what was last written or seen.
+
+    A gang that starts changes the headroom of everything that shares a limit with it: of a whole hall, each second. So
+    what an object carries itself is written at once, and so are its conditions and a headroom that falls below zero or
+    comes back; what it is left by others waits for `MachineSettings.status_refresh_seconds`, and of the objects whose
+    wait is over, those that waited longest come first, `status_refresh_writes` in one period.
+    """
+
+    def __init__(self) -> None:
+        self._published: dict[ObjectKey, _Published] = {}
+        self._told: dict[ObjectKey, _Told] = {}
+
+    def failed(self, kind: str, name: str) -> None:
+        """The last write did not take effect: ask for it again, with the times of transition that it had."""
+        last = self._published.get((kind, name))
+        if last is not None:
+            last.status = {"conditions": last.status["conditions"]}
+
+    def forget(self, kind: str, name: str) -> None:
+        """The object went."""
+        self._published.pop((kind, name), None)
+
+    def run(self, world: World) -> Iterator[Instruction]:
+        assert world.state is not None
+        problems = world.catalog.problems(world.state.facility)
+        for waits in deletion_problems(world):
+            problems.setdefault((waits.kind, waits.name), []).append(waits)
+        report, left = world.state.report(), stranded(world.state)
+        sums, queues = budget_sums(world, report.budgets), queue_figures(world)
+        waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []
+        for kind, name in world.catalog.objects():
+            found = problems.get((kind, name), [])
+            if kind == "PowerBudget":
+                numbers = budget_figures(world, sums.get(name, ()), name)
+            elif kind == "Queue":
+                numbers = queues.get(name, dict(NO_QUEUE))
+            else:
+                numbers = figures(world, report, left, kind, name)
+            last = self._published.get((kind, name))
+            old = last.status["conditions"] if last else world.catalog.conditions(kind, name)
+            wanted = judgements(report, kind, name, found, world.now)
+            if kind == "PowerBudget":
+                wanted.extend(budget_judgements(world, sums.get(name, ()), name))
+            kept = {c["type"] for c in wanted} | {c["type"] for c in old if c["type"] not in OURS}
+            status = {
+                **numbers,
+                "observedGeneration": world.catalog.generation(kind, name),
+                "conditions": merged_conditions([c for c in old if c["type"] in kept], wanted),
+            }
+            if last is not None and last.status == status:
+                continue
+            if last is not None and _carried(last.status) == _carried(status):
+                if world.now - last.at >= world.settings.status_refresh_seconds:
+                    waiting.append((last.at, (kind, name), status))
+                continue
+            self._published[kind, name] = _Published(world.now, status)
+            # A predecessor may have written it: a restart repeats nothing.
+            if last is None and _stored(world.catalog.status(kind, name), status):
+                continue
+            yield WriteFacilityStatus(kind, name, status)
+            yield from self._tell(world, (kind, name), old, wanted)
+        waiting.sort(key=lambda item: item[:2])
+        for _, (kind, name), status in waiting[: world.settings.status_refresh_writes]:
+            self._published[kind, name] = _Published(world.now, status)
+            yield WriteFacilityStatus(kind, name, status)
+        yield from self._tell_unclaimed(world)
+
+    def _tell(
+        self,
+        world: World,
+        key: ObjectKey,
+        old: Sequence[Mapping[str, Any]],
+        new: Sequence[Mapping[str, Any]],
+    ) -> Iterator[PublishEvent]:
+        """One Event for each condition that changed, and one for each new reason why an object is not ready.
+
+        That all is well is said only where something else was said before.
+        """
+        kind, name = key
+        uid = world.catalog.uid(kind, name)
+        told = self._told.get(key)
+        # What was told is kept apart from what was written: a write that fails is repeated, the words are not.
+        before = told.words if told is not None and told.uid == uid else {c["type"]: _words(c) for c in old}
+        self._told[key] = _Told(uid, {c["type"]: _words(c) for c in new})
+        for c in new:
+            changed = before.get(c["type"]) != _words(c)
+            news = is_bad(c) or (c["type"] in before and c["type"] != "Ready")
+            if changed and news:
+                yield PublishEvent(API_VERSION, kind, "", name, uid, is_bad(c), c["reason"], c["message"])
+
+    def _tell_unclaimed(self, world: World) -> Iterator[PublishEvent]:
+        """GPU nodes that no rack claims hold no gang and no limit: their owner hears of it once."""
+        for name in sorted(world.catalog.unclaimed):
+            node = world.nodes.get(name)
+            if node is None or ("Node", name) in self._told:
+                continue
+            problem = node_without_rack(name)
+            text = f"Node {name}, {problem.field}: {problem.message}; {problem.remedy}"
+            self._told["Node", name] = _Told(node.metadata.uid, {})
+            yield PublishEvent("v1", "Node", "", name, node.metadata.uid, True, "NoRack", text)
+
+
+def _words(c: Mapping[str, Any]) -> tuple[str, ...]:
+    """What makes a condition news: its figures change too often, but of an error every word counts."""
+    if c["type"] == "Ready":
+        return (c["status"], c.get("message", "")) if is_bad(c) else (c["status"],)
+    return (c["status"], c.get("reason", ""))
+
+
+def _stored(seen: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the API server already has this status, but for when a condition last changed."""
+    if any(seen.get(key) != _kept(value) for key, value in wanted.items() if key != "conditions"):
+        return False
+    known = {c.get("type"): c for c in seen.get("conditions") or ()}
+    parts = ("status", "reason", "message")
+    return {c["type"] for c in wanted["conditions"]} == set(known) and all(
+        known[c["type"]].get(part, "") == c[part] for c in wanted["conditions"] for part in parts
+    )
+
+
+def _kept(value: Any) -> Any:
+    """What a merge patch leaves of a value: nothing that is None."""
+    if isinstance(value, Mapping):
+        return {key: _kept(part) for key, part in value.items() if part is not None}
+    return value
+
+
+def _carried(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a status that is written as soon as it changes."""
+    worst = status.get("worstContingency")
+    return {
+        **{key: value for key, value in status.items() if key not in OF_OTHERS},
+        "conditions": [(c["type"], _words(c)) for c in status["conditions"]],
+        "over": ((status.get("headroomWatts") or 0) < 0, worst is not None and worst["headroomWatts"] < 0),
+    }
