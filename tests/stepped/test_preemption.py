@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from rackplane.core import events as e
@@ -11,49 +9,17 @@ from rackplane.core.machine import Machine
 from rackplane.core.offline.rehearsal import decide
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import Harness, facility, started, thing
-
-NVLINK = {"rackplane.dev/required-topology": "nvlink"}
-
-
-def priority_class(name: str, value: int, **fields: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "scheduling.k8s.io/v1",
-        "kind": "PriorityClass",
-        "metadata": {"name": name},
-        "value": value,
-        **fields,
-    }
-
-
-def preempting(**options: Any) -> Harness:
-    """Two racks of four nodes of four GPUs, and a queue in which a gang may stop those of lower priority."""
-    h = started(facility(racks=2), **options)
-    h.apply(
-        thing("Queue", "research", preemption={"withinQueue": "LowerPriority"}),
-        priority_class("high", 1000),
-        priority_class("polite", 1000, preemptionPolicy="Never"),
-    )
-    h.settle()
-    return h
-
-
-def high(name: str = "high") -> dict[str, Any]:
-    return {"priorityClassName": name, "priority": 1000}
-
-
-def full(h: Harness) -> None:
-    """Four gangs of two nodes, two in each rack; in every rack one has just saved what it did."""
-    for name in ("a", "b", "c", "d"):
-        h.job(name, slots=2, run=None, annotations=NVLINK)
-    h.until(lambda: set(h.gangs().values()) == {"Running"})
-
-
-def racks(h: Harness, gang: str) -> set[str]:
-    return {g["rack"] for g in h.gang(gang)["status"].get("assignment", ())}
-
-
-def reasons(h: Harness, kind: str, name: str) -> list[str]:
-    return [t.reason for t in h.told if (t.kind, t.name) == (kind, name)]
+from tests.support.preempting import (
+    NVLINK,
+    full,
+    high,
+    preempting,
+    priority_class,
+    racks,
+    reasons,
+    stopping,
+    stuck,
+)
 
 
 def test_a_rack_is_cleared_where_that_costs_least() -> None:
@@ -81,15 +47,6 @@ def test_a_rack_is_cleared_where_that_costs_least() -> None:
         assert not h.get("batch", "jobs", job)["status"].get("failed")
     assert "reservation" not in h.gang("job-urgent")["status"]
     h.until(lambda: set(h.gangs().values()) == {"Running", "Finished"})
-
-
-def stuck(h: Harness) -> None:
-    """Pods of what runs now do not go away: their nodes' agents are dead."""
-    h.down.update(n["metadata"]["name"] for n in h.cluster.store.items(("", "nodes")))
-
-
-def stopping(h: Harness) -> list[str]:
-    return sorted(name for name, phase in h.gangs().items() if phase == "Stopping")
 
 
 def test_the_place_is_kept_for_the_one_it_is_cleared_for() -> None:
@@ -283,55 +240,3 @@ def _ends(number: int, when: str, answers_first: bool) -> bool:
     assert not [j for j in h.cluster.store.items(("batch", "jobs")) if j["status"].get("failed")]
     assert all("reservation" not in g["status"] for g in h.cluster.store.items(("rackplane.dev", "gangs")))
     return h.restarts == 1
-
-
-def shared(h: Harness, reclaim: str = "Any") -> None:
-    """Two queues of half the facility each under one parent; either may use what the other leaves."""
-    h.apply(
-        thing("Queue", "all", quota={"gpus": 32}),
-        thing("Queue", "ours", parent="all", quota={"gpus": 16}, preemption={"reclaim": reclaim}),
-        thing("Queue", "theirs", parent="all", quota={"gpus": 16}, preemption={"reclaim": reclaim}),
-    )
-    h.settle()
-
-
-def test_a_queue_takes_back_what_others_borrow_and_no_more() -> None:
-    h = preempting()
-    shared(h)
-    for name in ("a", "b", "c", "d"):
-        h.job(name, slots=2, run=None, queue="theirs", annotations=NVLINK, template=high())
-        h.advance(60, step=60)
-    h.until(lambda: set(h.gangs().values()) == {"Running"})
-    # Of four gangs of equal priority the last two have done least; either frees what ours needs.
-    h.job("mine", slots=2, run=None, queue="ours", annotations=NVLINK)
-    h.until(lambda: h.phase("job-mine") == "Running")
-    assert h.phase("job-d") == "Pending"
-    assert "Reclaimed" in reasons(h, "Gang", "job-d") and "Reclaimed" in reasons(h, "Job", "d")
-    [told] = {t.message for t in h.told if t.reason == "Reclaimed"}
-    assert told == "stopped for gang default/job-mine: queue ours takes back quota that queue theirs borrows"
-    h.job("mine2", slots=2, run=None, queue="ours", annotations=NVLINK)
-    h.until(lambda: h.phase("job-mine2") == "Running")
-    assert sorted(n for n, p in h.gangs().items() if p == "Pending") == ["job-c", "job-d"]
-    # Each has its own half: a third gang of ours would have to borrow, and takes nothing from theirs; nor they from us.
-    h.job("mine3", slots=2, run=None, queue="ours", annotations=NVLINK, template=high())
-    h.advance(60)
-    assert sorted(n for n, p in h.gangs().items() if p == "Pending") == ["job-c", "job-d", "job-mine3"]
-
-
-def test_reclaim_asks_for_a_lower_priority_where_the_queue_says_so() -> None:
-    h = preempting()
-    shared(h, "LowerPriority")
-    for name in ("a", "b", "c"):
-        h.job(name, slots=2, run=None, queue="theirs", annotations=NVLINK, template=high())
-    h.job("low", slots=2, run=None, queue="theirs", annotations=NVLINK)
-    h.until(lambda: set(h.gangs().values()) == {"Running"})
-    h.job("equal", slots=4, run=None, queue="ours", annotations=NVLINK, template=high())
-    h.advance(30)
-    # Only one of theirs is of a lower priority, and that is not enough for four slots.
-    assert h.phase("job-equal") == "Pending" and h.phase("job-low") == "Running"
-    assert (
-        "to stop the gang that it may stop would not let it start" in h.gang("job-equal")["status"]["message"]
-    )
-    h.job("mine", slots=2, run=None, queue="ours", annotations=NVLINK, template=high())
-    h.until(lambda: h.phase("job-mine") == "Running")
-    assert h.phase("job-low") == "Pending"

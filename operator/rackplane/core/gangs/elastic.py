@@ -29,6 +29,7 @@ from rackplane.core.gangs.workload import job_outcome
 from rackplane.core.gangs.writing import gang_event, may_write, may_write_job, write
 from rackplane.core.instructions import CommitGang, Instruction, JobSize, ResizeJob
 from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.world import World
 from rackplane.engine.model import NodeSpec, Placement, Request
@@ -78,7 +79,7 @@ def note_growable(world: World, record: GangRecord) -> None:
 def grow(world: World, beside: Beside, backfill: Backfill) -> Iterator[Instruction]:
     """Give more slots to gangs that run with fewer than they could: by priority, then the oldest first."""
     left = world.settings.growing_gangs
-    for record in sorted(_growable(world), key=_rank):
+    for record in sorted(_growable(world), key=partial(_rank, world)):
         due = max(record.grown_at + world.settings.resize_seconds, record.not_before)
         if world.now < due:
             world.waiting.due = min(world.waiting.due, due)
@@ -132,9 +133,9 @@ def _growable(world: World) -> Iterator[GangRecord]:
             del world.elastic[key]
 
 
-def _rank(record: GangRecord) -> tuple[int, str, tuple[str, str]]:
+def _rank(world: World, record: GangRecord) -> tuple[int, str, tuple[str, str]]:
     assert record.gang is not None
-    return (-record.gang.spec.priority, record.gang.status.submitted_at or "", record.key)
+    return (-standing(record.gang.spec, world.catalog.queue), record.gang.status.submitted_at or "", record.key)
 
 
 def _may_grow(record: GangRecord) -> bool:

@@ -18,6 +18,7 @@ from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import narrowed
 from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.reserving import delays_nobody
 from rackplane.core.queues.victims import may_be_stopped, victim_of
 from rackplane.core.world import World
@@ -38,7 +39,7 @@ def movable(world: World, *, priority: int | None = None) -> list[GangRecord]:
         if record.gang is not None
         and record.key not in stopping
         and may_be_stopped(record)
-        and (priority is None or record.gang.spec.priority <= priority)
+        and (priority is None or standing(record.gang.spec, world.catalog.queue) <= priority)
         and _is_simple(world, record)
     ]
 
@@ -48,7 +49,7 @@ def moves_for(
 ) -> MovePlan | None:
     """The cheapest moves that let the waiting gang start; None if there are none."""
     assert world.state is not None and record.gang is not None
-    gangs = movable(world, priority=record.gang.spec.priority)
+    gangs = movable(world, priority=standing(record.gang.spec, world.catalog.queue))
     if not gangs or not _is_simple(world, record):
         return None
     asking = _Asking(world, beside, [record, *gangs], starts=record)

@@ -1,4 +1,4 @@
-"""The priority of a gang, by the PriorityClass that its pods name.
+"""The priority of a gang, by the PriorityClass that its pods name; and that by which it is compared with others.
 
 Kubernetes works a pod's priority out when it makes the pod. A Job that waits has none, and what its template names is
 worked out here by the same rules: a named class; without a name the class with `globalDefault`, of several the one with
@@ -8,12 +8,13 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rackplane.api.problems import FieldProblem
-from rackplane.core.objects import PodSpec, PriorityClass
+from rackplane.api.queue import Queue
+from rackplane.core.objects import GangSpec, PodSpec, PriorityClass
 
-__all__ = ["never_preempts", "priority_of", "unknown_class"]
+__all__ = ["never_preempts", "priority_of", "standing", "unknown_class"]
 
 _NEVER = "Never"
 
@@ -26,6 +27,12 @@ def priority_of(spec: PodSpec, classes: Classes) -> int:
         return spec.priority
     found = _class(spec, classes)
     return 0 if found is None else found.value
+
+
+def standing(spec: GangSpec, queue: Callable[[str], Queue | None]) -> int:
+    """The priority by which a gang is compared with all others: its own, and what its queue adds for its gangs."""
+    own = queue(spec.queue)
+    return spec.priority + (0 if own is None else own.spec.priority)
 
 
 def never_preempts(spec: PodSpec, classes: Classes) -> bool:

@@ -21,6 +21,7 @@ from rackplane.core.queues.deciding import barred, decide
 from rackplane.core.queues.estimates import estimate, without_estimate
 from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.preempting import Clearing, review, take_up
+from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.proposing import Proposals, proposed, withdraw
 from rackplane.core.queues.reserving import Backfill, lapse, let_go
 from rackplane.core.queues.waiting import RESERVED, Answer, Kind, Wait
@@ -58,11 +59,9 @@ def _place(world: World, key: Key) -> Place | None:
     if not _as_wanted(record):
         return None
     spec = record.gang.spec
-    queue = world.catalog.queue(spec.queue)
-    own = queue.spec.priority if queue is not None else 0
     created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
     kind = Kind(key[0], key if key in world.held_places else None, shape_of(world, record))
-    return Place(Line(spec.queue, kind), spec.priority + own, created)
+    return Place(Line(spec.queue, kind), standing(spec, world.catalog.queue), created)
 
 
 def waiting_in_order(world: World) -> list[GangRecord]:

@@ -5,7 +5,8 @@ out already. Bare pods never are: they cannot be suspended, and to delete them w
 
 Within a queue only a gang of lower priority may be stopped, and only if the queue says `withinQueue: LowerPriority`. Of
 other queues only one that borrows, and only by a queue that keeps within its quota and says `reclaim`
-(:mod:`rackplane.engine.preempting.reclaiming`).
+(:mod:`rackplane.engine.preempting.reclaiming`). Priorities are compared as in the order of the queue: with what the
+queue of each adds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.gangs.together import outcome, stopped_by
 from rackplane.core.gangs.workload import job_outcome
+from rackplane.core.queues.priorities import standing
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
 from rackplane.engine.preempting.costs import Victim
@@ -79,7 +81,8 @@ class Candidates:
 
     def _may_stop(self, other: GangRecord) -> bool:
         assert other.gang is not None
-        lower = other.gang.spec.priority < self._spec.priority
+        queue = self._world.catalog.queue
+        lower = standing(other.gang.spec, queue) < standing(self._spec, queue)
         if not self._of_another_queue(other):
             return lower and self._policy.within_queue is WithinQueue.LOWER_PRIORITY
         match self._policy.reclaim:
@@ -160,7 +163,7 @@ def victim_of(world: World, record: GangRecord) -> Victim:
     lost = max(0.0, world.now - _saved_at(record)) + world.settings.restart_seconds
     return Victim(
         booking_key(record.key),
-        priority=spec.priority,
+        priority=standing(spec, world.catalog.queue),
         sheddable=spec.disruption == Disruption.SHEDDABLE,
         lost_gpu_seconds=int(gpus * lost),
     )
