@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _terms(machine: Machine) -> dict[str, Terms]:
-    from rackplane.core.world import booking_key
+    from rackplane.core.gangs.decisions import booking_key
     from rackplane.engine.planning.shedding import Disruption, Terms
 
     found = {}

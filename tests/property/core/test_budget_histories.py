@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rackplane.core.gangs.statuses import timestamp
+from rackplane.core.queues.counting import counted
 from tests.support.harness import START, Harness, facility, thing
 
 #: Idle, two racks of two nodes draw 8 kW; a node in use adds 4 kW, or 2 kW at MaxQ.
@@ -45,7 +46,7 @@ def test_no_budget_is_exceeded_by_gangs_that_end_when_they_say(
         assert state.violations() == []
         for budget in h.machine.world.catalog.budgets.groups(h.time.now):
             if budget.starts_at is None:
-                used = sum(u.nominal_watts for u in h.machine.world.usages())
+                used = sum(u.nominal_watts for u in counted(h.machine.world))
                 assert used <= budget.limit_watts, (budget, held)
 
     h.check = check

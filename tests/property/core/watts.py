@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.slots import parse_slots
-from rackplane.core.world import booking_key
 from rackplane.engine.model import FacilitySpec
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from tests.property.engine.against_oracle import drawn_by

@@ -10,6 +10,8 @@ import msgspec
 from rackplane.api.labels import QUEUE_LABEL
 from rackplane.api.queue import QueuePlacement
 from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.ends import end_of_start
+from rackplane.core.gangs.holdings import holdings, holdings_on
 from rackplane.core.gangs.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.workload import desired_gang, job_outcome
@@ -17,6 +19,7 @@ from rackplane.core.objects import GangGroup, Job
 from rackplane.core.pods.narrowing import leaving, narrowed
 from rackplane.core.pods.podclass import PodClass
 from rackplane.core.pods.sharing import Sharing
+from rackplane.core.queues.counting import counted, parted, profiles_of
 from rackplane.core.queues.quota import QuotaRefusal, Usage, budget_refusal, quota_refusal
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request, SlotGroup
@@ -125,7 +128,7 @@ def _freed(world: World, over: Iterable[GangRecord]) -> dict[str, dict[str, int]
     """What nodes hold for the pods of these gangs."""
     freed: dict[str, dict[str, int]] = {}
     for other in over:
-        for node, each, count in world.holdings(other):
+        for node, each, count in holdings(world, other):
             total = freed.setdefault(node, {})
             for name, amount in each.items():
                 total[name] = total.get(name, 0) + amount * count
@@ -137,7 +140,7 @@ def slots_beside(world: World, record: GangRecord, then: Shadow, node: str) -> i
     freed: dict[str, int] = {}
     for key in world.gangs_on(node):
         if then.over(booking_key(key)):
-            for each, count in world.holdings_on(world.gangs[key], node):
+            for each, count in holdings_on(world, world.gangs[key], node):
                 for name, amount in each.items():
                     freed[name] = freed.get(name, 0) + amount * count
     for booking, slots in then.reserved_on(node):
@@ -187,7 +190,7 @@ def request_of(
         capacity=None if groups else mask,
         groups=groups,
         beside=sharing,
-        until=world.end_of_start(record, world.now if at is None else at),
+        until=end_of_start(world, record, world.now if at is None else at),
         at=at,
         lasts=spec.expected_duration_seconds,
         spread=queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
@@ -256,7 +259,7 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
 
 
 def _magnitude(world: World, record: GangRecord) -> int:
-    return round(world.end_of_start(record, 0.0)).bit_length() // 2
+    return round(end_of_start(world, record, 0.0)).bit_length() // 2
 
 
 def shortest_alike(world: World, record: GangRecord) -> float:
@@ -288,8 +291,8 @@ def usage_of(world: World, record: GangRecord, placement: Placement, *, at: floa
         namespace=record.key[0],
         gpus=sum(count for _, count in held),
         nominal_watts=placement.nominal_watts,
-        until=world.end_of_start(record, world.now if at is None else at),
-        profiles=world.profiles_of(held),
+        until=end_of_start(world, record, world.now if at is None else at),
+        profiles=profiles_of(world, held),
     )
 
 
@@ -309,10 +312,10 @@ def quota_of(
         plus: what counts beside those that do.
     """
     asked = usage_of(world, record, placement, at=at)
-    usages, plus = world.usages(), tuple(plus)
+    usages, plus = counted(world), tuple(plus)
     gone: list[Usage] = []
     if without or at is not None:
-        gone, usages = world.parted(without, over_by=at)
+        gone, usages = parted(world, without, over_by=at)
     with world.ledger.changed(gone, plus) as tree:
         refusal = quota_refusal(asked, tree)
     budgets = world.catalog.budgets.groups(world.now)

@@ -19,7 +19,9 @@ from functools import partial
 
 from rackplane.api.common import NVLINK_LEVEL
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of
+from rackplane.core.gangs.booking import book_larger
 from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.ends import expected_end
 from rackplane.core.gangs.parallelism import fewest_slots, follows, full_size, own_slots, size_for
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
@@ -28,6 +30,7 @@ from rackplane.core.gangs.statuses import admitted, timestamp
 from rackplane.core.gangs.workload import job_outcome
 from rackplane.core.gangs.writing import gang_event, may_write, may_write_job, write
 from rackplane.core.instructions import CommitGang, Instruction, JobSize, ResizeJob
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.reserving import Backfill
@@ -135,7 +138,11 @@ def _growable(world: World) -> Iterator[GangRecord]:
 
 def _rank(world: World, record: GangRecord) -> tuple[int, str, tuple[str, str]]:
     assert record.gang is not None
-    return (-standing(record.gang.spec, world.catalog.queue), record.gang.status.submitted_at or "", record.key)
+    return (
+        -standing(record.gang.spec, world.catalog.queue),
+        record.gang.status.submitted_at or "",
+        record.key,
+    )
 
 
 def _may_grow(record: GangRecord) -> bool:
@@ -186,7 +193,7 @@ def _room(world: World, record: GangRecord, beside: Beside, backfill: Backfill) 
         strict=True,
         required=None,
         preferred=None,
-        until=world.expected_end(record),
+        until=expected_end(world, record),
     )
     mask = NodeMask.of(request.capacity or {})
     there = [
@@ -230,7 +237,7 @@ def _found(
 ) -> Placement | None:
     """A place for so many slots of the gang that quotas allow, and that delays nobody for whom one is held."""
     assert world.state is not None
-    world.usages()
+    count_usages(world)
     asked = replace(request, slots=count)
 
     def admits(offer: Placement) -> bool:
@@ -257,7 +264,7 @@ def _grow(world: World, record: GangRecord, more: Placement) -> CommitGang:
         committed=False,
         released=record.released - slots,
     )
-    world.grow(record, larger)
+    book_larger(world, record, larger)
     record.committing, record.gang_write, record.grown_at = True, version, world.now
     return growth(world, record)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from rackplane.api.labels import PLACEMENT_GATE
 from rackplane.core.gangs.asking import desired
+from rackplane.core.gangs.booking import unbook
 from rackplane.core.gangs.elastic import (
     give_back,
     growth,
@@ -190,7 +191,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if job is None and record.of_job():
         # The Job is deleted: what it held is free when its pods are gone, and its Gang is collected after it.
         if not live:
-            world.forget(record)
+            unbook(world, record)
         return
     if is_over(record) and not live:
         yield from write(record, finished(world, record))

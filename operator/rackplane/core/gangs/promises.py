@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.elastic import (
     shrink,
     shrinkable,
@@ -16,7 +17,7 @@ from rackplane.core.instructions import (
 )
 from rackplane.core.objects import Pod
 from rackplane.core.pods.pod import is_ready
-from rackplane.core.world import World, booking_key
+from rackplane.core.world import World
 
 __all__ = ["broken_promises", "is_unschedulable", "without_broken"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rackplane.core.gangs.booking import unbook
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
@@ -150,7 +151,7 @@ def _stopping_together(world: World, record: GangRecord, why: str) -> Iterator[I
     if any(job.metadata.deletion_timestamp is None for job in awake) or record.live_pods():
         return
     if not record.jobs:
-        world.forget(record)
+        unbook(world, record)
     elif outcome(record) is not None:
         yield from write(record, finished(world, record))
     else:

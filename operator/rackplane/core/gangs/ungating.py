@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from rackplane.api.labels import HOSTNAME_LABEL, POWER_CAP_WATTS
+from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.profiles import lowered
 from rackplane.core.gangs.ranks import is_gated
@@ -17,7 +18,7 @@ from rackplane.core.instructions import (
     UngatePod,
 )
 from rackplane.core.pods.pod import is_terminal
-from rackplane.core.world import World, booking_key
+from rackplane.core.world import World
 
 __all__ = ["all_running", "tell_of_profile", "ungate"]
 

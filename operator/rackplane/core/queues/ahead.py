@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_beside, slots_without
 from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.ends import end_of_start, planned_end
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.quota import QuotaRefusal, Usage
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
@@ -32,7 +34,7 @@ def follow(world: World) -> None:
         if world.state.until(key) is None:
             namespace, _, name = key.partition("/")
             record = world.gangs.get((namespace, name))
-            planned = None if record is None else world.planned_end(record)
+            planned = None if record is None else planned_end(world, record)
             if planned is not None:
                 ends[key] = extended_end(planned, world.now)
     world.reserved.follow(world.state, world.stamp, ends)
@@ -43,13 +45,13 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
     assert world.state is not None
     key = booking_key(record.key)
     gangs = {booking_key(other.key): other for other in world.gangs.values() if other.decision is not None}
-    world.usages()
+    count_usages(world)
     now = mask_of(world, record)
     # One mask for all probes, so that the engine follows it instead of counting every node for each.
     later, differing = now.changed({}), dict[str, None]()
 
     def beside(at: float) -> Sequence[Shadow]:
-        return world.reserved.beside(at, world.end_of_start(record, at), but=key)
+        return world.reserved.beside(at, end_of_start(world, record, at), but=key)
 
     def request(at: float, over: frozenset[str]) -> Request:
         ended = [gangs[key] for key in over if key in gangs]
@@ -70,7 +72,7 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         world.state,
         now=world.now,
         horizon=world.settings.lookahead_seconds,
-        duration=world.end_of_start(record, 0.0),
+        duration=end_of_start(world, record, 0.0),
         request=request,
         admits=admits,
         spans=[*budgets, *world.reserved.spans(but=key)],
@@ -133,8 +135,8 @@ def fits_then(world: World, record: GangRecord, placement: Placement, at: float)
     # Pods that differ are looked at when they start.
     counts = {} if record.groups else Counter(placement.slots)
     return (
-        shadow.could_start(placement, world.end_of_start(record, at))
-        and all(s.takes(placement, world.end_of_start(record, at)) for s in _after(world, record, at))
+        shadow.could_start(placement, end_of_start(world, record, at))
+        and all(s.takes(placement, end_of_start(world, record, at)) for s in _after(world, record, at))
         and all(slots_beside(world, record, shadow, node) >= count for node, count in counts.items())
         and quota_then(world, record, placement, at) is None
     )
@@ -149,7 +151,7 @@ def quota_then(
 
 
 def _after(world: World, record: GangRecord, at: float) -> Sequence[Shadow]:
-    return world.reserved.beside(at, world.end_of_start(record, at), but=booking_key(record.key))
+    return world.reserved.beside(at, end_of_start(world, record, at), but=booking_key(record.key))
 
 
 def _spanned(budget: GroupBudget) -> Span:

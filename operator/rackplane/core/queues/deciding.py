@@ -9,6 +9,7 @@ from rackplane.core.gangs.asking import least_of, mask_of, quota_of, request_of,
 from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.quota import queue_path
 from rackplane.core.queues.reserving import Backfill
@@ -77,7 +78,7 @@ def decide(
     claim = waits_for_claim(world, record)
     if claim is not None:
         return Wait(claim, reason="ResourceClaim", misfit=True, subject=_workload)
-    world.usages()
+    count_usages(world)
     # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
     may_hold = backfill.may_reserve or record.key in world.held_places
     short = None if may_hold else world.ledger.tree.check(spec.queue, least_of(world, record))
@@ -112,7 +113,7 @@ def decide(
         why = OVER_BUDGET if refusal.of_budget else OVER_QUOTA
         return Wait(refusal.message, reason=why, foreseeable=True)
     if not beside.leaves_room(record, answer):
-        world.usages()
+        count_usages(world)
         other = find(world.state, request(), admits)
         if other is None:
             return Wait(

@@ -9,6 +9,7 @@ import numpy as np
 
 from rackplane.core.gangs.asking import quota_of, usage_of
 from rackplane.core.gangs.decisions import Hold, Key, booking_key
+from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
@@ -87,7 +88,7 @@ class Beside:
             for other, hold in held:
                 assert hold.placement is not None
                 later.book(f"held for {booking_key(other.key)}", hold.placement, force=True)
-            return _fits(later, placement, world.end_of_start(record, world.now))
+            return _fits(later, placement, end_of_start(world, record, world.now))
 
     def _others(self, record: GangRecord) -> Iterator[tuple[GangRecord, Hold]]:
         for key, hold in self._world.holds.items():

@@ -17,6 +17,7 @@ from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_aft
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import narrowed
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.reserving import delays_nobody
@@ -84,7 +85,7 @@ class _Asking:
         but = None if starts is None else booking_key(starts.key)
         self._beside_later = Beside(world, partial(delays_nobody, world, but=but))
         self.records = {booking_key(record.key): record for record in gangs}
-        world.usages()  # whoever asks in a simulation has asked before it
+        count_usages(world)  # whoever asks in a simulation has asked before it
 
     def gang(self, record: GangRecord) -> Gang:
         """One that waits."""

@@ -23,6 +23,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import condition, seconds, timestamp
 from rackplane.core.gangs.writing import conditions_of, gang_event, write
 from rackplane.core.instructions import Instruction
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.victims import Candidates, is_leaving
 from rackplane.core.world import World
@@ -125,7 +126,7 @@ class _Asking:
         self, world: World, record: GangRecord, beside: Beside, gangs: Mapping[str, GangRecord]
     ) -> None:
         self.world, self.record, self.beside, self.gangs = world, record, beside, gangs
-        world.usages()  # whoever asks in a simulation has asked before it
+        count_usages(world)  # whoever asks in a simulation has asked before it
         self._now = beside.mask(record, mask_of(world, record))
         #: one mask for all questions, so that the engine follows it instead of counting every node for each
         self._later = self._now.changed({})

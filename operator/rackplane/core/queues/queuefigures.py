@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rackplane.core.queues.counting import counted
 from rackplane.core.world import World
 from rackplane.engine.queueing.quotas import GPUS, WATTS, profile_of
 
@@ -20,7 +21,7 @@ def queue_figures(world: World) -> dict[str, dict[str, Any]]:
     """By name of the queue."""
     ledger, order = world.ledger, world.waiting.order
     admitted: dict[str, int] = {}
-    for usage in world.usages():
+    for usage in counted(world):
         admitted[usage.queue] = admitted.get(usage.queue, 0) + 1
     found: dict[str, dict[str, Any]] = {}
     for queue in ledger.tree:

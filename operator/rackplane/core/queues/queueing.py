@@ -9,14 +9,17 @@ from functools import partial
 from typing import Final
 
 from rackplane.core.gangs.asking import desired, shape_of, shortest_alike
+from rackplane.core.gangs.booking import book
 from rackplane.core.gangs.decisions import Decision, Key
 from rackplane.core.gangs.elastic import fullest, grow, with_slots
+from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.explaining import Explainer
 from rackplane.core.gangs.profiles import lowered
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import admitted, condition, timestamp
 from rackplane.core.gangs.writing import conditions_of
 from rackplane.core.instructions import CommitGang, Instruction
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.deciding import barred, decide
 from rackplane.core.queues.estimates import estimate, without_estimate
 from rackplane.core.queues.holds import Beside
@@ -36,7 +39,7 @@ PREEMPTING: Final = "Preempting"
 
 def pending(world: World) -> list[GangRecord]:
     """Gangs that wait for a place, in the order in which they are asked. A look at all gangs."""
-    world.usages()
+    count_usages(world)
     found = [(key, place) for key in world.gangs if (place := _place(world, key)) is not None]
     found.sort(key=lambda f: (-f[1].priority, world.rank(f[1].line.queue), f[1].since, f[0]))
     return [world.gangs[key] for key, _ in found]
@@ -67,7 +70,7 @@ def _place(world: World, key: Key) -> Place | None:
 def waiting_in_order(world: World) -> list[GangRecord]:
     """As `pending`, by a look at the gangs that have changed since."""
     _look(world)
-    world.usages()
+    count_usages(world)
     return [world.gangs[key] for key in world.waiting.order.first(world.rank)]
 
 
@@ -78,7 +81,7 @@ def reasons(world: World) -> Iterator[tuple[str, str, int]]:
     for key in waiting.order:
         place, record = waiting.order.get(key), world.gangs[key]
         assert place is not None
-        answer = waiting.answer(place.line, world.end_of_start(record, world.now))
+        answer = waiting.answer(place.line, end_of_start(world, record, world.now))
         yield place.line.queue, record.reason if answer is None else answer.wait.reason, 1
 
 
@@ -137,7 +140,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
     Args:
         recount: those too whose answer still holds, for its numbers.
     """
-    world.usages()
+    count_usages(world)
     waiting, backfill = world.waiting, Backfill(world)
     beside, clearing = Beside(world, backfill.delays_nobody), Clearing(world)
     turn = _Turn(world, Explainer(world, recount=recount), beside, backfill)
@@ -148,7 +151,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
     asked = waiting.order.turn(world.rank, lines)
     while (found := asked.next()) is not None:
         line, record = found[0], world.gangs[found[1]]
-        until = world.end_of_start(record, world.now)
+        until = end_of_start(world, record, world.now)
         answer = None if recount else waiting.refused(line, until, world.version)
         if answer is None or world.now >= record.ask_again:
             if world.now < record.not_before:
@@ -213,7 +216,7 @@ class _Turn:
             waits = review(world, record, self._beside)
             if waits is not None:
                 return Wait(waits, reason=PREEMPTING)
-        stage = _last_before(self._coming, world.end_of_start(record, world.now))
+        stage = _last_before(self._coming, end_of_start(world, record, world.now))
         found = closed or decide(world, record, self._explainer, self._beside, self._backfill, stage)
         if isinstance(found, Wait):
             world.give_up(record.key)
@@ -271,7 +274,7 @@ def _note(world: World, record: GangRecord, position: int | None) -> bool:
     before = (record.position, record.message, record.reason, record.refusal)
     record.position = position if position is not None else record.position
     place = world.waiting.order.get(record.key)
-    end = math.inf if place is None else world.end_of_start(record, world.now)
+    end = math.inf if place is None else end_of_start(world, record, world.now)
     answer = None if place is None else world.waiting.answer(place.line, end)
     if answer is not None:
         wait = answer.wait
@@ -317,8 +320,8 @@ def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[
         id=f"{world.term}-{version}", term=world.term, time=world.now, placement=placement, committed=False
     )
     record.position = None
-    world.decide(record, decision)
-    world.usages()  # the share of its queue is larger from here on, for who is asked next
+    book(world, record, decision)
+    count_usages(world)  # the share of its queue is larger from here on, for who is asked next
     if record.gang_write == version:
         record.deferred = True
         return

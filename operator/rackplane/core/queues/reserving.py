@@ -19,10 +19,12 @@ from typing import Any
 
 from rackplane.core.gangs.asking import request_of, usage_of
 from rackplane.core.gangs.decisions import Estimate, HeldPlace, booking_key
+from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.parallelism import fewest_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import assignment, seconds, timestamp
 from rackplane.core.queues.ahead import apart, bounded, cause, fits_then, follow, look_ahead, only, quota_then
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
@@ -42,7 +44,7 @@ def delays_nobody(
         but: a gang whose reservation does not count; None: its own.
     """
     follow(world)
-    end = world.end_of_start(record, world.now)
+    end = end_of_start(world, record, world.now)
     but = booking_key(record.key) if but is None else but
     shadows = world.reserved.beside(world.now, end, but=but, gone=frozenset(gone))
     return all(shadow.takes(placement, end) for shadow in shadows)
@@ -64,7 +66,7 @@ class Backfill:
         for key, hold in world.holds.items():
             other = world.gangs.get(key)
             if hold.placement is not None and other is not None and other.gang is not None:
-                until = world.end_of_start(other, world.now)
+                until = end_of_start(world, other, world.now)
                 victims = frozenset(map(booking_key, hold.victims))
                 cleared = Reservation(booking_key(key), world.now, until, hold.placement, True, victims)
                 world.reserved.put(cleared)
@@ -111,7 +113,7 @@ class Backfill:
                 room and self._leaves_quota(record, placement) and (placement is offer or admits(placement))
             )
 
-        world.usages()
+        count_usages(world)
         found = backfill(world.state, request, offer, shadows, narrow=narrow, admits=accepts)
         if found is not None:
             return found
@@ -200,7 +202,7 @@ class Backfill:
         if held is None or held.reservation.at <= world.now or not _made_for(record, held):
             return None
         at = held.reservation.at
-        if held.reservation.until != world.end_of_start(record, at):
+        if held.reservation.until != end_of_start(world, record, at):
             return None
         return held if fits_then(world, record, held.reservation.placement, at) else None
 
@@ -226,7 +228,7 @@ class Backfill:
             Reservation(
                 booking_key(record.key),
                 opening.at,
-                world.end_of_start(record, opening.at),
+                end_of_start(world, record, opening.at),
                 opening.placement,
             ),
             cause(opening.endings, world.reserved.ends),
@@ -260,7 +262,7 @@ class Backfill:
             placement = find(later, only(request, nodes))
         if placement is None:
             return None
-        until = world.end_of_start(record, at)
+        until = end_of_start(world, record, at)
         reservation = Reservation(booking_key(record.key), at, until, placement)
         return HeldPlace(reservation, known.why, world.now, world.version, record.gang.spec)
 

@@ -23,6 +23,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.gangs.together import outcome, stopped_by
 from rackplane.core.gangs.workload import job_outcome
+from rackplane.core.queues.counting import counted_by_gang
 from rackplane.core.queues.priorities import standing
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
@@ -48,7 +49,7 @@ class Candidates:
         possible = [
             other for other in world.gangs.values() if other.key not in taken and may_be_stopped(other)
         ]
-        usages = dict(world.usages_by_gang())
+        usages = dict(counted_by_gang(world))
         held = {
             booking_key(o.key): (usages[o.key].queue, usages[o.key].amounts())
             for o in possible
@@ -110,7 +111,7 @@ class Candidates:
         for level, left in tree.rooms(self._spec.queue, GPUS):
             below = {
                 booking_key(key): usage.gpus
-                for key, usage in self._world.usages_by_gang()
+                for key, usage in counted_by_gang(self._world)
                 if level in tree.path(usage.queue)
             }
             found.append(Need(asked - left, below))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from rackplane.api.base import kilowatts
 from rackplane.api.power_budget import PowerBudget, PowerBudgetSpec
 from rackplane.core.gangs.statuses import condition, timestamp
+from rackplane.core.queues.counting import counted
 from rackplane.core.queues.quota import Usage, group_watts
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
@@ -61,7 +62,7 @@ def budget_sums(world: World, reports: Mapping[str, BudgetReport]) -> dict[str, 
     first: dict[tuple[str, bool], GroupBudget] = {}
     for budget in world.catalog.budgets.groups(world.now):
         first.setdefault((budget.name, budget.starts_at is None), budget)
-    usages = list(world.usages()) if first else []
+    usages = list(counted(world)) if first else []
     for (name, _), budget in first.items():
         found.setdefault(name, []).append(_of_groups(world, budget, usages))
     return {name: sorted(sums, key=lambda s: s.starts_at or -math.inf) for name, sums in found.items()}

@@ -1,0 +1,97 @@
+"""Answers to writes: what is known once one has succeeded, and what is done after one that failed."""
+
+from __future__ import annotations
+
+from rackplane.core.events import FailureReason
+from rackplane.core.gangs.booking import unbook_uncommitted
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.instructions import (
+    CapNode,
+    CommitGang,
+    CreateGang,
+    Instruction,
+    PublishEvent,
+    ResizeJob,
+    ResumeJob,
+    SetFinalizers,
+    SuspendJob,
+    UngatePod,
+    UpdateGangSpec,
+    WriteGangStatus,
+)
+from rackplane.core.world import World
+
+__all__ = ["failed", "succeeded"]
+
+
+def succeeded(world: World, instruction: Instruction) -> None:
+    if isinstance(instruction, SetFinalizers):
+        world.removals.succeeded(instruction)
+        return
+    if isinstance(instruction, CapNode):
+        world.caps.succeeded(world, instruction)
+        world.dirty.update(world.gangs_on(instruction.name))
+        return
+    record = _record_of(world, instruction)
+    if record is None:
+        return
+    record.failures, record.not_before = 0, 0.0
+    if isinstance(instruction, UngatePod):
+        # The pod itself will be seen without its gate, and the gang looked at then: once a pod, not twice.
+        return
+    if isinstance(instruction, CommitGang):
+        record.committing, record.announce = False, True
+        world.caps.look(record.decision.placement.slots if record.decision else ())
+    world.dirty[record.key] = None
+
+
+def failed(world: World, instruction: Instruction, reason: FailureReason, message: str) -> None:
+    if isinstance(instruction, SetFinalizers):
+        world.removals.failed(world, instruction, reason)
+        return
+    if isinstance(instruction, CapNode):
+        world.caps.failed(world, instruction, reason, message)
+        world.dirty.update(world.gangs_on(instruction.name))
+        return
+    if isinstance(instruction, PublishEvent):
+        return
+    record = _record_of(world, instruction)
+    if record is None:
+        return
+    record.failures += 1
+    if reason is not FailureReason.GONE:
+        pause = world.settings.retry_seconds * 2 ** min(record.failures - 1, 10)
+        record.not_before = world.now + min(pause, world.settings.longest_retry_seconds)
+    world.dirty[record.key] = None
+    match instruction:
+        case CreateGang():
+            record.creating = False
+        case SuspendJob() | ResumeJob() | ResizeJob():
+            record.job_writes.pop(instruction.name, None)
+        case UngatePod(uid=uid):
+            record.ungating.discard(uid)
+        case CommitGang(resource_version=version):
+            record.committing = False
+            moved_on = record.gang is None or record.gang.metadata.resource_version != version
+            if record.decision is not None and record.decision.committed:
+                record.gang_write = None
+            elif record.decision is not None:
+                if reason is FailureReason.UNAVAILABLE:
+                    # It may have happened: keep the booking and ask the same again.
+                    record.gang_write = None
+                elif moved_on or reason is not FailureReason.CONFLICT:
+                    unbook_uncommitted(world, record)
+                    record.gang_write = None
+        case UpdateGangSpec() | WriteGangStatus():
+            record.gang_write = None
+
+
+def _record_of(world: World, instruction: Instruction) -> GangRecord | None:
+    match instruction:
+        case SuspendJob() | ResumeJob() | ResizeJob():
+            return world.gang_of_job((instruction.namespace, instruction.name))
+        case UngatePod():
+            return world.gangs.get((instruction.namespace, instruction.gang))
+        case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
+            return world.gangs.get((instruction.namespace, instruction.name))
+    return None

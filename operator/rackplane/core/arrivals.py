@@ -1,0 +1,172 @@
+"""Objects come, change and go: what is known is another, and what depends on it is looked at again."""
+
+from __future__ import annotations
+
+from rackplane.api.labels import GANG_LABEL
+from rackplane.core.gangs.decisions import Key
+from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_outcome
+from rackplane.core.objects import Job, Node, Pod, PriorityClass, ResourceClaim
+from rackplane.core.pods.pod import is_terminal
+from rackplane.core.pods.podclass import held_by
+from rackplane.core.world import World
+
+__all__ = [
+    "drop_claim",
+    "drop_job",
+    "drop_node",
+    "drop_pod",
+    "put_claim",
+    "put_job",
+    "put_node",
+    "put_pod",
+    "put_priority_class",
+]
+
+
+def put_node(world: World, node: Node) -> None:
+    name = node.metadata.name
+    before = world.nodes.get(name)
+    world.nodes[name] = node
+    world.caps.look((name,))
+    # Annotations and heartbeats, our own caps among them, make no room for anybody.
+    if before is None or not _same_to_placement(before, node):
+        world.room.look(name)
+        world.neighbours.node(name)
+        world.node_touched(name)
+    elif before.metadata.annotations != node.metadata.annotations or world.caps.awaits(name):
+        world.dirty.update(world.gangs_on(name))
+
+
+def drop_node(world: World, name: str) -> None:
+    world.nodes.pop(name, None)
+    world.catalog.forget_node(name)
+    world.room.look(name)
+    world.neighbours.node(name)
+    world.node_touched(name)
+
+
+def put_pod(world: World, pod: Pod) -> None:
+    key = (pod.metadata.namespace, pod.metadata.name)
+    before = world.pods.get(key)
+    if before is not None and before.metadata.uid != pod.metadata.uid:
+        drop_pod(world, key)
+        before = None
+    world.pods[key] = pod
+    world.neighbours.pod(before, pod)
+    claims = world.claimants.put(before, pod)
+    moved = claims or before is None or before.spec != pod.spec or is_terminal(before) != is_terminal(pod)
+    name = gang_name_of_pod(pod)
+    if name is not None:
+        gang = (pod.metadata.namespace, name)
+        other = world.belonging.of_pod.get(key, gang)
+        if other != gang and other in world.gangs:
+            world.record(other).pods.pop(pod.metadata.name, None)
+            world.pods_differ(other)
+        world.belonging.of_pod[key] = gang
+        world.record(gang).pods[pod.metadata.name] = pod
+        if moved:
+            world.pods_differ(gang)
+    else:
+        _pod_of_maker(world, pod, moved=moved)
+    node = pod.spec.node_name
+    if node and moved:
+        if is_terminal(pod):
+            world.room.let_go(key)
+        else:
+            world.room.hold(key, node, held_by(pod.spec))
+        world.pods_on.setdefault(node, {})[key] = None
+        world.pod_moved(node)
+
+
+def _pod_of_maker(world: World, pod: Pod, *, moved: bool) -> None:
+    """A pod without our queue label may name the Gang that whoever starts it has made."""
+    key = (pod.metadata.namespace, pod.metadata.name)
+    name = pod.metadata.labels.get(GANG_LABEL)
+    if name is None:
+        world.belonging.of_pod.pop(key, None)
+        return
+    gang = world.belonging.of_pod[key] = (pod.metadata.namespace, name)
+    if moved and gang in world.gangs:
+        world.stale.promises[gang] = None
+
+
+def drop_pod(world: World, key: Key) -> None:
+    pod = world.pods.pop(key, None)
+    if pod is None:
+        return
+    world.room.let_go(key)
+    world.neighbours.pod(pod, None)
+    world.claimants.put(pod, None)
+    gang = world.belonging.of_pod.pop(key, None)
+    if gang is not None and gang in world.gangs:
+        world.record(gang).pods.pop(pod.metadata.name, None)
+        world.pods_differ(gang)
+    node = pod.spec.node_name
+    if node:
+        here = world.pods_on.get(node, {})
+        here.pop(key, None)
+        if not here:
+            world.pods_on.pop(node, None)
+        world.pod_moved(node)
+
+
+def put_job(world: World, job: Job) -> None:
+    key = (job.metadata.namespace, job.metadata.name)
+    gang = (key[0], gang_name_of(job))
+    if world.belonging.of_job.get(key, gang) != gang:
+        drop_job(world, key)
+    world.jobs[key], world.belonging.of_job[key] = job, gang
+    world.record(gang).put_job(job)
+    world.pods_differ(gang)
+
+
+def drop_job(world: World, key: Key) -> None:
+    job = world.jobs.pop(key, None)
+    gang = world.belonging.of_job.pop(key, None)
+    if job is not None and gang in world.gangs:
+        how = job_outcome(job)
+        if how is not None:
+            world.gangs[gang].ended[job.metadata.uid] = how
+        world.record(gang).jobs.pop(key[1], None)
+        world.pods_differ(gang)
+
+
+def put_claim(world: World, claim: ResourceClaim) -> None:
+    key = (claim.metadata.namespace, claim.metadata.name)
+    world.claims[key] = claim
+    # One that was made from a template is its pod's alone, and no gang that waits can name it.
+    world.version += all(owner.kind != "Pod" for owner in claim.metadata.owner_references)
+    _claim_touched(world, key)
+
+
+def drop_claim(world: World, key: Key) -> None:
+    world.version += world.claims.pop(key, None) is not None
+    _claim_touched(world, key)
+
+
+def put_priority_class(world: World, name: str, found: PriorityClass | None) -> None:
+    """None: it is gone. Gangs that wait may have another priority than before, or a problem more or less."""
+    if found is None:
+        world.priority_classes.pop(name, None)
+    else:
+        world.priority_classes[name] = found
+    for key, record in world.gangs.items():
+        if record.decision is None:
+            record.judged = False
+            world.dirty[key] = None
+
+
+def _claim_touched(world: World, claim: Key) -> None:
+    for key in world.claimants.of(claim):
+        pod = world.pods.get(key)
+        if pod is not None and pod.spec.node_name:
+            world.pod_moved(pod.spec.node_name)
+
+
+def _same_to_placement(old: Node, new: Node) -> bool:
+    return (
+        old.metadata.uid == new.metadata.uid
+        and old.metadata.labels == new.metadata.labels
+        and old.spec == new.spec
+        and old.status == new.status
+    )

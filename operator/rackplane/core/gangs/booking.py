@@ -1,0 +1,150 @@
+"""What is decided of a gang, booked in the engine: from the decision to the end, in whole or slot by slot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rackplane.core.gangs.decisions import Decision, booking_key
+from rackplane.core.gangs.ends import expected_end, watch_end
+from rackplane.core.gangs.holdings import promise
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.unlike import slot_gpus
+from rackplane.core.objects import Gang
+from rackplane.core.world import World
+from rackplane.engine.model import Group, Placement
+
+__all__ = [
+    "book",
+    "book_larger",
+    "confirm",
+    "placement_of",
+    "rebook_known",
+    "release",
+    "unbook",
+    "unbook_larger",
+    "unbook_uncommitted",
+]
+
+
+def book(world: World, record: GangRecord, decision: Decision) -> None:
+    """Book a decision from this moment; one that is committed is booked whatever the state says."""
+    unbook(world, record)
+    record.decision = decision
+    world.belonging.give(record.key, decision.placement.slots)
+    _book(world, record)
+    _decision_changed(world, record, decision)  # which takes, and frees nothing for anybody
+
+
+def confirm(world: World, record: GangRecord) -> None:
+    """The API server has the decision that is booked: from here on it is carried out."""
+    if record.decision is not None:
+        record.decision = replace(record.decision, committed=True, released=None)
+        record.previous = None
+        world.caps.look(record.decision.placement.slots)
+
+
+def unbook(world: World, record: GangRecord) -> None:
+    """Give up what is booked for the gang."""
+    decision, record.decision = record.decision, None
+    record.deferred = False
+    record.previous, record.slots, record.ungating = None, {}, set()
+    world.elastic.pop(record.key, None)
+    if decision is None:
+        return
+    world.belonging.take(record.key, decision.placement.slots)
+    if world.state is not None:
+        world.state.release(booking_key(record.key))
+    world.version += 1
+    _decision_changed(world, record, decision)
+
+
+def release(world: World, record: GangRecord, slots: frozenset[int]) -> None:
+    """Free slots that are over."""
+    if world.state is not None and record.decision is not None:
+        world.state.release(booking_key(record.key), slots)
+        world.version += 1
+        _decision_changed(world, record, record.decision)
+
+
+def book_larger(world: World, record: GangRecord, decision: Decision) -> None:
+    """Book a larger assignment of a gang that keeps what it has; undone by `unbook_larger`, final by `confirm`."""
+    assert world.state is not None and decision.released is not None
+    record.previous, record.decision = record.decision, decision
+    _rebook(world, record, decision, decision.released)
+
+
+def unbook_larger(world: World, record: GangRecord) -> None:
+    """The larger assignment did not come about."""
+    decision, record.decision, record.previous = record.decision, record.previous, None
+    assert decision is not None and record.decision is not None
+    world.belonging.take(record.key, set(decision.placement.slots) - set(record.decision.placement.slots))
+    world.version += 1
+    _rebook(world, record, record.decision, record.released)
+    _decision_changed(world, record, decision)
+
+
+def unbook_uncommitted(world: World, record: GangRecord) -> None:
+    """What was booked and never became the gang's is given up: its place, or what it would have grown by."""
+    if record.previous is not None:
+        unbook_larger(world, record)
+    else:
+        unbook(world, record)
+
+
+def rebook_known(world: World) -> None:
+    """Book what gangs were given in a state that is new, on their way as they may be."""
+    world.ends.clear()
+    for record in world.gangs.values():
+        if record.decision is not None:
+            _book(world, record, known=True)
+
+
+def _rebook(world: World, record: GangRecord, decision: Decision, released: frozenset[int]) -> None:
+    world.belonging.give(record.key, decision.placement.slots)
+    if world.state is not None:
+        held = sorted(set(range(len(decision.placement.slots))) - released)
+        world.state.rebook(booking_key(record.key), decision.placement, held, force=True)
+    _decision_changed(world, record, decision)
+
+
+def _book(world: World, record: GangRecord, *, known: bool = False) -> None:
+    """Book its decision; one that was ``known`` before may be on its way: it counts, whatever has become of it."""
+    if world.state is None or record.decision is None:
+        return
+    key = booking_key(record.key)
+    until = expected_end(world, record)
+    force = known or record.decision.committed
+    world.state.book(key, record.decision.placement, force=force, until=until)
+    watch_end(world, key, until)
+    released = record.released if record.decision.released is None else record.decision.released
+    if released:
+        world.state.release(key, released)
+
+
+def _decision_changed(world: World, record: GangRecord, decision: Decision) -> None:
+    world.placements += 1
+    world.dirty[record.key] = None
+    world.stale.nodes.update(dict.fromkeys(decision.placement.slots))
+    world.look_at_usage(record.key)
+    promise(world, record)
+    world.room.settle()
+    world.caps.look(decision.placement.slots)
+
+
+def placement_of(gang: Gang) -> Placement:
+    """The placement that a Gang's status records."""
+    status = gang.status
+    groups = tuple(Group(a.nvlink_domain, a.rack, tuple(a.nodes)) for a in status.assignment)
+    slots = tuple(node for group in groups for node in group.nodes)
+    return Placement(
+        slots=slots,
+        groups=groups,
+        gpus_per_slot=gang.spec.gpus_per_slot,
+        power_profile=status.power_profile,
+        nominal_watts=status.reserved_nominal_watts,
+        peak_watts=status.reserved_peak_watts,
+        liquid_watts=status.heat.liquid_watts,
+        air_watts=status.heat.air_watts,
+        relative_performance_percent=status.expected_performance_percent or 100,
+        slot_gpus=slot_gpus(gang.spec, len(slots)),
+    )

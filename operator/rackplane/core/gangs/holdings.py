@@ -1,0 +1,80 @@
+"""What a gang takes of nodes: its pods that are there, and what is promised to slots whose pods are not bound yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.unlike import slots_by_group
+from rackplane.core.pods.pod import is_terminal
+from rackplane.core.pods.podclass import Amounts, held_by
+from rackplane.core.world import World
+
+__all__ = ["holdings", "holdings_on", "promise", "unbound"]
+
+
+def holdings(world: World, record: GangRecord) -> Iterator[tuple[str, Amounts, int]]:
+    """What the gang takes of nodes: the node, what one pod holds there, and how many such pods."""
+    for pod in world.pods_of_maker(record) if record.external() else record.live_pods():
+        found = world.room.of_pod((pod.metadata.namespace, pod.metadata.name))
+        if found is not None:
+            yield *found, 1
+    for each, pods in world.room.of_gang(record.key):
+        for node, count in pods.items():
+            yield node, each, count
+
+
+def holdings_on(world: World, record: GangRecord, node: str) -> Iterator[tuple[Amounts, int]]:
+    """As `holdings`, of one node that the gang was given."""
+    for key in world.pods_on.get(node, ()):
+        if world.belonging.of_pod.get(key) == record.key and not is_terminal(world.pods[key]):
+            found = world.room.of_pod(key)
+            if found is not None:
+                yield found[1], 1
+    for each, pods in world.room.of_gang(record.key):
+        if pods.get(node):
+            yield each, pods[node]
+
+
+def promise(world: World, record: GangRecord) -> None:
+    """Note what the slots will need whose pods are not bound yet."""
+    template = record.template
+    if record.decision is None or template is None or world.state is None:
+        world.room.promise(record.key)
+        world.neighbours.promise(record.key, None, {})
+        return
+    waiting = unbound(world, record)
+    count = Counter(node for _, node in waiting)
+    if not record.external():  # of whose pods nothing is known that others would look at
+        world.neighbours.promise(record.key, record.promised(), count)
+    if not record.groups:
+        world.room.promise(record.key, (held_by(template), count))
+        return
+    held = record.held_by_slot()
+    world.room.promise(
+        record.key,
+        *(
+            (held[slots[0]], Counter(node for slot, node in waiting if slot in slots))
+            for slots in slots_by_group(record.groups)
+            if slots and slots[0] in held
+        ),
+    )
+
+
+def unbound(world: World, record: GangRecord) -> list[tuple[int, str]]:
+    """Slots whose pods are not bound yet, with the node of each."""
+    assert world.state is not None
+    held = world.state.held(booking_key(record.key)).items()
+    if record.external():
+        there = Counter(pod.spec.node_name for pod in world.pods_of_maker(record))
+        waiting = []
+        for slot, node in held:
+            if there[node] > 0:
+                there[node] -= 1
+            else:
+                waiting.append((slot, node))
+        return waiting
+    bound = {record.slots.get(p.metadata.uid) for p in record.live_pods() if p.spec.node_name}
+    return [(slot, node) for slot, node in held if slot not in bound]

@@ -1,0 +1,57 @@
+"""The engine's state, and all that is kept beside it, brought up to what has been seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rackplane.core.gangs.booking import rebook_known
+from rackplane.core.gangs.ends import run_over
+from rackplane.core.gangs.holdings import promise
+from rackplane.core.pods.outside import refresh_node
+from rackplane.core.queues.counting import count_usages, shape_ledger
+from rackplane.core.world import World
+from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.state import State
+
+__all__ = ["refresh"]
+
+
+def refresh(world: World) -> None:
+    stale = world.stale
+    if stale.facility or world.state is None:
+        _rebuild(world)
+    for name in stale.nodes:
+        refresh_node(world, name)
+    stale.nodes.clear()
+    for key in stale.promises:
+        if key in world.gangs:
+            promise(world, world.gangs[key])
+    stale.promises.clear()
+    # A pod that takes the slot it was promised changes nothing for anybody else.
+    world.version += world.room.settle()
+    world.version += world.neighbours.settle()
+    run_over(world)
+    if stale.ledger:
+        shape_ledger(world)
+    count_usages(world)
+
+
+def _rebuild(world: World) -> None:
+    """The facility is another one: a new state, with what gangs were given."""
+    stale = world.stale
+    stale.facility = False
+    facility = replace(world.catalog.spec(world.now), admit_after_loss=world.settings.admit_after_loss)
+    world.state = State(compile_facility(facility))
+    for node in world.nodes.values():
+        spec = world.catalog.node_spec(node)
+        if spec is not None:
+            world.state.set_node(spec)
+    rebook_known(world)
+    stale.nodes.update(dict.fromkeys(world.nodes))
+    gangs = dict.fromkeys(world.gangs)
+    world.dirty.update(gangs)
+    # A profile's watts may have changed.
+    world.caps.look(world.belonging.nodes())
+    stale.promises.update(gangs)
+    stale.usages.update(gangs)
+    stale.ledger = True
