@@ -66,8 +66,9 @@ def test_order_is_a_plain_sort_at_every_step(
             assert order.count(queue) == len(mine)
             assert order.oldest(queue) == min((place.since for place in mine), default=None)
     left = dict(places)
-    turn = order.turn(rank)
-    while (asked := turn.next()) is not None:
+    some = data.draw(st.none() | st.sets(st.builds(Line, st.sampled_from(NAMES), st.integers(0, 1))))
+    turn = order.turn(rank, some)
+    while (asked := turn.next(others=some is not None)) is not None:
         line, member = asked
         assert member == plain(left, shares, 10.0)[0]
         assert left.pop(member).line == line
@@ -81,6 +82,11 @@ def test_order_is_a_plain_sort_at_every_step(
                     del left[name]
                 turn.close()
     assert not left
+    some = {place.line for name, place in places.items() if name < "y"}
+    turn, found = order.turn(rank, some), []
+    while (asked := turn.next()) is not None:
+        found.append(asked[1])
+    assert found == [n for n in plain(places, shares, 10.0) if places[n].line in some]
 
 
 @given(trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.floats(0, 100)), max_size=10))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from rackplane.engine.queueing.shares import Rank
 
 __all__ = ["Line", "Order", "Place", "Turn"]
 
-K = TypeVar("K")
 Member = TypeVar("Member", bound=Hashable)
 
 
@@ -40,7 +40,9 @@ class Place:
 
 #: within a line: (-priority, since, member)
 _Entry = tuple[int, Any, Any]
-#: among lines: (-priority, rank of the queue, since, member, number of the line)
+#: of the lines of a queue: (-priority, since, member, the line)
+_Front = tuple[int, Any, Any, Line]
+#: among those who may be next: (-priority, rank of the queue, since, member, where it came from)
 _Head = tuple[int, Rank, Any, Any, int]
 
 
@@ -50,8 +52,10 @@ class Order(Generic[Member]):
     def __init__(self) -> None:
         self._places: dict[Member, Place] = {}
         self._lines: dict[Line, list[_Entry]] = {}
-        #: per queue, how many wait, and a sorted list of (since, member)
-        self._queues: dict[str, list[tuple[Any, Any]]] = {}
+        #: per queue the first of each line, sorted
+        self._fronts: dict[str, list[_Front]] = {}
+        #: per queue and -priority a sorted list of (since, member): only these change places as shares change
+        self._blocks: dict[str, dict[int, list[tuple[Any, Any]]]] = {}
 
     def put(self, member: Member, place: Place | None) -> bool:
         """Where the member stands now, None: it waits no more. Returns whether that is news."""
@@ -59,14 +63,51 @@ class Order(Generic[Member]):
         if old == place:
             return False
         if old is not None:
-            _take_out(self._lines, old.line, (-old.priority, old.since, member))
-            _take_out(self._queues, old.line.queue, (old.since, member))
+            self._leave(member, old)
             del self._places[member]
         if place is not None:
-            insort(self._lines.setdefault(place.line, []), (-place.priority, place.since, member))
-            insort(self._queues.setdefault(place.line.queue, []), (place.since, member))
+            self._enter(member, place)
             self._places[member] = place
         return True
+
+    def _enter(self, member: Member, place: Place) -> None:
+        line, entry = place.line, (-place.priority, place.since, member)
+        entries = self._lines.setdefault(line, [])
+        before = entries[0] if entries else None
+        insort(entries, entry)
+        self._new_front(line, before)
+        blocks = self._blocks.setdefault(line.queue, {})
+        insort(blocks.setdefault(-place.priority, []), (place.since, member))
+
+    def _leave(self, member: Member, place: Place) -> None:
+        line = place.line
+        entries = self._lines[line]
+        before = entries[0]
+        del entries[bisect_left(entries, (-place.priority, place.since, member))]
+        self._new_front(line, before)
+        if not entries:
+            del self._lines[line]
+        blocks = self._blocks[line.queue]
+        block = blocks[-place.priority]
+        del block[bisect_left(block, (place.since, member))]
+        if not block:
+            del blocks[-place.priority]
+            if not blocks:
+                del self._blocks[line.queue]
+
+    def _new_front(self, line: Line, before: _Entry | None) -> None:
+        """Another may be the first of its line than the one before."""
+        entries = self._lines[line]
+        now = entries[0] if entries else None
+        if now == before:
+            return
+        fronts = self._fronts.setdefault(line.queue, [])
+        if before is not None:
+            del fronts[bisect_left(fronts, before)]
+        if now is not None:
+            insort(fronts, (*now, line))
+        if not fronts:
+            del self._fronts[line.queue]
 
     def get(self, member: Member) -> Place | None:
         """Where the member stands; None if it does not wait."""
@@ -80,12 +121,11 @@ class Order(Generic[Member]):
 
     def count(self, queue: str) -> int:
         """How many wait in the queue itself."""
-        return len(self._queues.get(queue, ()))
+        return sum(map(len, self._blocks.get(queue, {}).values()))
 
     def oldest(self, queue: str) -> Any | None:
         """The smallest `since` of those who wait in the queue itself."""
-        waiting = self._queues.get(queue)
-        return waiting[0][0] if waiting else None
+        return min((block[0][0] for block in self._blocks.get(queue, {}).values()), default=None)
 
     def line(self, line: Line) -> Iterator[Member]:
         """Those in a line, first come first."""
@@ -94,18 +134,27 @@ class Order(Generic[Member]):
     def first(self, rank: Callable[[str], Rank], count: int | None = None) -> list[Member]:
         """The members in order, or the first so many, with the shares as they are now.
 
+        What is sorted for that are the queues, by priority, and not those who wait in them.
+
         Args:
             rank: of a queue.
         """
-        if count is None or count * 8 > len(self._places):
-            heads = [
-                (-place.priority, rank(place.line.queue), place.since, member)
-                for member, place in self._places.items()
-            ]
-            heads.sort()
-            return [head[-1] for head in heads[:count]]
-        lines = [_ranked(entries, rank(line.queue)) for line, entries in self._lines.items()]
-        return [head[-1] for head in islice(heapq.merge(*lines), count)]
+        blocks = [
+            ((minus, standing), block)
+            for queue, of_queue in self._blocks.items()
+            for standing in (rank(queue),)
+            for minus, block in of_queue.items()
+        ]
+        blocks.sort(key=itemgetter(0))
+        found: list[Member] = []
+        for _, alike in groupby(blocks, key=itemgetter(0)):
+            left = None if count is None else count - len(found)
+            several = [block[:left] for _, block in alike]
+            members = several[0] if len(several) == 1 else sorted(chain.from_iterable(several))
+            found += [member for _, member in members[:left]]
+            if count is not None and len(found) >= count:
+                break
+        return found
 
     def lines(self) -> int:
         """How many lines there are."""
@@ -113,9 +162,8 @@ class Order(Generic[Member]):
 
     def turn(self, rank: Callable[[str], Rank], among: Iterable[Line] | None = None) -> Turn[Member]:
         """One pass over the lines, all or those. Nobody may be put meanwhile."""
-        if among is None:
-            return Turn(list(self._lines.items()), rank)
-        return Turn([(line, self._lines[line]) for line in among if line in self._lines], rank)
+        lines = None if among is None else [line for line in among if line in self._lines]
+        return Turn(self._lines, self._fronts, rank, lines)
 
 
 class Turn(Generic[Member]):
@@ -124,30 +172,93 @@ class Turn(Generic[Member]):
     Shares may grow during a pass, by those who are let go, and must not fall.
     """
 
-    def __init__(self, lines: list[tuple[Line, list[_Entry]]], rank: Callable[[str], Rank]) -> None:
-        self._lines = lines
+    def __init__(
+        self,
+        lines: Mapping[Line, list[_Entry]],
+        fronts: Mapping[str, list[_Front]],
+        rank: Callable[[str], Rank],
+        among: Iterable[Line] | None,
+    ) -> None:
+        """``among``: only these lines, and others as far as :meth:`next` is asked for them; None: all."""
+        self._entries = lines
+        self._fronts = fronts
         self._rank = rank
-        self._position = [0] * len(self._lines)
+        self._lines: list[Line] = []
+        self._position: list[int] = []
+        self._entered: set[Line] = set()
         self._heap: list[_Head] = []
         self._at: int | None = None
-        for number in range(len(self._lines)):
-            self._push(number)
+        #: the first lines of each queue that have not entered: how far one has got, and a heap of them
+        self._reached: dict[str, int] = {}
+        self._others: list[tuple[int, Rank, Any, Any, str]] | None = None
+        for line in lines if among is None else among:
+            self._enter(line)
 
-    def next(self) -> tuple[Line, Member] | None:
-        """Whom to ask now; None when all have been, or were passed over."""
+    def _enter(self, line: Line) -> None:
+        self._entered.add(line)
+        self._lines.append(line)
+        self._position.append(0)
+        self._push(len(self._lines) - 1)
+
+    def next(self, *, others: bool = False) -> tuple[Line, Member] | None:
+        """Whom to ask now; None when all have been, or were passed over.
+
+        Args:
+            others: also of the lines that the pass is not over, if it is their turn.
+        """
         if self._at is not None:
             self._position[self._at] += 1
             self._push(self._at)
             self._at = None
+        self._refresh()
+        if others:
+            self._let_in()
+        if not self._heap:
+            return None
+        head = heapq.heappop(self._heap)
+        self._at = head[-1]
+        return self._lines[head[-1]], head[-2]
+
+    def _refresh(self) -> None:
+        """Bring the first to where its queue stands now, which may have got something since."""
         while self._heap:
-            head = heapq.heappop(self._heap)
-            line = self._lines[head[-1]][0]
-            if head[1] != self._rank(line.queue):
-                self._push(head[-1])  # its queue has got something since
+            head = self._heap[0]
+            rank = self._rank(self._lines[head[-1]].queue)
+            if head[1] == rank:
+                return
+            heapq.heapreplace(self._heap, (head[0], rank, *head[2:]))
+
+    def _let_in(self) -> None:
+        """Let the first of the other lines enter, if it is before all that have."""
+        if self._others is None:
+            self._others = []
+            for queue in self._fronts:
+                self._reached[queue] = -1
+                self._go_on(queue)
+        while self._others:
+            head = self._others[0]
+            rank = self._rank(head[-1])
+            if head[1] != rank:
+                heapq.heapreplace(self._others, (head[0], rank, *head[2:]))
                 continue
-            self._at = head[-1]
-            return line, head[-2]
-        return None
+            line = self._fronts[head[-1]][self._reached[head[-1]]][-1]
+            if line not in self._entered:
+                if self._heap and self._heap[0][:4] < head[:4]:
+                    return
+                self._enter(line)
+            heapq.heappop(self._others)
+            self._go_on(head[-1])
+
+    def _go_on(self, queue: str) -> None:
+        """The next line of the queue that has not entered."""
+        assert self._others is not None
+        fronts, at = self._fronts[queue], self._reached[queue] + 1
+        while at < len(fronts) and fronts[at][-1] in self._entered:
+            at += 1
+        self._reached[queue] = at
+        if at < len(fronts):
+            minus, since, member, _ = fronts[at]
+            heapq.heappush(self._others, (minus, self._rank(queue), since, member, queue))
 
     def close(self) -> None:
         """Who was asked last speaks for all behind it in its line."""
@@ -156,22 +267,12 @@ class Turn(Generic[Member]):
     def rest(self) -> Iterator[Member]:
         """Those behind the one who was asked last, in its line."""
         assert self._at is not None
-        return (entry[-1] for entry in islice(self._lines[self._at][1], self._position[self._at] + 1, None))
+        entries = self._entries[self._lines[self._at]]
+        return (entry[-1] for entry in islice(entries, self._position[self._at] + 1, None))
 
     def _push(self, number: int) -> None:
-        line, entries = self._lines[number]
-        position = self._position[number]
+        line = self._lines[number]
+        entries, position = self._entries[line], self._position[number]
         if position < len(entries):
             minus, since, member = entries[position]
             heapq.heappush(self._heap, (minus, self._rank(line.queue), since, member, number))
-
-
-def _ranked(entries: list[_Entry], rank: Rank) -> Iterator[tuple[int, Rank, Any, Any]]:
-    return ((minus, rank, since, member) for minus, since, member in entries)
-
-
-def _take_out(lists: dict[K, list[tuple[Any, ...]]], key: K, entry: tuple[Any, ...]) -> None:
-    found = lists[key]
-    del found[bisect_left(found, entry)]
-    if not found:
-        del lists[key]
