@@ -19,6 +19,7 @@ from rackplane.core.instructions import (
     UpdateGangSpec,
     WriteGangStatus,
 )
+from rackplane.core.queues.holds import hold_for_retry
 from rackplane.core.world import World
 
 __all__ = ["failed", "succeeded"]
@@ -80,8 +81,11 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
                     # It may have happened: keep the booking and ask the same again.
                     record.gang_write = None
                 elif moved_on or reason is not FailureReason.CONFLICT:
+                    decision, starts = record.decision, record.previous is None
                     unbook_uncommitted(world, record)
                     record.gang_write = None
+                    if starts and reason is FailureReason.CONFLICT:
+                        hold_for_retry(world, record, decision)
         case UpdateGangSpec() | WriteGangStatus():
             record.gang_write = None
 

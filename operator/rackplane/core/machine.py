@@ -13,7 +13,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.seen import gang_changed, gang_deleted
 from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import Instruction, WriteFacilityStatus
-from rackplane.core.queues.preempting import know_holds
+from rackplane.core.queues.holds import know_held
 from rackplane.core.queues.queueing import reasons, schedule
 from rackplane.core.refreshing import refresh
 from rackplane.core.settings import MachineSettings
@@ -141,7 +141,7 @@ class Machine:
                 self.synced = True
             case e.LeadershipGained(term):
                 self.leading, world.term = True, term
-                know_holds(world)
+                know_held(world)
                 world.dirty.update(dict.fromkeys(world.gangs))
                 world.caps.look(world.nodes)
             case e.LeadershipLost():
@@ -157,7 +157,7 @@ class Machine:
                 for record in world.gangs.values():
                     if record.phase in ("Admitted", "Stopping") or record.failures or record.unschedulable:
                         world.dirty[record.key] = None
-                world.dirty.update(dict.fromkeys(world.holds))
+                world.dirty.update((key, None) for key, held in world.held_places.items() if held.victims)
 
     def _pod_seen(self, event: e.PodChanged) -> None:
         record = self.world.gang_of(event.pod)
@@ -168,10 +168,10 @@ class Machine:
         self.leading = False
         self.world.caps.resign()
         self.world.removals.resign()
-        self.world.holds.clear()
         self.world.held_places.clear()
+        self.world.remembered.clear()
         for record in self.world.gangs.values():
-            record.creating = record.committing = record.announce = record.recalled = False
+            record.creating = record.committing = record.announce = False
             record.gang_write = None
             record.job_writes.clear()
             if record.decision is not None and not record.decision.committed:

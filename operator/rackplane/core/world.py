@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rackplane.core.gangs.belonging import Belonging
-from rackplane.core.gangs.decisions import HeldPlace, Hold, Key
+from rackplane.core.gangs.decisions import HeldPlace, Key
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.objects import Job, Node, Pod, PriorityClass, ResourceClaim
+from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass, ResourceClaim
 from rackplane.core.pods.claimants import Claimants
 from rackplane.core.pods.neighbours import Neighbours
 from rackplane.core.pods.pod import is_terminal
@@ -66,8 +66,6 @@ class World:
     version: int = 0
     #: when it was last worked out when a gang could start
     estimated_at: float = -math.inf
-    #: places that are being cleared, by the gang that gets them
-    holds: dict[Key, Hold] = field(default_factory=dict)
     #: when it may be worked out again whom to stop, in seconds since the epoch
     clearing_due: float = -math.inf
     #: gangs to look at again
@@ -80,6 +78,8 @@ class World:
     reserved: Reservations = field(default_factory=Reservations)
     #: the same by gang, with the reasons
     held_places: dict[Key, HeldPlace] = field(default_factory=dict)
+    #: what an earlier process held, as the Gangs say, and was not looked at yet
+    remembered: dict[Key, GangReservation] = field(default_factory=dict)
     #: when no place could be found to hold, in seconds since the epoch
     sought: dict[Key, float] = field(default_factory=dict)
     #: gangs that run with fewer slots than they could, and may grow
@@ -176,9 +176,3 @@ class World:
     def look_at_usage(self, gang: Key) -> None:
         """What the gang counts against quotas may be something else than before."""
         self.stale.usages[gang] = None
-
-    def give_up(self, key: Key) -> None:
-        """Hold no place any more for the gang."""
-        if self.holds.pop(key, None) is not None:
-            self.dirty[key] = None
-            self.version += 1

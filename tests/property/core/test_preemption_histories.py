@@ -65,7 +65,7 @@ def test_only_lower_priorities_make_way_and_all_run_in_the_end(
     _told_why(
         h, priorities, {f"j{i}": disruption for i, (_, _, disruption, *_) in enumerate(wanted)}, reclaim
     )
-    assert h.machine.world.holds == {}
+    assert h.machine.world.held_places == {}
 
 
 def _told_why(h: Harness, priorities: dict[str, int], disruption: dict[str, str], reclaim: str) -> None:

@@ -60,6 +60,31 @@ def test_a_commit_that_is_rejected_gives_the_place_back() -> None:
     assert h.machine.state is not None and list(h.machine.state.keys()) == []
 
 
+def test_nobody_takes_the_place_of_a_gang_in_the_pause_after_its_commit_was_in_conflict() -> None:
+    h = queued()
+    commit = commit_of(h)
+    gang = h.gang("job-train")
+    gang["metadata"]["resourceVersion"] = "999999"
+    h._todo.clear()
+    h.machine.handle(h.time.now, e.GangChanged(msgspec.convert(gang, type=Gang)))
+    h.machine.handle(h.time.now, e.WriteFailed(commit, e.FailureReason.CONFLICT, "it is another by now"))
+    assert record(h.machine).decision is None
+    # Four nodes are left, of which two are its own; the other takes three.
+    h.job("other", slots=3, run=None)
+    h.deliver()
+    pause = record(h.machine).not_before - h.time.now
+    assert pause > 0
+    for _ in range(3):
+        h.write()
+        h.deliver()
+    other = h.machine.gangs["default", "job-other"]
+    assert other.decision is None
+    assert other.message == "may not delay gang default/job-train, which holds r1, where it is about to start"
+    again = h.machine.handle(h.time.now + pause, e.TimePassed())
+    [asked] = [i for i in again if isinstance(i, CommitGang)]
+    assert (asked.name, asked.status["assignment"]) == ("job-train", commit.status["assignment"])
+
+
 def test_leadership_lost_gives_up_what_is_not_committed() -> None:
     h = queued()
     assert h.machine.handle(h.time.now, e.LeadershipLost()) == []

@@ -244,8 +244,7 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
         _kind(record),
         tuple(spec.groups),
         narrowed(world, record),
-        # Not shared: a claim that is allocated meanwhile, or a place that is being cleared for one of them.
-        record.key if named or record.key in world.holds else None,
+        record.key if named else None,  # a claim that is allocated meanwhile is not shared
         record.never_preempts(world.priority_classes),
         spec.slots,
         spec.min_slots,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from rackplane.core.objects import GangSpec
 from rackplane.engine.explaining.times import when
-from rackplane.engine.model import Group, Placement
+from rackplane.engine.model import Placement
 from rackplane.engine.queueing.shadow import Reservation
 
-__all__ = ["Decision", "Estimate", "HeldPlace", "Hold", "Key", "booking_key"]
+__all__ = ["Decision", "Estimate", "HeldPlace", "Key", "booking_key", "key_of"]
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -18,6 +18,12 @@ Key = tuple[str, str]
 def booking_key(key: Key) -> str:
     """The gang's name in the engine."""
     return f"{key[0]}/{key[1]}"
+
+
+def key_of(booking: str) -> Key:
+    """The gang that has this name in the engine."""
+    namespace, _, name = booking.partition("/")
+    return namespace, name
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +37,6 @@ class Decision:
     committed: bool  # the API server has it: from here on it is finished, not decided anew
     #: slots that it does not hold, of one that is not committed; None: those that its Gang has
     released: frozenset[int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A place that is cleared for a gang: nobody else gets it while its victims stop."""
-
-    #: node of every slot
-    slots: tuple[str, ...]
-    groups: tuple[Group, ...]
-    #: gangs that are stopped for it, whether they still run or not
-    victims: tuple[Key, ...]
-    #: since when, in seconds since the epoch
-    since: float
-    why: str
-    #: the same as the engine would place it there; None: not asked yet
-    placement: Placement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +54,21 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class HeldPlace:
-    """What is reserved for a gang that waits, and what it was made for."""
+    """What is reserved for a gang that waits, and what it was made for.
+
+    An exclusive reservation holds since its `at`: others are stopped to clear the place, or the write that starts the
+    gang there is tried again. Any other holds from its `at` on, when the gang is expected to start.
+    """
 
     reservation: Reservation
-    #: "when gang a/b is expected to be over"
+    #: "gang a/b is expected to be over"; of a place that is cleared a sentence
     why: str
     #: when it was last worked out, in seconds since the epoch, and at which version of the machine's state
     made: float
     version: int
     spec: GangSpec
+    #: gangs that are stopped for it, whether they still run or not
+    victims: tuple[Key, ...] = ()
 
     @property
     def place(self) -> str:
@@ -83,4 +79,8 @@ class HeldPlace:
     @property
     def words(self) -> str:
         """ "rack-3 and 1 more from 14:10 UTC"."""
+        if self.victims:
+            return f"{self.place}, which is being cleared for it"
+        if self.reservation.exclusive:
+            return f"{self.place}, where it is about to start"
         return f"{self.place} from {when(self.reservation.at)}"

@@ -30,8 +30,8 @@ from rackplane.core.gangs.statuses import admitted, timestamp
 from rackplane.core.gangs.workload import job_outcome
 from rackplane.core.gangs.writing import gang_event, may_write, may_write_job, write
 from rackplane.core.instructions import CommitGang, Instruction, JobSize, ResizeJob
+from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.world import World

@@ -89,8 +89,6 @@ class GangRecord:
     #: what it waits for ends by itself, as far as is known: a start can be foreseen
     foreseeable: bool = False
     estimate: Estimate | None = None
-    #: what its status says is held for it has been looked at
-    recalled: bool = False
     position: int | None = None
     #: the decision was committed by us and its users have not been told of it
     announce: bool = False

@@ -16,9 +16,8 @@ from rackplane.core.instructions import (
     Instruction,
 )
 from rackplane.core.objects import Condition, GangReservation
-from rackplane.core.queues.preempting import reservation
+from rackplane.core.queues.holds import held_status
 from rackplane.core.queues.proposing import MOVES_PROPOSED, proposed
-from rackplane.core.queues.reserving import held_status
 from rackplane.core.world import World
 from rackplane.engine.explaining.times import when
 from rackplane.engine.reasons import ReliefKind
@@ -46,7 +45,7 @@ def say(
     start = None if estimate is None or estimate.at is None else timestamp(math.ceil(estimate.at))
     known = next((c for c in status.conditions if c.type == "Ready"), None)
     waits = phase == "Pending" and ready  # its position may not be known, far back in a long queue
-    held = (reservation(world, record) or held_status(world, record)) if waits else None
+    held = held_status(world, record) if waits else None
     if (
         status.phase == phase
         and status.message == message

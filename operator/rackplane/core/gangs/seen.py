@@ -8,6 +8,7 @@ from rackplane.core.gangs.ends import expect
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.objects import Gang
+from rackplane.core.queues.holds import hold_for_retry
 from rackplane.core.world import ACTIVE, World
 
 __all__ = ["gang_changed", "gang_deleted"]
@@ -24,7 +25,6 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
         if decision is not None and decision.id == status.decision.id:
             if not decision.committed:
                 confirm(world, record)
-            world.holds.pop(key, None)
         elif record.previous is not None and record.previous.id == status.decision.id:
             if not record.committing and record.gang_write != gang.metadata.resource_version:
                 unbook_larger(world, record)
@@ -61,6 +61,8 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
     elif not record.committing and record.gang_write != gang.metadata.resource_version:
         # Our commit did not take effect, and the Gang has moved on without it.
         unbook(world, record)
+        if leading:
+            hold_for_retry(world, record, decision)
 
 
 def gang_deleted(world: World, key: Key) -> None:

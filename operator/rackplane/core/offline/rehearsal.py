@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import msgspec
 
@@ -48,11 +47,10 @@ from rackplane.core.objects import (
     PodTemplate,
     Resources,
 )
-from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.beside import Beside
+from rackplane.core.queues.holds import is_cleared, know_held
 from rackplane.core.queues.moving import movable, moves_for, moves_for_domains
-from rackplane.core.queues.preempting import know_holds
 from rackplane.core.queues.queueing import pending, schedule
-from rackplane.core.queues.reserving import delays_nobody
 from rackplane.engine.planning.moves import Bounds, MovePlan
 
 __all__ = ["Tidying", "decide", "stand_in", "stand_in_all", "submit", "submit_all", "submitted", "tidy"]
@@ -233,7 +231,7 @@ def decide(machine: Machine, key: Key) -> GangRecord:
     if record.decision is not None:
         return record
     settings = world.settings
-    know_holds(world)
+    know_held(world)
     # What would help costs many searches, and so does whom to stop: it is asked for this gang alone, after those before
     # it have had their turn.
     world.settings = replace(settings, explain_gangs=0, estimated_gangs=0, preempting_gangs=0)
@@ -261,12 +259,14 @@ def tidy(machine: Machine, bounds: Bounds, *, domains_only: bool = False) -> Tid
     If they help none, or none waits, those that make whole domains free.
     """
     world, settings = machine.world, machine.world.settings
-    know_holds(world)
+    know_held(world)
     world.settings = replace(settings, explain_gangs=0, estimated_gangs=0, preempting_gangs=0)
     deque(schedule(world), maxlen=0)
     world.settings = settings
-    beside = Beside(world, partial(delays_nobody, world))
-    waiting = [record for record in pending(world) if record.foreseeable and record.key not in world.holds]
+    beside = Beside(world)
+    waiting = [
+        record for record in pending(world) if record.foreseeable and not is_cleared(world, record.key)
+    ]
     names = [booking_key(record.key) for record in waiting]
     could_move = len(movable(world))
     if not domains_only:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_beside, slots_without
-from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_beside, slots_without, usage_of
+from rackplane.core.gangs.decisions import booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start, planned_end
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.counting import count_usages
@@ -32,8 +32,7 @@ def follow(world: World) -> None:
     ends = {}
     for key in tuple(world.state.keys()):
         if world.state.until(key) is None:
-            namespace, _, name = key.partition("/")
-            record = world.gangs.get((namespace, name))
+            record = world.gangs.get(key_of(key))
             planned = None if record is None else planned_end(world, record)
             if planned is not None:
                 ends[key] = extended_end(planned, world.now)
@@ -143,11 +142,31 @@ def fits_then(world: World, record: GangRecord, placement: Placement, at: float)
 
 
 def quota_then(
-    world: World, record: GangRecord, placement: Placement, at: float, plus: Iterable[Usage] = ()
+    world: World,
+    record: GangRecord,
+    placement: Placement,
+    at: float,
+    *,
+    plus: Iterable[Usage] = (),
+    without: Iterable[str] = (),
+    but: str | None = None,
 ) -> QuotaRefusal | None:
-    """As `quota_of`, without those that are taken to be over by then though their expected end has passed."""
-    late = [key for key, end in world.reserved.ends.items() if end <= at]
-    return quota_of(world, record, placement, at=at, without=late, plus=plus)
+    """As `quota_of`, beside what is reserved for others then, and without what is taken to be over by then.
+
+    Args:
+        plus: what counts beside those that do.
+        without: bookings that do not count.
+        but: another gang whose reservation does not count.
+    """
+    gone = {*without, *(key for key, end in world.reserved.ends.items() if end <= at)}
+    more = list(plus)
+    for r in world.reserved:
+        other = world.gangs.get(key_of(r.key))
+        holds = at < r.until and (r.exclusive or r.at <= at) and r.key != but
+        if holds and other is not None and other is not record:
+            gone |= r.over
+            more.append(usage_of(world, other, r.placement, at=max(r.at, world.now)))
+    return quota_of(world, record, placement, at=at, without=gone, plus=more)
 
 
 def _after(world: World, record: GangRecord, at: float) -> Sequence[Shadow]:

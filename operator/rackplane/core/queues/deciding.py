@@ -10,7 +10,6 @@ from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, 
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.quota import queue_path
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.waiting import RESERVED, Wait
@@ -56,7 +55,6 @@ def decide(
     world: World,
     record: GangRecord,
     explainer: Explainer,
-    beside: Beside,
     backfill: Backfill,
     stage: float,
 ) -> Placement | Wait:
@@ -86,7 +84,7 @@ def decide(
         return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True)
     shape, used_up = shape_of(world, record), frozenset[str]()
     while True:
-        request = partial(_request, world, record, beside, used_up)
+        request = partial(_request, world, record, used_up)
         answer = explainer.place(((shape, used_up), stage), request)
         if isinstance(answer, Refusal):
             own = backfill.own_place(record, request()) if record.key in world.held_places else None
@@ -98,40 +96,32 @@ def decide(
         if refusal is None or profile is None:
             break
         # Nodes of other hardware profiles may do: the queue has no more of this one.
-        if find(world.state, _request(world, record, beside, used_up | {profile})) is None:
+        if find(world.state, _request(world, record, used_up | {profile})) is None:
             return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True)
         used_up |= {profile}
 
     def admits(offer: Placement) -> bool:
-        return quota_of(world, record, offer) is None and beside.leaves_room(record, offer)
+        return quota_of(world, record, offer) is None
 
     if refusal is not None and refusal.of_watts and not spec.power.strict:
-        lower = find(world.state, request(), lambda offer: quota_of(world, record, offer) is None)
+        lower = find(world.state, request(), admits)
         if lower is not None:
             answer, refusal = lower, None
     if refusal is not None:
         why = OVER_BUDGET if refusal.of_budget else OVER_QUOTA
         return Wait(refusal.message, reason=why, foreseeable=True)
-    if not beside.leaves_room(record, answer):
-        count_usages(world)
-        other = find(world.state, request(), admits)
-        if other is None:
-            return Wait(
-                f"what it would take is kept for {beside.names(record)}, for which others are being stopped"
-            )
-        answer = other
     placed = backfill.place(record, request(), answer, admits)
     return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)
 
 
-def _request(world: World, record: GangRecord, beside: Beside, used_up: frozenset[str]) -> Request:
-    """The gang's request for nodes that are held for nobody else and are of other hardware profiles than those."""
+def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Request:
+    """The gang's request for nodes of other hardware profiles than those."""
     assert world.state is not None
     mask = mask_of(world, record)
     if used_up:
         types = ((spec.name, world.state.node_type(spec.name)) for spec in world.state.nodes())
         mask = mask.changed({name: 0 for name, kind in types if kind is not None and kind.name in used_up})
-    return beside.request(record, request_of(world, record, mask))
+    return request_of(world, record, mask)
 
 
 def _refused(answer: Refusal) -> Wait:

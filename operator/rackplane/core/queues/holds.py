@@ -1,105 +1,176 @@
-"""Places that are being cleared: nobody else gets them while those who were there are still stopping."""
+"""Places that are held for gangs that wait: told in `status.reservation`, taken up after a restart, and let go.
+
+All are reservations (`HeldPlace`), and bind others in one way (:mod:`core.queues.beside`). Most are for the first gangs
+of the queue that cannot start, from the time at which they could. One that is cleared for a gang by stopping others is
+held from the moment it is decided; so is the place of a gang whose commit the API server did not take, until it has
+been tried again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import math
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
-
-from rackplane.core.gangs.asking import quota_of, usage_of
-from rackplane.core.gangs.decisions import Hold, Key, booking_key
+from rackplane.core.gangs.asking import request_of
+from rackplane.core.gangs.decisions import Decision, HeldPlace, Key, booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
+from rackplane.core.gangs.parallelism import fewest_slots
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.statuses import assignment, seconds, timestamp
+from rackplane.core.objects import GangReservation
+from rackplane.core.queues.ahead import follow, only
 from rackplane.core.world import World
-from rackplane.engine.model import Placement, Request
+from rackplane.engine.model import Placement
 from rackplane.engine.nodes.masks import NodeMask
-from rackplane.engine.physics.loads import TOLERANCE_WATTS
-from rackplane.engine.state import State
+from rackplane.engine.placing.placement import find
+from rackplane.engine.queueing.shadow import Reservation
 
-__all__ = ["Beside"]
-
-
-DelaysNobody = Callable[[GangRecord, Placement, Collection[str]], bool]
-"""Whether the gang, placed there with these bookings gone, delays none for which a place is reserved."""
-
-
-class Beside:
-    """What is held, for the other gangs of one pass over the queue."""
-
-    def __init__(self, world: World, delays_nobody: DelaysNobody = lambda *_: True) -> None:
-        """``delays_nobody``: of a gang that is placed there with these bookings gone."""
-        self._world = world
-        self.delays_nobody = delays_nobody
-        self._masks: dict[tuple[Key, ...], dict[int, tuple[NodeMask, NodeMask]]] = {}
-
-    def request(self, record: GangRecord, request: Request) -> Request:
-        """The request without the nodes that are held for others."""
-        if not any(True for _ in self._others(record)):
-            return request
-
-        def less(capacity: Mapping[str, int] | NodeMask | None) -> NodeMask:
-            return self.mask(record, NodeMask.of(capacity or {}))
-
-        if request.groups:
-            groups = tuple(replace(g, capacity=less(g.capacity)) for g in request.groups)
-            return replace(request, groups=groups)
-        return replace(request, capacity=less(request.capacity))
-
-    def mask(self, record: GangRecord, mask: NodeMask) -> NodeMask:
-        """The mask without the nodes that are held for others."""
-        held = list(self._others(record))
-        if not held:
-            return mask
-        # One mask for all who ask alike, so that the engine follows it and answers once for all of them.
-        known = self._masks.setdefault(tuple(other.key for other, _ in held), {})
-        if id(mask) not in known:
-            taken = {node: 0 for _, hold in held for node in hold.slots}
-            known[id(mask)] = (mask, mask.changed(taken))
-        return known[id(mask)][1]
-
-    def names(self, record: GangRecord) -> str:
-        """For whom: "gang a/b", "gangs a/b and a/c"."""
-        names = [booking_key(other.key) for other, _ in self._others(record)]
-        return f"gang{'s' if len(names) > 1 else ''} {' and '.join(names)}"
-
-    def held(self, record: GangRecord) -> set[str]:
-        """Nodes that are held for others."""
-        return {node for _, hold in self._others(record) for node in hold.slots}
-
-    def leaves_room(self, record: GangRecord, placement: Placement, gone: Collection[str] = ()) -> bool:
-        """Whether all gangs for which a place is held still fit, with their victims gone and this gang placed.
-
-        Args:
-            gone: bookings that are gone before, in the state as it is simulated.
-        """
-        world = self._world
-        held = [(other, hold) for other, hold in self._others(record) if hold.placement is not None]
-        if not held:
-            return True
-        assert world.state is not None
-        victims = {booking_key(v) for _, hold in held for v in hold.victims}
-        plus = [usage_of(world, other, hold.placement) for other, hold in held if hold.placement is not None]
-        if quota_of(world, record, placement, without={*victims, *gone}, plus=plus) is not None:
-            return False
-        with world.state.simulation() as later:
-            for key in victims:
-                later.release(key)
-            for other, hold in held:
-                assert hold.placement is not None
-                later.book(f"held for {booking_key(other.key)}", hold.placement, force=True)
-            return _fits(later, placement, end_of_start(world, record, world.now))
-
-    def _others(self, record: GangRecord) -> Iterator[tuple[GangRecord, Hold]]:
-        for key, hold in self._world.holds.items():
-            other = self._world.gangs.get(key)
-            if other is not None and other is not record and other.decision is None:
-                yield other, hold
+__all__ = [
+    "exclusive",
+    "held_status",
+    "hold",
+    "hold_for_retry",
+    "is_cleared",
+    "know_held",
+    "lapse",
+    "let_go",
+    "made_for",
+    "take_up",
+]
 
 
-def _fits(state: State, placement: Placement, until: float) -> bool:
-    """Whether the placement exceeds no limit that binds admissions; nodes are not looked at."""
-    before = state.loads.copy()
-    state.book("asked for", placement, force=True, until=until)
-    over = (state.loads > before + TOLERANCE_WATTS) & (state.slack(until) < -TOLERANCE_WATTS)
-    return not bool(np.any(over))
+def is_cleared(world: World, key: Key) -> bool:
+    """Whether others are, or were, stopped so that the gang gets its place."""
+    held = world.held_places.get(key)
+    return held is not None and bool(held.victims)
+
+
+def made_for(record: GangRecord, held: HeldPlace) -> bool:
+    """Whether the gang still asks for what the place was found for."""
+    return record.gang is not None and held.spec == record.gang.spec
+
+
+def hold(world: World, record: GangRecord, held: HeldPlace) -> None:
+    """Hold this place for the gang, whatever was held for it before."""
+    before = world.held_places.get(record.key)
+    world.held_places[record.key] = held
+    world.reserved.put(held.reservation)
+    if before is None or before.reservation != held.reservation or before.why != held.why:
+        world.dirty[record.key] = None
+    if before is not None and before.reservation != held.reservation:
+        world.version += 1  # who was held back by the old one may start now
+
+
+def exclusive(
+    world: World, record: GangRecord, placement: Placement, why: str, victims: tuple[Key, ...] = ()
+) -> HeldPlace:
+    """A place that nobody else may use from now on, as if the gang were there and its victims gone."""
+    assert record.gang is not None
+    key, until = booking_key(record.key), end_of_start(world, record, world.now)
+    over = frozenset(map(booking_key, victims))
+    reservation = Reservation(key, world.now, until, placement, exclusive=True, over=over)
+    return HeldPlace(reservation, why, world.now, world.version, record.gang.spec, victims)
+
+
+def hold_for_retry(world: World, record: GangRecord, decision: Decision) -> None:
+    """Keep the place of a decision that the API server did not take through the pause until the gang is asked again."""
+    pauses = world.now < record.not_before
+    if pauses and record.gang is not None and record.gang.metadata.deletion_timestamp is None:
+        hold(world, record, exclusive(world, record, decision.placement, "the decision is written anew"))
+
+
+def let_go(world: World, key: Key) -> None:
+    """Hold nothing for the gang any more."""
+    if world.held_places.pop(key, None) is not None:
+        world.reserved.drop(booking_key(key))
+        world.version += 1  # who was held back by it may start now
+        record = world.gangs.get(key)
+        if record is not None:
+            record.estimate = None if record.estimate is None or record.estimate.held else record.estimate
+            world.dirty[key] = None
+    world.sought.pop(key, None)
+
+
+def lapse(world: World) -> None:
+    """See to those who hold a place whose time has come, or that waits for a gang which does not end.
+
+    They are asked again, and hold another place if they cannot start.
+    """
+    times = [r.at for held in world.held_places.values() if not (r := held.reservation).exclusive]
+    if times and any(time <= world.now for time in [*times, *world.reserved.ends.values()]):
+        world.version += 1
+
+
+# -- as the Gang has it ------------------------------------------------------------------------------
+
+
+def held_status(world: World, record: GangRecord) -> dict[str, Any] | None:
+    """What is held for the gang, as `status.reservation` has it."""
+    held = world.held_places.get(record.key)
+    if held is None:
+        return None
+    found: dict[str, Any] = {
+        "startTime": timestamp(math.ceil(held.reservation.at)),
+        "assignment": assignment(held.reservation.placement),
+        "why": held.why,
+    }
+    if held.victims:
+        found |= {"forPreemption": True, "victims": [booking_key(key) for key in held.victims]}
+    return found
+
+
+def know_held(world: World) -> None:
+    """Note what the Gangs say that an earlier process held for them; `take_up` makes it hold."""
+    for key, record in world.gangs.items():
+        known = None if record.gang is None else record.gang.status.reservation
+        waits = record.decision is None and record.phase == "Pending"
+        if known is not None and waits and key not in world.held_places:
+            world.remembered[key] = known
+
+
+def take_up(world: World) -> None:
+    """Hold what an earlier process did, where the gang could still start there."""
+    while world.remembered:
+        key, known = world.remembered.popitem()
+        record = world.gangs.get(key)
+        held = None if record is None else _taken_up(world, record, known)
+        if record is not None and held is not None:
+            world.held_places[key] = held
+            world.dirty[key] = None
+
+
+def _taken_up(world: World, record: GangRecord, known: GangReservation) -> HeldPlace | None:
+    assert world.state is not None
+    nodes = [node for group in known.assignment for node in group.nodes]
+    if record.gang is None or len(nodes) != fewest_slots(record.gang.spec):
+        return None
+    try:
+        since = seconds(known.start_time)
+    except ValueError:
+        return None
+    follow(world)
+    victims = tuple(map(key_of, known.victims)) if known.for_preemption else ()
+    if victims:
+        at = world.now
+        gone = {key for key in map(booking_key, victims) if world.state.held(key)}
+    else:
+        at = since
+        ends = {key: world.reserved.end_of(key) for key in tuple(world.state.keys())}
+        gone = {key for key, end in ends.items() if end is not None and end <= at}
+    if at < world.now or (at == world.now and not victims):
+        return None
+    over = [other for other in world.gangs.values() if booking_key(other.key) in gone]
+    with world.state.simulation() as later:
+        for key in sorted(gone):
+            later.release(key)
+        request = request_of(world, record, NodeMask(Counter(nodes)), at=at, over=over)
+        placement = find(later, only(request, nodes))
+    if placement is None:
+        return None
+    held = exclusive(world, record, placement, known.why, victims)
+    reservation = replace(
+        held.reservation, at=since, until=end_of_start(world, record, at), exclusive=bool(victims)
+    )
+    return replace(held, reservation=reservation)

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from functools import partial
 
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_after, usage_of
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import narrowed
+from rackplane.core.queues.ahead import follow
+from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.holds import Beside
 from rackplane.core.queues.priorities import standing
-from rackplane.core.queues.reserving import delays_nobody
 from rackplane.core.queues.victims import may_be_stopped, victim_of
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
@@ -33,7 +32,7 @@ __all__ = ["movable", "moves_for", "moves_for_domains"]
 
 def movable(world: World, *, priority: int | None = None) -> list[GangRecord]:
     """Gangs that may be moved, up to that priority; whoever is stopped for others already is none."""
-    stopping = {victim for hold in world.holds.values() for victim in hold.victims}
+    stopping = {victim for held in world.held_places.values() for victim in held.victims}
     return [
         record
         for record in world.gangs.values()
@@ -83,13 +82,14 @@ class _Asking:
         """``starts``: the gang that waits; what is reserved for it later nobody has to mind."""
         self.world, self.beside, self._asked = world, beside, 0
         but = None if starts is None else booking_key(starts.key)
-        self._beside_later = Beside(world, partial(delays_nobody, world, but=but))
+        self._beside_later = Beside(world, but=but)
         self.records = {booking_key(record.key): record for record in gangs}
         count_usages(world)  # whoever asks in a simulation has asked before it
+        follow(world)
 
     def gang(self, record: GangRecord) -> Gang:
         """One that waits."""
-        return Gang(booking_key(record.key), self._requests(record), self._admits(record))
+        return Gang(booking_key(record.key), self._requests(record, self.beside), self._admits(record))
 
     def movable(self, record: GangRecord) -> Movable:
         """One that runs."""
@@ -101,15 +101,16 @@ class _Asking:
         def at_its_profile(request: Request) -> Request:
             return replace(request, power_profile=profile, strict=True)
 
+        requests = self._requests(record, self._beside_later, at_its_profile)
         return Movable(
-            Gang(booking_key(record.key), self._requests(record, at_its_profile), self._admits(record)),
+            Gang(booking_key(record.key), requests, self._admits(record)),
             victim_of(self.world, record),
         )
 
     def _requests(
-        self, record: GangRecord, changed: Callable[[Request], Request] = lambda r: r
+        self, record: GangRecord, beside: Beside, changed: Callable[[Request], Request] = lambda r: r
     ) -> Callable[[Collection[str], Places], Request]:
-        world, beside = self.world, self.beside
+        world = self.world
         # Made when first asked for: most of those who may be moved are never asked about. And one for all questions, so
         # that the engine follows it instead of counting every node for each.
         masks: list[NodeMask] = []
@@ -117,17 +118,16 @@ class _Asking:
 
         def request(gone: Collection[str], places: Places) -> Request:
             if not masks:
-                now = beside.mask(record, mask_of(world, record))
+                now = mask_of(world, record)
                 masks.extend((now, now.changed({})))
             now, later = masks
-            if not gone and not places:
-                return changed(request_of(world, record, now))
-            freed = self._slots(record, gone, places)
-            held = beside.held(record)
-            for node in {**differing, **freed}:
-                later.set(node, 0 if node in held else freed.get(node, now.get(node)))
+            freed = self._slots(record, gone, places) if gone or places else {}
+            less = beside.less(record, lambda node: freed.get(node, now.get(node)), self._apart(gone))
+            differs = {**freed, **less}
+            for node in {**differing, **differs}:
+                later.set(node, differs[node] if node in differs else now.get(node))
             differing.clear()
-            differing.update(dict.fromkeys(freed))
+            differing.update(dict.fromkeys(differs))
             return changed(request_of(world, record, later))
 
         return request
@@ -137,6 +137,14 @@ class _Asking:
         over = [self.records[key] for key in gone]
         placed = [(self.records[key], place) for key, place in places.items()]
         return slots_after(self.world, record, over, placed)
+
+    def _apart(self, gone: Collection[str]) -> Collection[str]:
+        """What is gone, and a name that no other question has.
+
+        Answers are kept by who is gone; nobody else's are to be found by what only this plan has placed.
+        """
+        self._asked += 1
+        return {*gone, f"plan {self._asked}"}
 
     def _admits(self, record: GangRecord) -> Callable[[Placement, Collection[str], Places], bool]:
         world = self.world
@@ -148,10 +156,7 @@ class _Asking:
                 [usage_of(world, self.records[key], place) for key, place in places.items()] if anew else []
             )
             refusal = quota_of(world, record, offer, without=gone if anew else (), plus=plus)
-            # Answers are kept by who is gone; nobody else's are to be found by what only this plan has placed.
-            self._asked += 1
-            apart = {*gone, f"plan {self._asked}"}
             beside = self._beside_later if anew else self.beside
-            return refusal is None and beside.leaves_room(record, offer, apart)
+            return refusal is None and beside.leaves_room(record, offer, self._apart(gone))
 
         return admits

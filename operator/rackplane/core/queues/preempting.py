@@ -1,10 +1,10 @@
 """Others are stopped so that a gang can start: decided once, kept in its Gang, carried out by what is seen.
 
-A gang that finds no place may have gangs stopped that :mod:`core.victims` lets it stop: the cheapest set after which
-the engine and the quotas take it. From that moment the place is held for it. First the Gang gets
-`status.reservation`, with the place and the victims; when the API server has it the victims are told to stop, one write
-each, and go the usual way: suspended, pods gone, back in the queue with their age. When all are gone, the gang is
-placed like any other. A process that dies in between finds the reservation and goes on from what it sees.
+A gang that finds no place may have gangs stopped that :mod:`core.queues.victims` lets it stop: the cheapest set after
+which the engine and the quotas take it. From that moment the place is held for it (:mod:`core.queues.holds`). First the
+Gang gets `status.reservation`, with the place and the victims; when the API server has it the victims are told to stop,
+one write each, and go the usual way: suspended, pods gone, back in the queue with their age. When all are gone, the
+gang is placed like any other. A process that dies in between finds the reservation and goes on from what it sees.
 
 Nobody is stopped who does not make room: as long as one victim still runs, every pass asks again whether the gang would
 start with the rest gone too. If not, or if it does not wait any more, the place is given up and nobody else is stopped.
@@ -15,19 +15,20 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_without
-from rackplane.core.gangs.decisions import Hold, Key, booking_key
+from rackplane.core.gangs.decisions import HeldPlace, Key, booking_key, key_of
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.statuses import condition, seconds, timestamp
+from rackplane.core.gangs.statuses import condition
 from rackplane.core.gangs.writing import conditions_of, gang_event, write
 from rackplane.core.instructions import Instruction
+from rackplane.core.queues.ahead import follow
+from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.holds import exclusive, hold, let_go
 from rackplane.core.queues.victims import Candidates, is_leaving
 from rackplane.core.world import World
-from rackplane.engine.model import Group, Placement, Request
+from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.placement import find
 from rackplane.engine.preempting.costs import Victim
@@ -38,11 +39,8 @@ __all__ = [
     "RECLAIMED",
     "STOPPED_FOR_OTHERS",
     "Clearing",
-    "know_holds",
-    "reservation",
     "review",
     "stop_victims",
-    "take_up",
 ]
 
 PREEMPTED = "Preempted"
@@ -60,7 +58,7 @@ class Clearing:
         self._world = world
         self._left = world.settings.preempting_gangs
 
-    def make_room(self, record: GangRecord, beside: Beside) -> Hold | None:
+    def make_room(self, record: GangRecord, beside: Beside) -> HeldPlace | None:
         """The place that is held for the gang from now on; None if nobody is stopped for it."""
         world, settings = self._world, self._world.settings
         record.ask_again = math.inf
@@ -77,16 +75,16 @@ class Clearing:
         self._left -= 1
         record.preempted_at, record.preempted_version = world.now, world.version
         found = _find_room(world, record, beside)
-        if isinstance(found, Hold):
-            record.no_room = ""
-            world.holds[record.key] = found
+        if isinstance(found, HeldPlace):
+            record.no_room, record.estimate = "", None
+            hold(world, record, found)
             return found
         record.no_room = found
         world.clearing_due = world.now + settings.preempting_pause_seconds
         return None
 
 
-def _find_room(world: World, record: GangRecord, beside: Beside) -> Hold | str:
+def _find_room(world: World, record: GangRecord, beside: Beside) -> HeldPlace | str:
     """Whom to stop so that the gang starts, and where it would; else why nobody is, in words."""
     assert world.state is not None and record.gang is not None
     candidates = Candidates(world, record)
@@ -105,18 +103,14 @@ def _find_room(world: World, record: GangRecord, beside: Beside) -> Hold | str:
         victims,
         needs=candidates.needs(),
         allowed=candidates.allowed,
-        admits=lambda offer, gone: (
-            asking.admits(offer, gone)
-            and candidates.keeps_within(offer, gone)
-            and beside.delays_nobody(record, offer, gone)
-        ),
+        admits=lambda offer, gone: asking.admits(offer, gone) and candidates.keeps_within(offer, gone),
     )
     if plan is None or not plan.victims:
         which = "the gang that it may stop" if len(gangs) == 1 else f"the {len(gangs)} gangs that it may stop"
         return f"to stop {which} would not let it start"
     keys = tuple(gangs[v.key].key for v in plan.victims)
     why = _why(plan.placement, plan.victims)
-    return Hold(plan.placement.slots, plan.placement.groups, keys, world.now, why, plan.placement)
+    return exclusive(world, record, plan.placement, why, keys)
 
 
 class _Asking:
@@ -127,19 +121,19 @@ class _Asking:
     ) -> None:
         self.world, self.record, self.beside, self.gangs = world, record, beside, gangs
         count_usages(world)  # whoever asks in a simulation has asked before it
-        self._now = beside.mask(record, mask_of(world, record))
+        follow(world)
+        self._now = mask_of(world, record)
         #: one mask for all questions, so that the engine follows it instead of counting every node for each
         self._later = self._now.changed({})
         self._differing: dict[str, None] = {}
 
     def request(self, gone: Collection[str]) -> Request:
-        if not gone:
-            return request_of(self.world, self.record, self._now)
-        freed = slots_without(self.world, self.record, (self.gangs[key] for key in gone))
-        held = self.beside.held(self.record)
-        for node in {**self._differing, **freed}:
-            self._later.set(node, 0 if node in held else freed.get(node, self._now.get(node)))
-        self._differing = dict.fromkeys(freed)
+        freed = slots_without(self.world, self.record, (self.gangs[key] for key in gone)) if gone else {}
+        less = self.beside.less(self.record, lambda node: freed.get(node, self._now.get(node)), gone)
+        changed = {**freed, **less}
+        for node in {**self._differing, **changed}:
+            self._later.set(node, changed[node] if node in changed else self._now.get(node))
+        self._differing = dict.fromkeys(changed)
         return request_of(self.world, self.record, self._later)
 
     def admits(self, placement: Placement, gone: Collection[str]) -> bool:
@@ -163,36 +157,24 @@ def _why(placement: Placement, victims: tuple[Victim, ...]) -> str:
 # -- afterwards --------------------------------------------------------------------------------------
 
 
-def take_up(world: World) -> None:
-    """Bring the places that are held in line with what is: after a restart, their placements."""
-    for key, hold in list(world.holds.items()):
-        if hold.placement is None:
-            record = world.gangs[key]
-            left = [world.gangs[v] for v in hold.victims if _is_there(world, v)]
-            placement = _as_held(world, record, hold, Beside(world), left)
-            if placement is None:
-                world.give_up(key)
-            else:
-                world.holds[key] = replace(hold, placement=placement)
-
-
 def review(world: World, record: GangRecord, beside: Beside) -> str | None:
     """What the gang with a held place waits for; None if nobody is in its way any more, or the place is given up."""
     assert world.state is not None
-    hold = world.holds[record.key]
-    left = [world.gangs[key] for key in hold.victims if _is_there(world, key)]
+    held = world.held_places[record.key]
+    left = [world.gangs[key] for key in held.victims if _is_there(world, key)]
     if not left:
         return None
     candidates = Candidates(world, record)
     eligible = {other.key for other in candidates.gangs}
-    in_time = world.now - hold.since <= world.settings.clearing_seconds
+    in_time = world.now - held.reservation.at <= world.settings.clearing_seconds
     if in_time and all(other.key in eligible or is_leaving(other) for other in left):
-        placement = _as_held(world, record, hold, beside, left)
+        placement = _as_held(world, record, held, beside, left)
         if placement is not None:
-            if placement != hold.placement:
-                world.holds[record.key] = replace(hold, placement=placement)
-            return hold.why
-    world.give_up(record.key)
+            if placement != held.reservation.placement:
+                reservation = replace(held.reservation, placement=placement)
+                hold(world, record, replace(held, reservation=reservation))
+            return held.why
+    let_go(world, record.key)
     return None
 
 
@@ -202,7 +184,7 @@ def _is_there(world: World, key: Key) -> bool:
 
 
 def _as_held(
-    world: World, record: GangRecord, hold: Hold, beside: Beside, left: list[GangRecord]
+    world: World, record: GangRecord, held: HeldPlace, beside: Beside, left: list[GangRecord]
 ) -> Placement | None:
     """The placement on the held nodes with these gangs gone; None if the gang does not fit there any more."""
     assert world.state is not None
@@ -211,7 +193,7 @@ def _as_held(
     request = asking.request(list(gangs))
     mask = NodeMask.of(request.capacity or {})
     count: dict[str, int] = {}
-    for node in hold.slots:
+    for node in held.reservation.placement.slots:
         count[node] = count.get(node, 0) + 1
     only = NodeMask({node: min(n, mask.get(node)) for node, n in count.items()})
     with world.state.simulation() as later:
@@ -223,12 +205,12 @@ def _as_held(
 def stop_victims(world: World, record: GangRecord) -> Iterator[Instruction]:
     """The writes that stop whoever is still in the way, once the API server has the reservation that names them."""
     assert record.gang is not None
-    hold, known = world.holds.get(record.key), record.gang.status.reservation
-    if hold is None or known is None or [_key(v) for v in known.victims] != list(hold.victims):
+    held, known = world.held_places.get(record.key), record.gang.status.reservation
+    if held is None or known is None or [key_of(v) for v in known.victims] != list(held.victims):
         return
     candidates = Candidates(world, record)
     eligible = {other.key for other in candidates.gangs}
-    left = [world.gangs[key] for key in hold.victims if _is_there(world, key)]
+    left = [world.gangs[key] for key in held.victims if _is_there(world, key)]
     if not all(other.key in eligible or is_leaving(other) for other in left):
         return  # the next pass gives the place up
     for other in left:
@@ -263,51 +245,3 @@ def _stop(world: World, victim: GangRecord, preemptor: GangRecord) -> Iterator[I
         yield instruction
     if stopped:
         yield from gang_event(victim, warning=True, reason=reason, message=text)
-
-
-# -- as the Gang has it ------------------------------------------------------------------------------
-
-
-def reservation(world: World, record: GangRecord) -> dict[str, Any] | None:
-    """What is held for the gang, as `status.reservation` has it."""
-    hold = world.holds.get(record.key)
-    if hold is None:
-        return None
-    return {
-        "startTime": timestamp(hold.since),
-        "assignment": [
-            {"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in hold.groups
-        ],
-        "why": hold.why,
-        "forPreemption": True,
-        "victims": [booking_key(key) for key in hold.victims],
-    }
-
-
-def know_holds(world: World) -> None:
-    """Take over the places that are being cleared, as the Gangs have them."""
-    for key, record in world.gangs.items():
-        hold = _hold_of(record)
-        if hold is not None:
-            world.holds[key] = hold
-
-
-def _hold_of(record: GangRecord) -> Hold | None:
-    """The place that is being cleared for the gang, as its Gang has it; None if there is none."""
-    if record.gang is None or record.decision is not None or record.phase != "Pending":
-        return None
-    known = record.gang.status.reservation
-    if known is None or not known.for_preemption:
-        return None
-    groups = tuple(Group(a.nvlink_domain, a.rack, tuple(a.nodes)) for a in known.assignment)
-    try:
-        since = seconds(known.start_time)
-    except ValueError:
-        return None
-    slots = tuple(node for group in groups for node in group.nodes)
-    return Hold(slots, groups, tuple(_key(v) for v in known.victims), since, known.why)
-
-
-def _key(name: str) -> Key:
-    namespace, _, gang = name.partition("/")
-    return namespace, gang

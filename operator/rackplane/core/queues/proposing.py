@@ -13,7 +13,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import condition
 from rackplane.core.gangs.writing import gang_event
 from rackplane.core.instructions import Instruction
-from rackplane.core.queues.holds import Beside
+from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.moving import moves_for
 from rackplane.core.settings import Defragmentation
 from rackplane.core.world import World

@@ -19,14 +19,15 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import admitted, condition, timestamp
 from rackplane.core.gangs.writing import conditions_of
 from rackplane.core.instructions import CommitGang, Instruction
+from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.deciding import barred, decide
 from rackplane.core.queues.estimates import estimate, without_estimate
-from rackplane.core.queues.holds import Beside
-from rackplane.core.queues.preempting import Clearing, review, take_up
+from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
+from rackplane.core.queues.preempting import Clearing, review
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.proposing import Proposals, proposed, withdraw
-from rackplane.core.queues.reserving import Backfill, lapse, let_go
+from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.waiting import RESERVED, Answer, Kind, Wait
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
@@ -63,7 +64,8 @@ def _place(world: World, key: Key) -> Place | None:
         return None
     spec = record.gang.spec
     created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
-    kind = Kind(key[0], key if key in world.held_places else None, shape_of(world, record))
+    alone = key if key in world.held_places else None
+    kind = Kind(key[0], alone, shape_of(world, record), cleared=is_cleared(world, key))
     return Place(Line(spec.queue, kind), standing(spec, world.catalog.queue), created)
 
 
@@ -124,14 +126,12 @@ def schedule(world: World) -> Iterator[Instruction]:
 
 def _give_up_places(world: World) -> None:
     """Hold nothing for gangs that do not wait any more."""
-    for key in list(world.holds):
-        record = world.gangs.get(key)
-        if record is None or (record.decision is None and _place(world, key) is None):
-            world.give_up(key)
+    if world.remembered:
+        take_up(world)
+        _look(world)  # each is asked by itself
     for key in list(world.held_places):
         if not world.waiting.waits(key):
             let_go(world, key)
-    take_up(world)
 
 
 def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> Iterator[Instruction]:
@@ -142,7 +142,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
     """
     count_usages(world)
     waiting, backfill = world.waiting, Backfill(world)
-    beside, clearing = Beside(world, backfill.delays_nobody), Clearing(world)
+    beside, clearing = Beside(world), Clearing(world)
     turn = _Turn(world, Explainer(world, recount=recount), beside, backfill)
     proposals = Proposals(world)
     waiting.begin(world.version, whole=among is None)
@@ -170,13 +170,15 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
             answer = Answer(given, world.version, turn.stage(given, until))
             waiting.refuse(line, answer)
             refused.add(line)
-        holds = record.key in world.held_places
-        if not answer.wait.wants_place:
+        cleared, holds = is_cleared(world, record.key), record.key in world.held_places
+        if cleared:
+            pass
+        elif not answer.wait.wants_place:
             if holds:
                 let_go(world, record.key)
         elif holds or line in refused or backfill.may_reserve:
             backfill.reserve(record)
-        if answer.wait.foreseeable and record.key not in world.holds:
+        if answer.wait.foreseeable and not cleared:
             yield from proposals.consider(record, beside)
         else:
             withdraw(world, record)
@@ -212,14 +214,15 @@ class _Turn:
         if where not in self._barred:
             self._barred[where] = barred(world, record)
         closed = self._barred[where]
-        if closed is None and record.key in world.holds:
+        if closed is None and is_cleared(world, record.key):
             waits = review(world, record, self._beside)
             if waits is not None:
                 return Wait(waits, reason=PREEMPTING)
         stage = _last_before(self._coming, end_of_start(world, record, world.now))
-        found = closed or decide(world, record, self._explainer, self._beside, self._backfill, stage)
-        if isinstance(found, Wait):
-            world.give_up(record.key)
+        found = closed or decide(world, record, self._explainer, self._backfill, stage)
+        held = world.held_places.get(record.key)
+        if isinstance(found, Wait) and held is not None and held.reservation.exclusive:
+            let_go(world, record.key)  # the place is free, and not what the gang needs any more
         return found
 
     def stage(self, wait: Wait, until: float) -> float:
@@ -234,10 +237,10 @@ class _Turn:
 
 def _by_force(world: World, record: GangRecord, clearing: Clearing, beside: Beside) -> None:
     """Hold a place for the gang that others make for it, if somebody may be stopped for it."""
-    hold = clearing.make_room(record, beside)
-    if hold is not None:
+    held = clearing.make_room(record, beside)
+    if held is not None:
         # It waits for that alone from now on, in a line of its own.
-        record.message, record.reason, record.refusal = hold.why, PREEMPTING, None
+        record.message, record.reason, record.refusal = held.why, PREEMPTING, None
         record.misfit = record.foreseeable = False
         world.dirty[record.key] = None
 

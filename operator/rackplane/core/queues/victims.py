@@ -45,7 +45,7 @@ class Candidates:
         self._spec = record.gang.spec
         queue = world.catalog.queue(self._spec.queue)
         self._policy = QueuePreemption() if queue is None else queue.spec.preemption
-        taken = {v for key, hold in world.holds.items() if key != record.key for v in hold.victims}
+        taken = {v for key, held in world.held_places.items() if key != record.key for v in held.victims}
         possible = [
             other for other in world.gangs.values() if other.key not in taken and may_be_stopped(other)
         ]

@@ -38,6 +38,8 @@ class Kind:
     alone: Key | None
     """A gang that is asked by itself: what it holds is seen to at each pass."""
     shape: Hashable
+    cleared: bool = False
+    """Others are stopped for it: what those who ask for the same are told is not its answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,93 @@
+"""What one gang may be given beside all that is held for others (:mod:`core.queues.holds`).
+
+A reserved place binds whoever would still run when its time comes; one that is held already binds everybody. Nodes,
+every limit and the quotas are asked about the time at which the other gang is to run, with what is over by then gone,
+and all else that is held by then in its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from rackplane.core.gangs.asking import usage_of
+from rackplane.core.gangs.decisions import booking_key, key_of
+from rackplane.core.gangs.ends import end_of_start
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.queues.ahead import apart, bounded, follow, quota_then
+from rackplane.core.world import World
+from rackplane.engine.model import Placement, Request
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.queueing.shadow import Shadow
+
+__all__ = ["Beside"]
+
+
+class Beside:
+    """Questions about what is held now, of those who come before in the queue and of those who hold it already."""
+
+    def __init__(self, world: World, *, but: str | None = None) -> None:
+        """``but``: a gang whose place need not be minded; None: that of the gang that is asked about."""
+        self._world = world
+        self._but = but
+
+    def shadows(
+        self, record: GangRecord, until: float | None, gone: Collection[str] = ()
+    ) -> tuple[Shadow, ...]:
+        """The times at which the gang, started now, must fit beside others.
+
+        Args:
+            until: when it would be over.
+            gone: bookings that would make way for it; in a simulation, all that are released there.
+        """
+        world = self._world
+        follow(world)
+        return world.reserved.beside(world.now, until, but=self._except(record), gone=frozenset(gone))
+
+    def less(
+        self, record: GangRecord, room: Callable[[str], int], gone: Collection[str] = ()
+    ) -> dict[str, int]:
+        """Node -> pods of the gang that it takes beside what is held, of the nodes where something is.
+
+        Args:
+            room: what a node takes without that.
+        """
+        world = self._world
+        shadows = self.shadows(record, end_of_start(world, record, world.now), gone)
+        return bounded(world, record, shadows, room) if shadows else {}
+
+    def request(self, record: GangRecord, request: Request) -> Request:
+        """The gang's request with nodes bounded to what they take beside what is held."""
+        shadows = self.shadows(record, request.until)
+        if not shadows:
+            return request
+        if request.groups:
+            return apart(request, shadows)
+        mask = NodeMask.of(request.capacity or {})
+        return replace(request, capacity=mask.changed(bounded(self._world, record, shadows, mask.get)))
+
+    def leaves_room(self, record: GangRecord, placement: Placement, gone: Collection[str] = ()) -> bool:
+        """Whether the gang, started there now with these bookings gone, leaves all that is held for others."""
+        end = end_of_start(self._world, record, self._world.now)
+        shadows = self.shadows(record, end, gone)
+        return all(shadow.takes(placement, end) for shadow in shadows) and self.leaves_quota(
+            record, placement, gone
+        )
+
+    def leaves_quota(self, record: GangRecord, placement: Placement, gone: Collection[str] = ()) -> bool:
+        """Whether queues and their budgets will still take those for whom places are held, with this one running."""
+        world = self._world
+        asked, but = usage_of(world, record, placement), self._except(record)
+        until = math.inf if asked.until is None else asked.until
+        for r in world.reserved:
+            other = world.gangs.get(key_of(r.key))
+            if other is None or r.key == but or not (r.exclusive or r.at < until):
+                continue
+            at = max(r.at, world.now)
+            if quota_then(world, other, r.placement, at, plus=[asked], without=gone, but=but) is not None:
+                return False
+        return True
+
+    def _except(self, record: GangRecord) -> str:
+        return booking_key(record.key) if self._but is None else self._but
