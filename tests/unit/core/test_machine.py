@@ -69,8 +69,8 @@ def test_nobody_takes_the_place_of_a_gang_in_the_pause_after_its_commit_was_in_c
     h.machine.handle(h.time.now, e.GangChanged(msgspec.convert(gang, type=Gang)))
     h.machine.handle(h.time.now, e.WriteFailed(commit, e.FailureReason.CONFLICT, "it is another by now"))
     assert record(h.machine).decision is None
-    # Four nodes are left, of which two are its own; the other takes three.
-    h.job("other", slots=3, run=None)
+    # Eight nodes are free, of which two are its own; the other takes seven.
+    h.job("other", slots=7, run=None)
     h.deliver()
     pause = record(h.machine).not_before - h.time.now
     assert pause > 0
