@@ -88,6 +88,11 @@ bench-replay: $(STAMPS)/test ## Waits and occupancy with the jobs of Kalos and I
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_replay.py $(PYTEST_ARGS)
 
+.PHONY: bench-shedding
+bench-shedding: $(STAMPS)/test ## Shed plans for 1,000 gangs on 19,008 nodes: time, and what they lose beside a proven bound
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_shedding.py $(PYTEST_ARGS)
+
 .PHONY: bench-packing
 bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds and other rules (PYTEST_ARGS="-k racks8": one size)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall no
     from rackplane.core.machine import Machine
     from rackplane.engine.physics.loads import Violation
     from rackplane.engine.planning.drill import Drill, NextLoss, ZoneLoss
-    from rackplane.engine.planning.shedding import Measure, Terms
+    from rackplane.engine.shedding.terms import Measure, Terms
 
 __all__ = ["add"]
 
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _terms(machine: Machine) -> dict[str, Terms]:
     from rackplane.core.gangs.decisions import booking_key
-    from rackplane.engine.planning.shedding import Disruption, Terms
+    from rackplane.engine.shedding.terms import Disruption, Terms
 
     found = {}
     for key, record in machine.gangs.items():
@@ -190,7 +190,7 @@ def _plan(found: Drill) -> Iterator[str]:
 
 def _protected(measures: Sequence[Measure]) -> str:
     from rackplane.cli.words import names
-    from rackplane.engine.planning.shedding import Disruption
+    from rackplane.engine.shedding.terms import Disruption
 
     found = [m.gang for m in measures if m.terms.disruption is Disruption.PROTECTED]
     return f" Protected among them: {names(found)}." if found else ""

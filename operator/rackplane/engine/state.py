@@ -219,6 +219,11 @@ class State(Loads):
         """The keys that hold something on the node, in booking order."""
         return self._bookings.keys_on.get(node, ())
 
+    def nodes_alike(self, key: str) -> Mapping[tuple[Use, int], int]:
+        """How many nodes the key holds by their use and its GPUs on each; without nodes of no known rack or type."""
+        found = self._bookings.by_key.get(key)
+        return {} if found is None else self._uses.alike(found.gpus)
+
     def slots_held(self, key: str) -> int:
         """How many slots the key still holds."""
         found = self._bookings.by_key.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -142,6 +143,16 @@ class Uses:
             peak += watts.peak * count
             liquid += draw.liquid_share(types[type_id], watts.nominal) * count
         return Reserved(nominal, peak, liquid, nominal - liquid)
+
+    def alike(self, gpus: Mapping[str, int]) -> dict[tuple[Use, int], int]:
+        """How many of these nodes (node -> GPUs of one gang) there are by their use and those GPUs."""
+        each = set(gpus.values())
+        if len(each) == 1:
+            (count,) = each
+            uses = Counter(map(self.now.get, gpus))
+            return {(use, count): nodes for use, nodes in uses.items() if use is not None}
+        found = Counter((self.now.get(node), count) for node, count in gpus.items())
+        return {(use, count): nodes for (use, count), nodes in found.items() if use is not None}
 
     def by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add over idle; nodes of no known type add nothing."""

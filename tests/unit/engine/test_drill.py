@@ -10,7 +10,6 @@ from rackplane.engine.model import BudgetSpec, CoolingSpec, CoolingUnit, Facilit
 from rackplane.engine.physics.loads import Violation
 from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow, RowKind
 from rackplane.engine.planning.drill import Drill, NextLoss, ZoneLoss, drill
-from rackplane.engine.planning.shedding import Disruption, Measure, Plan, Terms
 from rackplane.engine.planning.whatif import (
     BudgetChange,
     Change,
@@ -20,6 +19,7 @@ from rackplane.engine.planning.whatif import (
     RackChange,
     UnitChange,
 )
+from rackplane.engine.shedding.terms import Disruption, Measure, Plan, Terms
 from rackplane.engine.state import State
 from tests.support.halls import BALANCED, TYPE, UNBALANCED, full, gang, hall, idle, rack, ups
 

@@ -15,8 +15,9 @@ from rackplane.engine.physics import cooling
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import TOLERANCE_WATTS, Violation
 from rackplane.engine.physics.rows import Contingency, LimitRow, RowKind
-from rackplane.engine.planning.shedding import Plan, Terms, relieve
 from rackplane.engine.planning.whatif import Change, RackChange, what_if
+from rackplane.engine.shedding.relieving import relieve
+from rackplane.engine.shedding.terms import Plan, Terms
 from rackplane.engine.state import State
 
 
@@ -75,7 +76,7 @@ def drill(state: State, changes: Iterable[Change], terms: Mapping[str, Terms] | 
     """Make the changes on a copy and compare.  ``state`` stays as it is.
 
     Args:
-        terms: what may be done to each gang, by booking key (see :mod:`engine.planning.shedding`).
+        terms: what may be done to each gang, by booking key (see :mod:`engine.shedding`).
     """
     changes = list(changes)
     after = what_if(state, changes)

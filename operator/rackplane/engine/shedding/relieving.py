@@ -1,0 +1,200 @@
+"""Which gangs to cap or stop so that every limit is kept again.
+
+Few gangs: the cheapest plan there is (:mod:`engine.shedding.exact`), which :attr:`Plan.proved` says. Many: one that is
+near it (:mod:`engine.shedding.cover`); no measure of it can be left out. What costs what is in
+:mod:`engine.shedding.costs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.physics.loads import TOLERANCE_WATTS, Violation
+from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.shedding.costs import Stage, stage_of, weights
+from rackplane.engine.shedding.cover import ABSENT, Offers, choose
+from rackplane.engine.shedding.exact import Choices
+from rackplane.engine.shedding.offers import Candidate, candidates
+from rackplane.engine.shedding.terms import Disruption, Measure, Plan, Terms
+from rackplane.engine.state import State
+
+__all__ = ["relieve"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+STEPS = 30_000
+"""Steps of bounds in one search for the cheapest plan."""
+FEW = 64
+"""Among at most so many gangs, which share limits, the cheapest plan is looked for."""
+_PER_WATT = 1_000_000
+"""The exact search counts in so many parts of a watt."""
+
+
+def relieve(
+    state: State,
+    terms: Mapping[str, Terms],
+    *,
+    ended: Collection[str] = (),
+    spare_protected: bool = False,
+    best_effort: Collection[str] = (),
+    steps: int = STEPS,
+) -> Plan:
+    """The gangs to cap or stop so that no limit of the normal state is exceeded.  Changes nothing.
+
+    What nothing can bring down enough is brought down as far as it goes.
+
+    Args:
+        terms: by booking key; a gang without any counts as Checkpointable, of priority 0.
+        ended: bookings that are over anyway, as those of gangs that lost a rack.
+        spare_protected: leave Protected gangs alone, whatever stays exceeded.
+        best_effort: names of budgets for whose sake gangs are capped and never stopped.
+        steps: how far the cheapest plan is looked for.
+    """
+    with state.simulation():
+        for key in ended:
+            state.release(key)
+        over = _exceeded(state)
+        soft = [v for v in over if v.row.kind is RowKind.BUDGET and v.row.element in best_effort]
+        hard = [v for v in over if v not in soft]
+        plan = _cheapest(state, terms, hard, spare_protected, may_stop=True, steps=steps)
+        if not soft:
+            return plan
+        for measure in plan.measures:
+            _apply(state, measure)
+        # What was done for the others may have helped.
+        soft = [v for v in _exceeded(state) if v.row in {s.row for s in soft}]
+        more = _cheapest(state, terms, soft, spare_protected, may_stop=False, steps=steps)
+    return _both(plan, more)
+
+
+def _both(first: Plan, second: Plan) -> Plan:
+    """Two plans, of which the second goes on where the first ends, as one."""
+    measures = {m.gang: m for m in first.measures}
+    for m in second.measures:
+        before = measures.get(m.gang)
+        freed = m.frees_watts + (0 if before is None else before.frees_watts)
+        measures[m.gang] = replace(m, frees_watts=freed)
+    remaining = (*first.remaining, *second.remaining)
+    return Plan(_mildest_first(measures.values()), remaining, first.proved and second.proved)
+
+
+def _exceeded(state: State) -> list[Violation]:
+    return [v for v in state.violations() if v.contingency.normal and v.row.starts_at is None]
+
+
+def _cheapest(
+    state: State,
+    terms: Mapping[str, Terms],
+    over: Sequence[Violation],
+    spare_protected: bool,
+    *,
+    may_stop: bool,
+    steps: int,
+) -> Plan:
+    """The plan for these limits alone."""
+    cells = [state.facility.row_index[v.row] for v in over]
+    able = [
+        c
+        for c in candidates(state, terms, cells, may_stop=may_stop)
+        if not (spare_protected and terms.get(c.key, Terms()).disruption is Disruption.PROTECTED)
+    ]
+    if not able:
+        return Plan((), tuple(over))
+    offers = _offers(able)
+    excess = state.loads[cells] - state.facility.limits[cells]
+    missing = np.minimum(excess, offers.given(offers.within(ABSENT - 1)))
+    levels, certain = np.zeros(len(able), dtype=np.int64), True
+    parts = _parts_of(offers)
+    for gangs, limits in parts:
+        here = [able[g] for g in gangs.tolist()]
+        levels[gangs], proved = _solved(
+            here, offers.part(gangs, limits), missing[limits], limits, steps // len(parts)
+        )
+        certain = certain and proved
+    found = [c.measures[level - 1] for c, level in zip(able, levels.tolist(), strict=True) if level]
+    left = excess - offers.given(levels)
+    remaining = [
+        replace(v, load_watts=v.limit_watts + watts)
+        for v, watts in zip(over, left.tolist(), strict=True)
+        if watts > TOLERANCE_WATTS
+    ]
+    return Plan(_mildest_first(found), tuple(remaining), certain)
+
+
+def _parts_of(offers: Offers) -> list[tuple[Ints, Ints]]:
+    """Gangs and limits that have nothing to do with others, as indices: each part is a question of its own."""
+    touches = offers.gives.max(axis=1) > 0
+    part = np.arange(touches.shape[1])
+    while True:
+        # Every limit takes the lowest number among those that a gang has in common with it.
+        lowest = np.where(touches, part, len(part)).min(axis=1)
+        after = np.where(touches, lowest[:, None], len(part)).min(axis=0, initial=len(part))
+        after = np.minimum(after, part)
+        if (after == part).all():
+            break
+        part = after
+    of_gang = np.where(touches, part, len(part)).min(axis=1)
+    return [(np.flatnonzero(of_gang == n), np.flatnonzero(part == n)) for n in np.unique(of_gang).tolist()]
+
+
+def _solved(
+    able: Sequence[Candidate], offers: Offers, missing: Floats, limits: Ints, steps: int
+) -> tuple[Ints, bool]:
+    """Levels that are enough, and whether nothing is cheaper."""
+    levels = choose(offers, missing)
+    if len(able) > FEW or steps <= 0:
+        return levels, False
+    enough = np.floor((missing - TOLERANCE_WATTS / 2) * _PER_WATT).astype(np.int64)
+    gives = [np.rint(c.gives[:, limits] * _PER_WATT).astype(np.int64).tolist() for c in able]
+    search = Choices(
+        weights=[[0, *own] for own in weights([c.stages for c in able], [c.losses for c in able])],
+        gives=[[[0] * len(limits), *own] for own in gives],
+        missing=enough.tolist(),
+        steps=steps,
+    )
+    certain = search.solve(levels.tolist())
+    return np.array(search.best, dtype=np.int64), certain
+
+
+def _offers(able: Sequence[Candidate]) -> Offers:
+    stages: list[Stage] = sorted({stage for c in able for stage in c.stages})
+    place = {stage: i for i, stage in enumerate(stages)}
+    high = 1 + max(len(c.measures) for c in able)
+    gives = np.zeros((len(able), high, able[0].gives.shape[1]))
+    losses = np.zeros((len(able), high))
+    numbers = np.full((len(able), high), ABSENT, dtype=np.int64)
+    numbers[:, 0] = -1
+    for i, c in enumerate(able):
+        count = 1 + len(c.measures)
+        gives[i, 1:count] = c.gives
+        losses[i, 1:count] = c.losses
+        numbers[i, 1:count] = [place[stage] for stage in c.stages]
+    return Offers(gives, losses, numbers)
+
+
+def _mildest_first(measures: Collection[Measure]) -> tuple[Measure, ...]:
+    return tuple(sorted(measures, key=lambda m: (_kind(m), m.terms.priority, m.gang)))
+
+
+def _kind(measure: Measure) -> int:
+    return stage_of(measure.terms, stops=measure.stops)[0]
+
+
+def _apply(state: State, measure: Measure) -> None:
+    key = measure.gang
+    placement, held, until = state.booking(key), state.held(key), state.until(key)
+    state.release(key)
+    if measure.stops or placement is None:
+        return
+    capped = replace(
+        placement,
+        power_profile=measure.profile,
+        relative_performance_percent=measure.relative_performance_percent,
+    )
+    state.book(key, capped, force=True, until=until)
+    state.release(key, [slot for slot in range(len(capped.slots)) if slot not in held])
