@@ -312,3 +312,101 @@ def test_on_a_node_that_is_shared_then_processors_count_too() -> None:
     assert (harness.phase("job-many"), harness.phase("job-few")) == ("Pending", "Running")
     harness.advance(96)
     assert started(harness, "large") == at(100)
+
+
+def with_quota(gpus: int, **settings: Any) -> Harness:
+    """Eight nodes of four GPUs, and a queue that may use so many of them."""
+    harness = hall(racks=2, **settings)
+    harness.patch("/apis/rackplane.dev/v1alpha1/queues/research", {"spec": {"quota": {"gpus": gpus}}})
+    return harness
+
+
+def test_a_stream_of_small_gangs_does_not_keep_one_waiting_that_lacks_quota() -> None:
+    harness = with_quota(16)
+    for i in range(4):
+        job(harness, f"early-{i}", 1, 30 + 10 * i)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(2)
+    assert status(harness, "large")["message"] == (
+        "queue research has 0 of its 16 GPUs left, and the gang needs 16; the quota that it needs is held for it from "
+        "2023-11-14 22:15 UTC; could start at 2023-11-14 22:15 UTC, when gang default/job-early-3 is expected to be "
+        "over"
+    )
+    for i in range(6):
+        job(harness, f"small-{i}", 1, 25)
+        harness.advance(9)
+    harness.advance(5)
+    assert started(harness, "large") == at(60)
+    # Those that were over by then have gone ahead of it.
+    assert [started(harness, f"small-{i}") is not None for i in range(6)] == [True] + [False] * 5
+    small = status(harness, "small-3")
+    assert [c["reason"] for c in small["conditions"] if c["type"] == "Admitted"] == ["OverQuota"]
+
+
+def test_a_small_gang_that_would_take_quota_in_time_is_told_whose_it_is() -> None:
+    harness = with_quota(16)
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    job(harness, "long", 1, 200)
+    harness.advance(3)
+    long = status(harness, "long")
+    assert [c["reason"] for c in long["conditions"] if c["type"] == "Admitted"] == ["Reserved"]
+    assert long["message"].startswith(
+        "may not delay gang default/job-large, which holds quota of queue research from 2023-11-14 22:15 UTC"
+    )
+    harness.restart_machine()
+    harness.advance(20)
+    assert harness.phase("job-long") == "Pending"
+    harness.advance(80)
+    assert (started(harness, "large"), harness.phase("job-long")) == (at(100), "Pending")
+
+
+def test_quota_is_held_against_those_who_borrow_it_and_not_against_those_who_use_their_own() -> None:
+    harness = hall(racks=2)
+    harness.patch(
+        "/apis/rackplane.dev/v1alpha1/queues/research", {"spec": {"parent": "all", "quota": {"gpus": 16}}}
+    )
+    for name, gpus in (("all", None), ("lent", 4), ("own", 4)):
+        spec = {} if gpus is None else {"parent": "all", "quota": {"gpus": gpus}}
+        harness.apply(
+            {
+                "apiVersion": "rackplane.dev/v1alpha1",
+                "kind": "Queue",
+                "metadata": {"name": name},
+                "spec": spec,
+            }
+        )
+    job(harness, "first", 5, 100)
+    harness.settle()
+    job(harness, "large", 5, 100)
+    harness.advance(3)
+    assert harness.phase("job-large") == "Pending", "five nodes are held of the six that there are for all"
+    said = {LASTS: "500s"}
+    harness.job("borrows", slots=2, run=500, queue="lent", annotations=said)
+    harness.advance(3)
+    assert harness.phase("job-borrows") == "Pending"
+    harness.job("within", slots=1, run=500, queue="own", annotations=said)
+    harness.advance(3)
+    assert harness.phase("job-within") == "Running"
+
+
+def test_quota_that_is_there_is_held_while_the_gang_waits_for_nodes() -> None:
+    harness = with_quota(16, reservations=0)
+    harness.apply(
+        {"apiVersion": "rackplane.dev/v1alpha1", "kind": "Queue", "metadata": {"name": "free"}, "spec": {}}
+    )
+    harness.job("others", slots=5, run=300, queue="free", annotations={LASTS: "300s"})
+    job(harness, "first", 3, 50)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(60)
+    # Its queue has all its quota; of the nodes three are free.
+    assert harness.phase("job-large") == "Pending"
+    job(harness, "long", 1, 1_000)
+    job(harness, "short", 1, 100)
+    harness.advance(20)
+    assert (harness.phase("job-long"), harness.phase("job-short")) == ("Pending", "Running")
+    harness.until(lambda: harness.phase("job-large") == "Running", seconds=300)
+    assert started(harness, "large") == at(300)

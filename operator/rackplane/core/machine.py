@@ -169,6 +169,8 @@ class Machine:
         self.world.caps.resign()
         self.world.removals.resign()
         self.world.held_places.clear()
+        self.world.held_quota.clear()
+        self.world.quota_ahead.clear()
         self.world.remembered.clear()
         for record in self.world.gangs.values():
             record.creating = record.committing = record.announce = False

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rackplane.core.gangs.belonging import Belonging
-from rackplane.core.gangs.decisions import HeldPlace, Key
+from rackplane.core.gangs.decisions import HeldPlace, Key, QuotaHold
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass, ResourceClaim
 from rackplane.core.pods.claimants import Claimants
@@ -24,6 +24,7 @@ from rackplane.core.settings import MachineSettings
 from rackplane.core.site.caps import Caps
 from rackplane.core.site.facility import Catalog
 from rackplane.core.site.removals import Removals
+from rackplane.engine.queueing.later import QuotaLater
 from rackplane.engine.queueing.reservations import Reservations
 from rackplane.engine.queueing.shares import Rank
 from rackplane.engine.state import State
@@ -78,6 +79,11 @@ class World:
     reserved: Reservations = field(default_factory=Reservations)
     #: the same by gang, with the reasons
     held_places: dict[Key, HeldPlace] = field(default_factory=dict)
+    #: quota held for the first gangs of queues that wait for it; and of these who was asked already in this pass
+    held_quota: dict[Key, QuotaHold] = field(default_factory=dict)
+    quota_ahead: dict[Key, QuotaHold] = field(default_factory=dict)
+    #: quotas at later times, for one `stamp`
+    quota_later: tuple[tuple[int, int], QuotaLater] | None = None
     #: what an earlier process held, as the Gangs say, and was not looked at yet
     remembered: dict[Key, GangReservation] = field(default_factory=dict)
     #: when no place could be found to hold, in seconds since the epoch

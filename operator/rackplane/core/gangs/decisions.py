@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from rackplane.core.objects import GangSpec
 from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Placement
+from rackplane.engine.queueing.later import Share
 from rackplane.engine.queueing.shadow import Reservation
 
-__all__ = ["Decision", "Estimate", "HeldPlace", "Key", "booking_key", "key_of"]
+__all__ = ["Decision", "Estimate", "HeldPlace", "Key", "QuotaHold", "booking_key", "key_of"]
 
 #: (namespace, name) of a namespaced object.
 Key = tuple[str, str]
@@ -84,3 +85,15 @@ class HeldPlace:
         if self.reservation.exclusive:
             return f"{self.place}, where it is about to start"
         return f"{self.place} from {when(self.reservation.at)}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaHold:
+    """What is held of a queue's quota for the first gang of the queue that waits for it."""
+
+    #: from -inf on if the quota is there already
+    share: Share
+    spec: GangSpec
+    #: when it was worked out, in seconds since the epoch, and at which version of the machine's state
+    made: float
+    version: int

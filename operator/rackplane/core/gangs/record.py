@@ -89,6 +89,8 @@ class GangRecord:
     #: what it waits for ends by itself, as far as is known: a start can be foreseen
     foreseeable: bool = False
     estimate: Estimate | None = None
+    #: what of its queue's quota is held for it
+    quota_words: str = ""
     position: int | None = None
     #: the decision was committed by us and its users have not been told of it
     announce: bool = False

@@ -96,6 +96,8 @@ def why_it_waits(record: GangRecord) -> str:
     """The sentence of a waiting gang's status: the reason, what would help, and when it could start."""
     estimate = record.estimate
     known = record.message or "waits for its turn"
+    if record.quota_words:
+        known = f"{known}; {record.quota_words}"
     if estimate is None or not estimate.words:
         return known
     waits = () if record.refusal is None else record.refusal.reliefs

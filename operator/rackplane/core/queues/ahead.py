@@ -9,34 +9,20 @@ from dataclasses import replace
 
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_beside, slots_without, usage_of
 from rackplane.core.gangs.decisions import booking_key, key_of
-from rackplane.core.gangs.ends import end_of_start, planned_end
+from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.quota import QuotaRefusal, Usage
+from rackplane.core.queues.quota import QuotaRefusal, Usage, usage_by
+from rackplane.core.queues.quotaholds import in_way
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.planning.outlook import Ending, Outlook, Span, earliest_start
-from rackplane.engine.queueing.reservations import bounds, extended_end
+from rackplane.engine.queueing.reservations import bounds
 from rackplane.engine.queueing.shadow import Shadow
 
-__all__ = ["apart", "bounded", "cause", "fits_then", "follow", "look_ahead", "only", "quota_then"]
-
-
-def follow(world: World) -> None:
-    """Let what is reserved answer for the world as it is. Costs nothing where nothing has changed."""
-    assert world.state is not None
-    if world.reserved.stands_for(world.state, world.stamp):
-        return
-    ends = {}
-    for key in tuple(world.state.keys()):
-        if world.state.until(key) is None:
-            record = world.gangs.get(key_of(key))
-            planned = None if record is None else planned_end(world, record)
-            if planned is not None:
-                ends[key] = extended_end(planned, world.now)
-    world.reserved.follow(world.state, world.stamp, ends)
+__all__ = ["apart", "bounded", "cause", "fits_then", "look_ahead", "only", "quota_then"]
 
 
 def look_ahead(world: World, record: GangRecord) -> Outlook:
@@ -64,9 +50,11 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         return apart(request_of(world, record, later, at=at, over=ended), shadows)
 
     def admits(placement: Placement, at: float) -> bool:
-        return quota_then(world, record, placement, at) is None
+        return _quota_admits(world, record, placement, at)
 
     budgets = [_spanned(budget) for budget in world.catalog.budgets.groups(world.now)]
+    shares = [held.share for held in world.quota_ahead.values()]
+    quota = [Span(s.key, s.at, s.until, of_budget=False) for s in shares if s.key != key]
     return earliest_start(
         world.state,
         now=world.now,
@@ -74,7 +62,7 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         duration=end_of_start(world, record, 0.0),
         request=request,
         admits=admits,
-        spans=[*budgets, *world.reserved.spans(but=key)],
+        spans=[*budgets, *world.reserved.spans(but=key), *quota],
         ends=world.reserved.ends,
         beside=beside,
     )
@@ -137,8 +125,14 @@ def fits_then(world: World, record: GangRecord, placement: Placement, at: float)
         shadow.could_start(placement, end_of_start(world, record, at))
         and all(s.takes(placement, end_of_start(world, record, at)) for s in _after(world, record, at))
         and all(slots_beside(world, record, shadow, node) >= count for node, count in counts.items())
-        and quota_then(world, record, placement, at) is None
+        and _quota_admits(world, record, placement, at)
     )
+
+
+def _quota_admits(world: World, record: GangRecord, placement: Placement, at: float) -> bool:
+    key, asked = booking_key(record.key), usage_of(world, record, placement, at=at)
+    in_time = in_way(world, asked, at, key=key, but=key) is None
+    return in_time and quota_then(world, record, placement, at) is None
 
 
 def quota_then(
@@ -166,6 +160,13 @@ def quota_then(
         if holds and other is not None and other is not record:
             gone |= r.over
             more.append(usage_of(world, other, r.placement, at=max(r.at, world.now)))
+    mine = (booking_key(record.key), but)
+    more += [
+        usage_by(booking, share.queue, dict(share.amounts))
+        for held in world.quota_ahead.values()
+        for share, booking in ((held.share, held.share.key),)
+        if share.at <= at < share.until and booking not in mine
+    ]
     return quota_of(world, record, placement, at=at, without=gone, plus=more)
 
 

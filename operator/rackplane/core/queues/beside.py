@@ -12,10 +12,12 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from rackplane.core.gangs.asking import usage_of
-from rackplane.core.gangs.decisions import booking_key, key_of
+from rackplane.core.gangs.decisions import QuotaHold, booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.queues.ahead import apart, bounded, follow, quota_then
+from rackplane.core.queues.ahead import apart, bounded, quota_then
+from rackplane.core.queues.following import follow
+from rackplane.core.queues.quotaholds import in_way
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
@@ -87,7 +89,14 @@ class Beside:
             at = max(r.at, world.now)
             if quota_then(world, other, r.placement, at, plus=[asked], without=gone, but=but) is not None:
                 return False
-        return True
+        return self.quota_in_way(record, placement, gone) is None
+
+    def quota_in_way(
+        self, record: GangRecord, placement: Placement, gone: Collection[str] = ()
+    ) -> QuotaHold | None:
+        """Quota held for a gang that would not have it in time with this one running."""
+        asked, but = usage_of(self._world, record, placement), self._except(record)
+        return in_way(self._world, asked, self._world.now, key=booking_key(record.key), but=but, gone=gone)
 
     def _except(self, record: GangRecord) -> str:
         return booking_key(record.key) if self._but is None else self._but

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
-from rackplane.core.gangs.asking import least_of, mask_of, quota_of, request_of, shape_of
+from rackplane.core.gangs.asking import least_of, mask_of, quota_of, request_of, shape_of, usage_of
 from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
@@ -81,7 +81,8 @@ def decide(
     may_hold = backfill.may_reserve or record.key in world.held_places
     short = None if may_hold else world.ledger.tree.check(spec.queue, least_of(world, record))
     if short is not None:
-        return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True)
+        asks = tuple(least_of(world, record).items())
+        return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
     shape, used_up = shape_of(world, record), frozenset[str]()
     while True:
         request = partial(_request, world, record, used_up)
@@ -97,7 +98,9 @@ def decide(
             break
         # Nodes of other hardware profiles may do: the queue has no more of this one.
         if find(world.state, _request(world, record, used_up | {profile})) is None:
-            return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True)
+            return Wait(
+                refusal.message, reason=OVER_QUOTA, foreseeable=True, asks=_asks(world, record, answer)
+            )
         used_up |= {profile}
 
     def admits(offer: Placement) -> bool:
@@ -108,10 +111,15 @@ def decide(
         if lower is not None:
             answer, refusal = lower, None
     if refusal is not None:
-        why = OVER_BUDGET if refusal.of_budget else OVER_QUOTA
-        return Wait(refusal.message, reason=why, foreseeable=True)
+        if refusal.of_budget:
+            return Wait(refusal.message, reason=OVER_BUDGET, foreseeable=True)
+        return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True, asks=_asks(world, record, answer))
     placed = backfill.place(record, request(), answer, admits)
     return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)
+
+
+def _asks(world: World, record: GangRecord, placement: Placement) -> tuple[tuple[str, int], ...]:
+    return tuple(usage_of(world, record, placement).amounts().items())
 
 
 def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Request:

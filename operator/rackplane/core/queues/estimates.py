@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rackplane.core.gangs.decisions import Estimate
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.queues.ahead import cause, follow, look_ahead
+from rackplane.core.queues.ahead import cause, look_ahead
+from rackplane.core.queues.following import follow
 from rackplane.core.world import World
 from rackplane.engine.explaining.times import when
 from rackplane.engine.planning.outlook import Opening

@@ -20,7 +20,8 @@ from rackplane.core.gangs.parallelism import fewest_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import assignment, seconds, timestamp
 from rackplane.core.objects import GangReservation
-from rackplane.core.queues.ahead import follow, only
+from rackplane.core.queues.ahead import only
+from rackplane.core.queues.following import follow
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
 from rackplane.engine.nodes.masks import NodeMask
@@ -99,6 +100,7 @@ def lapse(world: World) -> None:
     They are asked again, and hold another place if they cannot start.
     """
     times = [r.at for held in world.held_places.values() if not (r := held.reservation).exclusive]
+    times += [at for held in world.held_quota.values() if (at := held.share.at) > -math.inf]
     if times and any(time <= world.now for time in [*times, *world.reserved.ends.values()]):
         world.version += 1
 

@@ -16,9 +16,9 @@ from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_aft
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import narrowed
-from rackplane.core.queues.ahead import follow
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
+from rackplane.core.queues.following import follow
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.victims import may_be_stopped, victim_of
 from rackplane.core.world import World

@@ -22,9 +22,9 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import condition
 from rackplane.core.gangs.writing import conditions_of, gang_event, write
 from rackplane.core.instructions import Instruction
-from rackplane.core.queues.ahead import follow
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
+from rackplane.core.queues.following import follow
 from rackplane.core.queues.holds import exclusive, hold, let_go
 from rackplane.core.queues.victims import Candidates, is_leaving
 from rackplane.core.world import World

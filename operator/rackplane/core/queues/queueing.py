@@ -27,6 +27,7 @@ from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
 from rackplane.core.queues.preempting import Clearing, review
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.proposing import Proposals, proposed, withdraw
+from rackplane.core.queues.quotaholds import let_quota_go
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.waiting import RESERVED, Answer, Kind, Wait
 from rackplane.core.world import World
@@ -132,6 +133,9 @@ def _give_up_places(world: World) -> None:
     for key in list(world.held_places):
         if not world.waiting.waits(key):
             let_go(world, key)
+    for key in list(world.held_quota):
+        if not world.waiting.waits(key):
+            let_quota_go(world, key)
 
 
 def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> Iterator[Instruction]:
@@ -160,6 +164,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
             given = turn.ask(record)
             if isinstance(given, Placement):
                 let_go(world, record.key)
+                let_quota_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
                 yield from _commit(world, record, fullest(world, record, given, beside, backfill))
@@ -178,6 +183,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
                 let_go(world, record.key)
         elif holds or line in refused or backfill.may_reserve:
             backfill.reserve(record)
+        backfill.hold_quota(record, answer.wait)
         if answer.wait.foreseeable and not cleared:
             yield from proposals.consider(record, beside)
         else:
@@ -192,8 +198,8 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
 
 
 def _with_holders(world: World, among: Iterable[Line]) -> list[Line]:
-    """These lines, and those of the gangs that hold a place: who comes after them must mind it."""
-    places = (world.waiting.order.get(key) for key in world.held_places)
+    """These lines, and those of the gangs that hold a place or quota: who comes after them must mind it."""
+    places = (world.waiting.order.get(key) for key in [*world.held_places, *world.held_quota])
     return list(dict.fromkeys([*among, *(place.line for place in places if place is not None)]))
 
 
@@ -231,7 +237,8 @@ class _Turn:
             return -math.inf
         times = self._coming
         if wait.reason == RESERVED:
-            times = sorted([*times, *(r.at for r in self._world.reserved)])
+            held = self._world.quota_ahead.values()
+            times = sorted([*times, *(r.at for r in self._world.reserved), *(h.share.at for h in held)])
         return _last_before(times, until)
 
 

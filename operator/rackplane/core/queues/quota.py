@@ -11,10 +11,12 @@ from rackplane.engine.explaining.times import when
 from rackplane.engine.queueing.quotas import (
     GPUS,
     WATTS,
+    Amounts,
     Limit,
     QueueSpec,
     QuotaTree,
     amounts_of,
+    profile_of,
     profile_resource,
 )
 from rackplane.engine.queueing.words import sentence
@@ -27,6 +29,7 @@ __all__ = [
     "queue_path",
     "queue_spec",
     "quota_refusal",
+    "usage_by",
 ]
 
 
@@ -46,6 +49,13 @@ class Usage:
     def amounts(self) -> dict[str, int]:
         """The same by resource of the quotas."""
         return amounts_of(self.gpus, self.nominal_watts, dict(self.profiles))
+
+
+def usage_by(booking: str, queue: str, amounts: Amounts) -> Usage:
+    """What a gang counts, from the amounts by resource."""
+    profiles = tuple((name, n) for resource, n in sorted(amounts.items()) if (name := profile_of(resource)))
+    namespace = booking.partition("/")[0]
+    return Usage(queue, namespace, amounts.get(GPUS, 0), amounts.get(WATTS, 0), profiles=profiles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,15 @@ from dataclasses import replace
 from rackplane.core.gangs.decisions import Estimate, HeldPlace, booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.queues.ahead import apart, bounded, cause, fits_then, follow, look_ahead, only
+from rackplane.core.queues.ahead import apart, bounded, cause, fits_then, look_ahead, only
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
+from rackplane.core.queues.following import follow
 from rackplane.core.queues.holds import hold, let_go, made_for
+from rackplane.core.queues.quotaholds import QuotaHolds
+from rackplane.core.queues.waiting import Wait
 from rackplane.core.world import World
+from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.placement import find
@@ -39,6 +43,7 @@ class Backfill:
     def __init__(self, world: World) -> None:
         self._world = world
         self._beside = Beside(world)
+        self._quota = QuotaHolds(world)
         self._left = self._searches = world.settings.reservations
         self._refused: dict[tuple[Request, str, str], str] = {}
         self._version = world.stamp
@@ -65,7 +70,7 @@ class Backfill:
         world = self._world
         assert world.state is not None and record.gang is not None
         shadows = self._beside.shadows(record, request.until)
-        if not shadows:
+        if not shadows and not world.quota_ahead:
             return offer
         if self._version != world.stamp:
             self._refused.clear()
@@ -73,6 +78,14 @@ class Backfill:
         asked = (request, record.gang.spec.queue, record.key[0])
         if asked in self._refused:
             return self._refused[asked]
+        quota = self._beside.quota_in_way(record, offer)
+        if quota is not None:
+            start = "now" if quota.share.at <= world.now else when(quota.share.at)
+            holds = f"which holds quota of queue {quota.share.queue} from {start}"
+            self._refused[asked] = f"may not delay gang {quota.share.key}, {holds}"
+            return self._refused[asked]
+        if not shadows:
+            return offer
 
         mask = NodeMask.of(request.capacity or {})
         less = {} if request.groups else bounded(world, record, shadows, mask.get)
@@ -130,6 +143,10 @@ class Backfill:
         words = f"holds {held.words}, when {held.why}"
         world.waiting.estimated[record.key] = None
         record.estimate = Estimate(world.stamp, world.now, held.reservation.at, words, held.place)
+
+    def hold_quota(self, record: GangRecord, wait: Wait) -> None:
+        """Hold quota for a gang that was refused, if it is the first of its queue that waits for it."""
+        self._quota.consider(record, dict(wait.asks), waits=wait.foreseeable)
 
     @property
     def may_reserve(self) -> bool:

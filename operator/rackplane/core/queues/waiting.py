@@ -52,6 +52,8 @@ class Wait:
     foreseeable: bool = False
     """It waits for watts, nodes or quota, which others will give back."""
     refusal: Refusal | None = None
+    asks: tuple[tuple[str, int], ...] = ()
+    """By resource of the quotas, what they are to take; nothing if it is not quota that is lacking."""
     subject: Callable[[GangRecord], str] | None = None
     """What the sentence begins with, of each gang its own: the field that is to be changed."""
 
