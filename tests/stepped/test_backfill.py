@@ -329,9 +329,9 @@ def test_a_stream_of_small_gangs_does_not_keep_one_waiting_that_lacks_quota() ->
     job(harness, "large", 4, 100)
     harness.advance(2)
     assert status(harness, "large")["message"] == (
-        "queue research has 0 of its 16 GPUs left, and the gang needs 16; the quota that it needs is held for it from "
-        "2023-11-14 22:15 UTC; could start at 2023-11-14 22:15 UTC, when gang default/job-early-3 is expected to be "
-        "over"
+        "queue research has 0 of its 16 GPUs left, and the gang needs 16; could start at 2023-11-14 22:15 UTC, when "
+        "gang default/job-early-3 is expected to be over; the quota that it needs is held for it from 2023-11-14 22:15 "
+        "UTC"
     )
     for i in range(6):
         job(harness, f"small-{i}", 1, 25)

@@ -19,12 +19,13 @@ from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.restrictions import Restrictions
 from rackplane.core.pods.room import Room
 from rackplane.core.queues.ledger import Ledger
+from rackplane.core.queues.quota import Usage
 from rackplane.core.queues.waiting import Waiting
 from rackplane.core.settings import MachineSettings
 from rackplane.core.site.caps import Caps
 from rackplane.core.site.facility import Catalog
 from rackplane.core.site.removals import Removals
-from rackplane.engine.queueing.later import QuotaLater
+from rackplane.engine.queueing.later import QuotaLater, Share
 from rackplane.engine.queueing.reservations import Reservations
 from rackplane.engine.queueing.shares import Rank
 from rackplane.engine.state import State
@@ -83,7 +84,7 @@ class World:
     held_quota: dict[Key, QuotaHold] = field(default_factory=dict)
     quota_ahead: dict[Key, QuotaHold] = field(default_factory=dict)
     #: quotas at later times, for one `stamp`
-    quota_later: tuple[tuple[int, int], QuotaLater] | None = None
+    quota_later: tuple[tuple[int, int], QuotaLater, dict[str, tuple[Usage, Share]]] | None = None
     #: what an earlier process held, as the Gangs say, and was not looked at yet
     remembered: dict[Key, GangReservation] = field(default_factory=dict)
     #: when no place could be found to hold, in seconds since the epoch

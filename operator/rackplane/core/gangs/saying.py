@@ -93,11 +93,14 @@ def say(
 
 
 def why_it_waits(record: GangRecord) -> str:
-    """The sentence of a waiting gang's status: the reason, what would help, and when it could start."""
+    """The sentence of a waiting gang's status: the reason, what would help, when it could start, what it holds."""
+    text = _reason_and_start(record)
+    return f"{text}; {record.quota_words}" if record.quota_words else text
+
+
+def _reason_and_start(record: GangRecord) -> str:
     estimate = record.estimate
     known = record.message or "waits for its turn"
-    if record.quota_words:
-        known = f"{known}; {record.quota_words}"
     if estimate is None or not estimate.words:
         return known
     waits = () if record.refusal is None else record.refusal.reliefs

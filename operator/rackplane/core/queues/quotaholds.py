@@ -164,13 +164,17 @@ def _later(world: World) -> QuotaLater:
     tree, known = world.ledger.tree, world.quota_later
     if known is None or known[0] != world.stamp or known[1].tree is not tree:
         follow(world)
-        ends = world.reserved.ends
-        shares = (
-            _share(booking, usage, ends.get(booking))
-            for gang, usage in counted_by_gang(world)
-            for booking in (booking_key(gang),)
-        )
-        known = world.quota_later = (world.stamp, QuotaLater(tree, shares))
+        ends, before = world.reserved.ends, {} if known is None else known[2]
+        shares: dict[str, tuple[Usage, Share]] = {}
+        for gang, usage in counted_by_gang(world):
+            booking = booking_key(gang)
+            same = before.get(booking)
+            # Few differ from one time to the next.
+            if same is not None and same[0] is usage and usage.until is not None:
+                shares[booking] = same
+            else:
+                shares[booking] = (usage, _share(booking, usage, ends.get(booking)))
+        known = world.quota_later = (world.stamp, QuotaLater(tree, (s for _, s in shares.values())), shares)
     return known[1]
 
 
