@@ -207,7 +207,9 @@ class Harness:
                 continue
             if meta.get("deletionTimestamp"):
                 self.request("DELETE", path, {"gracePeriodSeconds": 0, "preconditions": {"uid": meta["uid"]}})
-                busy = True
+                left = self.cluster.store.get(("", "pods"), meta["namespace"], meta["name"])
+                # It stays for as long as the Job controller has not counted it.
+                busy = busy or left is None or left["metadata"]["resourceVersion"] != meta["resourceVersion"]
                 continue
             if status.get("phase") in ("Succeeded", "Failed"):
                 continue

@@ -282,7 +282,7 @@ class GangStatus(Status):
     )
     slots: Slots | None = Field(
         default=None,
-        description="How many slots it was given; fewer than spec.slots if it runs with fewer, at least spec.minSlots.",
+        description="How many slots it is to run with: spec.slots, or fewer, at least spec.minSlots.",
     )
     released_slots: (
         Annotated[str, Field(max_length=1_048_576, pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")]
@@ -344,7 +344,8 @@ class Gang(Resource):
             Column("Queue", ".spec.queue", description="Queue it waits in"),
             Column("Phase", ".status.phase", description="Where it stands"),
             Column("Position", ".status.position", "integer", "Place in the order of all that wait"),
-            Column("Slots", ".spec.slots", "integer", "Pods that start together"),
+            Column("Slots", ".spec.slots", "integer", "Pods it asks for"),
+            Column("Granted", ".status.slots", "integer", "Pods it is to run with"),
             Column("GPUs/slot", ".spec.gpusPerSlot", "integer", "GPUs of one pod"),
             Column("Domains", ".status.domains", description="NVLink domains it is in"),
             Column("kW", ".status.reservedKilowatts", description="Nominal kilowatts it adds"),

@@ -17,6 +17,7 @@ __all__ = [
     "book",
     "book_larger",
     "confirm",
+    "keep_booked",
     "placement_of",
     "rebook_known",
     "release",
@@ -81,6 +82,15 @@ def unbook_larger(world: World, record: GangRecord) -> None:
     world.version += 1
     _rebook(world, record, record.decision, record.released)
     _decision_changed(world, record, decision)
+
+
+def keep_booked(world: World, record: GangRecord) -> None:
+    """Its Gang says of what it holds what does not count: until `confirm` it holds what is booked."""
+    assert world.state is not None and record.decision is not None
+    held = world.state.held(booking_key(record.key))
+    record.decision = replace(
+        record.decision, released=frozenset(range(record.slot_count())).difference(held)
+    )
 
 
 def unbook_uncommitted(world: World, record: GangRecord) -> None:

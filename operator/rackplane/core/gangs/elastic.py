@@ -26,7 +26,7 @@ from rackplane.core.gangs.parallelism import fewest_slots, follows, full_size, o
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.slots import format_slots
-from rackplane.core.gangs.statuses import admitted, timestamp
+from rackplane.core.gangs.statuses import admitted, reserved, timestamp
 from rackplane.core.gangs.workload import job_outcome
 from rackplane.core.gangs.writing import gang_event, may_write, may_write_job, write
 from rackplane.core.instructions import CommitGang, Instruction, JobSize, ResizeJob
@@ -109,6 +109,7 @@ def growth(world: World, record: GangRecord) -> CommitGang:
     asked = gang.status.requested_power_profile or gang.spec.power.profile
     status = {
         **admitted(decision.placement, asked=asked),
+        **reserved(world.state.reserved(booking_key(record.key))),
         "slots": len(held),
         "releasedSlots": format_slots(released) or None,
         "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
@@ -158,6 +159,9 @@ def _may_grow(record: GangRecord) -> bool:
         and decision.committed
         and not record.committing
         and may_write(record)
+        # Else it shows a former leader's growth, which is to be taken back first.
+        and gang.status.decision is not None
+        and gang.status.decision.id == decision.id
         and record.slot_count() - len(record.released) == record.target
         and (job is None or (not job.spec.suspend and job.metadata.deletion_timestamp is None))
         and record.target < _most(record)

@@ -27,8 +27,7 @@ from rackplane.core.gangs.profiles import running_words
 from rackplane.core.gangs.promises import broken_promises, is_unschedulable, without_broken
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.saying import say, why_it_waits
-from rackplane.core.gangs.slots import format_slots
-from rackplane.core.gangs.slotting import assign_slots, ended_slots
+from rackplane.core.gangs.slotting import assign_slots, ended_slots, released
 from rackplane.core.gangs.speccing import differs, new_owners
 from rackplane.core.gangs.statuses import condition, timestamp
 from rackplane.core.gangs.stopping import awake_jobs, finished, is_over, stop, stopping, suspend, unplace
@@ -247,5 +246,5 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     elif (record.phase == "Running" or record.several) and not is_over(record):
         ended = ended_slots(record)
         if ended:
-            yield from write(record, {"releasedSlots": format_slots(record.released | ended)})
+            yield from write(record, released(world, record, ended))
         note_growable(world, record)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from rackplane.core.gangs.booking import book, confirm, placement_of, release, unbook, unbook_larger
+from rackplane.core.gangs.booking import (
+    book,
+    confirm,
+    keep_booked,
+    placement_of,
+    release,
+    unbook,
+    unbook_larger,
+)
 from rackplane.core.gangs.decisions import Decision, Key, booking_key
 from rackplane.core.gangs.ends import expect
 from rackplane.core.gangs.record import GangRecord
@@ -23,13 +31,14 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
     decision, status = record.decision, gang.status
     if status.phase in ACTIVE and status.decision is not None and status.assignment:
         if decision is not None and decision.id == status.decision.id:
-            if not decision.committed:
+            if not decision.committed or decision.released is not None:
                 confirm(world, record)
         elif record.previous is not None and record.previous.id == status.decision.id:
             if not record.committing and record.gang_write != gang.metadata.resource_version:
                 unbook_larger(world, record)
         elif leading and before is not None and _is_stray_growth(world, record):
             # A former leader's, after our first list: what it added does not count, and is taken back.
+            keep_booked(world, record)
             return
         elif leading and before is not None and status.decision.term < world.term:
             # A former leader's commit that came after our first list: it does not count, and it is taken back.

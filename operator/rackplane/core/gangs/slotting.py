@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.ranks import annotated_slot, completion_index, in_order, is_gated
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.slots import format_slots
+from rackplane.core.gangs.statuses import reserved
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.objects import Job, Pod
+from rackplane.core.world import World
 
-__all__ = ["assign_slots", "ended_slots"]
+__all__ = ["assign_slots", "ended_slots", "released"]
 
 
 def assign_slots(record: GangRecord) -> bool:
@@ -62,6 +68,19 @@ def ended_slots(record: GangRecord) -> frozenset[int]:
         if pod.status.phase == "Succeeded" and (slot := annotated_slot(pod)) is not None
     }
     return frozenset(slot for job, slots in record.parts() for slot in _ended(record, job, slots, finished))
+
+
+def released(world: World, record: GangRecord, ended: frozenset[int]) -> dict[str, Any]:
+    """The status of a gang with a place of which these slots are over as well: what it holds is less, in watts too."""
+    assert world.state is not None and record.decision is not None
+    placement, left = record.decision.placement, dict[str, int]()
+    for slot, node in world.state.held(booking_key(record.key)).items():
+        if slot not in ended:
+            left[node] = left.get(node, 0) + placement.gpus_of(slot)
+    return {
+        "releasedSlots": format_slots(record.released | ended),
+        **reserved(world.state.increments(left, placement.power_profile)),
+    }
 
 
 def _ended(record: GangRecord, job: Job | None, slots: range, finished: set[int]) -> list[int]:

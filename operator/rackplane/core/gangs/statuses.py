@@ -7,9 +7,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rackplane.api.base import kilowatts
+from rackplane.engine.bookings import Reserved
 from rackplane.engine.model import Placement
 
-__all__ = ["UNPLACED", "admitted", "assignment", "condition", "merged_conditions", "seconds", "timestamp"]
+__all__ = [
+    "UNPLACED",
+    "admitted",
+    "assignment",
+    "condition",
+    "merged_conditions",
+    "reserved",
+    "seconds",
+    "timestamp",
+]
 
 #: What a gang without a place has removed from its status.
 UNPLACED: Mapping[str, Any] = {
@@ -71,6 +81,16 @@ def assignment(placement: Placement) -> list[dict[str, Any]]:
     return [{"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in placement.groups]
 
 
+def reserved(watts: Placement | Reserved) -> dict[str, Any]:
+    """What a gang adds to its racks, and where its heat goes."""
+    return {
+        "reservedNominalWatts": watts.nominal_watts,
+        "reservedPeakWatts": watts.peak_watts,
+        "heat": {"liquidWatts": watts.liquid_watts, "airWatts": watts.air_watts},
+        "reservedKilowatts": kilowatts(watts.nominal_watts),
+    }
+
+
 def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
     """The decision's part of a Gang's status; `asked` is the power profile that it was asked for."""
     domains = list(dict.fromkeys(group.domain or group.rack for group in placement.groups))
@@ -81,11 +101,8 @@ def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
         "powerProfile": placement.power_profile,
         "requestedPowerProfile": asked,
         "expectedPerformancePercent": placement.relative_performance_percent,
-        "reservedNominalWatts": placement.nominal_watts,
-        "reservedPeakWatts": placement.peak_watts,
-        "heat": {"liquidWatts": placement.liquid_watts, "airWatts": placement.air_watts},
+        **reserved(placement),
         "domains": shown,
-        "reservedKilowatts": kilowatts(placement.nominal_watts),
         "position": None,
         "estimatedStart": None,
         "explanation": None,

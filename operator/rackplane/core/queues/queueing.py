@@ -349,13 +349,12 @@ def commit(world: World, record: GangRecord) -> CommitGang:
         where = f"{where}, over {len(domains)} NVLink domains"
     lower = lowered(world.state, decision.placement, asked)
     text = f"placed on {where}" if lower is None else f"placed on {where} {lower}"
-    elastic = record.gang.spec.min_slots is not None
-    if elastic:
+    if record.gang.spec.min_slots is not None:
         text = f"{text}, {with_slots(record, len(decision.placement.slots))}"
     status = {
         **admitted(decision.placement, asked=asked),
         "phase": "Admitted",
-        "slots": len(decision.placement.slots) if elastic else None,
+        "slots": len(decision.placement.slots),
         "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
         "message": text,
         # Its age is kept if it has to give its place up.
