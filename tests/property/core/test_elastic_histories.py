@@ -14,6 +14,7 @@ from rackplane.controller.requests import requests_for
 from rackplane.core import events as e
 from rackplane.core.gangs.slots import parse_slots
 from rackplane.core.instructions import CommitGang, ResizeJob, WriteGangStatus
+from rackplane.core.queues.counting import counted_by_gang
 from rackplane.core.settings import MachineSettings
 from rackplane.localcluster import Request
 from tests.support.harness import GROUP, facility, started, thing
@@ -113,7 +114,7 @@ class History:
             assert len(held) <= status["slots"]
             watts = state.reserved(f"default/{name}").nominal_watts
             assert watts == status["reservedNominalWatts"], name
-            usage = [u for key, u in self.h.machine.world.usages_by_gang() if key == ("default", name)]
+            usage = [u for key, u in counted_by_gang(self.h.machine.world) if key == ("default", name)]
             assert [(u.gpus, u.nominal_watts) for u in usage] == [
                 (len(held) * gang["spec"]["gpusPerSlot"], watts)
             ]
@@ -123,8 +124,8 @@ class History:
         job = self.h.get("batch", "jobs", name)
         spec, succeeded = job["spec"], job["status"].get("succeeded", 0)
         if "completions" not in spec:
-            return not succeeded and count < spec["parallelism"]
-        return count < min(spec["parallelism"], spec["completions"] - succeeded)
+            return not succeeded and count < int(spec["parallelism"])
+        return count < int(min(spec["parallelism"], spec["completions"] - succeeded))
 
     # -- what happens
 
