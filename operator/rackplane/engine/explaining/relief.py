@@ -308,19 +308,20 @@ def _fits_with_freed(view: View, domain: Subtree, missing: int) -> bool:
         return False
     slack = candidates.slack.copy()
     free = [{c.rack: c.free for c in b.cells} for b in domain.bins]
-    busy: list[tuple[int, int, int]] = []
-    for i, b in enumerate(domain.bins):
+    members = np.concatenate([b.members for b in domain.bins])
+    bars = candidates.view.bars(members)
+    at = np.repeat(np.arange(len(domain.bins)), [len(b.members) for b in domain.bins])
+    busy = bars == Bar.NONE
+    held = np.bincount(at[bars == Bar.HELD], minlength=len(domain.bins))
+    for i, b in enumerate(domain.bins if f.domains else ()):
         policy = f.domains.get(b.group or b.name)
-        bars = candidates.view.bars(b.members)
-        held = int((bars == Bar.HELD).sum())
-        if policy is not None and held < policy.spare_nodes:
-            continue  # the next nodes that come free here are held back as spares
-        busy.extend(
-            (-int(candidates.rack_slots[state.inventory.rack[n]]), i, int(n))
-            for n in b.members[bars == Bar.NONE]
-        )
-    left = missing
-    for _, i, n in sorted(busy):
+        if policy is not None and int(held[i]) < policy.spare_nodes:
+            busy &= at != i  # the next nodes that come free here are held back as spares
+    members, at = members[busy], at[busy]
+    order = np.lexsort((members, at, -candidates.rack_slots[state.inventory.rack[members]]))
+    left, freed = missing, dict[int, Watts]()
+    given: dict[tuple[int, int | None, int, int], Watts] = {}
+    for i, n in zip(at[order].tolist(), members[order].tolist(), strict=True):
         name, rack = state.inventory.names[n], int(state.inventory.rack[n])
         node_type, spec = state.node_type(name), state.node(name)
         if node_type is None or spec is None or not spec.healthy:
@@ -330,21 +331,56 @@ def _fits_with_freed(view: View, domain: Subtree, missing: int) -> bool:
             continue
         free[i][rack] = free[i].get(rack, 0) + min(gained, left)
         left -= min(gained, left)
-        cap = state.cap_watts(name)
-        freed = draw.unmanaged_increment(node_type, state.unmanaged_gpus(name))
-        if cap is not None:
-            freed += draw.share(node_type, draw.full_increment(node_type, cap), state.booked_gpus(name))
-        entries = f.entries(rack)
-        watts = np.where(f.peak[entries], freed.peak, freed.nominal)
-        # A coming budget may not count what runs there now at all.
-        slack[f.cells[entries]] += np.where(
-            f.cell_windows[f.cells[entries]] >= 0, 0, f.coefficients[entries] * watts
-        )
+        use = (id(node_type), state.cap_watts(name), state.booked_gpus(name), state.unmanaged_gpus(name))
+        if use not in given:
+            given[use] = _given_back(node_type, *use[1:])
+        freed[rack] = freed.get(rack, Watts()) + given[use]
         if not left:
             break
     if left:
         return False
+    for rack, watts in freed.items():
+        entries = f.entries(rack)
+        drawn = np.where(f.peak[entries], watts.peak, watts.nominal)
+        # A coming budget may not count what runs there now at all.
+        slack[f.cells[entries]] += np.where(
+            f.cell_windows[f.cells[entries]] >= 0, 0, f.coefficients[entries] * drawn
+        )
     other = candidates.under(slack)
+    if _fit_anyhow(other, free, single=view.attempt.single):
+        return True
     bins = tuple(_bin(b, racks, other) for b, racks in zip(domain.bins, free, strict=True))
     found = Search(other, Subtree(domain.name, bins), single=view.attempt.single).solve(prove=False)
     return found.solution is not None
+
+
+def _given_back(node_type: NodeType, cap: int | None, booked: int, unmanaged: int) -> Watts:
+    """What a node would no longer draw if it were freed.
+
+    Args:
+        cap: watts of the profile of the gangs on it.
+        booked: GPUs of gangs, and ``unmanaged`` of others.
+    """
+    freed = draw.unmanaged_increment(node_type, unmanaged)
+    return (
+        freed if cap is None else freed + draw.share(node_type, draw.full_increment(node_type, cap), booked)
+    )
+
+
+def _fit_anyhow(candidates: Candidates, free: Sequence[Mapping[int, int]], *, single: bool) -> bool:
+    """Whether so many free slots by bin and rack take the gang, filled from the rack with most room, without a search.
+
+    False where that is not enough, or where it matters which bins the gang is in.
+    """
+    request, racks = candidates.request, dict[int, int]()
+    if request.segment_slots is not None or (single and len(free) > 1):
+        return False
+    for cells in free:
+        for rack, slots in cells.items():
+            racks[rack] = racks.get(rack, 0) + slots
+    chosen, left = dict[int, int](), request.slots
+    for rack in sorted(racks, key=lambda r: -int(candidates.rack_slots[r])):
+        count = min(left, racks[rack], int(candidates.rack_slots[rack]))
+        if count > 0:
+            chosen[rack], left = count, left - count
+    return not left and candidates.fits_together(chosen)

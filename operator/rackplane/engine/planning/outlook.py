@@ -20,11 +20,14 @@ from itertools import groupby
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.placing.placement import find
+from rackplane.engine.planning.room import room_from
 from rackplane.engine.queueing.shadow import Shadow
 from rackplane.engine.state import State
 
 PLACEMENTS_TRIED = 24
 """One question costs at most so many placements."""
+STRIDE = 4
+"""After a time at which the gang does not fit the one that has so many times as many endings before it is probed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,10 @@ def earliest_start(
 ) -> Outlook:
     """The earliest time after ``now`` at which the gang could start.
 
-    Between two times at which a budget begins or ceases to bind the gang, waiting only helps: bookings end. So of each
-    such part the first ending is probed, then the last, and only if the gang fits there is its first fitting ending
-    sought by halving. At most ``PLACEMENTS_TRIED`` placements are made.
+    Times at which there cannot be nodes enough are passed over (:mod:`engine.planning.room`). Between two times at
+    which a budget begins or ceases to bind the gang, waiting only helps: bookings end. So of each such part the first
+    ending is probed, then ones ever further on and the last, until the gang fits; and from there its first fitting
+    ending is sought by halving. At most ``PLACEMENTS_TRIED`` placements are made.
 
     Args:
         horizon: nothing is looked for after ``now + horizon``, in seconds.
@@ -103,9 +107,12 @@ def earliest_start(
     def part(at: float) -> tuple[int, int]:
         return bisect_right(lapses, at), bisect_left(begins, at)
 
+    if not endings:
+        return Outlook(None)
+    room = room_from(state, request(min(endings), frozenset()), order)
     with ExitStack() as passed:
         search = _Search(state, passed, endings, order, request, admits, beside)
-        for _, times in groupby(sorted(endings), key=part):
+        for _, times in groupby(sorted(at for at in endings if at >= room), key=part):
             opening = search.first(list(times))
             if opening is not None:
                 return Outlook(opening)
@@ -180,13 +187,13 @@ class _Search:
 
     def first(self, times: Sequence[float]) -> Opening | None:
         """The first of these times at which the gang fits; None if it fits at none of them, or no probe is left."""
-        if (opening := self._probe(times[0])) is not None:
-            return opening
-        self._pass(times[0])
-        if len(times) == 1 or (best := self._probe(times[-1])) is None:
-            self._pass(times[-1])
-            return None
-        low, high = 0, len(times) - 1
+        last, low, high = len(times) - 1, -1, 0
+        # Not the last at once: what has to be released for a probe costs more than the probe.
+        while (best := self._probe(times[high])) is None:
+            self._pass(times[high])
+            if high == last or not self.left:
+                return None
+            low, high = high, min(last, STRIDE * (high + 1))
         while high - low > 1 and self.left:
             middle = (low + high) // 2
             if (opening := self._probe(times[middle])) is not None:
