@@ -16,6 +16,7 @@ from rackplane.api.admission import shipped_policies
 from rackplane.api.crd import crd
 from rackplane.api.kinds import BY_KIND, KINDS
 from rackplane.controller.requests import failure, requests_for
+from rackplane.core import claims as c
 from rackplane.core import events as e
 from rackplane.core import objects as o
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
@@ -40,7 +41,12 @@ _KINDS: Mapping[tuple[str, str], tuple[type, type, type]] = {
     ("", "pods"): (o.Pod, e.PodChanged, e.PodDeleted),
     ("batch", "jobs"): (o.Job, e.JobChanged, e.JobDeleted),
     (GROUP, "gangs"): (o.Gang, e.GangChanged, e.GangDeleted),
-    ("resource.k8s.io", "resourceclaims"): (o.ResourceClaim, e.ClaimChanged, e.ClaimDeleted),
+    ("resource.k8s.io", "resourceclaims"): (c.ResourceClaim, e.ClaimChanged, e.ClaimDeleted),
+    ("resource.k8s.io", "resourceclaimtemplates"): (
+        c.ResourceClaimTemplate,
+        e.ClaimTemplateChanged,
+        e.ClaimTemplateDeleted,
+    ),
     ("scheduling.k8s.io", "priorityclasses"): (
         o.PriorityClass,
         e.PriorityClassChanged,

@@ -15,6 +15,7 @@ from rackplane.api.base import (
     ExtendedResource,
     Integer,
     KindInfo,
+    ObjectName,
     Percent,
     PositiveWatts,
     ProfileName,
@@ -23,6 +24,7 @@ from rackplane.api.base import (
     Scope,
     Watts,
     list_map,
+    unique,
 )
 from rackplane.api.common import Status
 
@@ -88,6 +90,13 @@ class HardwareProfileSpec(ApiModel):
     )
     resource_name: ExtendedResource = Field(
         default="nvidia.com/gpu", description="Extended resource that pods ask for to get one of these GPUs."
+    )
+    device_class_names: tuple[ObjectName, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra=unique(),
+        description="DeviceClasses of these GPUs: of a ResourceClaim each device of one of them counts as one GPU. "
+        "A class may be named by several profiles if they have one resourceName.",
     )
     nvlink_scope: NVLinkScope = Field(
         description="What forms one NVLink domain, or one domain of whatever else connects the accelerators. Node: "

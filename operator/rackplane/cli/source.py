@@ -148,6 +148,8 @@ def _key(event: e.Event) -> tuple[str, ...]:
             return kind, name
         case e.ClaimChanged(claim):
             return "ResourceClaim", f"{claim.metadata.namespace}/{claim.metadata.name}"
+        case e.ClaimTemplateChanged(template):
+            return "ResourceClaimTemplate", f"{template.metadata.namespace}/{template.metadata.name}"
         case e.PriorityClassChanged(found):
             return "PriorityClass", found.metadata.name
     raise TypeError(type(event).__name__)
@@ -206,10 +208,28 @@ async def read_cluster(client: Client) -> list[e.Event]:
     from rackplane.api.kinds import BY_KIND
     from rackplane.core.site.facility import FACILITY_KINDS
     from rackplane.kube.client import ApiError
-    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, PRIORITY_CLASSES, RESOURCE_CLAIMS, facility
+    from rackplane.kube.resources import (
+        GANGS,
+        JOBS,
+        NODES,
+        PODS,
+        PRIORITY_CLASSES,
+        RESOURCE_CLAIM_TEMPLATES,
+        RESOURCE_CLAIMS,
+        facility,
+    )
 
     kinds = {kind: facility(BY_KIND[kind].info.plural) for kind in sorted(FACILITY_KINDS)}
-    resources = [*kinds.values(), NODES, GANGS, JOBS, PODS, RESOURCE_CLAIMS, PRIORITY_CLASSES]
+    resources = [
+        *kinds.values(),
+        NODES,
+        GANGS,
+        JOBS,
+        PODS,
+        RESOURCE_CLAIMS,
+        RESOURCE_CLAIM_TEMPLATES,
+        PRIORITY_CLASSES,
+    ]
     lists = await asyncio.gather(*(_list(client, resource) for resource in resources))
     # One wrong address fails every list: one sentence is enough, of the first failure and all that failed like it.
     answers = zip(resources, lists, strict=True)
@@ -229,12 +249,12 @@ async def read_cluster(client: Client) -> list[e.Event]:
 async def _list(client: Client, resource: Resource) -> list[msgspec.Raw] | ApiError:
     from rackplane.kube.client import ApiError
     from rackplane.kube.listing import list_all
-    from rackplane.kube.resources import RESOURCE_CLAIMS
+    from rackplane.kube.resources import RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS
 
     try:
         _, items = await list_all(client, resource, each=lambda item: item)
     except ApiError as error:
-        if error.status == 404 and resource == RESOURCE_CLAIMS:
+        if error.status == 404 and resource in (RESOURCE_CLAIMS, RESOURCE_CLAIM_TEMPLATES):
             return []  # The API is younger than the oldest cluster that can run us.
         return error
     except msgspec.DecodeError as error:
@@ -266,8 +286,17 @@ def _words(error: ApiError, refused: Sequence[str]) -> str:
 def _events(resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resource, str]) -> Iterator[e.Event]:
     from rackplane.api.base import API_VERSION
     from rackplane.core import events as e
-    from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
-    from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, PRIORITY_CLASSES, RESOURCE_CLAIMS
+    from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+    from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
+    from rackplane.kube.resources import (
+        GANGS,
+        JOBS,
+        NODES,
+        PODS,
+        PRIORITY_CLASSES,
+        RESOURCE_CLAIM_TEMPLATES,
+        RESOURCE_CLAIMS,
+    )
 
     if (kind := kinds.get(resource)) is not None:
         for raw in items:
@@ -281,6 +310,7 @@ def _events(resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resourc
         JOBS: (Job, e.JobChanged),
         PODS: (Pod, e.PodChanged),
         RESOURCE_CLAIMS: (ResourceClaim, e.ClaimChanged),
+        RESOURCE_CLAIM_TEMPLATES: (ResourceClaimTemplate, e.ClaimTemplateChanged),
         PRIORITY_CLASSES: (PriorityClass, e.PriorityClassChanged),
     }
     model, event = types[resource]

@@ -21,13 +21,22 @@ from rackplane.controller.metrics import MachineCollector, Metrics
 from rackplane.controller.runtime import Runtime
 from rackplane.controller.settings import OperatorSettings
 from rackplane.core import events as e
+from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.machine import Machine
-from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
+from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.settings import Defragmentation, MachineSettings
 from rackplane.kube.client import KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
-from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, PRIORITY_CLASSES, RESOURCE_CLAIMS
+from rackplane.kube.resources import (
+    GANGS,
+    JOBS,
+    NODES,
+    PODS,
+    PRIORITY_CLASSES,
+    RESOURCE_CLAIM_TEMPLATES,
+    RESOURCE_CLAIMS,
+)
 from rackplane.kube.sharing import Sharer
 
 __all__ = ["Operator", "run"]
@@ -211,6 +220,14 @@ class Operator:
                 ResourceClaim,
                 on_change=lambda claim: feed(e.ClaimChanged(claim)),
                 on_delete=lambda namespace, name: feed(e.ClaimDeleted(namespace, name)),
+                optional=True,
+            ),
+            "resourceclaimtemplates": Informer(
+                client,
+                RESOURCE_CLAIM_TEMPLATES,
+                ResourceClaimTemplate,
+                on_change=lambda template: feed(e.ClaimTemplateChanged(template)),
+                on_delete=lambda namespace, name: feed(e.ClaimTemplateDeleted(namespace, name)),
                 optional=True,
             ),
             "priorityclasses": Informer(

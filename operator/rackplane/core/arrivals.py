@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from rackplane.api.labels import GANG_LABEL
+from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_outcome
-from rackplane.core.objects import Job, Node, Pod, PriorityClass, ResourceClaim
+from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import held_by
 from rackplane.core.world import World
 
 __all__ = [
     "drop_claim",
+    "drop_claim_template",
     "drop_job",
     "drop_node",
     "drop_pod",
     "put_claim",
+    "put_claim_template",
     "put_job",
     "put_node",
     "put_pod",
@@ -133,15 +136,34 @@ def drop_job(world: World, key: Key) -> None:
 
 def put_claim(world: World, claim: ResourceClaim) -> None:
     key = (claim.metadata.namespace, claim.metadata.name)
+    before = world.claims.get(key)
     world.claims[key] = claim
     # One that was made from a template is its pod's alone, and no gang that waits can name it.
-    world.version += all(owner.kind != "Pod" for owner in claim.metadata.owner_references)
+    if all(owner.kind != "Pod" for owner in claim.metadata.owner_references):
+        world.version += 1
+        if before is None or before.spec != claim.spec:
+            world.judge_waiting(key[0])
     _claim_touched(world, key)
 
 
 def drop_claim(world: World, key: Key) -> None:
-    world.version += world.claims.pop(key, None) is not None
+    if world.claims.pop(key, None) is not None:
+        world.version += 1
+        world.judge_waiting(key[0])
     _claim_touched(world, key)
+
+
+def put_claim_template(world: World, template: ResourceClaimTemplate) -> None:
+    key = (template.metadata.namespace, template.metadata.name)
+    before = world.claim_templates.get(key)
+    world.claim_templates[key] = template
+    if before is None or before.spec != template.spec:
+        world.judge_waiting(key[0])
+
+
+def drop_claim_template(world: World, key: Key) -> None:
+    if world.claim_templates.pop(key, None) is not None:
+        world.judge_waiting(key[0])
 
 
 def put_priority_class(world: World, name: str, found: PriorityClass | None) -> None:
@@ -150,10 +172,7 @@ def put_priority_class(world: World, name: str, found: PriorityClass | None) -> 
         world.priority_classes.pop(name, None)
     else:
         world.priority_classes[name] = found
-    for key, record in world.gangs.items():
-        if record.decision is None:
-            record.judged = False
-            world.dirty[key] = None
+    world.judge_waiting()
 
 
 def _claim_touched(world: World, claim: Key) -> None:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.instructions import Instruction
-from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass, ResourceClaim
+from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 
 __all__ = [
     "ClaimChanged",
     "ClaimDeleted",
+    "ClaimTemplateChanged",
+    "ClaimTemplateDeleted",
     "Event",
     "FacilityChanged",
     "FacilityDeleted",
@@ -108,6 +111,17 @@ class ClaimDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimTemplateChanged:
+    template: ResourceClaimTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTemplateDeleted:
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityClassChanged:
     priority_class: PriorityClass
 
@@ -171,6 +185,8 @@ Event = (
     | GangDeleted
     | ClaimChanged
     | ClaimDeleted
+    | ClaimTemplateChanged
+    | ClaimTemplateDeleted
     | PriorityClassChanged
     | PriorityClassDeleted
     | Synced

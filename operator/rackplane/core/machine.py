@@ -133,6 +133,10 @@ class Machine:
                 arrivals.put_claim(world, claim)
             case e.ClaimDeleted(namespace, name):
                 arrivals.drop_claim(world, (namespace, name))
+            case e.ClaimTemplateChanged(template):
+                arrivals.put_claim_template(world, template)
+            case e.ClaimTemplateDeleted(namespace, name):
+                arrivals.drop_claim_template(world, (namespace, name))
             case e.PriorityClassChanged(found):
                 arrivals.put_priority_class(world, found.metadata.name, found)
             case e.PriorityClassDeleted(name):

@@ -30,7 +30,6 @@ __all__ = [
     "PodAffinityTerm",
     "PodSpec",
     "RequiredNodeAffinity",
-    "ResourceClaim",
     "SpreadConstraint",
     "State",
     "Taint",
@@ -257,31 +256,6 @@ class Job(_Object, frozen=True):
     metadata: Metadata
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
-
-
-class ClaimDevice(_Object, frozen=True):
-    driver: str = ""
-    pool: str = ""
-    device: str = ""
-
-
-class ClaimDevices(_Object, frozen=True):
-    results: list[ClaimDevice] = []
-
-
-class ClaimAllocation(_Object, frozen=True):
-    devices: ClaimDevices = ClaimDevices()
-    #: nodes that can use what is allocated; None: all
-    node_selector: RequiredNodeAffinity | None = None
-
-
-class ResourceClaimStatus(_Object, frozen=True):
-    allocation: ClaimAllocation | None = None
-
-
-class ResourceClaim(_Object, frozen=True):
-    metadata: Metadata
-    status: ResourceClaimStatus = ResourceClaimStatus()
 
 
 class PriorityClass(_Object, frozen=True):

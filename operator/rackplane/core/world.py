@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.belonging import Belonging
 from rackplane.core.gangs.decisions import HeldPlace, Key, QuotaHold
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass, ResourceClaim
+from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
 from rackplane.core.pods.claimants import Claimants
 from rackplane.core.pods.neighbours import Neighbours
 from rackplane.core.pods.pod import is_terminal
@@ -59,6 +60,7 @@ class World:
     pods: dict[Key, Pod] = field(default_factory=dict)
     jobs: dict[Key, Job] = field(default_factory=dict)
     claims: dict[Key, ResourceClaim] = field(default_factory=dict)
+    claim_templates: dict[Key, ResourceClaimTemplate] = field(default_factory=dict)
     priority_classes: dict[str, PriorityClass] = field(default_factory=dict)
     gangs: dict[Key, GangRecord] = field(default_factory=dict)
     state: State | None = None
@@ -170,6 +172,13 @@ class World:
         """A pod came to the node or left it: whether that changes anything for anybody shows when it is counted."""
         self.stale.nodes[node] = None
         self.dirty.update(self.gangs_on(node))
+
+    def judge_waiting(self, namespace: str | None = None) -> None:
+        """What gangs without a place ask for may mean something else now: those of the namespace, or all."""
+        for key, record in self.gangs.items():
+            if record.decision is None and namespace in (None, key[0]):
+                record.judged = False
+                self.dirty[key] = None
 
     def pods_differ(self, gang: Key) -> None:
         """Other pods than before, or pods that ask for something else."""

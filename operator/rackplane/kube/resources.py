@@ -63,6 +63,7 @@ EVENTS = Resource("", "v1", "events", namespaced=True)
 JOBS = Resource("batch", "v1", "jobs", namespaced=True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 RESOURCE_CLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", namespaced=True)
+RESOURCE_CLAIM_TEMPLATES = Resource("resource.k8s.io", "v1", "resourceclaimtemplates", namespaced=True)
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 GANGS = Resource("rackplane.dev", "v1alpha1", "gangs", namespaced=True)
 

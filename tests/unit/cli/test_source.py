@@ -212,7 +212,7 @@ async def test_all_that_is_forbidden_is_told_at_once() -> None:
     told = str(refused.value).partition(" in all of the cluster")[0]
     assert told == (
         "no permission to list nodes, jobs.batch, pods, resourceclaims.resource.k8s.io, "
-        "priorityclasses.scheduling.k8s.io"
+        "resourceclaimtemplates.resource.k8s.io, priorityclasses.scheduling.k8s.io"
     )
 
 
@@ -224,7 +224,8 @@ async def test_an_answer_that_is_no_list_is_told() -> None:
 
 
 async def test_a_cluster_without_resource_claims_is_fine() -> None:
-    assert await read_cluster(failing("resourceclaims", ApiError(404, "NotFound", "no such resource"))) == []
+    for plural in ("resourceclaims", "resourceclaimtemplates"):
+        assert await read_cluster(failing(plural, ApiError(404, "NotFound", "no such resource"))) == []
 
 
 async def test_an_object_that_does_not_fit_is_passed_over_with_its_name(

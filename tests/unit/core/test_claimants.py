@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from rackplane.core import events as e
-from rackplane.core.objects import Pod, ResourceClaim
+from rackplane.core.claims import ResourceClaim
+from rackplane.core.objects import Pod
 from rackplane.core.pods.claimants import Claimants
 from tests.support.harness import started
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from rackplane.core import events as e
-from rackplane.core.objects import Pod, ResourceClaim
+from rackplane.core.claims import ResourceClaim
+from rackplane.core.objects import Pod
 from rackplane.core.pods.unmet import differing_company, unmet
 from tests.support.harness import GPU, Harness, started
 

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from rackplane.core.objects import Node, PodSpec, ResourceClaim, Taint, Toleration
+from rackplane.core.claims import ResourceClaim
+from rackplane.core.objects import Node, PodSpec, Taint, Toleration
 from rackplane.core.objects import Pod as PodObject
 from rackplane.core.pods.pod import gpus, requests, tolerates
 from rackplane.core.pods.podclass import PodClass

@@ -9,6 +9,7 @@ import msgspec
 from rackplane.core.gangs.ranks import in_order
 from rackplane.core.gangs.unlike import gpus_of, groups_of, slot_gpus, slots_by_group, too_many
 from rackplane.core.objects import GangGroup, GangSpec, Node, Pod
+from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.podclass import PodClass
 from rackplane.core.pods.room import Room
 from rackplane.core.pods.sharing import Sharing
@@ -39,13 +40,13 @@ def test_pods_that_are_alike_make_no_groups() -> None:
         pod("a", tolerations=[{"key": "a"}, {"key": "b"}], nodeSelector={"x": "1", "y": "2"}),
         pod("b", tolerations=[{"key": "b"}, {"key": "a"}], nodeSelector={"y": "2", "x": "1"}),
     ]
-    assert groups_of(WORKERS, [GPU]) == []
-    assert groups_of(written_otherwise, [GPU]) == []
+    assert groups_of(WORKERS, Accelerators([GPU])) == []
+    assert groups_of(written_otherwise, Accelerators([GPU])) == []
 
 
 def test_groups_are_called_as_their_first_pod_and_stand_in_the_order_of_pods() -> None:
     odd = [pod("w-10", requests={GPU: "2"}), pod("w-9", requests={AMD: "8", GPU: "0"})]
-    assert groups_of(in_order([*odd, *WORKERS, LEAD]), [AMD, GPU]) == [
+    assert groups_of(in_order([*odd, *WORKERS, LEAD]), Accelerators([AMD, GPU])) == [
         GangGroup("lead", 1, 0, AMD, digest(LEAD)),
         GangGroup("w", 4, 4, GPU, digest(WORKERS[0])),
         GangGroup("w-9", 1, 8, AMD, digest(odd[1])),
@@ -54,7 +55,7 @@ def test_groups_are_called_as_their_first_pod_and_stand_in_the_order_of_pods() -
 
 
 def test_more_kinds_of_pods_than_a_gang_can_hold_are_refused_in_words() -> None:
-    groups = groups_of([pod(f"p-{i}", requests={"cpu": str(i + 1)}) for i in range(33)], [GPU])
+    groups = groups_of([pod(f"p-{i}", requests={"cpu": str(i + 1)}) for i in range(33)], Accelerators([GPU]))
     found = too_many(groups)
     assert found is not None
     assert f"{found.where} {found.what}. {found.remedy}" == (

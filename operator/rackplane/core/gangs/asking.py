@@ -16,6 +16,7 @@ from rackplane.core.gangs.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.workload import desired_gang, job_outcome
 from rackplane.core.objects import GangGroup, Job
+from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.narrowing import leaving, narrowed
 from rackplane.core.pods.podclass import PodClass
 from rackplane.core.pods.sharing import Sharing
@@ -29,6 +30,7 @@ from rackplane.engine.queueing.quotas import amounts_of
 from rackplane.engine.queueing.shadow import Shadow
 
 __all__ = [
+    "accelerators_of",
     "desired",
     "least_of",
     "mask_of",
@@ -48,6 +50,7 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
     record.judged = True
     if record.external():
         record.problems, record.groups_wanted, record.priority_wanted = (), record.groups, None
+        record.accelerators_wanted = None
         return None
     jobs = [j for j in record.jobs.values() if _counts(j)] if record.several else []
     if record.several and all(job_outcome(each) for each in jobs):
@@ -63,14 +66,21 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
         job=None if record.several else job,
         jobs=jobs,
         pods=bare,
-        resources=world.catalog.resources(),
+        accelerators=accelerators_of(world),
         level_by_node_label=world.catalog.fabric.level_by_label,
         priority_classes=world.priority_classes,
     )
     record.problems = tuple(problems)
     record.priority_wanted = body["spec"]["priority"] if world.priority_classes else None
+    record.accelerators_wanted = (body["spec"]["resourceName"], body["spec"]["gpusPerSlot"])
     record.groups_wanted = msgspec.convert(body["spec"].get("groups", []), type=list[GangGroup])
     return body
+
+
+def accelerators_of(world: World) -> Accelerators:
+    """How accelerators are counted, as profiles, claims and templates are now."""
+    catalog = world.catalog
+    return Accelerators(catalog.resources(), catalog.device_classes(), world.claim_templates, world.claims)
 
 
 def _counts(job: Job) -> bool:

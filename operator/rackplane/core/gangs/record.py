@@ -113,6 +113,8 @@ class GangRecord:
     groups_wanted: list[GangGroup] = field(default_factory=list)
     #: the priority its pods have or are to have; None: it is not known
     priority_wanted: int | None = None
+    #: the accelerators of each of its pods: resource and number; None: it is not known
+    accelerators_wanted: tuple[str, int] | None = None
     #: classes of templates, by the name of their Job, "" for bare pods
     _classed: dict[str, tuple[PodSpec, PodClass]] = field(default_factory=dict)
     #: pod uid -> its spec and the digest of its class

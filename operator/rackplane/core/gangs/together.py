@@ -10,7 +10,7 @@ from rackplane.core.gangs.jobs import job_outcome, suspended_by_us
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.objects import GangGroup, GangWorkload, Job
-from rackplane.core.pods.pod import gpus
+from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.podclass import PodClass
 
 __all__ = ["disagreements", "groups_of_jobs", "how_it_ended", "outcome", "slots_of", "stopped_by", "together"]
@@ -101,19 +101,20 @@ def _contradictions(jobs: Sequence[Job]) -> Iterator[FieldProblem]:
                 )
 
 
-def groups_of_jobs(jobs: Sequence[Job], resources: Sequence[str]) -> list[GangGroup]:
+def groups_of_jobs(jobs: Sequence[Job], accelerators: Accelerators) -> list[GangGroup]:
     """One group for each Job that has not ended, in their order."""
     open_jobs = [job for job in jobs if job_outcome(job) is None]
-    asked = [next((r for r in resources if gpus(j.spec.template.spec, r)), None) for j in open_jobs]
-    fallback = next(filter(None, asked), resources[0] if resources else "nvidia.com/gpu")
+    asked = [accelerators.of(job.metadata.namespace, job.spec.template.spec) for job in open_jobs]
+    fallback = (next((of[0] for of in asked if of), accelerators.main), 0)
     found = []
     for job, own in zip(open_jobs, asked, strict=True):
-        meta, spec, resource = job.metadata, job.spec.template.spec, own or fallback
+        meta, spec = job.metadata, job.spec.template.spec
+        resource, number = own or fallback
         found.append(
             GangGroup(
                 meta.name,
                 slots_of(job),
-                gpus(spec, resource),
+                number,
                 resource,
                 PodClass(spec).digest,
                 GangWorkload("batch/v1", "Job", meta.name, meta.uid),

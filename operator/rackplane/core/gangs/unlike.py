@@ -9,7 +9,7 @@ from rackplane.api.gang import MAX_GROUPS
 from rackplane.api.labels import GANG_LABEL
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import GangGroup, GangSpec, Pod
-from rackplane.core.pods.pod import gpus
+from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.podclass import PodClass
 
 __all__ = ["gpus_of", "groups_of", "slot_gpus", "slots_by_group", "too_many"]
@@ -17,12 +17,12 @@ __all__ = ["gpus_of", "groups_of", "slot_gpus", "slots_by_group", "too_many"]
 _ORDINAL = re.compile(r"[-._]?[0-9]+$")
 
 
-def groups_of(pods: Sequence[Pod], resources: Sequence[str]) -> list[GangGroup]:
+def groups_of(pods: Sequence[Pod], accelerators: Accelerators) -> list[GangGroup]:
     """Groups of pods that are alike to the nodes, in the order of the pods; none if all are alike.
 
     Args:
         pods: all pods of a gang, none of them let go: that gives a pod the selector of its node.
-        resources: accelerators that HardwareProfiles name; the first that a pod asks for is its own.
+        accelerators: counts what each asks for of them.
     """
     if all(pod.spec == pods[0].spec for pod in pods[1:]):
         return []
@@ -31,16 +31,17 @@ def groups_of(pods: Sequence[Pod], resources: Sequence[str]) -> list[GangGroup]:
         members.setdefault(PodClass(pod.spec), []).append(pod)
     if len(members) < 2:
         return []
-    fallback = next((r for r in resources for pod in pods if gpus(pod.spec, r)), _main(resources))
+    asked = [accelerators.of(alike[0].metadata.namespace, alike[0].spec) for alike in members.values()]
+    known = {of[0] for of in asked if of}
+    fallback = (next((r for r in accelerators.resources if r in known), accelerators.main), 0)
     names: dict[str, None] = {}
     found = []
-    for kind, alike in members.items():
-        spec = alike[0].spec
-        resource = next((r for r in resources if gpus(spec, r)), fallback)
+    for (kind, alike), mine in zip(members.items(), asked, strict=True):
+        resource, number = mine or fallback
         name = _ORDINAL.sub("", alike[0].metadata.name) or alike[0].metadata.name
         name = alike[0].metadata.name if name in names else name
         names[name] = None
-        found.append(GangGroup(name, len(alike), gpus(spec, resource), resource, kind.digest))
+        found.append(GangGroup(name, len(alike), number, resource, kind.digest))
     return found
 
 
@@ -53,10 +54,6 @@ def too_many(groups: Sequence[GangGroup]) -> FieldProblem | None:
         f"is on pods of {len(groups)} kinds, which differ in what they ask of a node",
         f"Let pods of one gang be of at most {MAX_GROUPS} kinds.",
     )
-
-
-def _main(resources: Sequence[str]) -> str:
-    return resources[0] if resources else "nvidia.com/gpu"
 
 
 def gpus_of(spec: GangSpec) -> int:

@@ -18,7 +18,7 @@ from rackplane.api.labels import (
     parse_request,
 )
 from rackplane.api.problems import FieldProblem
-from rackplane.core.gangs.alike import joined, uncounted
+from rackplane.core.gangs.alike import joined
 from rackplane.core.gangs.jobs import JOBS_PREFIX
 from rackplane.core.gangs.jobs import job_outcome as job_outcome
 from rackplane.core.gangs.parallelism import follows, own_slots, ranks_at_once
@@ -26,7 +26,7 @@ from rackplane.core.gangs.ranks import in_order
 from rackplane.core.gangs.together import disagreements, groups_of_jobs, slots_of, together
 from rackplane.core.gangs.unlike import groups_of, too_many
 from rackplane.core.objects import GangGroup, Job, Metadata, Pod, PodSpec, PriorityClass
-from rackplane.core.pods.pod import gpus
+from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.podclass import PodClass
 from rackplane.core.pods.unmet import differing_company, unmet, unused_size
 from rackplane.core.queues.priorities import priority_of, unknown_class
@@ -77,7 +77,7 @@ def desired_gang(
     name: str,
     job: Job | None,
     pods: Sequence[Pod],
-    resources: Sequence[str],
+    accelerators: Accelerators,
     level_by_node_label: Mapping[str, str],
     priority_classes: Mapping[str, PriorityClass],
     jobs: Sequence[Job] = (),
@@ -88,7 +88,7 @@ def desired_gang(
         job: the Job, or None.
         jobs: the Jobs that name one gang, in order of name, or none.
         pods: the bare pods, at least one if there is no Job.
-        resources: accelerators that HardwareProfiles name; the first that the pods ask for is the gang's.
+        accelerators: counts what the pods ask for of them.
         level_by_node_label: what a level that is named by a node label means.
         priority_classes: by name.
     """
@@ -124,7 +124,7 @@ def desired_gang(
         problems += disagreements(jobs, request)
         stands = [Pod(each.metadata, each.spec.template.spec) for each in jobs]
         problems += filter(None, (differing_company(stands, "Job {}, spec.template.spec"),))
-        groups = groups_of_jobs(jobs, resources) if slots == request.gang_size else []
+        groups = groups_of_jobs(jobs, accelerators) if slots == request.gang_size else []
         problems += filter(None, (too_many(groups),))
         # While Jobs are missing, what the gang is made of is not known.
         slots = sum(group.slots for group in groups) or request.gang_size or slots
@@ -132,22 +132,22 @@ def desired_gang(
         slots = request.gang_size or slots
         # While pods are missing, what the gang is made of is not known.
         if len(pods) >= slots:
-            groups = groups_of(in_order(pods)[:slots], resources)
+            groups = groups_of(in_order(pods)[:slots], accelerators)
         problems += filter(None, (differing_company(pods), too_many(groups)))
     else:
         problems += filter(None, (joined(job), unused_size(job, request.gang_size, slots)))
     for where, each in templates.items():
-        problems += filter(
-            None,
-            (
-                uncounted(f"{where}.resourceClaims", each, resources),
-                unknown_class(where, each, priority_classes),
-            ),
-        )
+        problems += accelerators.problems(f"{where}.resourceClaims", namespace, each, slots=slots)
+        problems += filter(None, (unknown_class(where, each, priority_classes),))
         problems += unmet(
-            where, each, kinds, slots=slots, resources=resources, level_by_node_label=level_by_node_label
+            where,
+            each,
+            kinds,
+            slots=slots,
+            resources=accelerators.resources,
+            level_by_node_label=level_by_node_label,
         )
-    resource = next((r for r in resources if gpus(spec, r)), resources[0] if resources else "nvidia.com/gpu")
+    resource, each_gpus = accelerators.of(namespace, spec) or (accelerators.main, 0)
     slots = max(slots, 1)
     segment, fewest = request.segment_slots, None if jobs else request.min_slots
     if job is not None or jobs:
@@ -179,7 +179,7 @@ def desired_gang(
             "uid": "" if jobs else metadata.uid,
         },
         "slots": slots,
-        "gpusPerSlot": gpus(spec, resource),
+        "gpusPerSlot": each_gpus,
         "resourceName": resource,
         "priority": max(
             priority_of(each, priority_classes) for each in (templates.values() if jobs else [spec])

@@ -13,7 +13,8 @@ import msgspec
 from rackplane.api.base import GROUP
 from rackplane.api.decode import decode_any
 from rackplane.api.problems import FieldProblem, show
-from rackplane.core.objects import Job, Node, Pod, PriorityClass, ResourceClaim
+from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.offline.yamltext import NotYaml, parse_yaml
 
 __all__ = [
@@ -26,16 +27,19 @@ __all__ = [
     "type_of",
 ]
 
+CoreObject = Node | Pod | Job | ResourceClaim | ResourceClaimTemplate | PriorityClass
+
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 #: The objects beside our own that say something about a facility: API group and kind, and the fields we read.
-CORE_TYPES: Final[Mapping[tuple[str, str], type[Node | Pod | Job | ResourceClaim | PriorityClass]]] = {
+CORE_TYPES: Final[Mapping[tuple[str, str], type[CoreObject]]] = {
     ("", "Node"): Node,
     ("", "Pod"): Pod,
     ("batch", "Job"): Job,
     ("resource.k8s.io", "ResourceClaim"): ResourceClaim,
+    ("resource.k8s.io", "ResourceClaimTemplate"): ResourceClaimTemplate,
     ("scheduling.k8s.io", "PriorityClass"): PriorityClass,
 }
-_NAMESPACED: Final = frozenset({"Pod", "Job", "ResourceClaim", "Gang"})
+_NAMESPACED: Final = frozenset({"Pod", "Job", "ResourceClaim", "ResourceClaimTemplate", "Gang"})
 #: Files that tools keep beside manifests and that are none.
 _NOT_MANIFESTS: Final = frozenset({"kustomization.yaml", "kustomization.yml"})
 #: Maps of quantities: a person writes `cpu: 4`, the API server stores "4".
@@ -136,8 +140,8 @@ def read_documents(path: str | Path, *, namespace: str = "default") -> list[Docu
     return found
 
 
-def core_object(body: Mapping[str, Any]) -> Node | Pod | Job | ResourceClaim | PriorityClass | None:
-    """A Node, Pod, Job, ResourceClaim or PriorityClass as the machine takes it; None for every other kind.
+def core_object(body: Mapping[str, Any]) -> CoreObject | None:
+    """A Node, Pod, Job, PriorityClass, ResourceClaim or its template as the machine takes it; None for other kinds.
 
     Raises:
         msgspec.ValidationError: a field does not fit; the message ends in its path.

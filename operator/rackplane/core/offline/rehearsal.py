@@ -21,6 +21,7 @@ from rackplane.api.labels import (
 )
 from rackplane.api.problems import FieldProblem
 from rackplane.core import events as e
+from rackplane.core.gangs.asking import accelerators_of
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.jobs import JOBS_PREFIX
 from rackplane.core.gangs.record import GangRecord
@@ -47,6 +48,7 @@ from rackplane.core.objects import (
     PodTemplate,
     Resources,
 )
+from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.holds import is_cleared, know_held
 from rackplane.core.queues.moving import movable, moves_for, moves_for_domains
@@ -100,7 +102,7 @@ def submit(
         job=jobs[0] if jobs and not several else None,
         jobs=jobs if several else (),
         pods=pods,
-        resources=catalog.resources(),
+        accelerators=accelerators_of(machine.world),
         level_by_node_label=catalog.fabric.level_by_label,
         priority_classes=machine.world.priority_classes,
     )
@@ -175,7 +177,7 @@ def stand_in(gang: Gang) -> list[e.Event]:
         for slot, (prefix, kind) in enumerate(kinds)
     ]
     # Its groups are known by the classes of its pods, which are those of the stand-ins now.
-    groups = groups_of(pods, list(dict.fromkeys(g.resource_name for g in spec.groups)))
+    groups = groups_of(pods, Accelerators(list(dict.fromkeys(g.resource_name for g in spec.groups))))
     known = msgspec.structs.replace(gang, spec=msgspec.structs.replace(spec, groups=groups))
     return [*map(e.PodChanged, pods), *([e.GangChanged(known)] if spec.groups else [])]
 
@@ -209,7 +211,7 @@ def _jobs_of(gang: Gang, pod: PodSpec, labels: dict[str, str]) -> list[e.Event]:
         template = PodTemplate(spec=_asking(pod, own))
         jobs.append(submitted(Job(metadata, JobSpec(parallelism=group.slots, template=template))))
     # As with bare pods.
-    groups = groups_of_jobs(jobs, list(dict.fromkeys(g.resource_name for g in spec.groups)))
+    groups = groups_of_jobs(jobs, Accelerators(list(dict.fromkeys(g.resource_name for g in spec.groups))))
     known = msgspec.structs.replace(gang, spec=msgspec.structs.replace(spec, groups=groups))
     return [*map(e.JobChanged, jobs), *([e.GangChanged(known)] if groups else [])]
 

@@ -19,6 +19,7 @@ from rackplane.api.hardware_profile import HardwareProfile
 from rackplane.api.labels import HOSTNAME_LABEL
 from rackplane.api.rack import Rack
 from rackplane.core import events as e
+from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.machine import Machine
 from rackplane.core.objects import (
     Gang,
@@ -28,7 +29,6 @@ from rackplane.core.objects import (
     NodeStatus,
     Pod,
     PriorityClass,
-    ResourceClaim,
     State,
 )
 from rackplane.core.offline.documents import core_object, read_documents, type_of
@@ -77,8 +77,8 @@ def snapshot(
     that a folder can be asked before there is a cluster.
 
     Args:
-        objects: facility kinds, Queues, Gangs, Nodes, Pods, Jobs, ResourceClaims and PriorityClasses as `load_folder`
-            gives them; others are ignored.
+        objects: facility kinds, Queues, Gangs, Nodes, Pods, Jobs, ResourceClaims, their templates and
+            PriorityClasses as `load_folder` gives them; others are ignored.
         now: seconds since the epoch, for budgets with times.
 
     Raises:
@@ -169,6 +169,8 @@ def _event(body: Mapping[str, Any]) -> e.Event | None:
             return e.JobChanged(job)
         case ResourceClaim() as claim:
             return e.ClaimChanged(claim)
+        case ResourceClaimTemplate() as template:
+            return e.ClaimTemplateChanged(template)
         case PriorityClass() as found:
             return e.PriorityClassChanged(found)
     return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from rackplane.core.claims import ClaimAllocation, ResourceClaim
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.objects import ClaimAllocation, ResourceClaim
 from rackplane.core.pods.neighbours import Pods
 from rackplane.core.pods.restrictions import Restriction, restriction
 from rackplane.core.world import World

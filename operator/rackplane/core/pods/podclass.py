@@ -116,7 +116,12 @@ def _key(spec: PodSpec, held: Amounts) -> Hashable:
         None if required is None else msgspec.json.encode(required),
         tuple(sorted({msgspec.json.encode(t) for t in spec.tolerations})),
         tuple(held.items()),
+        *((_claims(spec),) if spec.resource_claims else ()),
     )
+
+
+def _claims(spec: PodSpec) -> Hashable:
+    return tuple(sorted(c.resource_claim_template_name or "" for c in spec.resource_claims))
 
 
 @lru_cache(maxsize=4096)

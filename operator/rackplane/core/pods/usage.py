@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from rackplane.core.objects import Pod, ResourceClaim
+from rackplane.core.claims import ResourceClaim
+from rackplane.core.objects import Pod
 from rackplane.core.pods.pod import gpus, is_terminal
 
 __all__ = ["unmanaged_gpus"]
@@ -44,5 +45,7 @@ def unmanaged_gpus(
             if (pod.metadata.namespace, name) in shared:
                 continue
             shared.add((pod.metadata.namespace, name))
-            total += sum(d.driver in drivers for d in found.status.allocation.devices.results)
+            total += sum(
+                d.driver in drivers and not d.admin_access for d in found.status.allocation.devices.results
+            )
     return min(total, gpus_per_node)

@@ -315,10 +315,12 @@ def _can_start(record: GangRecord) -> bool:
 def _as_wanted(record: GangRecord) -> bool:
     """Whether its Gang says of its pods what they are; if not, it is written anew first."""
     assert record.gang is not None
+    spec = record.gang.spec
     return (
         not record.problems
         and record.groups == record.groups_wanted
-        and record.priority_wanted in (None, record.gang.spec.priority)
+        and record.priority_wanted in (None, spec.priority)
+        and record.accelerators_wanted in (None, (spec.resource_name, spec.gpus_per_slot))
     )
 
 

@@ -161,6 +161,14 @@ class Catalog:
         """Accelerators that valid HardwareProfiles name, in order of name."""
         return tuple(sorted({p.spec.resource_name for p in self._valid(HardwareProfile).values()}))
 
+    def device_classes(self) -> dict[str, tuple[str, ...]]:
+        """DeviceClasses that valid HardwareProfiles name, with the accelerators of those that do, in order of name."""
+        found: dict[str, set[str]] = {}
+        for profile in self._valid(HardwareProfile).values():
+            for name in profile.spec.device_class_names:
+                found.setdefault(name, set()).add(profile.spec.resource_name)
+        return {name: tuple(sorted(resources)) for name, resources in sorted(found.items())}
+
     def elements(self) -> Mapping[ObjectKey, Entry]:
         """Every object that carries load, as last seen."""
         return self._elements

@@ -1,0 +1,84 @@
+"""ResourceClaims and their templates: the few fields that decisions need, as in `objects.py`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rackplane.core.objects import Metadata, RequiredNodeAffinity
+
+__all__ = [
+    "ClaimAllocation",
+    "ClaimSpec",
+    "DeviceRequest",
+    "DevicesAsked",
+    "ResourceClaim",
+    "ResourceClaimTemplate",
+]
+
+
+class _Object(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class DevicesAsked(_Object, frozen=True):
+    """Devices of one class: of `exactly`, or an entry of `firstAvailable`."""
+
+    device_class_name: str = ""
+    #: ExactCount, which a missing one means, or All
+    allocation_mode: str = "ExactCount"
+    count: int = 1
+    #: looks at devices that others hold, and takes none
+    admin_access: bool = False
+    #: conditions on single devices, and on what is left of a device that claims share: only whether there are any
+    selectors: tuple[msgspec.Raw, ...] = ()
+    capacity: msgspec.Raw = msgspec.Raw()
+
+
+class DeviceRequest(_Object, frozen=True):
+    name: str = ""
+    exactly: DevicesAsked | None = None
+    first_available: tuple[DevicesAsked, ...] = ()
+
+
+class DevicesWanted(_Object, frozen=True):
+    requests: tuple[DeviceRequest, ...] = ()
+
+
+class ClaimSpec(_Object, frozen=True):
+    devices: DevicesWanted = DevicesWanted()
+
+
+class ClaimDevice(_Object, frozen=True):
+    driver: str = ""
+    pool: str = ""
+    device: str = ""
+    admin_access: bool = False
+
+
+class ClaimDevices(_Object, frozen=True):
+    results: list[ClaimDevice] = []
+
+
+class ClaimAllocation(_Object, frozen=True):
+    devices: ClaimDevices = ClaimDevices()
+    #: nodes that can use what is allocated; None: all
+    node_selector: RequiredNodeAffinity | None = None
+
+
+class ResourceClaimStatus(_Object, frozen=True):
+    allocation: ClaimAllocation | None = None
+
+
+class ResourceClaim(_Object, frozen=True):
+    metadata: Metadata
+    spec: ClaimSpec = ClaimSpec()
+    status: ResourceClaimStatus = ResourceClaimStatus()
+
+
+class ClaimTemplateSpec(_Object, frozen=True):
+    spec: ClaimSpec = ClaimSpec()
+
+
+class ResourceClaimTemplate(_Object, frozen=True):
+    metadata: Metadata
+    spec: ClaimTemplateSpec = ClaimTemplateSpec()
