@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from rackplane.core.objects import Metadata, RequiredNodeAffinity
@@ -30,8 +32,8 @@ class DevicesAsked(_Object, frozen=True):
     #: looks at devices that others hold, and takes none
     admin_access: bool = False
     #: conditions on single devices, and on what is left of a device that claims share: only whether there are any
-    selectors: tuple[msgspec.Raw, ...] = ()
-    capacity: msgspec.Raw = msgspec.Raw()
+    selectors: tuple[Any, ...] = ()
+    capacity: dict[str, Any] = {}
 
 
 class DeviceRequest(_Object, frozen=True):

@@ -28,7 +28,7 @@ def template(*requests: dict[str, Any], name: str = "devices") -> ResourceClaimT
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"spec": {"devices": {"requests": list(requests)}}},
     }
-    return msgspec.json.decode(msgspec.json.encode(body), type=ResourceClaimTemplate)
+    return msgspec.convert(body, ResourceClaimTemplate)
 
 
 def claim(*requests: dict[str, Any]) -> ResourceClaim:
@@ -36,7 +36,7 @@ def claim(*requests: dict[str, Any]) -> ResourceClaim:
         "metadata": {"name": "own", "namespace": "default"},
         "spec": {"devices": {"requests": list(requests)}},
     }
-    return msgspec.json.decode(msgspec.json.encode(body), type=ResourceClaim)
+    return msgspec.convert(body, ResourceClaim)
 
 
 def spec(*, gpus: int = 0, claims: list[dict[str, str]] = OWN) -> PodSpec:

@@ -160,7 +160,7 @@ class Accelerators:
         elif asked.selectors:
             what = "selects among the accelerators of a node, and which of them are free is not looked at"
             remedy = "Remove its selectors, and choose the nodes by nodeSelector or node affinity."
-        elif bytes(asked.capacity):
+        elif asked.capacity:
             what = "asks for a part of an accelerator, and accelerators are counted whole"
             remedy = "Remove its capacity."
         else:
