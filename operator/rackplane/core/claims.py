@@ -32,18 +32,19 @@ class DevicesAsked(_Object, frozen=True):
     #: looks at devices that others hold, and takes none
     admin_access: bool = False
     #: conditions on single devices, and on what is left of a device that claims share: only whether there are any
-    selectors: tuple[Any, ...] = ()
-    capacity: dict[str, Any] = {}
+    selectors: tuple[Any, ...] | None = None
+    capacity: dict[str, Any] | None = None
 
 
 class DeviceRequest(_Object, frozen=True):
     name: str = ""
     exactly: DevicesAsked | None = None
-    first_available: tuple[DevicesAsked, ...] = ()
+    first_available: tuple[DevicesAsked, ...] | None = None
 
 
 class DevicesWanted(_Object, frozen=True):
-    requests: tuple[DeviceRequest, ...] = ()
+    #: null where there are none: the API server writes it so
+    requests: tuple[DeviceRequest, ...] | None = None
 
 
 class ClaimSpec(_Object, frozen=True):

@@ -35,7 +35,7 @@ class _Claimed:
 
     @property
     def asked(self) -> Iterable[DevicesAsked]:
-        every = (self.request.exactly, *self.request.first_available)
+        every = (self.request.exactly, *(self.request.first_available or ()))
         return (each for each in every if each is not None and not each.admin_access)
 
 
@@ -111,7 +111,7 @@ class Accelerators:
         """The requests of its claims that are known."""
         for reference in spec.resource_claims:
             name, wanted = self._spec_of(namespace, reference)
-            for request in () if wanted is None else wanted.devices.requests:
+            for request in _requests(wanted):
                 yield _Claimed(name, request)
 
     def _spec_of(self, namespace: str, reference: ClaimReference) -> tuple[str, ClaimSpec | None]:
@@ -170,10 +170,14 @@ class Accelerators:
     def _shared(self, where: str, namespace: str, spec: PodSpec, slots: int) -> Iterator[FieldProblem]:
         for reference in spec.resource_claims:
             name, wanted = self._spec_of(namespace, reference)
-            requests = wanted.devices.requests if reference.resource_claim_name and wanted else ()
+            requests = _requests(wanted) if reference.resource_claim_name else ()
             if any(self._counts(_Claimed(name, request)) for request in requests):
                 yield FieldProblem(
                     where,
                     f"names {name}, whose accelerators the {slots:,} pods of the gang would share",
                     "Use resourceClaimTemplateName, so that each pod gets a claim of its own.",
                 )
+
+
+def _requests(wanted: ClaimSpec | None) -> Iterable[DeviceRequest]:
+    return () if wanted is None else wanted.devices.requests or ()
