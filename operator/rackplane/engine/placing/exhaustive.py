@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.placing.candidates import Bin, Candidates
 
 PARTS = 12
@@ -65,6 +66,48 @@ class Exhaustive:
             found = (way for chosen in sets[first:last] if (way := self._best_way(np.flatnonzero(chosen))))
             yield (int(counts[first, 0]), int(counts[first, 1])), found
 
+    def most_even(self) -> Slots | None:
+        """The way, under all limits, with fewest slots in the fullest bin, then in the next, then the same by racks.
+
+        Of ways that are equal so far the bins with most left free are taken, then those that come first. None: no way.
+
+        Raises:
+            TooMany: there are more ways than are looked at.
+        """
+        ways = self._ways([cap for _, _, cap in self.parts], least=0)
+        bins = list(dict.fromkeys(i for i, _, _ in self.parts))
+        racks = list(dict.fromkeys(rack for _, rack, _ in self.parts))
+        in_bins = ways @ np.array([[i == b for b in bins] for i, _, _ in self.parts], dtype=np.int64)
+        whole = self._whole(in_bins)
+        watts, left = self._binding
+        holds = whole & (ways @ watts <= left).all(axis=1)
+        ways, in_bins = ways[holds], in_bins[holds]
+        if not len(ways):
+            return None
+        in_racks = ways @ np.array([[rack == r for r in racks] for _, rack, _ in self.parts], dtype=np.int64)
+        sizes = np.array([self.bins[b].size for b in bins])
+        remains = np.sort(np.where(in_bins > 0, sizes - in_bins, 0), axis=1)
+        names = np.where(in_bins > 0, np.array([self.bins[b].order for b in bins]), UNLIMITED)
+        columns = [
+            -np.sort(-in_bins, axis=1),
+            -np.sort(-in_racks, axis=1),
+            -remains[:, ::-1],
+            np.sort(names, axis=1),
+        ]
+        best = int(np.lexsort(np.concatenate(columns, axis=1).T[::-1])[0])
+        result: Slots = {}
+        for (i, rack, _), n in zip(self.parts, ways[best].tolist(), strict=True):
+            if n:
+                result.setdefault(i, {})[rack] = n
+        return result
+
+    def _whole(self, taken: Ints) -> NDArray[np.bool_]:
+        """Of the slots by bin: whether every run is whole, but for the short last one."""
+        if self.run == 1:
+            return np.ones(len(taken), dtype=np.bool_)
+        over, short = taken % self.run, self.slots % self.run
+        return self._one_short(over, short) if short else (over == 0).all(axis=1)
+
     def _sets(self, most: tuple[int, int]) -> tuple[NDArray[np.bool_], Ints]:
         """Sets of parts that could take the gang, and their counts of bins and racks, in the order of these."""
         of_bin = np.array([i for i, _, _ in self.parts], dtype=np.int64)
@@ -91,9 +134,7 @@ class Exhaustive:
         of_bin = np.array([[i == b for b in bins] for i, _, _ in parts], dtype=np.int64)
         taken = ways @ of_bin
         if self.run > 1:
-            over = taken % self.run
-            short = self.slots % self.run
-            whole = ((over == 0).sum(axis=1) == len(bins)) if not short else self._one_short(over, short)
+            whole = self._whole(taken)
             ways, taken = ways[whole], taken[whole]
         watts, left = self._binding
         holds = (ways @ watts[chosen] <= left).all(axis=1)
@@ -113,13 +154,13 @@ class Exhaustive:
     def _one_short(over: Ints, short: int) -> NDArray[np.bool_]:
         return np.asarray((((over == 0) | (over == short)).all(axis=1)) & ((over != 0).sum(axis=1) == 1))
 
-    def _ways(self, caps: Sequence[int]) -> Ints:
-        """All ways to give each part at least one slot, at most its cap, and all together the gang."""
+    def _ways(self, caps: Sequence[int], *, least: int = 1) -> Ints:
+        """All ways to give each part at least so many slots, at most its cap, and all together the gang."""
         ways = np.zeros((1, 0), dtype=np.int64)
         left = np.array([self.slots], dtype=np.int64)
         for p, cap in enumerate(caps):
-            low = np.maximum(1, left - sum(caps[p + 1 :]))
-            high = np.minimum(cap, left - (len(caps) - p - 1))
+            low = np.maximum(least, left - sum(caps[p + 1 :]))
+            high = np.minimum(cap, left - least * (len(caps) - p - 1))
             counts = np.maximum(0, high - low + 1)
             total = int(counts.sum())
             if total > self._left:
