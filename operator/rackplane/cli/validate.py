@@ -169,7 +169,7 @@ def _finding(problem: Problem) -> Finding:
 
 
 def _unclaimed(machine: Machine) -> Iterator[Finding]:
-    from rackplane.engine.physics.checks import node_without_rack
+    from rackplane.core.site.membership import node_without_rack
     from rackplane.engine.planning.findings import Finding, Severity
 
     for name in sorted(machine.world.catalog.unclaimed):

@@ -25,7 +25,6 @@ from rackplane.engine.model import (
     Request,
     Role,
 )
-from rackplane.engine.physics.checks import node_claimed_twice
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.rows import LimitRow, RowKind
@@ -210,12 +209,6 @@ def test_a_budget_with_unknown_targets_is_reported_and_still_bounds_the_known() 
     ]
     assert isinstance(place(State(facility, NODES), REQUEST), Refusal)
     assert facility.limits[facility.row_index[LimitRow(RowKind.BUDGET, "n")]] == 0.0
-
-
-def test_a_node_claimed_twice_is_described() -> None:
-    problem = node_claimed_twice("n1", ["r2", "r1"])
-    assert (problem.kind, problem.name, problem.field) == ("Rack", "r1", "spec.nodeSelector")
-    assert problem.message == "node n1 is claimed by more than one rack: r1, r2; it is not used for placement"
 
 
 def test_a_node_of_an_unknown_rack_draws_and_takes_nothing() -> None:

@@ -22,7 +22,7 @@ from rackplane.core.pods.pod import is_ready
 from rackplane.core.pods.quantity import milli
 from rackplane.engine.model import NodeSpec, Problem
 
-__all__ = ["Claim", "Membership", "SelectorIndex", "membership_problems"]
+__all__ = ["Claim", "Membership", "SelectorIndex", "membership_problems", "node_without_rack"]
 
 _NAMED_NODES: Final = 3
 
@@ -243,6 +243,17 @@ def membership_problems(
             if step.level not in levels
         ]
     return found
+
+
+def node_without_rack(node: str) -> Problem:
+    """A GPU node that no rack's selector matches."""
+    return Problem(
+        "Node",
+        node,
+        "metadata.labels",
+        f"node {node} belongs to no rack, so its power is not known; it is not used for placement",
+        "label the node so that one rack's nodeSelector matches it, or add a Rack",
+    )
 
 
 def _claimed_twice(kind: str, name: str, other: str, nodes: Sequence[str]) -> Problem:

@@ -14,9 +14,9 @@ from rackplane.core.site.budgetstatus import budget_figures, budget_judgements, 
 from rackplane.core.site.entries import ObjectKey
 from rackplane.core.site.figures import OF_OTHERS, figures
 from rackplane.core.site.judgements import OURS, is_bad, judgements
+from rackplane.core.site.membership import node_without_rack
 from rackplane.core.site.removals import deletion_problems
 from rackplane.core.world import World
-from rackplane.engine.physics.checks import node_without_rack
 from rackplane.engine.reporting.stranded import stranded
 
 __all__ = ["Publisher"]
