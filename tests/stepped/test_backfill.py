@@ -410,3 +410,47 @@ def test_quota_that_is_there_is_held_while_the_gang_waits_for_nodes() -> None:
     assert (harness.phase("job-long"), harness.phase("job-short")) == ("Pending", "Running")
     harness.until(lambda: harness.phase("job-large") == "Running", seconds=300)
     assert started(harness, "large") == at(300)
+
+
+def plan(harness: Harness, kind: str, name: str, start: float, end: float) -> None:
+    windows = [{"start": at(start), "end": at(end), "reason": "new busway"}]
+    harness.patch(f"/apis/rackplane.dev/v1alpha1/{kind}/{name}", {"spec": {"maintenance": windows}})
+
+
+def test_a_gang_that_would_run_into_maintenance_goes_elsewhere_or_waits_until_it_is_over() -> None:
+    harness = hall()
+    plan(harness, "racks", "r1", 100, 200)
+    job(harness, "short", 1, 50)
+    job(harness, "long", 2, 150)
+    job(harness, "unsaid", 1, None, runs=30)
+    harness.advance(5)
+    assert harness.phase("job-short") == "Running"
+    long = status(harness, "long")
+    assert "4 that maintenance takes away before it is expected to be over" in long["message"]
+    assert long["estimatedStart"] == at(200)
+    assert long["reservation"]["why"] == "maintenance of rack r1 ends"
+    assert harness.phase("job-unsaid") == "Pending", "it is taken to run for a day"
+    harness.advance(60)
+    job(harness, "late", 1, 50)
+    harness.advance(5)
+    assert harness.phase("job-late") == "Pending", "it would end at 120 s at the earliest"
+    harness.advance(60)
+    job(harness, "meanwhile", 1, 5)
+    harness.advance(20)
+    assert harness.phase("job-meanwhile") == "Pending", "the rack is out of service"
+    harness.until(lambda: harness.phase("job-long") == "Running", seconds=100)
+    assert started(harness, "long") == at(200)
+
+
+def test_a_reserved_place_is_given_up_for_maintenance_that_is_planned_meanwhile() -> None:
+    harness = hall(racks=2)
+    job(harness, "a", 4, 100)
+    job(harness, "b", 4, 150)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(3)
+    assert status(harness, "large")["reservation"]["assignment"][0]["rack"] == "r1"
+    plan(harness, "racks", "r1", 150, 400)
+    harness.advance(3)
+    held = status(harness, "large")["reservation"]
+    assert (held["startTime"], held["assignment"][0]["rack"]) == (at(150), "r2")

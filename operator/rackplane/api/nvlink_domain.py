@@ -21,6 +21,7 @@ from rackplane.api.base import (
     unique,
 )
 from rackplane.api.common import NVLINK_LEVEL, FabricStep, NodeSelector, ServiceState, Status
+from rackplane.api.maintenance import MaintenanceWindows
 
 
 def _one_selector(spec: "NVLinkDomainSpec") -> bool:
@@ -60,6 +61,7 @@ class NVLinkDomainSpec(ApiModel):
         "to be "
         "emptied.",
     )
+    maintenance: MaintenanceWindows = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -26,6 +26,7 @@ from rackplane.api.base import (
 )
 from rackplane.api.common import FeedRole, NodeSelector, PowerFeed, ServiceState
 from rackplane.api.figures import HEADROOM_KW, UNFED, WORST_LOSS, FeedingStatus, condition_column
+from rackplane.api.maintenance import MaintenanceWindows
 
 
 class RackLocation(ApiModel):
@@ -100,6 +101,7 @@ class RackSpec(ApiModel):
         "to be "
         "emptied.",
     )
+    maintenance: MaintenanceWindows = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

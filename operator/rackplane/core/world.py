@@ -126,7 +126,7 @@ class World:
         return self.ledger.rank(queue, self.now)
 
     def next_change(self) -> float | None:
-        return self.catalog.budgets.next_change(self.now)
+        return self.catalog.next_change(self.now)
 
     def gangs_on(self, node: str) -> Mapping[Key, None]:
         """Gangs that were given a slot on the node, in order of decision; some may have released it."""

@@ -110,6 +110,19 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A stretch of time, in seconds since the epoch, in which what it is planned for takes no gangs."""
+
+    starts_at: float
+    ends_at: float
+    reason: str = ""
+
+    def meets(self, at: float | None, until: float | None) -> bool:
+        """Whether something runs into it that runs from ``at`` (None: now, before it) to ``until`` (None: for ever)."""
+        return (until is None or self.starts_at < until) and (at is None or at < self.ends_at)
+
+
+@dataclass(frozen=True, slots=True)
 class RackSpec:
     """A rack.  ``limit_watts`` bounds its nominal draw, ``peak_limit_watts`` (None: the same) its peak draw.
 
@@ -127,6 +140,8 @@ class RackSpec:
     schedulable: bool = True
     peak_limit_watts: int | None = None
     retired: bool = False
+    maintenance: tuple[Maintenance, ...] = ()
+    """That is to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +243,8 @@ class DomainSpec:
     name: str
     schedulable: bool = True
     spare_nodes: int = 0
+    maintenance: tuple[Maintenance, ...] = ()
+    """That is to come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from rackplane.engine.nodes.derived import Derived
 from rackplane.engine.nodes.ends import Ends
 from rackplane.engine.nodes.inventory import Inventory
 from rackplane.engine.nodes.layout import Layout
+from rackplane.engine.nodes.maintenance import Planned
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.nodetable import Figures, NodeTable
 from rackplane.engine.nodes.podkinds import PodKind, RackNeeds
@@ -40,6 +41,7 @@ class State(Loads):
         self._bookings = Bookings()
         self._unmanaged: dict[str, int] = {}
         self._uses = Uses(self._placed, self._bookings, self._unmanaged, facility.windows)
+        self._planned: Planned | None = None
         self._derived = Derived(facility, self._specs, self._figures, self._bookings.latest_end)
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
@@ -385,6 +387,13 @@ class State(Loads):
     def ends(self) -> Ends:
         """When what runs on nodes and in bins is expected to be over."""
         return self._derived.ends
+
+    def away(self, at: float | None, until: float | None) -> NDArray[np.bool_] | None:
+        """The nodes that maintenance takes away from what runs from ``at`` (None: now) to ``until``; None: no node."""
+        known = self._planned
+        if known is None or known.facility is not self.facility or known.inventory is not self.inventory:
+            known = self._planned = Planned(self.facility, self.inventory)
+        return known.away(at, until)
 
     def needs(self, kind: PodKind) -> RackNeeds:
         """What one pod of that kind takes from each rack."""

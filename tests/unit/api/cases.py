@@ -125,6 +125,7 @@ _GROUPS: Final[list[dict[str, Any]]] = [
     {"name": "work", "slots": 4, "gpusPerSlot": 4, "podClass": "1b"},
 ]
 _INTERVAL = {"start": "2026-11-21T17:00:00Z", "end": "2026-11-21T20:00:00Z"}
+_PLANNED = {**_INTERVAL, "reason": "new busway"}
 _WINDOW = {"days": ["Mon", "Fri"], "from": "17:00", "to": "21:00", "timeZone": "America/Chicago"}
 
 GOOD: Final[tuple[Case, ...]] = (
@@ -143,6 +144,8 @@ GOOD: Final[tuple[Case, ...]] = (
     Case("location", "Rack", {"spec.location": {"site": "s", "hall": "h", "row": "1", "position": "07"}}),
     Case("empty label value", "Rack", {"spec.nodeSelector": {"node-role.kubernetes.io/gpu": ""}}),
     Case("unknown field", "Rack", {"spec.colour": "blue"}),
+    Case("planned maintenance", "Rack", {"spec.maintenance": [_PLANNED, {**_INTERVAL}]}),
+    Case("planned maintenance", "NVLinkDomain", {"spec.maintenance": [_PLANNED]}),
     Case("by clique", "NVLinkDomain", {"spec.racks": REMOVE, "spec.clique": "0b9c5c5e-1.1"}),
     Case("by clique and no racks", "NVLinkDomain", {"spec.racks": [], "spec.clique": "0b9c5c5e-1.1"}),
     Case("by selector", "NVLinkDomain", {"spec.racks": REMOVE, "spec.nodeSelector": {"a": "b"}}),
@@ -306,6 +309,21 @@ BAD: Final[tuple[Case, ...]] = (
     _bad("NVLinkDomain", "nvlink in the path", "spec.fabricPath")([{"level": "nvlink", "name": "n"}]),
     _bad("NVLinkDomain", "level twice", "spec.fabricPath")(
         [{"level": "leaf", "name": "a"}, {"level": "leaf", "name": "b"}]
+    ),
+    *(
+        case
+        for kind in ("Rack", "NVLinkDomain")
+        for case in (
+            _bad(kind, "backwards", "spec.maintenance[0].end")(
+                {"spec.maintenance": [{"start": _INTERVAL["end"], "end": _INTERVAL["start"]}]}
+            ),
+            _bad(kind, "no length", "spec.maintenance[0].end")(
+                {"spec.maintenance": [{**_PLANNED, "end": _INTERVAL["start"]}]}
+            ),
+            _bad(kind, "no end of maintenance", "spec.maintenance[0].end")(
+                {"spec.maintenance": [{"start": _INTERVAL["start"]}]}
+            ),
+        )
     ),
     _bad("NVLinkDomain", "negative spare", "spec.spareNodes")(-1),
     _bad("PowerDomain", "no rating", "spec.ratedWatts")(REMOVE),

@@ -186,8 +186,11 @@ def cause(endings: Iterable[Ending], late: Mapping[str, float]) -> str:
         late: bookings that have run past their expected end.
     """
     budgets = [e.name for e in endings if e.of_budget]
-    gangs = [e.name for e in endings if not e.of_budget]
+    maintained = [e.name for e in endings if e.of_maintenance]
+    gangs = [e.name for e in endings if not e.of_budget and not e.of_maintenance]
     parts = []
+    if maintained:
+        parts.append(f"maintenance of {_named(maintained)} ends")
     if budgets:
         parts.append(f"PowerBudget {_named(budgets)} {'ends' if len(budgets) == 1 else 'end'}")
     if gangs:

@@ -253,10 +253,17 @@ def _by_force(world: World, record: GangRecord, clearing: Clearing, beside: Besi
 
 
 def _coming(world: World) -> list[float]:
-    """When budgets start that who still runs then must fit beside, in order."""
+    """When budgets or maintenance start that who still runs then must fit beside, in order."""
     assert world.state is not None
     budgets = world.catalog.budgets.groups(world.now)
-    return sorted({*world.state.facility.windows, *(b.starts_at for b in budgets if b.starts_at is not None)})
+    maintenance = world.catalog.maintenance_times(world.now)
+    return sorted(
+        {
+            *world.state.facility.windows,
+            *maintenance,
+            *(b.starts_at for b in budgets if b.starts_at is not None),
+        }
+    )
 
 
 def _last_before(times: Sequence[float], until: float) -> float:

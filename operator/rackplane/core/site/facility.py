@@ -32,7 +32,7 @@ from rackplane.core.settings import MachineSettings
 from rackplane.core.site.budgets import Budgets
 from rackplane.core.site.entries import ELEMENTS, Entry, ObjectKey, entry_of, same
 from rackplane.core.site.membership import Claim, Membership, membership_problems
-from rackplane.core.site.translation import cooling_spec, node_type, power_spec, rack_spec
+from rackplane.core.site.translation import cooling_spec, node_type, planned, power_spec, rack_spec
 from rackplane.engine.model import (
     DomainSpec,
     FacilitySpec,
@@ -184,6 +184,18 @@ class Catalog:
     def _invalid(self, kind: str) -> dict[str, object]:
         return {name: e.raw for name, e in sorted(self._entries[kind].items()) if e.model is None}
 
+    def next_change(self, now: float) -> float | None:
+        """When `spec` next answers otherwise by the time alone, after `now`; None if it never will."""
+        times = [*self.maintenance_times(now)]
+        of_budgets = self.budgets.next_change(now)
+        return min(times if of_budgets is None else [*times, of_budgets], default=None)
+
+    def maintenance_times(self, now: float) -> Iterator[float]:
+        """When planned maintenance starts or ends after `now`, in seconds since the epoch."""
+        for each in (*self._valid(Rack).values(), *self._valid(NVLinkDomain).values()):
+            for window in each.spec.maintenance:
+                yield from (t for t in (window.start.timestamp(), window.end.timestamp()) if t > now)
+
     # --- the engine's description -------------------------------------------------------------------
 
     def spec(self, now: float) -> FacilitySpec:
@@ -192,7 +204,7 @@ class Catalog:
         return FacilitySpec(
             node_types=tuple(node_type(p) for p in self._valid(HardwareProfile).values()),
             racks=tuple(
-                rack_spec(r, retired=self._retired(r) or r.spec.profile in profiles)
+                rack_spec(r, now, retired=self._retired(r) or r.spec.profile in profiles)
                 for r in self._valid(Rack).values()
             ),
             powers=tuple(power_spec(p, retired=self._retired(p)) for p in self._valid(PowerDomain).values()),
@@ -200,7 +212,7 @@ class Catalog:
                 cooling_spec(z, retired=self._retired(z)) for z in self._valid(CoolingZone).values()
             ),
             budgets=tuple(self.budgets.rows(now)),
-            domains=self.domains,
+            domains=self.domains_at(now),
             levels=self.fabric.outer,
             inner_levels=self.fabric.inner,
         )
@@ -211,13 +223,13 @@ class Catalog:
     def _retired_profiles(self) -> frozenset[str]:
         return frozenset(name for name, entry in self._entries["HardwareProfile"].items() if entry.retired)
 
-    @property
-    def domains(self) -> tuple[DomainSpec, ...]:
+    def domains_at(self, now: float) -> tuple[DomainSpec, ...]:
         """Policy of every NVLinkDomain, in order of name; one that does not decode takes no gangs."""
-        valid = [
-            DomainSpec(name, d.spec.state is ServiceState.ACTIVE, d.spec.spare_nodes)
-            for name, d in self._valid(NVLinkDomain).items()
-        ]
+        valid = []
+        for name, d in self._valid(NVLinkDomain).items():
+            is_out, to_come = planned(d.spec.maintenance, now)
+            active = d.spec.state is ServiceState.ACTIVE and not is_out
+            valid.append(DomainSpec(name, active, d.spec.spare_nodes, to_come))
         invalid = [DomainSpec(name, schedulable=False) for name in self._invalid("NVLinkDomain")]
         return tuple(sorted((*valid, *invalid), key=lambda domain: domain.name))
 

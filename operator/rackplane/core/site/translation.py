@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rackplane.api.common import PowerFeed, ServiceState
 from rackplane.api.cooling_zone import CoolingZone, CoolingZoneSpec, UnitState
 from rackplane.api.hardware_profile import HardwareProfile
+from rackplane.api.maintenance import MaintenanceWindow
 from rackplane.api.power_domain import PowerDomain, PowerState
 from rackplane.api.rack import Rack, RackFeed
 from rackplane.engine.model import (
     CoolingSpec,
     CoolingUnit,
     Feed,
+    Maintenance,
     Medium,
     Modules,
     NodeType,
@@ -21,7 +25,7 @@ from rackplane.engine.model import (
     Role,
 )
 
-__all__ = ["cooling_spec", "derating_percent", "node_type", "power_spec", "rack_spec"]
+__all__ = ["cooling_spec", "derating_percent", "node_type", "planned", "power_spec", "rack_spec"]
 
 
 def node_type(profile: HardwareProfile) -> NodeType:
@@ -49,8 +53,16 @@ def _feed(feed: PowerFeed) -> Feed:
     return Feed(feed.power_domain, feed.weight, Role(feed.role.value), limit)
 
 
-def rack_spec(rack: Rack, *, retired: bool = False) -> RackSpec:
-    """A rack; one that is not Active, or retired, takes no gangs."""
+def planned(windows: Iterable[MaintenanceWindow], now: float) -> tuple[bool, tuple[Maintenance, ...]]:
+    """Whether one of these is on at `now`, in seconds since the epoch, and those that are to come."""
+    spans = [Maintenance(w.start.timestamp(), w.end.timestamp(), w.reason or "") for w in windows]
+    is_on = any(w.starts_at <= now < w.ends_at for w in spans)
+    return is_on, tuple(sorted((w for w in spans if w.starts_at > now), key=lambda w: w.starts_at))
+
+
+def rack_spec(rack: Rack, now: float, *, retired: bool = False) -> RackSpec:
+    """A rack; one that is not Active, in maintenance at `now`, or retired, takes no gangs."""
+    is_out, to_come = planned(rack.spec.maintenance, now)
     spec = rack.spec
     return RackSpec(
         name=rack.name,
@@ -60,7 +72,8 @@ def rack_spec(rack: Rack, *, retired: bool = False) -> RackSpec:
         feeds=tuple(_feed(f) for f in spec.feeds),
         liquid=spec.cooling.liquid if spec.cooling else None,
         air=spec.cooling.air if spec.cooling else None,
-        schedulable=spec.state is ServiceState.ACTIVE,
+        schedulable=spec.state is ServiceState.ACTIVE and not is_out,
+        maintenance=to_come,
         peak_limit_watts=spec.peak_limit_watts,
         retired=retired,
     )

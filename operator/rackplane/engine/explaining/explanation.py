@@ -349,6 +349,7 @@ class View:
             Bar.PROFILE: "under another power profile",
             Bar.CONSTRAINTS: "barred by the gang's own constraints",
             Bar.HELD: "held back as spares or drained",
+            Bar.MAINTENANCE: "that maintenance takes away before it is expected to be over",
         }
         found = [f"{n:,} {text}" for bar, text in words.items() if (n := int((bars == bar).sum()))]
         return f" (besides, {', '.join(found)})" if found else ""

@@ -33,6 +33,7 @@ class Bar(IntEnum):
     PROFILE = 3
     CONSTRAINTS = 4
     HELD = 5
+    MAINTENANCE = 6
 
 
 @dataclass(slots=True)
@@ -65,6 +66,8 @@ class View:
     _mask_position: int = 0
     _allowed: Ints | None = None
     """The mask by node."""
+    _away: NDArray[np.bool_] | None = None
+    """The nodes that maintenance takes away, if any."""
     _sums: dict[Layout, _Sums] = field(default_factory=dict)
     _idle_slots: dict[Layout, Ints] = field(default_factory=dict)
     _whole: dict[tuple[Layout, str], NDArray[np.float64]] = field(default_factory=dict)
@@ -150,6 +153,12 @@ class View:
         other._allowed = allowed if self._allowed is None else np.minimum(self._allowed, allowed)
         return other
 
+    def without(self, away: NDArray[np.bool_]) -> View:
+        """A copy as of now, in which these nodes take nothing, since maintenance comes; it does not follow."""
+        other = self.only(np.where(away, 0, UNLIMITED))
+        other._away = away
+        return other
+
     def largest(self, layout: Layout) -> int:
         """Slots of the largest bin of a layout, if it were idle."""
         return int(self._idle(layout).max(initial=0))
@@ -201,6 +210,8 @@ class View:
         for domain in np.unique(self.holding.of_node[nodes]).tolist() if self.holding.domains else ():
             if domain >= 0:
                 bars[np.isin(nodes, self.holding.held(domain, table))] = Bar.HELD
+        if self._away is not None:
+            bars[self._away[nodes] & (bars != Bar.RACK)] = Bar.MAINTENANCE
         return bars
 
     def _build(self) -> None:

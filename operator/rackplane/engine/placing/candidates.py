@@ -51,6 +51,9 @@ class Candidates:
         self.profile = profile
         mask = None if request.capacity is None else NodeMask.of(request.capacity)
         self.view = state.view(PodKind(request.resource, request.gpus_per_slot, profile), mask)
+        away = state.away(request.at, request.until)
+        if away is not None:
+            self.view = self.view.without(away)
         needs = self.view.needs
         self.needs = needs
         self.exact = needs.exact

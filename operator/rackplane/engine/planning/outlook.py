@@ -32,10 +32,11 @@ STRIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is expected to end: a budget, or the gang of this key, which runs or holds a reservation."""
+    """What is expected to end: a budget, maintenance, or the gang of this key, which runs or holds a reservation."""
 
     name: str
     of_budget: bool
+    of_maintenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,15 @@ class Outlook:
 class Span:
     """A budget is in force while starts_at <= t < ends_at; infinite where it has no start or no end.
 
-    Or, if not ``of_budget``, the gang of that name is expected to run in its reserved place meanwhile.
+    Or maintenance of the element of that name is planned; or the gang of that name is expected to run in its reserved
+    place meanwhile.
     """
 
     name: str
     starts_at: float
     ends_at: float
     of_budget: bool = True
+    of_maintenance: bool = False
 
 
 def earliest_start(
@@ -97,7 +100,7 @@ def earliest_start(
         beside: the reserved times that a gang which starts at that time must hold at as well; ``request`` must bound
             nodes to what they take then.
     """
-    spans = [*_budgets(state), *spans]
+    spans = [*_budgets(state), *_maintenance(state), *spans]
     order = _order(state, {} if ends is None else ends)
     endings = _endings(order, spans, now=now, latest=now + horizon)
     lapses = sorted({s.ends_at for s in spans})
@@ -134,6 +137,14 @@ def _budgets(state: State) -> list[Span]:
     ]
 
 
+def _maintenance(state: State) -> list[Span]:
+    """What is to come."""
+    f = state.facility
+    planned = [(f"rack {r.name}", w) for r in f.racks for w in r.maintenance]
+    planned += [(f"NVLink domain {d.name}", w) for d in f.domains.values() for w in d.maintenance]
+    return [Span(name, w.starts_at, w.ends_at, of_budget=False, of_maintenance=True) for name, w in planned]
+
+
 def _order(state: State, ends: Mapping[str, float]) -> list[tuple[float, str]]:
     """The bookings that are taken to end, in order of their ends."""
     found = []
@@ -149,7 +160,7 @@ def _endings(
     order: Iterable[tuple[float, str]], spans: Iterable[Span], *, now: float, latest: float
 ) -> dict[float, list[Ending]]:
     """What ends when, within the horizon."""
-    ends = [(s.ends_at, Ending(s.name, of_budget=s.of_budget)) for s in spans]
+    ends = [(s.ends_at, Ending(s.name, s.of_budget, s.of_maintenance)) for s in spans]
     ends += [(until, Ending(key, of_budget=False)) for until, key in order]
     found: dict[float, list[Ending]] = {}
     for at, ending in ends:
