@@ -454,3 +454,15 @@ def test_a_reserved_place_is_given_up_for_maintenance_that_is_planned_meanwhile(
     harness.advance(3)
     held = status(harness, "large")["reservation"]
     assert (held["startTime"], held["assignment"][0]["rack"]) == (at(150), "r2")
+
+
+def test_maintenance_of_an_nvlink_domain_takes_its_nodes_and_no_others() -> None:
+    harness = hall(racks=2)
+    plan(harness, "nvlinkdomains", "nvl-r1", 100, 200)
+    for i in range(2):
+        job(harness, f"long-{i}", 2, 150)
+    job(harness, "short", 2, 50)
+    harness.advance(5)
+    racks = {name: {g["rack"] for g in status(harness, name)["assignment"]} for name in ("long-0", "long-1")}
+    assert racks == {"long-0": {"r2"}, "long-1": {"r2"}}
+    assert harness.phase("job-short") == "Running"
