@@ -208,7 +208,7 @@ class TestBadInput:
     def test_an_nvlink_domain_that_does_not_decode_takes_no_gangs(self) -> None:
         catalog = facility_of_two_racks()
         put(catalog, "NVLinkDomain", "d1", {"racks": ["r1"], "spareNodes": -1})
-        assert catalog.domains == (DomainSpec("d1", schedulable=False),)
+        assert catalog.domains_at(0.0) == (DomainSpec("d1", schedulable=False),)
         assert catalog.node_spec(node("n1", rack="r1")) == NodeSpec("n1", "r1", "d1", PLACE)
 
     def test_a_domain_that_its_profile_does_not_look_at(self) -> None:

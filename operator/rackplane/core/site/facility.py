@@ -192,8 +192,9 @@ class Catalog:
 
     def maintenance_times(self, now: float) -> Iterator[float]:
         """When planned maintenance starts or ends after `now`, in seconds since the epoch."""
-        for each in (*self._valid(Rack).values(), *self._valid(NVLinkDomain).values()):
-            for window in each.spec.maintenance:
+        racks, domains = self._valid(Rack).values(), self._valid(NVLinkDomain).values()
+        for windows in (*(r.spec.maintenance for r in racks), *(d.spec.maintenance for d in domains)):
+            for window in windows:
                 yield from (t for t in (window.start.timestamp(), window.end.timestamp()) if t > now)
 
     # --- the engine's description -------------------------------------------------------------------
