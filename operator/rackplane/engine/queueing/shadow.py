@@ -192,7 +192,7 @@ class Shadow:
         return bool((added <= np.maximum(self.slack(until) + TOLERANCE_WATTS / 2, 0.0)).all())
 
     def could_start(self, placement: Placement, until: float | None) -> bool:
-        """As :meth:`takes`, for a gang that starts then: on healthy nodes that take it until it ends, with spares left."""
+        """As :meth:`takes`, for one that starts then: on healthy nodes that take it until it ends, spares left over."""
         state, f = self._state, self._state.facility
         away, index = state.away(self.at, until), state.inventory.index
         if away is not None and any(away[index[node]] for node in placement.slots if node in index):
