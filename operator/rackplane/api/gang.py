@@ -246,6 +246,13 @@ class GangHeat(ApiModel):
     air_watts: Watts = Field(description="Into the air.")
 
 
+class GangSmaller(ApiModel):
+    """An elastic gang that goes on with fewer slots."""
+
+    gang: Line = Field(description="The gang, as namespace/name.")
+    slots: Slots = Field(description="How many slots it goes on with.")
+
+
 class GangReservation(ApiModel):
     """The place that is held for a waiting gang from a time on: nothing else may stand there then."""
 
@@ -261,6 +268,9 @@ class GangReservation(ApiModel):
     )
     victims: tuple[Line, ...] = Field(
         default=(), max_length=MAX_SLOTS, description="Gangs that are stopped for it, as namespace/name."
+    )
+    shrunk: tuple[GangSmaller, ...] = Field(
+        default=(), max_length=MAX_SLOTS, description="Gangs that give up some of their slots for it."
     )
 
 

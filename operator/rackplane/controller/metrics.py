@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from rackplane import __version__
 from rackplane.controller.facility_metrics import facility_metrics
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.queues.tally import Tally
 from rackplane.engine.state import State
 
 __all__ = ["MachineCollector", "Metrics"]
@@ -61,6 +62,8 @@ class Observed(Protocol):
     def state(self) -> State | None: ...
     @property
     def gangs(self) -> Mapping[Key, GangRecord]: ...
+    @property
+    def tally(self) -> Tally: ...
     def pending_by_cause(self) -> Mapping[tuple[str, str], int]: ...
 
 
@@ -113,9 +116,55 @@ class MachineCollector(Collector):
         yield waiting
         admitted = sum(record.decision is not None for record in machine.gangs.values())
         yield _gauge("rackplane_admitted_gangs", "Gangs that hold a decision.", admitted)
+        yield from _stops(machine.tally)
         state = machine.state
         if state is not None:
             yield from facility_metrics(state)
+
+
+def _stops(tally: Tally) -> Iterator[Metric]:
+    """What was stopped since this process began to lead; names as Kueue's where they mean the same."""
+    whose = ["preempting_queue", "queue", "reason"]
+    yield _counter(
+        "rackplane_preempted_gangs",
+        "Gangs stopped for others, by the queue that it was done for, their own, and the reason of their Event: "
+        "Preempted (in the same queue) or Reclaimed (quota taken back).",
+        whose,
+        tally.preempted,
+    )
+    yield _counter(
+        "rackplane_shrunk_gangs",
+        "Elastic gangs that gave some of their slots up for others, by the same.",
+        whose,
+        tally.smaller,
+    )
+    yield _counter(
+        "rackplane_preempted_gpu_seconds",
+        "Work lost by gangs stopped for others, or made smaller: the GPUs that they give up times the time since their "
+        "last checkpoint, and the restart.",
+        whose,
+        tally.lost_gpu_seconds,
+    )
+    yield _counter(
+        "rackplane_preemption_plans",
+        "Places held for a gang while others are stopped for it, by its queue and how that ended: started, abandoned "
+        "(nobody was stopped yet), or given_up (somebody was).",
+        ["queue", "result"],
+        tally.plans,
+    )
+    yield _counter(
+        "rackplane_evicted_gangs",
+        "Gangs that gave their place up before they were over, by queue and the reason of their Event.",
+        ["queue", "reason"],
+        tally.evicted,
+    )
+
+
+def _counter(name: str, text: str, labels: list[str], counts: Mapping[tuple[str, ...], int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in sorted(counts.items()):
+        family.add_metric(values, float(count))
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

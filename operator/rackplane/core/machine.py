@@ -15,6 +15,7 @@ from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import Instruction, WriteFacilityStatus
 from rackplane.core.queues.holds import know_held
 from rackplane.core.queues.queueing import reasons, schedule
+from rackplane.core.queues.tally import Tally
 from rackplane.core.refreshing import refresh
 from rackplane.core.settings import MachineSettings
 from rackplane.core.site.facility import Catalog
@@ -50,6 +51,11 @@ class Machine:
     @property
     def gangs(self) -> dict[Key, GangRecord]:
         return self.world.gangs
+
+    @property
+    def tally(self) -> Tally:
+        """What was stopped for others since this process began to lead."""
+        return self.world.tally
 
     def pending_by_cause(self) -> dict[tuple[str, str], int]:
         """Gangs that wait for a decision, by queue and cause; the queue is "" where there is none of that name."""

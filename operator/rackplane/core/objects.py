@@ -325,12 +325,18 @@ class GangHeat(_Object, frozen=True):
     air_watts: int = 0
 
 
+class GangSmaller(_Object, frozen=True):
+    gang: str = ""
+    slots: int = 0
+
+
 class GangReservation(_Object, frozen=True):
     start_time: str = ""
     assignment: list[GangAssignment] = []
     why: str = ""
     for_preemption: bool = False
     victims: list[str] = []
+    shrunk: list[GangSmaller] = []
 
 
 class GangStatus(_Object, frozen=True):

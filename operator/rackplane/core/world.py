@@ -21,6 +21,7 @@ from rackplane.core.pods.restrictions import Restrictions
 from rackplane.core.pods.room import Room
 from rackplane.core.queues.ledger import Ledger
 from rackplane.core.queues.quota import Usage
+from rackplane.core.queues.tally import Tally
 from rackplane.core.queues.waiting import Waiting
 from rackplane.core.settings import MachineSettings
 from rackplane.core.site.caps import Caps
@@ -87,6 +88,7 @@ class World:
     quota_ahead: dict[Key, QuotaHold] = field(default_factory=dict)
     #: quotas at later times, for one `stamp`
     quota_later: tuple[tuple[int, int], QuotaLater, dict[str, tuple[Usage, Share]]] | None = None
+    tally: Tally = field(default_factory=Tally)
     #: what an earlier process held, as the Gangs say, and was not looked at yet
     remembered: dict[Key, GangReservation] = field(default_factory=dict)
     #: when no place could be found to hold, in seconds since the epoch

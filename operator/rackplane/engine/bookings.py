@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -22,12 +22,14 @@ class Reserved:
 class Booking:
     """A placement as it was booked, and what of it is still held."""
 
-    __slots__ = ("gpus", "held", "placement", "until")
+    __slots__ = ("gpus", "held", "number", "placement", "until")
 
     def __init__(self, placement: Placement, until: float | None) -> None:
         self.placement = placement
         self.until = until
         """When it is expected to end; None if never."""
+        self.number = 0
+        """Its place among the bookings, in the order they were made."""
         self.held: dict[int, str] = dict(enumerate(placement.slots))
         """Slot -> node."""
         self.gpus: dict[str, int] = {}
@@ -39,14 +41,13 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A booking as it was before slots were given up or taken, and its place among the others."""
+    """A booking as it was before slots were given up or taken."""
 
     key: str
     booking: Booking
     placement: Placement
     held: Mapping[int, str]
     gpus: Mapping[str, int]
-    order: tuple[str, ...]
 
 
 class Bookings:
@@ -56,6 +57,16 @@ class Bookings:
         self.by_key: dict[str, Booking] = {}
         self.keys_on: dict[str, dict[str, None]] = {}
         """Node -> keys, of nodes that something is booked on."""
+        self._made = 0
+        self._jumbled = False
+
+    def keys(self) -> KeysView[str]:
+        """All keys, in the order in which the bookings were made."""
+        if self._jumbled:
+            # Put back in order by whoever looks, once, and not by every undone release.
+            self.by_key = dict(sorted(self.by_key.items(), key=lambda item: item[1].number))
+            self._jumbled = False
+        return self.by_key.keys()
 
     def on(self, node: str) -> Iterable[Booking]:
         """The bookings that hold slots on a node."""
@@ -71,6 +82,8 @@ class Bookings:
 
     def add(self, key: str, booking: Booking) -> None:
         """Take in a booking under a key that has none."""
+        self._made += 1
+        booking.number = self._made
         self.by_key[key] = booking
         for node in booking.gpus:
             self.keys_on.setdefault(node, {})[key] = None
@@ -113,17 +126,16 @@ class Bookings:
         booking = self.by_key.get(key)
         if booking is None:
             return None
-        return Before(
-            key, booking, booking.placement, dict(booking.held), dict(booking.gpus), tuple(self.by_key)
-        )
+        return Before(key, booking, booking.placement, dict(booking.held), dict(booking.gpus))
 
     def restore(self, before: Before) -> list[str]:
         """Undo what was given up or taken of a booking since: the nodes that this concerns."""
         booking, now = before.booking, before.booking.gpus
         booking.placement = before.placement
         booking.held, booking.gpus = dict(before.held), dict(before.gpus)
-        self.by_key[before.key] = booking
-        self.by_key = {key: self.by_key[key] for key in before.order}
+        if before.key not in self.by_key:
+            self.by_key[before.key] = booking
+            self._jumbled = True
         for node in now.keys() - booking.gpus.keys():
             self._off(before.key, node)
         self._index(before.key, booking.gpus)
@@ -136,10 +148,13 @@ class Bookings:
 
     def _index(self, key: str, nodes: Iterable[str]) -> None:
         """Enter a booking under nodes, in booking order, for the first one's cap is the node's."""
-        rank = {each: i for i, each in enumerate(self.by_key)}
         for node in nodes:
-            here = {*self.keys_on.get(node, ()), key}
-            self.keys_on[node] = dict.fromkeys(sorted(here, key=rank.__getitem__))
+            here = self.keys_on.get(node)
+            if not here:
+                self.keys_on[node] = {key: None}
+            elif key not in here:
+                among = sorted((*here, key), key=lambda each: self.by_key[each].number)
+                self.keys_on[node] = dict.fromkeys(among)
 
     def validate(self) -> None:
         """Count the GPUs by node anew and compare.

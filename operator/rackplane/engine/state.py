@@ -215,7 +215,7 @@ class State(Loads):
 
     def keys(self) -> Iterable[str]:
         """All keys that hold something, in booking order."""
-        return self._bookings.by_key.keys()
+        return self._bookings.keys()
 
     def keys_on(self, node: str) -> Iterable[str]:
         """The keys that hold something on the node, in booking order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from rackplane.api.labels import QUEUE_LABEL
 from rackplane.api.queue import QueuePlacement
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.ends import end_of_start
-from rackplane.core.gangs.holdings import holdings, holdings_on
+from rackplane.core.gangs.holdings import holdings, holdings_of, holdings_on
 from rackplane.core.gangs.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.workload import desired_gang, job_outcome
@@ -97,9 +98,18 @@ def _mask(world: World, record: GangRecord, kind: PodClass) -> NodeMask:
     return base if by is None else world.restrictions.mask(kind, base, by)
 
 
-def slots_without(world: World, record: GangRecord, over: Iterable[GangRecord]) -> dict[str, int]:
-    """As `mask_of`, of the nodes that take another number of pods with the pods of these other gangs gone."""
-    return _slots_without(world, record, _kind(record), tuple(over))
+def slots_without(
+    world: World,
+    record: GangRecord,
+    over: Iterable[GangRecord],
+    fewer: Iterable[tuple[GangRecord, Collection[int]]] = (),
+) -> dict[str, int]:
+    """As `mask_of`, of the nodes that take another number of pods with the pods of these other gangs gone.
+
+    Args:
+        fewer: gangs of which the pods of these slots are gone. Company that those keep is not looked at.
+    """
+    return _slots_without(world, record, _kind(record), tuple(over), fewer)
 
 
 def slots_after(
@@ -124,9 +134,13 @@ def slots_after(
 
 
 def _slots_without(
-    world: World, record: GangRecord, kind: PodClass, over: Sequence[GangRecord]
+    world: World,
+    record: GangRecord,
+    kind: PodClass,
+    over: Sequence[GangRecord],
+    fewer: Iterable[tuple[GangRecord, Collection[int]]] = (),
 ) -> dict[str, int]:
-    freed = _freed(world, over)
+    freed = _freed(world, over, fewer)
     slots = {node: world.room.slots_without(kind, node, amounts) for node, amounts in freed.items()}
     by = narrowed(world, record)
     if by is None:
@@ -134,14 +148,21 @@ def _slots_without(
     return world.restrictions.slots_without(kind, world.room.mask(kind), by, slots, leaving(world, over))
 
 
-def _freed(world: World, over: Iterable[GangRecord]) -> dict[str, dict[str, int]]:
-    """What nodes hold for the pods of these gangs."""
+def _freed(
+    world: World,
+    over: Iterable[GangRecord],
+    fewer: Iterable[tuple[GangRecord, Collection[int]]] = (),
+) -> dict[str, dict[str, int]]:
+    """What nodes hold for the pods of these gangs, and of these slots of others."""
     freed: dict[str, dict[str, int]] = {}
-    for other in over:
-        for node, each, count in holdings(world, other):
-            total = freed.setdefault(node, {})
-            for name, amount in each.items():
-                total[name] = total.get(name, 0) + amount * count
+    gone = chain(
+        chain.from_iterable(holdings(world, other) for other in over),
+        chain.from_iterable(holdings_of(world, other, slots) for other, slots in fewer),
+    )
+    for node, each, count in gone:
+        total = freed.setdefault(node, {})
+        for name, amount in each.items():
+            total[name] = total.get(name, 0) + amount * count
     return freed
 
 

@@ -68,8 +68,14 @@ class HeldPlace:
     made: float
     version: int
     spec: GangSpec
-    #: gangs that are stopped for it, whether they still run or not
+    #: gangs that are stopped for it, whether they still run or not, or made to go on with fewer slots
     victims: tuple[Key, ...] = ()
+    #: of those the ones that go on, and with how many slots
+    sizes: tuple[tuple[Key, int], ...] = ()
+
+    def size_of(self, victim: Key) -> int:
+        """The slots that one of the victims goes on with; 0: it is stopped."""
+        return dict(self.sizes).get(victim, 0)
 
     @property
     def place(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.record import GangRecord
@@ -12,7 +12,7 @@ from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import Amounts, held_by
 from rackplane.core.world import World
 
-__all__ = ["holdings", "holdings_on", "promise", "unbound"]
+__all__ = ["holdings", "holdings_of", "holdings_on", "promise", "unbound"]
 
 
 def holdings(world: World, record: GangRecord) -> Iterator[tuple[str, Amounts, int]]:
@@ -24,6 +24,16 @@ def holdings(world: World, record: GangRecord) -> Iterator[tuple[str, Amounts, i
     for each, pods in world.room.of_gang(record.key):
         for node, count in pods.items():
             yield node, each, count
+
+
+def holdings_of(
+    world: World, record: GangRecord, slots: Collection[int]
+) -> Iterator[tuple[str, Amounts, int]]:
+    """As `holdings`, of pods that have these slots."""
+    for pod in record.live_pods():
+        found = world.room.of_pod((pod.metadata.namespace, pod.metadata.name))
+        if found is not None and record.slots.get(pod.metadata.uid) in slots:
+            yield *found, 1
 
 
 def holdings_on(world: World, record: GangRecord, node: str) -> Iterator[tuple[Amounts, int]]:

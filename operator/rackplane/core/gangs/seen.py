@@ -17,6 +17,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.objects import Gang
 from rackplane.core.queues.holds import hold_for_retry
+from rackplane.core.queues.preempting import count_stop
 from rackplane.core.world import ACTIVE, World
 
 __all__ = ["gang_changed", "gang_deleted"]
@@ -29,10 +30,13 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
     record.creating = False
     world.look_at_usage(key)
     decision, status = record.decision, gang.status
+    if leading and before is not None:
+        count_stop(world, record, before)
     if status.phase in ACTIVE and status.decision is not None and status.assignment:
         if decision is not None and decision.id == status.decision.id:
             if not decision.committed or decision.released is not None:
                 confirm(world, record)
+                world.tally.ended(key, started=True)
         elif record.previous is not None and record.previous.id == status.decision.id:
             if not record.committing and record.gang_write != gang.metadata.resource_version:
                 unbook_larger(world, record)
@@ -79,6 +83,7 @@ def gang_deleted(world: World, key: Key) -> None:
     if record is None:
         return
     unbook(world, record)
+    world.tally.ended(key, started=False)
     record.gang, record.creating, record.committing = None, False, False
     world.look_at_usage(key)
     record.gang_write = None

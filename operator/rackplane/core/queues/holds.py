@@ -65,14 +65,23 @@ def hold(world: World, record: GangRecord, held: HeldPlace) -> None:
 
 
 def exclusive(
-    world: World, record: GangRecord, placement: Placement, why: str, victims: tuple[Key, ...] = ()
+    world: World,
+    record: GangRecord,
+    placement: Placement,
+    why: str,
+    victims: tuple[Key, ...] = (),
+    sizes: tuple[tuple[Key, int], ...] = (),
 ) -> HeldPlace:
-    """A place that nobody else may use from now on, as if the gang were there and its victims gone."""
+    """A place that nobody else may use from now on, as if the gang were there and its victims gone.
+
+    What those give up that go on with fewer slots counts as theirs too until it is free.
+    """
     assert record.gang is not None
     key, until = booking_key(record.key), end_of_start(world, record, world.now)
-    over = frozenset(map(booking_key, victims))
+    going_on = dict(sizes)
+    over = frozenset(booking_key(victim) for victim in victims if victim not in going_on)
     reservation = Reservation(key, world.now, until, placement, exclusive=True, over=over)
-    return HeldPlace(reservation, why, world.now, world.version, record.gang.spec, victims)
+    return HeldPlace(reservation, why, world.now, world.version, record.gang.spec, victims, sizes)
 
 
 def hold_for_retry(world: World, record: GangRecord, decision: Decision) -> None:
@@ -82,9 +91,11 @@ def hold_for_retry(world: World, record: GangRecord, decision: Decision) -> None
         hold(world, record, exclusive(world, record, decision.placement, "the decision is written anew"))
 
 
-def let_go(world: World, key: Key) -> None:
-    """Hold nothing for the gang any more."""
+def let_go(world: World, key: Key, *, starts: bool = False) -> None:
+    """Hold nothing for the gang any more; ``starts``: it gets a place now."""
     if world.held_places.pop(key, None) is not None:
+        if not starts:
+            world.tally.ended(key, started=False)
         world.reserved.drop(booking_key(key))
         world.version += 1  # who was held back by it may start now
         record = world.gangs.get(key)
@@ -119,7 +130,12 @@ def held_status(world: World, record: GangRecord) -> dict[str, Any] | None:
         "why": held.why,
     }
     if held.victims:
-        found |= {"forPreemption": True, "victims": [booking_key(key) for key in held.victims]}
+        going_on = dict(held.sizes)
+        found |= {
+            "forPreemption": True,
+            "victims": [booking_key(key) for key in held.victims if key not in going_on],
+            "shrunk": [{"gang": booking_key(key), "slots": slots} for key, slots in held.sizes],
+        }
     return found
 
 
@@ -141,6 +157,8 @@ def take_up(world: World) -> None:
         if record is not None and held is not None:
             world.held_places[key] = held
             world.dirty[key] = None
+            if held.victims and record.gang is not None:
+                world.tally.began(key, record.gang.spec.queue)
 
 
 def _taken_up(world: World, record: GangRecord, known: GangReservation) -> HeldPlace | None:
@@ -153,10 +171,12 @@ def _taken_up(world: World, record: GangRecord, known: GangReservation) -> HeldP
     except ValueError:
         return None
     follow(world)
-    victims = tuple(map(key_of, known.victims)) if known.for_preemption else ()
+    stopped = tuple(map(key_of, known.victims)) if known.for_preemption else ()
+    sizes = tuple((key_of(s.gang), s.slots) for s in known.shrunk) if known.for_preemption else ()
+    victims = (*stopped, *(key for key, _ in sizes))
     if victims:
         at = world.now
-        gone = {key for key in map(booking_key, victims) if world.state.held(key)}
+        gone = {key for key in map(booking_key, stopped) if world.state.held(key)}
     else:
         at = since
         ends = {key: world.reserved.end_of(key) for key in tuple(world.state.keys())}
@@ -167,11 +187,14 @@ def _taken_up(world: World, record: GangRecord, known: GangReservation) -> HeldP
     with world.state.simulation() as later:
         for key in sorted(gone):
             later.release(key)
+        for other_key, slots in sizes:
+            name = booking_key(other_key)
+            later.release(name, [slot for slot in later.held(name) if slot >= slots])
         request = request_of(world, record, NodeMask(Counter(nodes)), at=at, over=over)
         placement = find(later, only(request, nodes))
     if placement is None:
         return None
-    held = exclusive(world, record, placement, known.why, victims)
+    held = exclusive(world, record, placement, known.why, victims, sizes)
     reservation = replace(
         held.reservation, at=since, until=end_of_start(world, record, at), exclusive=bool(victims)
     )

@@ -13,25 +13,29 @@ start with the rest gone too. If not, or if it does not wait any more, the place
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_without
-from rackplane.core.gangs.decisions import HeldPlace, Key, booking_key, key_of
+from rackplane.core.gangs.decisions import HeldPlace, booking_key, key_of
+from rackplane.core.gangs.elastic import shrink
+from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import condition
 from rackplane.core.gangs.writing import conditions_of, gang_event, write
 from rackplane.core.instructions import Instruction
+from rackplane.core.objects import Gang
+from rackplane.core.queues.ahead import apart, only
 from rackplane.core.queues.beside import Beside
-from rackplane.core.queues.counting import count_usages
+from rackplane.core.queues.counting import count_usages, counted_by_gang
 from rackplane.core.queues.following import follow
 from rackplane.core.queues.holds import exclusive, hold, let_go
-from rackplane.core.queues.victims import Candidates, is_leaving
+from rackplane.core.queues.rights import Rights
+from rackplane.core.queues.victims import is_leaving, victim_of
+from rackplane.core.queues.ways import Way, is_in_the_way, may_shrink
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.placement import find
-from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.preempting.preemption import cheapest
 
 __all__ = [
@@ -39,6 +43,7 @@ __all__ = [
     "RECLAIMED",
     "STOPPED_FOR_OTHERS",
     "Clearing",
+    "count_stop",
     "review",
     "stop_victims",
 ]
@@ -62,7 +67,7 @@ class Clearing:
         """The place that is held for the gang from now on; None if nobody is stopped for it."""
         world, settings = self._world, self._world.settings
         record.ask_again = math.inf
-        if not Candidates.asked_by(world, record):
+        if not Rights.asked_by(world, record):
             record.no_room = ""
             return None
         if record.preempted_version == world.version:
@@ -78,6 +83,8 @@ class Clearing:
         if isinstance(found, HeldPlace):
             record.no_room, record.estimate = "", None
             hold(world, record, found)
+            assert record.gang is not None
+            world.tally.began(record.key, record.gang.spec.queue)
             return found
         record.no_room = found
         world.clearing_due = world.now + settings.preempting_pause_seconds
@@ -87,39 +94,41 @@ class Clearing:
 def _find_room(world: World, record: GangRecord, beside: Beside) -> HeldPlace | str:
     """Whom to stop so that the gang starts, and where it would; else why nobody is, in words."""
     assert world.state is not None and record.gang is not None
-    candidates = Candidates(world, record)
+    rights = Rights(world, record)
     if record.never_preempts(world.priority_classes):
         return "it stops nobody: the preemptionPolicy of its PriorityClass is Never"
-    if record.groups:
-        return "it stops nobody: that is done for gangs whose pods are alike"
-    gangs = {booking_key(other.key): other for other in candidates.gangs}
-    if not gangs:
-        return candidates.nobody
-    victims = [candidates.victim(other) for other in gangs.values()]
-    asking = _Asking(world, record, beside, gangs)
+    if not rights.ways:
+        return rights.nobody
+    asking = _Asking(world, record, beside, rights.ways)
+    # What pods of several kinds leave each other beside some slots of another gang is not worked out.
+    among = [way for way in rights.ways.values() if not (record.groups and way.to)]
     plan = cheapest(
         world.state,
         asking.request,
-        victims,
-        needs=candidates.needs(),
-        allowed=candidates.allowed,
-        admits=lambda offer, gone: asking.admits(offer, gone) and candidates.keeps_within(offer, gone),
+        [way.victim for way in among],
+        needs=rights.needs(),
+        allowed=rights.allowed,
+        admits=lambda offer, gone: asking.admits(offer, gone) and rights.keeps_within(offer, gone),
     )
     if plan is None or not plan.victims:
-        which = "the gang that it may stop" if len(gangs) == 1 else f"the {len(gangs)} gangs that it may stop"
-        return f"to stop {which} would not let it start"
-    keys = tuple(gangs[v.key].key for v in plan.victims)
-    why = _why(plan.placement, plan.victims)
-    return exclusive(world, record, plan.placement, why, keys)
+        gangs = len(rights.gangs)
+        return f"to stop {f'the {gangs} gangs' if gangs > 1 else 'the gang'} that it may stop would not let it start"
+    chosen = sorted((rights.ways[v.key] for v in plan.victims), key=lambda way: way.to > 0)
+    return exclusive(
+        world,
+        record,
+        plan.placement,
+        _why(plan.placement, chosen),
+        tuple(way.record.key for way in chosen),
+        tuple((way.record.key, way.to) for way in chosen if way.to),
+    )
 
 
 class _Asking:
-    """The gang's request and its quotas with some of these gangs gone."""
+    """The gang's request and its quotas with others gone, or smaller, in some of these ways."""
 
-    def __init__(
-        self, world: World, record: GangRecord, beside: Beside, gangs: Mapping[str, GangRecord]
-    ) -> None:
-        self.world, self.record, self.beside, self.gangs = world, record, beside, gangs
+    def __init__(self, world: World, record: GangRecord, beside: Beside, among: Mapping[str, Way]) -> None:
+        self.world, self.record, self.beside, self.among = world, record, beside, among
         count_usages(world)  # whoever asks in a simulation has asked before it
         follow(world)
         self._now = mask_of(world, record)
@@ -128,8 +137,16 @@ class _Asking:
         self._differing: dict[str, None] = {}
 
     def request(self, gone: Collection[str]) -> Request:
-        freed = slots_without(self.world, self.record, (self.gangs[key] for key in gone)) if gone else {}
-        less = self.beside.less(self.record, lambda node: freed.get(node, self._now.get(node)), gone)
+        over = [self.among[key].record for key in gone if not self.among[key].to]
+        if self.record.groups:
+            until = end_of_start(self.world, self.record, self.world.now)
+            shadows = self.beside.shadows(self.record, until, self._stopped(gone))
+            return apart(request_of(self.world, self.record, self._now, over=over), shadows)
+        fewer = [(way.record, way.slots) for key in gone if (way := self.among[key]).to]
+        freed = slots_without(self.world, self.record, over, fewer) if gone else {}
+        less = self.beside.less(
+            self.record, lambda node: freed.get(node, self._now.get(node)), self._stopped(gone)
+        )
         changed = {**freed, **less}
         for node in {**self._differing, **changed}:
             self._later.set(node, changed[node] if node in changed else self._now.get(node))
@@ -137,21 +154,33 @@ class _Asking:
         return request_of(self.world, self.record, self._later)
 
     def admits(self, placement: Placement, gone: Collection[str]) -> bool:
-        return quota_of(self.world, self.record, placement, without=gone) is None and self.beside.leaves_room(
-            self.record, placement, gone
-        )
+        chosen = [self.among[key] for key in gone]
+        without, left = [way.booking for way in chosen], [way.rest for way in chosen if way.rest is not None]
+        if quota_of(self.world, self.record, placement, without=without, plus=left) is not None:
+            return False
+        return self.beside.leaves_room(self.record, placement, self._stopped(gone))
+
+    def _stopped(self, gone: Collection[str]) -> list[str]:
+        return [self.among[key].booking for key in gone if not self.among[key].to]
 
 
-def _why(placement: Placement, victims: tuple[Victim, ...]) -> str:
-    hours = sum(v.lost for v in victims) / 3600
-    names = ", ".join(v.key for v in victims[:_NAMED])
-    more = f" and {len(victims) - _NAMED} more" if len(victims) > _NAMED else ""
+def _why(placement: Placement, chosen: Sequence[Way]) -> str:
+    hours = sum(way.victim.lost for way in chosen) / 3600
+    stopped, smaller = [w for w in chosen if not w.to], [w for w in chosen if w.to]
     racks = list(dict.fromkeys(group.rack for group in placement.groups))
     where = ", ".join(racks[:_NAMED]) + (f" and {len(racks) - _NAMED} more" if len(racks) > _NAMED else "")
-    return (
-        f"its place on {where} is cleared: {'gangs' if len(victims) > 1 else 'gang'} {names}{more} "
-        f"{'stop' if len(victims) > 1 else 'stops'}, {hours:,.1f} GPU-hours lost"
-    )
+    done = [
+        f"{_named(some)} {verb if len(some) > 1 else verb + 's'}{how}"
+        for some, verb, how in ((stopped, "stop", ""), (smaller, "give", " slots up"))
+        if some
+    ]
+    return f"its place on {where} is cleared: {', '.join(done)}, {hours:,.1f} GPU-hours lost"
+
+
+def _named(some: Sequence[Way]) -> str:
+    names = ", ".join(way.booking for way in some[:_NAMED])
+    more = f" and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
+    return f"{'gangs' if len(some) > 1 else 'gang'} {names}{more}"
 
 
 # -- afterwards --------------------------------------------------------------------------------------
@@ -161,13 +190,11 @@ def review(world: World, record: GangRecord, beside: Beside) -> str | None:
     """What the gang with a held place waits for; None if nobody is in its way any more, or the place is given up."""
     assert world.state is not None
     held = world.held_places[record.key]
-    left = [world.gangs[key] for key in held.victims if _is_there(world, key)]
+    left = _left(world, held)
     if not left:
         return None
-    candidates = Candidates(world, record)
-    eligible = {other.key for other in candidates.gangs}
     in_time = world.now - held.reservation.at <= world.settings.clearing_seconds
-    if in_time and all(other.key in eligible or is_leaving(other) for other in left):
+    if in_time and _may_all(world, record, left):
         placement = _as_held(world, record, held, beside, left)
         if placement is not None:
             if placement != held.reservation.placement:
@@ -178,58 +205,75 @@ def review(world: World, record: GangRecord, beside: Beside) -> str | None:
     return None
 
 
-def _is_there(world: World, key: Key) -> bool:
-    other = world.gangs.get(key)
-    return other is not None and other.decision is not None
+def _left(world: World, held: HeldPlace) -> list[Way]:
+    """Who is still in the way, and how each makes room."""
+    found, usages = [], dict(counted_by_gang(world))
+    for key in held.victims:
+        to = held.size_of(key)
+        if is_in_the_way(world, key, to) and key in usages:
+            found.append(Way(world, world.gangs[key], to, usages[key]))
+    return found
+
+
+def _may_all(world: World, record: GangRecord, left: Collection[Way]) -> bool:
+    """Whether all who are in the way still may be stopped, or made smaller, or go by themselves."""
+    eligible = {other.key for other in Rights(world, record).gangs}
+    return all(
+        is_leaving(way.record)
+        or (way.record.key in eligible and (not way.to or may_shrink(way.record, way.to)))
+        for way in left
+    )
 
 
 def _as_held(
-    world: World, record: GangRecord, held: HeldPlace, beside: Beside, left: list[GangRecord]
+    world: World, record: GangRecord, held: HeldPlace, beside: Beside, left: Collection[Way]
 ) -> Placement | None:
-    """The placement on the held nodes with these gangs gone; None if the gang does not fit there any more."""
+    """The placement on the held nodes with these gone, or smaller; None if the gang does not fit there any more."""
     assert world.state is not None
-    gangs = {booking_key(other.key): other for other in left}
-    asking = _Asking(world, record, beside, gangs)
-    request = asking.request(list(gangs))
-    mask = NodeMask.of(request.capacity or {})
-    count: dict[str, int] = {}
-    for node in held.reservation.placement.slots:
-        count[node] = count.get(node, 0) + 1
-    only = NodeMask({node: min(n, mask.get(node)) for node, n in count.items()})
+    keys = [way.key for way in left]
+    asking = _Asking(world, record, beside, {way.key: way for way in left})
+    request = only(asking.request(keys), held.reservation.placement.slots)
+    given_up = [(way.booking, way.slots or None) for way in left]
     with world.state.simulation() as later:
-        for key in gangs:
-            later.release(key)
-        return find(later, replace(request, capacity=only), lambda offer: asking.admits(offer, list(gangs)))
+        for booking, slots in given_up:
+            later.release(booking, slots)
+        return find(later, request, lambda offer: asking.admits(offer, keys))
 
 
 def stop_victims(world: World, record: GangRecord) -> Iterator[Instruction]:
     """The writes that stop whoever is still in the way, once the API server has the reservation that names them."""
     assert record.gang is not None
     held, known = world.held_places.get(record.key), record.gang.status.reservation
-    if held is None or known is None or [key_of(v) for v in known.victims] != list(held.victims):
+    if held is None or known is None:
         return
-    candidates = Candidates(world, record)
-    eligible = {other.key for other in candidates.gangs}
-    left = [world.gangs[key] for key in held.victims if _is_there(world, key)]
-    if not all(other.key in eligible or is_leaving(other) for other in left):
+    told = {key_of(v): 0 for v in known.victims} | {key_of(s.gang): s.slots for s in known.shrunk}
+    if told != {key: held.size_of(key) for key in held.victims}:
+        return
+    left = _left(world, held)
+    if not _may_all(world, record, left):
         return  # the next pass gives the place up
-    for other in left:
-        if other.key in eligible and world.now >= other.not_before:
-            yield from _stop(world, other, record)
+    for way in left:
+        if world.now < way.record.not_before or is_leaving(way.record):
+            continue
+        if way.to:
+            reason, text = _cause(way.record, record, "gives slots to gang")
+            yield from shrink(world, way.record, way.to, why=text, reason=reason)
+        else:
+            yield from _stop(world, way.record, record)
+
+
+def _cause(victim: GangRecord, preemptor: GangRecord, what: str) -> tuple[str, str]:
+    """The reason of its Event and its conditions, and the sentence that goes with it."""
+    assert victim.gang is not None and preemptor.gang is not None
+    ours, theirs = victim.gang.spec, preemptor.gang.spec
+    name = f"{what} {booking_key(preemptor.key)}"
+    if ours.queue == theirs.queue:
+        return PREEMPTED, f"{name}, whose priority {theirs.priority} is above its own, {ours.priority}"
+    return RECLAIMED, f"{name}: queue {theirs.queue} takes back quota that queue {ours.queue} borrows"
 
 
 def _stop(world: World, victim: GangRecord, preemptor: GangRecord) -> Iterator[Instruction]:
-    assert victim.gang is not None and preemptor.gang is not None
-    ours, theirs = victim.gang.spec, preemptor.gang.spec
-    name = booking_key(preemptor.key)
-    if ours.queue == theirs.queue:
-        reason = PREEMPTED
-        text = f"stopped for gang {name}, whose priority {theirs.priority} is above its own, {ours.priority}"
-    else:
-        reason = RECLAIMED
-        text = (
-            f"stopped for gang {name}: queue {theirs.queue} takes back quota that queue {ours.queue} borrows"
-        )
+    reason, text = _cause(victim, preemptor, "stopped for gang")
     stopped = False
     for instruction in write(
         victim,
@@ -245,3 +289,28 @@ def _stop(world: World, victim: GangRecord, preemptor: GangRecord) -> Iterator[I
         yield instruction
     if stopped:
         yield from gang_event(victim, warning=True, reason=reason, message=text)
+
+
+def count_stop(world: World, record: GangRecord, before: Gang) -> None:
+    """Count that the gang gives its place up, or some of its slots for others, if that is what is new in it."""
+    gang = record.gang
+    assert gang is not None
+    known = record.decision is not None and world.state is not None
+    by = {
+        key: held.size_of(record.key) for key, held in world.held_places.items() if record.key in held.victims
+    }
+    if gang.status.phase == "Stopping" and before.status.phase != "Stopping":
+        reason = next((c.reason for c in gang.status.conditions if c.type == "Admitted"), "")
+        lost = victim_of(world, record).lost_gpu_seconds if known else 0
+        for_others = by if reason in STOPPED_FOR_OTHERS else None
+        world.tally.stopped(gang.spec.queue, reason, lost=lost, stopped_for=for_others)
+    elif known and gang.status.slots in by.values() and gang.status.slots != before.status.slots:
+        usage = dict(counted_by_gang(world)).get(record.key)
+        if usage is None:
+            return
+        lost = Way(world, record, gang.status.slots or 0, usage).victim.lost_gpu_seconds
+        preemptor = world.gangs.get(next(iter(by)))
+        reason = PREEMPTED
+        if preemptor is not None and preemptor.gang is not None:
+            reason = _cause(record, preemptor, "")[0]
+        world.tally.shrunk(gang.spec.queue, reason, lost=lost, shrunk_for=by)

@@ -163,7 +163,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
                 continue
             given = turn.ask(record)
             if isinstance(given, Placement):
-                let_go(world, record.key)
+                let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)

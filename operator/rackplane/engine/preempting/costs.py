@@ -14,16 +14,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A gang that may be stopped. One that is Protected is none.
+    """A gang that may be stopped, or may give some of its slots up. One that is Protected is none.
 
     ``lost_gpu_seconds`` is the work that is done again: its GPUs times the seconds since its last checkpoint, or since
     it started, and those that starting it again takes. Less than 1 counts as 1: to stop a gang is never free.
+    ``slots`` are what it gives up, () all of them. Of one gang there may be several victims, under keys of their own,
+    with its key as their ``gang``; at most one of them is chosen.
     """
 
     key: str
     priority: int = 0
     sheddable: bool = False
     lost_gpu_seconds: int = 1
+    slots: tuple[int, ...] = ()
+    gang: str = ""
+
+    @property
+    def booking(self) -> str:
+        """The key that its gang is booked under."""
+        return self.gang or self.key
 
     @property
     def lost(self) -> int:

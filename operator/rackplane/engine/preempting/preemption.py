@@ -14,24 +14,29 @@ out again, the dearest first. ``Plan.proved`` says whether nothing cheaper was p
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rackplane.engine.explaining import explanation
+from rackplane.engine.explaining import groups as grouped
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.placing.candidates import Candidates, attempts
 from rackplane.engine.placing.domains import Domains
+from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.placement import find, profiles
 from rackplane.engine.placing.shortage import jam, shortages
 from rackplane.engine.preempting.costs import Cost, Victim, weights
 from rackplane.engine.preempting.covers import Cover, Demand, Gains, Work
 from rackplane.engine.preempting.regions import Region, Survey
 from rackplane.engine.preempting.releases import Releases
+from rackplane.engine.preempting.runs import CheapestRuns, Cleared
 from rackplane.engine.preempting.segments import clear_runs
 from rackplane.engine.state import State
 
 STEPS = 60_000
 """Steps of bounds in one search."""
+RUN_STEPS = 3_000
+"""Steps of the search for whole runs in one domain."""
 CHECKS = 80
 """Sets that the engine is asked about in one search."""
 HELPERS_TRIED = 10
@@ -72,18 +77,19 @@ def cheapest(
     """The cheapest victims that let the gang start, and its place; None if none were found that do.
 
     Nothing is changed, and the same question has the same answer. A plan without victims says that none are needed.
-    For a gang whose slots differ nobody is looked for: what its domains are missing is not known slot by slot.
+    Of a gang whose slots differ the bounds are those of the group that is hardest to place.
 
     Args:
         request: the gang's request once these keys are gone: what their pods hold of nodes is not known here.
-        victims: whoever may be stopped, each of them booked.
+        victims: whoever may be stopped or made smaller, each of them booked.
         allowed: whether these keys may be stopped together. If they may, any part of them may.
         admits: whether what the engine does not know takes the placement, once these keys are gone.
         checks: sets that the engine is asked about at most.
     """
-    if request(()).groups or explanation.invalid(state, request(())) is not None:
+    asked = request(())
+    if (grouped.invalid if asked.groups else explanation.invalid)(state, asked) is not None:
         return None
-    victims = [v for v in victims if state.booking(v.key) is not None]
+    victims = [v for v in victims if state.booking(v.booking) is not None]
     return _Search(state, request, victims, needs=needs, allowed=allowed, admits=admits, checks=checks).plan()
 
 
@@ -109,6 +115,7 @@ class _Search:
             if need.amount > 0
         ]
         self._allowed, self._admits = allowed, admits
+        self.unlike = bool(request(()).groups)
         self.work = Work(STEPS)
         self.checks = checks
         self.known: dict[frozenset[int], Placement | None] = {}
@@ -121,7 +128,8 @@ class _Search:
         releases = Releases(self.state, self.victims)
         asked, freed = self.request(()), self.request(self.keys)
         for profile in profiles(self.state, asked):
-            survey = Survey(self.state, asked, freed, profile, releases, self.weights)
+            lead, freed_lead = self._lead(asked, profile), self._lead(freed, profile)
+            survey = Survey(self.state, lead, freed_lead, profile, releases, self.weights)
             self.regions += survey.regions(self.needs)
         waiting = [(region.at_least, i, False) for i, region in enumerate(self.regions)]
         heapq.heapify(waiting)
@@ -143,11 +151,21 @@ class _Search:
         chosen = [self.victims[v] for v in sorted(self.best, key=lambda v: (self.weights[v], self.keys[v]))]
         return Plan(placement, tuple(chosen), Cost.of(chosen), self.proved and not self.work.spent)
 
+    def _lead(self, request: Request, profile: str) -> Request:
+        """The request of slots that are all alike: of a gang of unlike ones, that of the hardest group alone."""
+        if not request.groups:
+            return request
+        groups = Groups(self.state, request, profile, lambda _: (None, False))
+        return groups.part(groups.order[0], groups.levels[-1])
+
     # -- one domain --------------------------------------------------------------------------------
 
     def _look_at(self, region: Region) -> None:
         below = None if self.best is None else self.price(self.best)
         cover = Cover(self.weights, region.demands, self.allowed, lambda _: True, self.work, below=below)
+        runs = self._runs(region, below)
+        if runs is not None and runs.proved and self._settled(region, runs.victims):
+            return
         first = cover.cheapest()
         if first is None and not self.work.spent:
             return
@@ -172,7 +190,7 @@ class _Search:
                 self._take(found)
             return
         self.proved = False
-        for start in (first, self._runs(region)):
+        for start in (first, self._greedy_runs(region), None if runs is None else runs.victims):
             found = None if start is None else self._repaired(region, start)
             if found is not None:
                 self._take(self._least_of(found))
@@ -180,12 +198,34 @@ class _Search:
             self.unsolved.append(region)
 
     def _helpers(self, region: Region) -> list[int]:
-        """Whoever could be of use there, the cheapest first."""
+        """Whoever could be of use there, the cheapest first; for unlike slots all, those on its nodes before others."""
+        if self.unlike:
+            everyone = range(len(self.victims))
+            return sorted(everyone, key=lambda v: (v not in region.on_nodes, self.weights[v], v))
         useful = region.on_nodes | region.survey.helpers(region.domain)
         useful = useful.union(*(gains.amounts for gains, _ in self.needs))
         return sorted(useful, key=lambda v: (self.weights[v], v))
 
-    def _runs(self, region: Region) -> frozenset[int] | None:
+    def _runs(self, region: Region, below: int | None) -> Cleared | None:
+        """The cheapest set by nodes alone that clears whole runs there; None where runs need no bin each."""
+        segments = region.survey.segments(region.domain)
+        request = region.survey.candidates.request
+        if segments is None or request.segment_slots is None:
+            return None
+        run = request.segment_slots
+        return CheapestRuns(segments, request.slots, run, self.weights, Work(RUN_STEPS), below).find()
+
+    def _settled(self, region: Region, victims: frozenset[int] | None) -> bool:
+        """Whether the cheapest set by nodes alone is the answer there, which nothing cheaper can be."""
+        if victims is None:
+            return True
+        if not self.allowed(victims) or not region.meets(victims) or not self.enough(victims):
+            return False
+        self._take(victims)
+        return True
+
+    def _greedy_runs(self, region: Region) -> frozenset[int] | None:
+        """A set that clears whole runs there, of those who may be stopped together; None if there is none."""
         segments = region.survey.segments(region.domain)
         request = region.survey.candidates.request
         if segments is None or request.segment_slots is None:
@@ -232,11 +272,9 @@ class _Search:
         """What the domain has too little of with these gone, by the limits one by one, then by filling it up."""
         survey, d = region.survey, region.domain
         with self.state.simulation() as later:
-            for v in chosen:
-                later.release(self.keys[v])
-            candidates = Candidates(
-                later, self.request([self.keys[v] for v in chosen]), survey.candidates.profile
-            )
+            self._release(later, chosen)
+            asked = self._lead(self.request([self.keys[v] for v in chosen]), survey.candidates.profile)
+            candidates = Candidates(later, asked, survey.candidates.profile)
             domains = Domains(attempts(candidates)[-1])
             slots = candidates.request.slots
             free = int(domains.free[d])
@@ -261,8 +299,14 @@ class _Search:
         return sum(self.weights[v] for v in chosen)
 
     def allowed(self, chosen: Collection[int]) -> bool:
-        """Whether all of these may be stopped."""
+        """Whether all of these may be stopped; of the ways in which one gang makes room it is one at most."""
+        if len({self.victims[v].booking for v in chosen}) < len(chosen):
+            return False
         return self._allowed([self.keys[v] for v in chosen])
+
+    def _release(self, later: State, chosen: Iterable[int]) -> None:
+        for v in chosen:
+            later.release(self.victims[v].booking, self.victims[v].slots or None)
 
     def enough(self, chosen: frozenset[int]) -> bool:
         """Whether the gang starts once these are gone: the engine's word."""
@@ -274,8 +318,7 @@ class _Search:
             keys = [self.keys[v] for v in sorted(chosen)]
             asked = self.request(keys)
             with self.state.simulation() as later:
-                for key in keys:
-                    later.release(key)
+                self._release(later, chosen)
                 self.known[chosen] = find(later, asked, lambda offer: self._admits(offer, keys))
         return self.known[chosen] is not None
 
@@ -286,10 +329,9 @@ class _Search:
     def _least_of(self, chosen: frozenset[int]) -> frozenset[int]:
         """Without whoever is not needed; the dearest are let go first, several at once where that goes."""
         order, at_once = sorted(chosen, key=lambda v: (-self.weights[v], v)), 1
-        held = {v: _Held.of(self.state, self.keys[v]) for v in chosen}
+        held = {v: _Held.of(self.state, self.victims[v].booking) for v in chosen}
         with self.state.simulation() as later:
-            for v in chosen:
-                later.release(self.keys[v])
+            self._release(later, chosen)
             while order:
                 back, fewer = order[:at_once], chosen.difference(order[:at_once])
                 if any(r.meets(fewer) for r in self.regions) and self._still_enough(
@@ -333,5 +375,8 @@ class _Held:
         return _Held(key, placement, state.held(key).keys(), state.until(key))
 
     def book(self, state: State) -> None:
+        if state.booking(self.key) is not None:
+            state.rebook(self.key, self.placement, self.slots, force=True)
+            return
         state.book(self.key, self.placement, force=True, until=self.until)
         state.release(self.key, [s for s in range(len(self.placement.slots)) if s not in self.slots])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.model import Placement
 from rackplane.engine.physics.draw import Watts
 from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.state import State
@@ -24,10 +25,10 @@ class Releases:
         rows: list[tuple[int, int, int]] = []
         drawn: dict[tuple[int, int], Watts] = {}
         for v, victim in enumerate(victims):
-            placement = state.booking(victim.key)
+            placement = state.booking(victim.booking)
             if placement is None:
                 continue
-            held_gpus = state.held_gpus(victim.key)
+            held_gpus = _given_up(state, victim, placement)
             rows.extend((v, index[name], gpus) for name, gpus in held_gpus.items() if name in index)
             for rack, watts in state.draws_by_rack(held_gpus, placement.power_profile).items():
                 drawn[v, rack] = watts
@@ -41,14 +42,23 @@ class Releases:
         self._pair_victim, self._pair_rack = pairs[:, 0], pairs[:, 1]
         self._nominal = np.array([w.nominal for w in drawn.values()], dtype=np.float64)
         self._peak = np.array([w.peak for w in drawn.values()], dtype=np.float64)
-        ends = [state.until(v.key) for v in victims]
+        # What a gang gives up at most counts once, however many ways it has to give up less.
+        most: dict[str, tuple[int, int]] = {}
+        totals = np.bincount(self.victim, self.gpus, minlength=len(victims)).astype(np.int64).tolist()
+        for v, victim in enumerate(victims):
+            most[victim.booking] = max(most.get(victim.booking, (-1, v)), (totals[v], v))
+        largest = np.zeros(len(victims), dtype=np.bool_)
+        largest[[v for _, v in most.values()]] = True
+        self._largest = largest[self.victim]
+        ends = [state.until(v.booking) for v in victims]
         until = np.array([np.inf if end is None else end for end in ends])
         #: by start of a coming budget and pair: whether the victim does not count on it anyway
         self._over = until[self._pair_victim] <= np.array(facility.windows).reshape(-1, 1)
 
     def freed(self, nodes: int) -> Ints:
         """GPUs by node when all victims are stopped."""
-        return np.bincount(self.node, self.gpus, minlength=nodes).astype(np.int64)
+        counted = self._largest
+        return np.bincount(self.node[counted], self.gpus[counted], minlength=nodes).astype(np.int64)
 
     def watts(self, wanted: NDArray[np.bool_]) -> dict[int, dict[int, int]]:
         """Cell -> victim -> watts that stopping it takes off the cell, rounded up; of the wanted cells only."""
@@ -73,3 +83,15 @@ class Releases:
             if amount > 0:
                 found[key // many][key % many] = amount
         return found
+
+
+def _given_up(state: State, victim: Victim, placement: Placement) -> Mapping[str, int]:
+    """Node -> GPUs that come free."""
+    if not victim.slots:
+        return state.held_gpus(victim.booking)
+    held = state.held(victim.booking)
+    found: dict[str, int] = {}
+    for slot in victim.slots:
+        if slot in held:
+            found[held[slot]] = found.get(held[slot], 0) + placement.gpus_of(slot)
+    return found
