@@ -114,6 +114,25 @@ def test_a_place_that_is_no_use_any_more_is_given_up() -> None:
     assert "Running" in {h.phase(n) for n in ("job-a", "job-b", "job-c", "job-d")}
 
 
+def test_room_is_made_for_pods_of_several_kinds() -> None:
+    h = preempting()
+    protected = {**NVLINK, "rackplane.dev/disruption": "Protected"}
+    h.job("keep", slots=4, run=None, annotations=protected)
+    for name, slots in (("a", 1), ("b", 3)):
+        h.job(name, slots=slots, run=None, annotations=NVLINK)
+    h.until(lambda: set(h.gangs().values()) == {"Running"})
+    labels = {"rackplane.dev/queue": "research", "rackplane.dev/gang": "mixed"}
+    size = {"rackplane.dev/gang-size": "4", **NVLINK}
+    h.pod("lead", gpus=0, labels=labels, annotations=size, **high())
+    for i in range(3):
+        h.pod(f"worker-{i}", gpus=4, labels=labels, annotations=size, **high())
+    h.until(lambda: h.phase("pod-mixed") == "Running")
+    assert len(h.gang("pod-mixed")["spec"]["groups"]) == 2
+    # Three nodes for the workers: b alone has them, and the leader needs no GPUs.
+    assert (h.phase("job-keep"), h.phase("job-a"), h.phase("job-b")) == ("Running", "Running", "Pending")
+    assert {"Preempted"} <= set(reasons(h, "Job", "b"))
+
+
 def test_who_may_not_be_stopped_is_not_and_it_is_said() -> None:
     h = preempting()
     protected = {**NVLINK, "rackplane.dev/disruption": "Protected"}

@@ -17,8 +17,10 @@ from rackplane.engine.preempting.preemption import Need, Plan, cheapest
 from rackplane.engine.state import State
 from tests.property.engine.small_halls import hall
 from tests.property.engine.small_halls import request as small_request
+from tests.property.engine.unlike import unlike
 
 CASES, PARTS = 1_000, 4
+UNLIKE_CASES = 200
 GANGS, VICTIMS = 7, 8
 
 
@@ -140,6 +142,31 @@ def test_no_set_of_victims_is_cheaper(part: int) -> None:
     assert stopped > CASES // PARTS // 3, (stopped, none)
     assert several > CASES // PARTS // 8
     assert smaller > CASES // PARTS // 20
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_for_slots_of_several_kinds_no_set_of_victims_is_cheaper(part: int) -> None:
+    checked = stopped = 0
+    seed = part * 1_000_000
+    while checked < UNLIKE_CASES // PARTS:
+        seed += 1
+        random = Random(seed)
+        state, victims = crowded(random)
+        request = unlike(random, state, 10)
+        if not victims or without(state, request, ()) is not None:
+            continue
+        checked += 1
+        best = next((s for s in sets(victims) if without(state, request, s)), None)
+        plan = cheapest(state, partial(_same, request), victims)
+        if best is None:
+            assert plan is None, seed
+            continue
+        assert plan is not None, seed
+        assert plan.cost == Cost.of(best), (seed, plan.victims, best)
+        assert plan.proved, seed
+        _holds(state, request, plan)
+        stopped += 1
+    assert stopped > UNLIKE_CASES // PARTS // 5
 
 
 def _holds(state: State, request: Request, plan: Plan) -> None:
