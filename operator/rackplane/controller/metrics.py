@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -21,6 +21,9 @@ __all__ = ["MachineCollector", "Metrics"]
 
 #: kube-scheduler's buckets for its algorithm, so that the two can be laid side by side: 1 ms to 16 s.
 _SECONDS: Final = tuple(0.001 * 2**i for i in range(15))
+
+
+Labels = TypeVar("Labels", bound=tuple[str, ...])
 
 
 class Metrics:
@@ -160,7 +163,7 @@ def _stops(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def _counter(name: str, text: str, labels: list[str], counts: Mapping[tuple[str, ...], int]) -> Metric:
+def _counter(name: str, text: str, labels: list[str], counts: Mapping[Labels, int]) -> Metric:
     family = CounterMetricFamily(name, text, labels=labels)
     for values, count in sorted(counts.items()):
         family.add_metric(values, float(count))

@@ -48,7 +48,7 @@ def crowded(random: Random) -> tuple[State, list[Victim]]:
 
 def shrunk(random: Random, whole: Victim, slots: int) -> list[Victim]:
     """Ways of an elastic gang to make room with some of its slots, the highest."""
-    fewest = random.choice([slots, slots, random.randint(1, slots)])
+    fewest = random.choice([slots, random.randint(1, slots), 1])
     counts = sorted(random.sample(range(fewest, slots), min(2, slots - fewest)))
     return [
         replace(
@@ -141,7 +141,7 @@ def test_no_set_of_victims_is_cheaper(part: int) -> None:
     # A proof by cases is worth what the cases are: most have to be decided, and many take more than one victim.
     assert stopped > CASES // PARTS // 3, (stopped, none)
     assert several > CASES // PARTS // 8
-    assert smaller > CASES // PARTS // 20
+    assert smaller > CASES // PARTS // 25
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.ranks import annotated_slot
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.pods.pod import is_terminal
@@ -29,11 +30,22 @@ def holdings(world: World, record: GangRecord) -> Iterator[tuple[str, Amounts, i
 def holdings_of(
     world: World, record: GangRecord, slots: Collection[int]
 ) -> Iterator[tuple[str, Amounts, int]]:
-    """As `holdings`, of pods that have these slots."""
+    """As `holdings`, of what is there for these slots, or promised to them."""
     for pod in record.live_pods():
         found = world.room.of_pod((pod.metadata.namespace, pod.metadata.name))
-        if found is not None and record.slots.get(pod.metadata.uid) in slots:
+        # A process that has just begun has not assigned slots yet; pods that are let go say which is theirs.
+        if found is not None and record.slots.get(pod.metadata.uid, annotated_slot(pod)) in slots:
             yield *found, 1
+    if world.state is None:
+        return
+    held = world.state.held(booking_key(record.key))
+    given = Counter(node for slot, node in held.items() if slot in slots)
+    kept = Counter(node for slot, node in held.items() if slot not in slots)
+    for each, pods in world.room.of_gang(record.key):
+        for node, count in given.items():
+            promised = min(count, pods.get(node, 0) - kept[node])
+            if promised > 0:
+                yield node, each, promised
 
 
 def holdings_on(world: World, record: GangRecord, node: str) -> Iterator[tuple[Amounts, int]]:

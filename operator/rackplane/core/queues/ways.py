@@ -119,12 +119,14 @@ def may_shrink(record: GangRecord, to: int) -> bool:
 def _sizes(world: World, record: GangRecord) -> Iterable[int]:
     gang, state = record.gang, world.state
     assert gang is not None and state is not None
-    if gang.spec.min_slots is None or not record.keyed() or not shrinkable(record):
+    if gang.spec.min_slots is None or not record.keyed() or record.phase != "Running":
         return ()
-    if state.slots_held(booking_key(record.key)) != record.target:
-        return ()  # it is giving up some already
-    counts = allowed_counts(fewest_slots(gang.spec), gang.spec.slots, gang.spec.topology.segment_slots)
-    smaller = [count for count in counts if count < record.target]
+    smaller = []
+    if shrinkable(record):
+        counts = allowed_counts(fewest_slots(gang.spec), gang.spec.slots, gang.spec.topology.segment_slots)
+        smaller = [count for count in counts if count < record.target]
+    if state.slots_held(booking_key(record.key)) > record.target:
+        smaller.append(record.target)  # it is giving these up already
     if len(smaller) <= MOST_SIZES:
         return smaller
     last = len(smaller) - 1
