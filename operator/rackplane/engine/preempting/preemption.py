@@ -27,6 +27,7 @@ from rackplane.engine.placing.placement import find, profiles
 from rackplane.engine.placing.shortage import jam, shortages
 from rackplane.engine.preempting.costs import Cost, Victim, weights
 from rackplane.engine.preempting.covers import Cover, Demand, Gains, Work
+from rackplane.engine.preempting.held import Held
 from rackplane.engine.preempting.regions import Region, Survey
 from rackplane.engine.preempting.releases import Releases
 from rackplane.engine.preempting.runs import CheapestRuns, Cleared
@@ -329,7 +330,7 @@ class _Search:
     def _least_of(self, chosen: frozenset[int]) -> frozenset[int]:
         """Without whoever is not needed; the dearest are let go first, several at once where that goes."""
         order, at_once = sorted(chosen, key=lambda v: (-self.weights[v], v)), 1
-        held = {v: _Held.of(self.state, self.victims[v].booking) for v in chosen}
+        held = {v: Held.of(self.state, self.victims[v].booking) for v in chosen}
         with self.state.simulation() as later:
             self._release(later, chosen)
             while order:
@@ -344,7 +345,7 @@ class _Search:
                     at_once //= 2
         return chosen
 
-    def _still_enough(self, later: State, fewer: frozenset[int], back: Sequence[_Held]) -> bool:
+    def _still_enough(self, later: State, fewer: frozenset[int], back: Sequence[Held]) -> bool:
         """As :meth:`enough`, where those of ``back`` are gone as well; if it is, they are there again."""
         if fewer not in self.known:
             keys = [self.keys[v] for v in sorted(fewer)]
@@ -357,26 +358,3 @@ class _Search:
         for held in back:
             held.book(later)
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A booking as it was, to be made again."""
-
-    key: str
-    placement: Placement
-    slots: Collection[int]
-    until: float | None
-
-    @staticmethod
-    def of(state: State, key: str) -> _Held:
-        placement = state.booking(key)
-        assert placement is not None
-        return _Held(key, placement, state.held(key).keys(), state.until(key))
-
-    def book(self, state: State) -> None:
-        if state.booking(self.key) is not None:
-            state.rebook(self.key, self.placement, self.slots, force=True)
-            return
-        state.book(self.key, self.placement, force=True, until=self.until)
-        state.release(self.key, [s for s in range(len(self.placement.slots)) if s not in self.slots])
