@@ -145,8 +145,8 @@ def test_no_set_of_victims_is_cheaper(part: int) -> None:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_for_slots_of_several_kinds_no_set_of_victims_is_cheaper(part: int) -> None:
-    checked = stopped = 0
+def test_for_slots_of_several_kinds_no_set_is_cheaper_than_one_called_proved(part: int) -> None:
+    checked = stopped = proved = 0
     seed = part * 1_000_000
     while checked < UNLIKE_CASES // PARTS:
         seed += 1
@@ -162,11 +162,14 @@ def test_for_slots_of_several_kinds_no_set_of_victims_is_cheaper(part: int) -> N
             assert plan is None, seed
             continue
         assert plan is not None, seed
-        assert plan.cost == Cost.of(best), (seed, plan.victims, best)
-        assert plan.proved, seed
+        # What the other groups lack is no bound here, so that more sets have to be tried than may be.
+        assert plan.cost >= Cost.of(best), (seed, plan.victims, best)
+        assert plan.cost == Cost.of(best) or not plan.proved, (seed, plan.victims, best)
         _holds(state, request, plan)
         stopped += 1
+        proved += plan.proved
     assert stopped > UNLIKE_CASES // PARTS // 5
+    assert proved > stopped * 4 // 5
 
 
 def _holds(state: State, request: Request, plan: Plan) -> None:
