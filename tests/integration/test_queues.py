@@ -225,13 +225,15 @@ async def test_a_queue_on_hold_starts_nobody_stops_nobody_and_says_so(site: Site
     await site.create(site.jobs, endless(site.job("runs", slots=2)))
     await _phase(site, "runs", "Running")
     await site.patch(queue, {"spec": {"hold": True}})
-    await site.until(queue, lambda q: q["status"].get("observedGeneration") == q["metadata"]["generation"])
+    await site.until(
+        queue, lambda q: q.get("status", {}).get("observedGeneration") == q["metadata"]["generation"]
+    )
     await site.create(site.jobs, site.job("waits", slots=1))
     words = f"queue {site.word} is on hold: set spec.hold to false to let it go on"
     waits = await site.until(site.gang("job-waits"), lambda g: g.get("status", {}).get("message") == words)
     assert waits["status"]["phase"] == "Pending"
     assert (await site.get(f"{site.jobs}/waits"))["spec"]["suspend"] is True
-    status = (await site.until(queue, lambda q: q["status"].get("pending") == 1))["status"]
+    status = (await site.until(queue, lambda q: q.get("status", {}).get("pending") == 1))["status"]
     figures = ("admitted", "usedGpus", "borrowedGpus", "oldestWait")
     assert {name: status.get(name) for name in figures} == {
         "admitted": 1,
@@ -242,14 +244,18 @@ async def test_a_queue_on_hold_starts_nobody_stops_nobody_and_says_so(site: Site
     assert (await site.get(site.gang("job-runs")))["status"]["phase"] == "Running"
     await site.patch(queue, {"spec": {"hold": False}})
     await _phase(site, "waits", "Finished")
-    await site.until(queue, lambda q: (q["status"].get("pending"), q["status"].get("usedGpus")) == (0, 8))
+    await site.until(
+        queue, lambda q: tuple(q.get("status", {}).get(f) for f in ("pending", "usedGpus")) == (0, 8)
+    )
     await _unfailed(site)
 
 
 async def test_a_queue_is_open_to_the_namespaces_it_names(site: Site) -> None:
     queue = f"{GROUP}/queues/{site.word}"
     await site.patch(queue, {"spec": {"namespaces": [f"{site.word}-other"]}})
-    await site.until(queue, lambda q: q["status"].get("observedGeneration") == q["metadata"]["generation"])
+    await site.until(
+        queue, lambda q: q.get("status", {}).get("observedGeneration") == q["metadata"]["generation"]
+    )
     await site.create(site.jobs, site.job("waits", slots=1))
     words = f"namespace {site.namespace} may not use queue {site.word}: it is open to {site.word}-other"
     await site.until(site.gang("job-waits"), lambda g: g.get("status", {}).get("message") == words)
