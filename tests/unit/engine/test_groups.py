@@ -269,3 +269,33 @@ def test_what_no_facility_could_take_is_refused(
     state = hall()
     answer = refused(state, gang(state, *groups))
     assert (answer.kind, answer.misfit, answer.message) == (RefusalKind.UNPLACEABLE, True, message)
+
+
+def test_a_large_hall_that_power_rules_out_for_all_groups_together_is_unplaceable() -> None:
+    # 80 nodes: more than every way is looked at. 20 slots at 4 kW over idle fit by themselves, 30 do not.
+    state = hall(leaves=10, row_watts=80_000 + 100_000)
+    fits = gang(state, ("a", 10, 4), ("b", 15, 4))
+    assert isinstance(place(state, fits), Placement)
+    answer = refused(state, gang(state, ("a", 10, 4), ("b", 20, 4), strict=True))
+    assert answer.kind is RefusalKind.UNPLACEABLE
+
+
+def test_domains_that_cannot_carry_all_groups_do_not_use_up_those_that_are_tried() -> None:
+    """Thirty leaves take the workers and not the evaluators beside them; the last takes both, and is the roomiest."""
+    state = leaves_of([16_000] * 30 + [40_000])
+    answer = place(state, gang(state, ("workers", 3, 4), ("evaluators", 2, 4), required="leaf"))
+    assert isinstance(answer, Placement)
+    assert {group.rack for group in answer.groups} == {"l30r0"}
+
+
+def leaves_of(watts: list[int]) -> State:
+    """Leaves of one rack of eight nodes, each on a busway of its own with so many watts over idle."""
+    racks = tuple(RackSpec(f"l{i}r0", "t", 0, 10**6, (Feed(f"bus-{i}"),)) for i in range(len(watts)))
+    buses = tuple(PowerSpec(f"bus-{i}", 8_000 + w) for i, w in enumerate(watts))
+    facility = compile_facility(FacilitySpec((TYPE,), racks, buses, levels=("leaf",)))
+    known = [
+        NodeSpec(f"l{i}r0n{n}", f"l{i}r0", f"d-{i}", (("leaf", f"leaf-{i}"),))
+        for i in range(len(watts))
+        for n in range(8)
+    ]
+    return State(facility, known)

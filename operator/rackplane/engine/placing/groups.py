@@ -6,8 +6,11 @@ same NVLink domains, and so on outwards.  If one finds no room, another order is
 few (:mod:`engine.placing.together`), then the next domain.  What is placed is booked in a simulation meanwhile, so each
 group is checked under all limits with the others there.
 
+Once a domain has turned out too small, all are passed over in which one limit cannot carry what the groups need on it
+together at least (:func:`engine.placing.shortage.overdrawn`), so that the ways are looked at where there may be one.
+
 The answer is "proved" where no domain of the widest level has nodes enough, where the hardest group alone does not fit,
-or where every way was looked at.
+where one limit rules them out together, or where every way was looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from rackplane.engine.model import Group, Placement, Request
 from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing.candidates import Candidates, levels_tried
+from rackplane.engine.placing.shortage import Room, overdrawn
 from rackplane.engine.placing.together import STEPS, Together, TooMany
 from rackplane.engine.state import State
 
@@ -147,13 +151,17 @@ class Groups:
         alone = {g: self.candidates(g, level) for g in self.order}
         open_ = self._large_enough(alone, ids, tried)
         tried.too_few = int((~open_).sum())
-        lead = self.order[0]
+        lead, whole = self.order[0], tuple(alone.values())
+        ruled_out: Bools | None = None
         while open_.any():
             inside = (ids >= 0) & open_[ids]
             first, certain = self._solve(alone[lead].only(np.where(inside, UNLIMITED, 0)))
             if first is None:
                 tried.unfit = int(open_.sum())
-                return None if certain else self._in_any(tried, alone, ids, open_)
+                if certain:
+                    return None
+                ruled_out = self._overdrawn(whole, ids, len(names)) if ruled_out is None else ruled_out
+                return self._in_any(tried, alone, ids, open_ & ~ruled_out)
             if len(tried.jammed) == DOMAINS_TRIED:
                 tried.proved = False
                 return None
@@ -167,10 +175,13 @@ class Groups:
             if isinstance(found, tuple):
                 placed, group = found
                 tried.jammed = (*tried.jammed, Jammed(level, names[domain], inside, placed, group))
-                exact = self._every_way(tried, alone, inside)
+                if ruled_out is None:  # counted where it is needed only: most gangs fit the first domain
+                    ruled_out = self._overdrawn(whole, ids, len(names))
+                exact = None if ruled_out[domain] else self._every_way(tried, alone, inside)
                 if exact is not None:
                     return exact
                 open_[domain] = False
+                open_ &= ~ruled_out
                 continue
             return found
         return None
@@ -211,6 +222,21 @@ class Groups:
             tried.room[-1] += free
             enough &= free >= gpus
         return enough
+
+    def _overdrawn(self, alone: Sequence[Candidates], ids: Ints, count: int) -> Bools:
+        """By domain: whether a limit rules all groups together out there, however each of them lies; proved."""
+        if not all(candidates.exact for candidates in alone):
+            return np.zeros(count, dtype=np.bool_)
+        parts = []
+        for candidates in alone:
+            racks = len(candidates.rack_slots)
+            rack = self.state.inventory.rack
+            here = np.flatnonzero((ids >= 0) & (rack >= 0) & (candidates.node_slots > 0))
+            keys, place = np.unique(ids[here] * racks + rack[here], return_inverse=True)
+            slots = np.bincount(place, candidates.node_slots[here], minlength=len(keys)).astype(np.int64)
+            by_watts = candidates.rack_slots[keys % racks]
+            parts.append((candidates, Room(keys // racks, keys % racks, np.minimum(slots, by_watts), count)))
+        return overdrawn(parts)
 
     def _put(
         self, level: str, inside: Bools, first: Placement

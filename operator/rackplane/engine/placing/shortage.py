@@ -134,6 +134,27 @@ def shortages(
     return result
 
 
+def overdrawn(parts: Sequence[tuple[Candidates, Room]]) -> NDArray[np.bool_]:
+    """By domain: whether some limit cannot carry what all of these gangs need on it there at least, together.
+
+    Args:
+        parts: gangs that are to lie in one domain, and what its racks could take of each; the same domains for all.
+    """
+    slack, count = parts[0][0].slack, parts[0][1].count
+    keys, watts = [], []
+    for candidates, room in parts:
+        # By itself none of them may be short of anything, so nothing may be left out.
+        groups, least, _ = _least(candidates, room, candidates.use, np.zeros(len(slack)))
+        keys.append(groups.domain * len(slack) + groups.cell)
+        watts.append(least)
+    found, place = np.unique(np.concatenate(keys), return_inverse=True)
+    total = np.bincount(place, np.concatenate(watts), minlength=len(found))
+    bad = (total > 0) & (total > slack[found % len(slack)])
+    result = np.zeros(count, dtype=np.bool_)
+    result[found[bad] // len(slack)] = True
+    return result
+
+
 def contended(candidates: Candidates, room: Room) -> list[int | None]:
     """By domain: the cell that all of its room together would overfill the most, in proportion; None if none."""
     groups = _Groups(candidates, room, candidates.use, candidates.slack)
