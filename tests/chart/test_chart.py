@@ -294,6 +294,24 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             id="with-more",
         ),
         pytest.param(
+            {
+                "shedding": {
+                    "mode": "Cap",
+                    "protected": True,
+                    "restoreSeconds": 60,
+                    "rampWattsPerSecond": 5_000_000,
+                }
+            },
+            [
+                "operator",
+                "--shedding=Cap",
+                "--shed-protected",
+                "--restore-seconds=60",
+                "--ramp-watts-per-second=5000000",
+            ],
+            id="shedding",
+        ),
+        pytest.param(
             {"assumedDurationSeconds": 2_592_000, "lookaheadSeconds": 1_209_600},
             ["operator", "--assumed-duration-seconds=2592000", "--lookahead-seconds=1209600"],
             id="times",
@@ -403,6 +421,7 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"imagePullPolicy": "Always"}, id="unknown-key"),
         pytest.param({"admission": {"enabled": "yes"}}, id="not-a-boolean"),
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
+        pytest.param({"shedding": {"mode": "Kill"}}, id="shedding-of-another-kind"),
         pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
         pytest.param({"defragmentation": {"mode": "Move"}}, id="moves-that-are-not-carried-out"),
         pytest.param({"defragmentation": {"maxMoves": 0}}, id="no-moves"),

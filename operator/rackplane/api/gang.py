@@ -274,6 +274,31 @@ class GangReservation(ApiModel):
     )
 
 
+class ShedAction(StrEnum):
+    """What is done to a running gang while an element is over its limit."""
+
+    CAP = "Cap"
+    STOP = "Stop"
+
+
+class GangShed(ApiModel):
+    """What a running gang gives up so that an element comes back under its limit."""
+
+    action: ShedAction = Field(
+        description="Cap: it runs at a lower power profile until there is room again. Stop: it is stopped at the "
+        "deadline."
+    )
+    since: Timestamp = Field(description="When that was decided.")
+    from_profile: ProfileName | None = Field(
+        default=None, description="Power profile that it comes back to; of a cap."
+    )
+    deadline: Timestamp | None = Field(
+        default=None,
+        description="When it is stopped at the latest; a checkpoint after `since` brings that forward. Of a stop.",
+    )
+    why: Text | None = Field(default=None, description="What is over its limit, in a sentence.")
+
+
 class GangStatus(Status):
     """The decision and what became of it."""
 
@@ -303,6 +328,10 @@ class GangStatus(Status):
         default=None,
         description="Power profile it asked for when it was admitted; another than powerProfile if only a lower one "
         "fitted.",
+    )
+    shed: GangShed | None = Field(
+        default=None,
+        description="What it gives up while an element is over its limit; absent when it gives up nothing.",
     )
     expected_performance_percent: Percent | None = Field(
         default=None,

@@ -84,17 +84,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _terms(machine: Machine) -> dict[str, Terms]:
     from rackplane.core.gangs.decisions import booking_key
-    from rackplane.engine.shedding.terms import Disruption, Terms
+    from rackplane.core.shedding.terms import terms_of
 
-    found = {}
-    for key, record in machine.gangs.items():
-        if record.gang is not None:
-            spec = record.gang.spec
-            known = spec.disruption in list(Disruption)
-            # What cannot be read is not to be stopped lightly.
-            disruption = Disruption(spec.disruption) if known else Disruption.PROTECTED
-            found[booking_key(key)] = Terms(disruption, spec.priority, spec.power.strict)
-    return found
+    placed = {k: r for k, r in machine.gangs.items() if r.gang is not None and r.decision is not None}
+    return {booking_key(key): terms_of(machine.world, record) for key, record in placed.items()}
 
 
 # -- words -------------------------------------------------------------------------------------------

@@ -148,6 +148,12 @@ _HELP = {
     "shutdown_seconds": "seconds that writes under way may take at shutdown (default: %(default)s)",
     "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "
     "over a limit",
+    "shedding": "what is done to running gangs while an element is over its limit: Stop, after lower power profiles; "
+    "Cap, lower power profiles alone; or Off (default: %(default)s)",
+    "shed_protected": "Protected gangs give way too, after all others",
+    "actuation_seconds": "a power cap that is not in force after so long counts as not done (default: %(default)s)",
+    "restore_seconds": "so long there must have been room before a cap is lifted (default: %(default)s)",
+    "ramp_watts_per_second": "caps are lifted no faster than this, over the whole facility (default: at once)",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
     "defragmentation": "Off, or Propose: tell gangs that wait which moves of running ones would let them start "
     "(default: %(default)s)",
@@ -172,6 +178,7 @@ _CHOICES = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": ("json", "text"),
     "defragmentation": ("Off", "Propose"),
+    "shedding": ("Stop", "Cap", "Off"),
 }
 
 

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from rackplane import __version__
+from rackplane.api.gang import ShedAction
 from rackplane.controller.facility_metrics import facility_metrics
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
@@ -120,6 +121,15 @@ class MachineCollector(Collector):
         admitted = sum(record.decision is not None for record in machine.gangs.values())
         yield _gauge("rackplane_admitted_gangs", "Gangs that hold a decision.", admitted)
         yield from _stops(machine.tally)
+        shed = GaugeMetricFamily(
+            "rackplane_shed_gangs",
+            "Running gangs that give way while an element is over its limit, by what is done: Cap or Stop.",
+            labels=["action"],
+        )
+        statuses = [record.gang.status.shed for record in machine.gangs.values() if record.gang is not None]
+        for action in ShedAction:
+            shed.add_metric([action], sum(each is not None and each.action == action for each in statuses))
+        yield shed
         state = machine.state
         if state is not None:
             yield from facility_metrics(state)

@@ -24,7 +24,7 @@ from rackplane.core import events as e
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
-from rackplane.core.settings import Defragmentation, MachineSettings
+from rackplane.core.settings import Defragmentation, MachineSettings, Shedding
 from rackplane.kube.client import KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
@@ -59,6 +59,13 @@ class Operator:
             settings=MachineSettings(
                 validate=settings.validate,
                 admit_after_loss=settings.admit_after_loss,
+                shedding=Shedding(settings.shedding),
+                shed_protected=settings.shed_protected,
+                actuation_seconds=settings.actuation_seconds,
+                restore_seconds=settings.restore_seconds,
+                ramp_watts_per_second=(
+                    settings.ramp_watts_per_second if math.isfinite(settings.ramp_watts_per_second) else None
+                ),
                 assumed_duration_seconds=settings.assumed_duration_seconds,
                 reservations=settings.reservations,
                 defragmentation=Defragmentation(settings.defragmentation),

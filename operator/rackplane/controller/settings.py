@@ -64,6 +64,22 @@ class OperatorSettings:
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss. See
     docs/status.md."""
 
+    shedding: str = "Stop"
+    """What is done to running gangs while an element is over its limit: Stop (after lower power profiles), Cap (lower
+    power profiles alone), or Off (it is shown). See docs/shedding.md."""
+
+    shed_protected: bool = False
+    """Protected gangs give way too, after all others."""
+
+    actuation_seconds: float = 10.0
+    """A power cap that is not in force after so long counts as not done, in seconds."""
+
+    restore_seconds: float = 300.0
+    """So long there must have been room before a cap is lifted, in seconds."""
+
+    ramp_watts_per_second: float = float("inf")
+    """Caps are lifted no faster than this, over the whole facility, in watts a second."""
+
     assumed_duration_seconds: float = 86_400.0
     """How long a gang without an expected duration is taken to run, in seconds; inf: for ever. See docs/budgets.md."""
 

@@ -87,7 +87,7 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
                     if starts and reason is FailureReason.CONFLICT:
                         hold_for_retry(world, record, decision)
         case UpdateGangSpec() | WriteGangStatus():
-            record.gang_write = None
+            record.gang_write, record.raising = None, False
 
 
 def _record_of(world: World, instruction: Instruction) -> GangRecord | None:

@@ -18,6 +18,7 @@ from rackplane.core.queues.queueing import reasons, schedule
 from rackplane.core.queues.tally import Tally
 from rackplane.core.refreshing import refresh
 from rackplane.core.settings import MachineSettings
+from rackplane.core.shedding.relief import Relief
 from rackplane.core.site.facility import Catalog
 from rackplane.core.site.publishing import Publisher
 from rackplane.core.validating import validate
@@ -39,6 +40,7 @@ class Machine:
         self.world = World(settings=self.settings, catalog=catalog)
         self.leading = False
         self.synced = False
+        self._relief = Relief()
         self._publisher = Publisher()
         self._published_at = float("-inf")
         self._next_change: float | None = None
@@ -86,6 +88,8 @@ class Machine:
         if self.leading:
             # First: who is placed now is under elements that cannot vanish.
             result.extend(world.removals.run(world))
+            # Before anybody is placed: whoever waits gets what is left when those who run have given way.
+            result.extend(self._relief.run(world))
             result.extend(schedule(world))
             result.extend(self._reconcile_dirty())
             refresh(world)
@@ -176,6 +180,7 @@ class Machine:
 
     def _leadership_lost(self) -> None:
         self.leading = False
+        self._relief = Relief()
         self.world.caps.resign()
         self.world.removals.resign()
         self.world.held_places.clear()

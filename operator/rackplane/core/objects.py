@@ -339,6 +339,14 @@ class GangReservation(_Object, frozen=True):
     shrunk: list[GangSmaller] = []
 
 
+class GangShed(_Object, frozen=True):
+    action: str = ""
+    since: str = ""
+    from_profile: str = ""
+    deadline: str = ""
+    why: str = ""
+
+
 class GangStatus(_Object, frozen=True):
     phase: str = ""
     decision: GangDecision | None = None
@@ -347,6 +355,7 @@ class GangStatus(_Object, frozen=True):
     released_slots: str = ""
     power_profile: str = ""
     requested_power_profile: str = ""
+    shed: GangShed | None = None
     expected_performance_percent: int | None = None
     reserved_nominal_watts: int = 0
     reserved_peak_watts: int = 0

@@ -8,7 +8,7 @@ from typing import Final
 
 from rackplane.api.fabric import Fabric
 
-__all__ = ["Defragmentation", "MachineSettings"]
+__all__ = ["Defragmentation", "MachineSettings", "Shedding"]
 
 _USUAL: Final = Fabric()
 
@@ -18,6 +18,14 @@ class Defragmentation(StrEnum):
 
     OFF = "Off"
     PROPOSE = "Propose"
+
+
+class Shedding(StrEnum):
+    """OFF: nothing, it is shown. CAP: power profiles are lowered. STOP: gangs are stopped where that is not enough."""
+
+    OFF = "Off"
+    CAP = "Cap"
+    STOP = "Stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,25 @@ class MachineSettings:
 
     proposing_seconds: float = 60.0
     """For one gang they are looked for at most this often. Seconds."""
+
+    shedding: Shedding = Shedding.STOP
+    """What is done to running gangs while an element is over its limit."""
+
+    shed_protected: bool = False
+    """Protected gangs give way too, after all others."""
+
+    shed_delay_seconds: float = 2.0
+    """So long a limit must have been exceeded before a gang is stopped: an edit of several objects is not a loss.
+    Seconds."""
+
+    actuation_seconds: float = 10.0
+    """A power cap that is not in force after so long counts as not done. Seconds."""
+
+    restore_seconds: float = 300.0
+    """So long there must have been room for a gang at its higher power profile before its cap is lifted. Seconds."""
+
+    ramp_watts_per_second: float | None = None
+    """Caps are lifted no faster than this, over the whole facility; None: at once. Watts a second."""
 
     admit_after_loss: bool = False
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss that

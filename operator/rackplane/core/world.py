@@ -95,6 +95,8 @@ class World:
     sought: dict[Key, float] = field(default_factory=dict)
     #: gangs that run with fewer slots than they could, and may grow
     elastic: dict[Key, None] = field(default_factory=dict)
+    #: gangs whose load counts at another power profile than that of their decision
+    easing: dict[Key, None] = field(default_factory=dict)
     #: counts changes of what gangs hold
     placements: int = 0
     #: what nodes hold and what they still take

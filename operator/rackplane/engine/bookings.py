@@ -111,6 +111,7 @@ class Bookings:
         """Let a booking hold these slots of another placement: the nodes where that makes a difference."""
         booking = self.by_key[key]
         before, booking.gpus = booking.gpus, {}
+        as_fast = booking.placement.power_profile == placement.power_profile
         booking.placement = placement
         booking.held = {slot: placement.slots[slot] for slot in slots}
         for slot, node in booking.held.items():
@@ -119,7 +120,7 @@ class Bookings:
             self._off(key, node)
         self._index(key, booking.gpus.keys() - before.keys())
         nodes = dict.fromkeys((*before, *booking.gpus))
-        return [node for node in nodes if before.get(node) != booking.gpus.get(node)]
+        return [node for node in nodes if not as_fast or before.get(node) != booking.gpus.get(node)]
 
     def before(self, key: str) -> Before | None:
         """What :meth:`restore` needs to undo a change of the booking; None for an unknown key."""

@@ -54,13 +54,14 @@ class History:
                 self.grow(tape.of(*keys))
 
     def grow(self, key: str) -> None:
-        """Slots are added, and some that were given up are taken again, elsewhere perhaps."""
+        """Slots are added, some that were given up are taken again, and its power profile changes."""
         placement, held = self.state.booking(key), self.state.held(key)
         assert placement is not None
         slots = [held.get(slot, self.tape.of(*NODES)) for slot in range(len(placement.slots))]
         slots += [self.tape.of(*NODES) for _ in range(self.tape.below(3))]
         more = [slot for slot in range(len(slots)) if slot in held or self.tape.below(2)]
-        each = replace(placement, slots=tuple(slots), slot_gpus=())
+        profile = self.tape.of(placement.power_profile, "MaxP", "MaxQ")
+        each = replace(placement, slots=tuple(slots), slot_gpus=(), power_profile=profile)
         self.state.rebook(key, each, more, force=True)
 
     def simulate(self, depth: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rackplane.api.gang import ShedAction
 from rackplane.core.gangs.decisions import Decision, booking_key
 from rackplane.core.gangs.ends import expected_end, watch_end
 from rackplane.core.gangs.holdings import promise
@@ -17,6 +18,8 @@ __all__ = [
     "book",
     "book_larger",
     "confirm",
+    "count_at",
+    "follow_profile",
     "keep_booked",
     "placement_of",
     "rebook_known",
@@ -31,6 +34,10 @@ def book(world: World, record: GangRecord, decision: Decision) -> None:
     """Book a decision from this moment; one that is committed is booked whatever the state says."""
     unbook(world, record)
     record.decision = decision
+    shed = None if record.gang is None else record.gang.status.shed
+    if decision.committed and shed is not None and shed.action == ShedAction.CAP and shed.from_profile:
+        # Whether its nodes carry the lower cap is not known yet.
+        record.counts_at, world.easing[record.key] = shed.from_profile, None
     world.belonging.give(record.key, decision.placement.slots)
     _book(world, record)
     _decision_changed(world, record, decision)  # which takes, and frees nothing for anybody
@@ -49,6 +56,8 @@ def unbook(world: World, record: GangRecord) -> None:
     decision, record.decision = record.decision, None
     record.deferred = False
     record.previous, record.slots, record.ungating = None, {}, set()
+    record.counts_at, record.raising = None, False
+    world.easing.pop(record.key, None)
     world.elastic.pop(record.key, None)
     if decision is None:
         return
@@ -113,7 +122,7 @@ def _rebook(world: World, record: GangRecord, decision: Decision, released: froz
     world.belonging.give(record.key, decision.placement.slots)
     if world.state is not None:
         held = sorted(set(range(len(decision.placement.slots))) - released)
-        world.state.rebook(booking_key(record.key), decision.placement, held, force=True)
+        world.state.rebook(booking_key(record.key), _counted(record, decision), held, force=True)
     _decision_changed(world, record, decision)
 
 
@@ -124,11 +133,55 @@ def _book(world: World, record: GangRecord, *, known: bool = False) -> None:
     key = booking_key(record.key)
     until = expected_end(world, record)
     force = known or record.decision.committed
-    world.state.book(key, record.decision.placement, force=force, until=until)
+    world.state.book(key, _counted(record, record.decision), force=force, until=until)
     watch_end(world, key, until)
     released = record.released if record.decision.released is None else record.decision.released
     if released:
         world.state.release(key, released)
+
+
+def follow_profile(world: World, record: GangRecord) -> None:
+    """Its Gang says another power profile than its decision: of the two the higher counts until caps are in force."""
+    decision, gang = record.decision, record.gang
+    assert decision is not None and gang is not None
+    before, now = decision.placement, placement_of(gang)
+    changed = replace(
+        before,
+        power_profile=now.power_profile,
+        nominal_watts=now.nominal_watts,
+        peak_watts=now.peak_watts,
+        liquid_watts=now.liquid_watts,
+        air_watts=now.air_watts,
+        relative_performance_percent=now.relative_performance_percent,
+    )
+    record.decision, record.raising = replace(decision, placement=changed), False
+    if record.counts_at is None:
+        record.counts_at, record.lowered_at = before.power_profile, world.now
+    count_at(world, record, record.counts_at)
+
+
+def count_at(world: World, record: GangRecord, profile: str | None) -> None:
+    """Count its load at that power profile; None: at that of its decision."""
+    assert record.decision is not None
+    own = record.decision.placement.power_profile
+    record.counts_at = None if profile == own else profile
+    if record.counts_at is None:
+        world.easing.pop(record.key, None)
+    else:
+        world.easing[record.key] = None
+    if world.state is not None:
+        held = sorted(world.state.held(booking_key(record.key)))
+        if held:
+            world.state.rebook(booking_key(record.key), _counted(record, record.decision), held, force=True)
+    world.version += 1
+    _decision_changed(world, record, record.decision)
+
+
+def _counted(record: GangRecord, decision: Decision) -> Placement:
+    """The placement as it is booked: what nodes may still draw counts."""
+    if record.counts_at is None:
+        return decision.placement
+    return replace(decision.placement, power_profile=record.counts_at)
 
 
 def _decision_changed(world: World, record: GangRecord, decision: Decision) -> None:

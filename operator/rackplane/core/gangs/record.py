@@ -94,6 +94,13 @@ class GangRecord:
     position: int | None = None
     #: the decision was committed by us and its users have not been told of it
     announce: bool = False
+    #: the power profile that its booking counts at while its nodes are not sure to carry the lower cap of its
+    #: decision, or while a higher one is being written; None: that of its decision
+    counts_at: str | None = None
+    #: a higher profile is being written
+    raising: bool = False
+    #: when its caps were lowered, in seconds since the epoch
+    lowered_at: float = float("-inf")
     #: what was last told of a node that does not take its cap
     told_of_cap: str = ""
     #: when, in seconds since the epoch, and at which version it was last worked out whom to stop for it

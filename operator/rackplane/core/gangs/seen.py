@@ -5,6 +5,7 @@ from __future__ import annotations
 from rackplane.core.gangs.booking import (
     book,
     confirm,
+    follow_profile,
     keep_booked,
     placement_of,
     release,
@@ -37,6 +38,8 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
             if not decision.committed or decision.released is not None:
                 confirm(world, record)
                 world.tally.ended(key, started=True)
+            elif status.power_profile != decision.placement.power_profile:
+                follow_profile(world, record)
         elif record.previous is not None and record.previous.id == status.decision.id:
             if not record.committing and record.gang_write != gang.metadata.resource_version:
                 unbook_larger(world, record)

@@ -16,6 +16,7 @@ __all__ = [
     "assignment",
     "condition",
     "merged_conditions",
+    "rated",
     "reserved",
     "seconds",
     "timestamp",
@@ -29,6 +30,7 @@ UNPLACED: Mapping[str, Any] = {
     "releasedSlots": None,
     "powerProfile": None,
     "requestedPowerProfile": None,
+    "shed": None,
     "expectedPerformancePercent": None,
     "reservedNominalWatts": None,
     "reservedPeakWatts": None,
@@ -81,6 +83,15 @@ def assignment(placement: Placement) -> list[dict[str, Any]]:
     return [{"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in placement.groups]
 
 
+def rated(placement: Placement) -> dict[str, Any]:
+    """How fast a gang is at its power profile, and what it draws."""
+    return {
+        "powerProfile": placement.power_profile,
+        "expectedPerformancePercent": placement.relative_performance_percent,
+        **reserved(placement),
+    }
+
+
 def reserved(watts: Placement | Reserved) -> dict[str, Any]:
     """What a gang adds to its racks, and where its heat goes."""
     return {
@@ -98,10 +109,8 @@ def admitted(placement: Placement, *, asked: str) -> dict[str, Any]:
     return {
         "assignment": assignment(placement),
         "releasedSlots": None,
-        "powerProfile": placement.power_profile,
+        **rated(placement),
         "requestedPowerProfile": asked,
-        "expectedPerformancePercent": placement.relative_performance_percent,
-        **reserved(placement),
         "domains": shown,
         "position": None,
         "estimatedStart": None,

@@ -20,7 +20,10 @@ from rackplane.core.objects import Job
 from rackplane.core.queues.preempting import STOPPED_FOR_OTHERS
 from rackplane.core.world import World
 
-__all__ = ["awake_jobs", "finished", "is_over", "stop", "stopping", "suspend", "unplace"]
+SHED = "Shed"
+"""Stopped so that an element comes back under its limit, as the reason of its conditions and Events."""
+
+__all__ = ["SHED", "awake_jobs", "finished", "is_over", "stop", "stopping", "suspend", "unplace"]
 
 
 def stop(world: World, record: GangRecord, why: str, *, reason: str) -> Iterator[Instruction]:
@@ -142,7 +145,7 @@ def _reason_to_stop(record: GangRecord) -> str:
     """Why it gives its place up: for another gang, or because it could not keep it."""
     assert record.gang is not None
     known = {c.reason for c in record.gang.status.conditions if c.type == "Admitted"}
-    return next(iter(known & STOPPED_FOR_OTHERS), "Requeued")
+    return next(iter(known & {*STOPPED_FOR_OTHERS, SHED}), "Requeued")
 
 
 def _stopping_together(world: World, record: GangRecord, why: str) -> Iterator[Instruction]:

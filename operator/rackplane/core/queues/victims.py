@@ -18,7 +18,7 @@ from rackplane.core.queues.priorities import standing
 from rackplane.core.world import World
 from rackplane.engine.preempting.costs import Victim
 
-__all__ = ["is_leaving", "may_be_stopped", "victim_of"]
+__all__ = ["is_leaving", "may_be_stopped", "saved_at", "victim_of"]
 
 
 def is_leaving(record: GangRecord) -> bool:
@@ -60,7 +60,7 @@ def victim_of(world: World, record: GangRecord) -> Victim:
     assert record.gang is not None and record.decision is not None and world.state is not None
     spec = record.gang.spec
     gpus = sum(world.state.held_gpus(booking_key(record.key)).values())
-    lost = max(0.0, world.now - _saved_at(record)) + world.settings.restart_seconds
+    lost = max(0.0, world.now - saved_at(record)) + world.settings.restart_seconds
     return Victim(
         booking_key(record.key),
         priority=standing(spec, world.catalog.queue),
@@ -69,7 +69,7 @@ def victim_of(world: World, record: GangRecord) -> Victim:
     )
 
 
-def _saved_at(record: GangRecord) -> float:
+def saved_at(record: GangRecord) -> float:
     """Since when its work would be lost, in seconds since the epoch: its last checkpoint, or its start."""
     assert record.gang is not None and record.decision is not None
     workloads = [record.gang] if record.external() or not record.jobs else list(record.jobs.values())

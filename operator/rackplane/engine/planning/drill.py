@@ -99,7 +99,7 @@ def drill(state: State, changes: Iterable[Change], terms: Mapping[str, Terms] | 
         ended=ended,
         zones=tuple(_zones(state, after)),
         next_losses=tuple(_next(state.facility, after.facility, [v for v in found if is_worse(v)])),
-        plan=relieve(after, terms or {}, ended=ended),
+        plan=relieve(after, terms or {}, coming=dict.fromkeys(ended, "")),
         after=after,
     )
 

@@ -54,7 +54,9 @@ def candidates(
             continue
         own = terms.get(key, Terms())
         profiles = [] if own.strict else _lower(alike, placement)
-        candidate = _candidate(reach, key, own, placement, alike, [*profiles, ""] if may_stop else profiles)
+        candidate = _candidate(
+            reach, key, own, placement, alike, [*profiles, ""] if may_stop and own.stoppable else profiles
+        )
         if candidate.measures:
             found.append(candidate)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,12 @@ from rackplane.engine.shedding.offers import Candidate, candidates
 from rackplane.engine.shedding.terms import Disruption, Measure, Plan, Terms
 from rackplane.engine.state import State
 
-__all__ = ["relieve"]
+__all__ = ["exceeded", "relieve"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 STEPS = 30_000
 """Steps of bounds in one search for the cheapest plan."""
 FEW = 64
@@ -39,8 +41,9 @@ def relieve(
     state: State,
     terms: Mapping[str, Terms],
     *,
-    ended: Collection[str] = (),
+    coming: Mapping[str, str] = NOTHING,
     spare_protected: bool = False,
+    may_stop: bool = True,
     best_effort: Collection[str] = (),
     steps: int = STEPS,
 ) -> Plan:
@@ -50,24 +53,25 @@ def relieve(
 
     Args:
         terms: by booking key; a gang without any counts as Checkpointable, of priority 0.
-        ended: bookings that are over anyway, as those of gangs that lost a rack.
+        coming: what is on its way, by booking key: the profile at which a gang will run, or "" for one that ends.
         spare_protected: leave Protected gangs alone, whatever stays exceeded.
+        may_stop: gangs are stopped where caps are not enough.
         best_effort: names of budgets for whose sake gangs are capped and never stopped.
         steps: how far the cheapest plan is looked for.
     """
     with state.simulation():
-        for key in ended:
-            state.release(key)
-        over = _exceeded(state)
+        for key, profile in coming.items():
+            _run_at(state, key, profile)
+        over = exceeded(state)
         soft = [v for v in over if v.row.kind is RowKind.BUDGET and v.row.element in best_effort]
         hard = [v for v in over if v not in soft]
-        plan = _cheapest(state, terms, hard, spare_protected, may_stop=True, steps=steps)
+        plan = _cheapest(state, terms, hard, spare_protected, may_stop=may_stop, steps=steps)
         if not soft:
             return plan
         for measure in plan.measures:
-            _apply(state, measure)
+            _run_at(state, measure.gang, measure.profile)
         # What was done for the others may have helped.
-        soft = [v for v in _exceeded(state) if v.row in {s.row for s in soft}]
+        soft = [v for v in exceeded(state) if v.row in {s.row for s in soft}]
         more = _cheapest(state, terms, soft, spare_protected, may_stop=False, steps=steps)
     return _both(plan, more)
 
@@ -83,7 +87,11 @@ def _both(first: Plan, second: Plan) -> Plan:
     return Plan(_mildest_first(measures.values()), remaining, first.proved and second.proved)
 
 
-def _exceeded(state: State) -> list[Violation]:
+def exceeded(state: State) -> list[Violation]:
+    """The limits of the state as it is that are exceeded now."""
+    normal = len(state.facility.rows)
+    if not (state.loads[:normal] > state.facility.limits[:normal] + TOLERANCE_WATTS).any():
+        return []
     return [v for v in state.violations() if v.contingency.normal and v.row.starts_at is None]
 
 
@@ -185,16 +193,11 @@ def _kind(measure: Measure) -> int:
     return stage_of(measure.terms, stops=measure.stops)[0]
 
 
-def _apply(state: State, measure: Measure) -> None:
-    key = measure.gang
+def _run_at(state: State, key: str, profile: str) -> None:
+    """Let a gang run at that profile; "": not at all."""
     placement, held, until = state.booking(key), state.held(key), state.until(key)
     state.release(key)
-    if measure.stops or placement is None:
+    if placement is None or not profile:
         return
-    capped = replace(
-        placement,
-        power_profile=measure.profile,
-        relative_performance_percent=measure.relative_performance_percent,
-    )
-    state.book(key, capped, force=True, until=until)
-    state.release(key, [slot for slot in range(len(capped.slots)) if slot not in held])
+    state.book(key, replace(placement, power_profile=profile), force=True, until=until)
+    state.release(key, [slot for slot in range(len(placement.slots)) if slot not in held])

@@ -28,6 +28,8 @@ class Terms:
     """It runs at its profile or not at all, so it is never capped."""
     lost_gpu_seconds: int = 0
     """Work that is done again after a stop; a gang for which it is not known counts a second for each of its GPUs."""
+    stoppable: bool = True
+    """False: to stop it would fail it, or it is not ours to stop."""
 
 
 @dataclass(frozen=True, slots=True)
