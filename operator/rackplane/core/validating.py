@@ -9,7 +9,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.neighbours import Pods
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import Amounts, held_by
-from rackplane.core.queues.counting import count_usages, usage_of
+from rackplane.core.queues.counting import count_usages, usage_held
 from rackplane.core.queues.queueing import pending, waiting_in_order
 from rackplane.core.world import World
 from rackplane.engine.model import InvariantViolation
@@ -29,7 +29,7 @@ def validate(world: World) -> None:
     world.state.validate()
     _what_nodes_hold(world)
     count_usages(world)
-    world.ledger.validate([usage for key in world.gangs if (usage := usage_of(world, key)) is not None])
+    world.ledger.validate([usage for key in world.gangs if (usage := usage_held(world, key)) is not None])
     if waiting_in_order(world) != pending(world):
         raise InvariantViolation("the queue differs from a new look at all gangs")
     booked = set(world.state.keys())

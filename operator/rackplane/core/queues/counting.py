@@ -17,7 +17,7 @@ __all__ = [
     "parted",
     "profiles_of",
     "shape_ledger",
-    "usage_of",
+    "usage_held",
 ]
 
 
@@ -27,7 +27,7 @@ def count_usages(world: World) -> None:
     Whoever asks `counted` in a simulation has called this before it, so that nothing simulated is kept.
     """
     for key in world.stale.usages:
-        world.ledger.put(key, usage_of(world, key), world.now)
+        world.ledger.put(key, usage_held(world, key), world.now)
     world.stale.usages.clear()
 
 
@@ -55,7 +55,7 @@ def parted(
     return gone, left
 
 
-def usage_of(world: World, gang: Key) -> Usage | None:
+def usage_held(world: World, gang: Key) -> Usage | None:
     """What the gang counts, as the state has it now; None if it has no place."""
     record = world.gangs.get(gang)
     if world.state is None or record is None or record.decision is None or record.gang is None:
