@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from rackplane import __version__
-from rackplane.cli import capacity, defrag, drill, explain, tree, validate
+from rackplane.cli import capacity, defrag, drill, explain, release, tree, validate
 from rackplane.cli.errors import CommandError, nearest
 
 # Commands import what they run when they run: `rackplane version` must not take seconds to load kopf.
@@ -26,7 +26,7 @@ from rackplane.cli.errors import CommandError, nearest
 __all__ = ["main"]
 
 _ENVIRONMENT = "RACKPLANE_"
-_QUESTIONS = (tree, explain, capacity, drill, defrag, validate)
+_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, release)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
