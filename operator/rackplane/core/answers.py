@@ -33,6 +33,8 @@ def succeeded(world: World, instruction: Instruction) -> None:
         world.caps.succeeded(world, instruction)
         world.dirty.update(world.gangs_on(instruction.name))
         return
+    if isinstance(instruction, WriteGangStatus):
+        world.telling.answered((instruction.namespace, instruction.name))
     record = _record_of(world, instruction)
     if record is None:
         return
@@ -56,6 +58,8 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
         return
     if isinstance(instruction, PublishEvent):
         return
+    if isinstance(instruction, WriteGangStatus):
+        world.telling.answered((instruction.namespace, instruction.name))
     record = _record_of(world, instruction)
     if record is None:
         return

@@ -160,6 +160,8 @@ class Machine:
                 world.caps.look(world.nodes)
             case e.LeadershipLost():
                 self._leadership_lost()
+            case e.WriteSucceeded(WriteFacilityStatus(kind, name)):
+                self._publisher.succeeded(kind, name)
             case e.WriteSucceeded(instruction):
                 answers.succeeded(world, instruction)
             case e.WriteFailed(WriteFacilityStatus(kind, name)):
@@ -183,6 +185,8 @@ class Machine:
         self._relief = Relief()
         self.world.caps.resign()
         self.world.removals.resign()
+        self.world.telling.resign()
+        self._publisher.resign()
         self.world.held_places.clear()
         self.world.held_quota.clear()
         self.world.quota_ahead.clear()
@@ -198,6 +202,7 @@ class Machine:
 
     def _reconcile_dirty(self) -> list[Instruction]:
         result: list[Instruction] = []
+        self.world.dirty.update(dict.fromkeys(self.world.telling.turn(self.settings.telling_gangs)))
         keys, self.world.dirty = list(self.world.dirty), {}
         self.world.waiting.look(keys)
         for key in keys:

@@ -69,6 +69,9 @@ class MachineSettings:
     queue_writes: int = 64
     """So many of those further back at most are written in one `status_seconds`."""
 
+    telling_gangs: int = 16
+    """So many gangs are being told at one time why they wait, others as the answers come; the first need not wait."""
+
     share_half_life_seconds: float = 7 * 86_400.0
     """In the share of a queue, use counts half after so many seconds. 0: only what is held now counts."""
 
@@ -142,6 +145,13 @@ class MachineSettings:
 
     ramp_watts_per_second: float | None = None
     """Caps are lifted no faster than this, over the whole facility; None: at once. Watts a second."""
+
+    cap_writes: int = 6
+    """A node whose gangs come and go is written at once so many times; then what nobody waits for (a gang that is gone)
+    only once in each `cap_seconds`."""
+
+    cap_seconds: float = 20.0
+    """See `cap_writes`. Seconds."""
 
     admit_after_loss: bool = False
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss that

@@ -13,6 +13,7 @@ from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.belonging import Belonging
 from rackplane.core.gangs.decisions import HeldPlace, Key, QuotaHold
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.telling import Telling
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
 from rackplane.core.pods.claimants import Claimants
 from rackplane.core.pods.neighbours import Neighbours
@@ -77,6 +78,7 @@ class World:
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
     waiting: Waiting = field(default_factory=Waiting)
+    telling: Telling = field(default_factory=Telling)
     caps: Caps = field(default_factory=Caps)
     removals: Removals = field(default_factory=Removals)
     #: places held for gangs that wait, in the order in which they are asked

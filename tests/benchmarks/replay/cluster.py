@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +51,12 @@ class _Cluster:
     def __init__(self, racks: int, reservations: int) -> None:
         # What is written for people only costs time here and decides nothing.
         settings = MachineSettings(
-            reservations=reservations, status_seconds=1e12, estimated_gangs=0, explain_gangs=0
+            reservations=reservations,
+            status_seconds=1e12,
+            told_gangs=0,
+            telling_gangs=0,
+            estimated_gangs=0,
+            explain_gangs=0,
         )
         self.machine = Machine(settings=settings)
         self.bodies: dict[str, dict[str, Any]] = {}
@@ -61,6 +67,11 @@ class _Cluster:
         self.jobs: dict[str, Job] = {}
         nodes = [node(r, n) for r in range(racks) for n in range(RACK_NODES)]
         self.feed(*facility(racks), *nodes, e.Synced(), e.LeadershipGained(1))
+
+    def next_tick(self) -> float:
+        """When a tick, of those that the operator has every second, next finds something to do."""
+        due = self.machine.world.waiting.due - BEGIN
+        return math.inf if math.isinf(due) else max(math.ceil(due), self.now + 1)
 
     def feed(self, *events: e.Event) -> None:
         """Let the machine hear of these, and carry out what it asks for until it asks for nothing more."""
@@ -114,12 +125,20 @@ class _Cluster:
         return found
 
 
-def replay(jobs: Sequence[Job], racks: int, *, reservations: int, one_at_a_time: bool = False) -> Replay:
-    """Run the jobs; what they are expected to take is what they take.
+def replay(
+    jobs: Sequence[Job],
+    racks: int,
+    *,
+    reservations: int,
+    one_at_a_time: bool = False,
+    expected: Mapping[str, int] | None = None,
+) -> Replay:
+    """Run the jobs.
 
     Args:
         reservations: as the operator's; 0: whoever fits goes ahead of who does not.
         one_at_a_time: nobody is asked before all who came earlier have started: strict order.
+        expected: seconds that jobs say they run, by name; None: what they do run.
 
     Raises:
         RuntimeError: a job waits, and nothing that could start it is to come.
@@ -137,10 +156,16 @@ def replay(jobs: Sequence[Job], racks: int, *, reservations: int, one_at_a_time:
             raise RuntimeError(
                 f"{len(jobs) - len(cluster.found.starts)} jobs wait for nothing at {cluster.now} s"
             )
+        if cluster.next_tick() < min(moments):
+            cluster.now = int(cluster.next_tick())
+            cluster.feed(e.TimePassed())
+            continue
         cluster.now = min(moments)
         events = cluster.over()
-        if may_come and arrivals[came].at <= cluster.now:
-            events.append(cluster.submit(arrivals[came], arrivals[came].duration))
+        while may_come and came < len(arrivals) and arrivals[came].at <= cluster.now:
+            job = arrivals[came]
+            events.append(cluster.submit(job, job.duration if expected is None else expected[job.name]))
             came += 1
+            may_come = not one_at_a_time
         cluster.feed(*events)
     return cluster.found

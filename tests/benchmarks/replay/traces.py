@@ -29,11 +29,12 @@ class Job:
         return self.slots * self.gpus_per_slot
 
 
-def read(path: Path, *, gpus: int, load: float, most: int) -> list[Job]:
+def read(path: Path, *, gpus: int, load: float, most: int | None) -> list[Job]:
     """The first ``most`` jobs that ask for at most half of ``gpus``, closer together in the same proportions.
 
     Args:
         load: GPU-seconds asked for until the last arrival, of those that there are.
+        most: None: all.
     """
     with path.open() as file:
         rows = [

@@ -1,63 +1,83 @@
-"""The load of Kueue's topology performance test, as the issue gives it, and the hall that it runs in.
+"""The load of Kueue's topology performance test (test/performance/scheduler/configs/tas), and the hall that it runs in.
 
-Ten racks of 64 nodes, each rack a leaf of the fabric. Five parents of six queues; in each queue 500 gangs of three
-classes. A queue has 20 units; a gang counts 1, 5 or 20 of them, whatever its number of slots. GPUs are whole, so a unit
-is four of them: 2 x 2, 4 x 5 and 8 x 10. The queues alone then need 66 s: (350 x 1 x 0.2 s + 100 x 5 x 0.5 s +
-50 x 20 x 1 s) / 20.
+Ten racks of 64 nodes, each rack an NVLink domain. Five parents of six queues; in each queue 500 gangs in nine sets, one
+of each size (small, medium, large) and constraint (one rack; one rack if possible; segments of 1, 2 or 4 slots that
+each lie in one rack). All sets of all queues are created side by side, so a queue gets three small gangs every 100 ms.
+
+A queue has 20 units and may borrow 100; it stops gangs of lower priority of its own, and takes back what it lent from
+anybody. A gang counts 1, 5 or 20 units, whatever its number of slots. GPUs are whole, so a unit is four of them: 2 x 2,
+4 x 5 and 8 x 10. The queues alone then need 66 s: (350 x 1 x 0.2 s + 100 x 5 x 0.5 s + 50 x 20 x 1 s) / 20.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["CLASSES", "GPU", "QUOTA_SECONDS", "Class", "Hall", "Planned", "plan"]
+__all__ = ["GPU", "QUOTA_SECONDS", "SETS", "Hall", "Planned", "Set", "plan"]
 
 GPU = "nvidia.com/gpu"
 RACKS, NODES_A_RACK, GPUS_A_NODE = 10, 64, 16
 PARENTS, QUEUES_A_PARENT = 5, 6
 UNIT_GPUS = 4
-QUEUE_UNITS = 20
+QUEUE_UNITS, BORROWED_UNITS = 20, 100
 NODE_WATTS = 10_000
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Class:
+class Set:
     """Gangs that are alike: so many in a queue, one every so many seconds, each running so many seconds."""
 
-    name: str
+    size: str
+    constraint: str
     count: int
     every_seconds: float
     run_seconds: float
     slots: int
     gpus_per_slot: int
     priority: int
+    topology: dict[str, Any] = field(hash=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.size}-{self.constraint}"
 
     @property
     def units(self) -> int:
         return self.slots * self.gpus_per_slot // UNIT_GPUS
 
 
-CLASSES = (
-    Class("small", 350, 0.1, 0.2, 2, 2, 50),
-    Class("medium", 100, 0.5, 0.5, 4, 5, 100),
-    Class("large", 50, 1.2, 1.0, 8, 10, 200),
-)
-QUOTA_SECONDS = sum(c.count * c.units * c.run_seconds for c in CLASSES) / QUEUE_UNITS
+def _sets() -> Iterator[Set]:
+    for size, counts, every, run, slots, gpus, priority, segment in (
+        ("small", (120, 120, 110), 0.1, 0.2, 2, 2, 50, 1),
+        ("medium", (34, 33, 33), 0.5, 0.5, 4, 5, 100, 2),
+        ("large", (17, 17, 16), 1.2, 1.0, 8, 10, 200, 4),
+    ):
+        topologies: tuple[tuple[str, Body], ...] = (
+            ("required", {"required": "nvlink"}),
+            ("preferred", {"preferred": "nvlink"}),
+            ("segments", {"segmentSlots": segment}),
+        )
+        for (constraint, topology), count in zip(topologies, counts, strict=True):
+            yield Set(size, constraint, count, every, run, slots, gpus, priority, topology)
+
+
+SETS = tuple(_sets())
+QUOTA_SECONDS = sum(s.count * s.units * s.run_seconds for s in SETS) / QUEUE_UNITS
 """How long the queues' quota alone takes for all of it, however fast anybody decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A gang, and when it is to be created: seconds after the first."""
+    """A gang, and when it is to be created: seconds after the run begins."""
 
     at: float
     name: str
     queue: str
-    kind: Class
+    kind: Set
 
 
 class Hall:
@@ -73,7 +93,7 @@ class Hall:
         rated = RACKS * (NODES_A_RACK * NODE_WATTS + 2_000)
         yield self._thing(
             "HardwareProfile", word, gpuModel="bench", gpusPerNode=GPUS_A_NODE, resourceName=GPU,
-            nvlinkScope="Node", idleWatts=2_000, maxWatts=NODE_WATTS, liquidHeatPercent=0,
+            nvlinkScope="Object", idleWatts=2_000, maxWatts=NODE_WATTS, liquidHeatPercent=0,
         )  # fmt: skip
         for side in "ab":
             yield self._thing("PowerDomain", f"{word}-{side}", type="UPS", ratedWatts=rated, survivable=True)
@@ -84,11 +104,14 @@ class Hall:
                 location={"site": word, "hall": word, "row": f"{word}-{rack}", "position": "1"},
                 feeds=[{"powerDomain": f"{word}-{side}", "weight": 1} for side in "ab"],
             )  # fmt: skip
-        quota = {"gpus": QUEUE_UNITS * UNIT_GPUS}
+            yield self._thing("NVLinkDomain", f"{word}-r{rack}", racks=[f"{word}-r{rack}"])
+        quota = {"gpus": QUEUE_UNITS * UNIT_GPUS, "borrowingLimitGpus": BORROWED_UNITS * UNIT_GPUS}
+        stops = {"withinQueue": "LowerPriority", "reclaim": "Any"}
         for parent in range(PARENTS):
             yield self._thing("Queue", f"{word}-{parent}")
         for name in self.queues:
-            yield self._thing("Queue", name, parent=name.rpartition("-")[0], quota=quota)
+            parent_name = name.rpartition("-")[0]
+            yield self._thing("Queue", name, parent=parent_name, quota=quota, preemption=stops)
 
     def _thing(self, kind: str, name: str, **spec: Any) -> Body:
         metadata = {"name": name, "labels": {"bench": self.word}}
@@ -98,12 +121,10 @@ class Hall:
         room = {"cpu": "192", "memory": "2Ti", "pods": "110", GPU: str(GPUS_A_NODE)}
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
         for number in range(RACKS * NODES_A_RACK):
-            rack = f"{self.word}-{number // NODES_A_RACK}"
             labels = {
                 "bench": self.word,
-                "bench-rack": rack,
+                "bench-rack": f"{self.word}-{number // NODES_A_RACK}",
                 "kubernetes.io/hostname": f"{self.word}-{number}",
-                "network.topology.nvidia.com/leaf": rack,
             }
             yield {
                 "metadata": {"name": f"{self.word}-{number}", "labels": labels},
@@ -112,7 +133,7 @@ class Hall:
 
     @staticmethod
     def gang(planned: Planned) -> Body:
-        """The object that the runner creates: of a kind that Rackplane leaves to its maker, inside one rack."""
+        """The object that the runner creates: of a kind that Rackplane leaves to its maker."""
         kind, name = planned.kind, planned.name
         return {
             "apiVersion": "rackplane.dev/v1alpha1",
@@ -124,18 +145,18 @@ class Hall:
                 "slots": kind.slots,
                 "gpusPerSlot": kind.gpus_per_slot,
                 "priority": kind.priority,
-                "topology": {"required": "leaf"},
+                "topology": kind.topology,
                 "expectedDurationSeconds": 1,
             },
         }
 
 
 def plan(hall: Hall, share: float) -> list[Planned]:
-    """Every gang in the order in which they are created; `share` of each class."""
+    """Every gang in the order in which they are created; `share` of each set."""
     found = [
-        Planned(n * kind.every_seconds, f"{queue}-{kind.name}-{n}", queue, kind)
+        Planned((n + 1) * kind.every_seconds, f"{queue}-{kind.name}-{n}", queue, kind)
         for queue in hall.queues
-        for kind in CLASSES
+        for kind in SETS
         for n in range(round(kind.count * share))
     ]
     return sorted(found, key=lambda p: (p.at, p.name))

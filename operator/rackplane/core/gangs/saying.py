@@ -58,6 +58,13 @@ def say(
         and _says(status.conditions, MOVES_PROPOSED) == record.proposal
     ):
         return
+    settings = world.settings
+    # What is held for it takes effect once it is written.
+    at_once = (
+        (position or math.inf) <= settings.told_gangs or held is not None or status.reservation is not None
+    )
+    if not world.telling.begin(record.key, settings.telling_gangs, at_once=at_once):
+        return
     before = next((c.reason for c in status.conditions if c.type == "Admitted" and status.message), "")
     told = topic(before, status.message, status.explanation) == topic(reason, message, parts)
     wrote = False
@@ -87,6 +94,7 @@ def say(
         },
     ):
         wrote = True
+        world.telling.sent(record.key)
         yield instruction
     if wrote and not told:
         yield from gang_event(record, warning=not ready, reason=reason, message=message)

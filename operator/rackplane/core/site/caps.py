@@ -1,19 +1,21 @@
 """The power cap of every node, written as annotations on the Node for the agent that sets it.
 
 A cap is in force before the load: no pod of a gang is let go before the nodes carry its cap, and a cap is taken off
-only when the last gang's pods are gone. What a Node should carry is judged anew from the gangs that hold it, so a
+only when the last gang's pods are gone. Where gangs come and go every second, what nobody waits for is written less
+often. What a Node should carry is judged anew from the gangs that hold it, so a
 restart repeats nothing, and what a predecessor left behind is removed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.events import FailureReason
-from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.instructions import CapNode
 from rackplane.engine.physics.draw import find_cap
 
@@ -48,6 +50,11 @@ class Caps:
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._problems: dict[str, str] = {}
+        #: writes to a node: how many, less one for each `cap_seconds` since, and as of when
+        self._spent: dict[str, tuple[float, float]] = {}
+        #: nodes that are written again when, in seconds since the epoch
+        self._later: dict[str, float] = {}
+        self._due = math.inf
 
     def look(self, nodes: Iterable[str]) -> None:
         """Something about these nodes, or about the gangs on them, has changed."""
@@ -59,19 +66,26 @@ class Caps:
 
     def resign(self) -> None:
         """This process no longer leads: answers to what it wrote say nothing any more."""
-        for kept in (self._stale, self._writes, self._failures, self._not_before, self._problems):
+        for kept in (
+            self._stale, self._writes, self._failures, self._not_before, self._problems, self._spent, self._later
+        ):  # fmt: skip
             kept.clear()
+        self._due = math.inf
 
     def run(self, world: World) -> Iterator[CapNode]:
         """The writes that bring the nodes in line, at most one under way for each."""
         held: dict[str, Mapping[str, int]] = {}
+        if world.now >= self._due:
+            self.look(name for name, due in self._later.items() if world.now >= due)
+            self._due = min((due for due in self._later.values() if world.now < due), default=math.inf)
         for name in list(self._stale):
             if world.now < self._not_before.get(name, 0.0):
                 continue
             del self._stale[name]
             node = world.nodes.get(name)
             if node is None:
-                self._writes.pop(name, None)
+                for kept in (self._writes, self._spent, self._later):
+                    kept.pop(name, None)
                 continue
             version = node.metadata.resource_version
             last = self._writes.get(name)
@@ -83,11 +97,32 @@ class Caps:
                 continue
             # In doubt, what is seen need not be what is there: everything is written, changed or not.
             changes = dict(wanted) if in_doubt else _differing(wanted, node.metadata.annotations)
+            if (
+                changes
+                and not in_doubt
+                and not self._in_turn(world, name, changes, node.metadata.annotations)
+            ):
+                continue
+            self._later.pop(name, None)
             if changes:
                 self._writes[name] = _Write(version)
                 yield CapNode(name, version, changes)
             else:
                 self._writes.pop(name, None)
+
+    def _in_turn(
+        self, world: World, name: str, changes: Mapping[str, str | None], have: Mapping[str, str]
+    ) -> bool:
+        """Whether the changes are written now; if not, they are looked at again when they may be."""
+        most, seconds = world.settings.cap_writes, world.settings.cap_seconds
+        spent, at = self._spent.get(name, (0.0, world.now))
+        spent = max(0.0, spent - (world.now - at) / seconds)
+        if spent > most - 1 and not _is_waited_for(world, changes, have):
+            self._later[name] = world.now + (spent - most + 1) * seconds
+            self._due = min(self._due, self._later[name])
+            return False
+        self._spent[name] = (spent + 1, world.now)
+        return True
 
     def in_force(self, world: World, names: Iterable[str]) -> dict[str, bool]:
         """By node, whether it is sure to carry the cap of the gangs that hold it."""
@@ -102,7 +137,9 @@ class Caps:
         if last is not None and last.version == node.metadata.resource_version:
             return False
         wanted = _wanted(world, name, held)
-        return wanted is not None and not _differing(wanted, node.metadata.annotations)
+        have = node.metadata.annotations
+        # That a gang which is gone is still named keeps nobody waiting.
+        return wanted is not None and not _is_waited_for(world, _differing(wanted, have), have)
 
     def problem(self, name: str) -> str:
         """Why the API server does not take the node's cap, in its words; empty if nothing is known against it."""
@@ -177,6 +214,23 @@ def _wanted(world: World, name: str, held: dict[str, Mapping[str, int]]) -> Mapp
         return None if coming else _NOTHING
     watts, profile = min(caps)
     return {POWER_PROFILE: profile, POWER_CAP_WATTS: str(watts), NODE_GANGS: ",".join(sorted(gangs))}
+
+
+def _is_waited_for(world: World, changes: Mapping[str, str | None], have: Mapping[str, str]) -> bool:
+    """Whether somebody waits for one of these changes: for another cap, or a gang of ours for its name."""
+    if any(changes.get(key) is not None for key in (POWER_PROFILE, POWER_CAP_WATTS)):
+        return True
+    known = have.get(NODE_GANGS, "").split(",")
+    for booked in (changes.get(NODE_GANGS) or "").split(","):
+        record = None if not booked or booked in known else world.gangs.get(_key(booked))
+        if record is not None and not record.external():
+            return True
+    return False
+
+
+def _key(booked: str) -> Key:
+    namespace, _, name = booked.partition("/")
+    return namespace, name
 
 
 def _differing(wanted: Mapping[str, str | None], have: Mapping[str, str]) -> dict[str, str | None]:

@@ -45,14 +45,22 @@ class Publisher:
     what an object carries itself is written at once, and so are its conditions and a headroom that falls below zero or
     comes back; what it is left by others waits for `MachineSettings.status_refresh_seconds`, and of the objects whose
     wait is over, those that waited longest come first, `status_refresh_writes` in one period.
+
+    An object is written again once the last write to it is answered: a slow server gets fewer writes, not older ones.
     """
 
     def __init__(self) -> None:
         self._published: dict[ObjectKey, _Published] = {}
         self._told: dict[ObjectKey, _Told] = {}
+        self._under_way: set[ObjectKey] = set()
+
+    def succeeded(self, kind: str, name: str) -> None:
+        """The last write took effect."""
+        self._under_way.discard((kind, name))
 
     def failed(self, kind: str, name: str) -> None:
         """The last write did not take effect: ask for it again, with the times of transition that it had."""
+        self._under_way.discard((kind, name))
         last = self._published.get((kind, name))
         if last is not None:
             last.status = {"conditions": last.status["conditions"]}
@@ -60,6 +68,11 @@ class Publisher:
     def forget(self, kind: str, name: str) -> None:
         """The object went."""
         self._published.pop((kind, name), None)
+        self._under_way.discard((kind, name))
+
+    def resign(self) -> None:
+        """This process no longer leads: no answer is waited for."""
+        self._under_way.clear()
 
     def run(self, world: World) -> Iterator[Instruction]:
         assert world.state is not None
@@ -70,6 +83,8 @@ class Publisher:
         sums, queues = budget_sums(world, report.budgets), queue_figures(world)
         waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []
         for kind, name in world.catalog.objects():
+            if (kind, name) in self._under_way:
+                continue
             found = problems.get((kind, name), [])
             if kind == "PowerBudget":
                 numbers = budget_figures(world, sums.get(name, ()), name)
@@ -98,11 +113,13 @@ class Publisher:
             # A predecessor may have written it: a restart repeats nothing.
             if last is None and _stored(world.catalog.status(kind, name), status):
                 continue
+            self._under_way.add((kind, name))
             yield WriteFacilityStatus(kind, name, status)
             yield from self._tell(world, (kind, name), old, wanted)
         waiting.sort(key=lambda item: item[:2])
         for _, (kind, name), status in waiting[: world.settings.status_refresh_writes]:
             self._published[kind, name] = _Published(world.now, status)
+            self._under_way.add((kind, name))
             yield WriteFacilityStatus(kind, name, status)
         yield from self._tell_unclaimed(world)
 

@@ -1,0 +1,178 @@
+"""Gangs that come and go by the hundred: what is written for people waits for answers, decisions do not wait for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rackplane.core import events as e
+from rackplane.core.instructions import CapNode, CommitGang, Instruction, WriteFacilityStatus, WriteGangStatus
+from rackplane.core.settings import MachineSettings
+from tests.stepped.test_external_gangs import GANGS, admitted, make
+from tests.support.harness import Harness, facility, started
+
+NAMES = [f"g{n}" for n in range(8)]
+#: Two are told at a time; the first of the queue need not wait for others.
+FEW = MachineSettings(validate=True, told_gangs=1, estimated_gangs=1, reservations=0, telling_gangs=2)
+
+
+def full(settings: MachineSettings = FEW) -> Harness:
+    """A rack of four nodes that one gang holds, and the machine at rest."""
+    h = started(facility(racks=1), settings=settings)
+    make(h, "first", slots=4)
+    h.settle()
+    return h
+
+
+def come(h: Harness) -> list[Instruction]:
+    """Eight gangs come at once; what the machine asks for, and nothing is written yet."""
+    for name in NAMES:
+        make(h, name, slots=1)
+    h.cluster.settle()
+    h.deliver()
+    return list(h._todo)
+
+
+def written(instructions: list[Instruction]) -> list[str]:
+    return [i.name for i in instructions if isinstance(i, WriteGangStatus)]
+
+
+def test_so_many_are_being_told_at_one_time_and_all_are_in_the_end() -> None:
+    h = full()
+    assert written(come(h)) == ["g0", "g1"]
+    most = 0
+    while h.cluster.settle() > 0 or h.deliver() or h.write():
+        most = max(most, len(written(list(h._todo))))
+    assert most == 2
+    h.advance(30)
+    assert Counter(h.gangs().values()) == {"Admitted": 1, "Pending": 8}
+    assert [h.gang(name)["status"]["position"] for name in NAMES] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_gang_that_finds_a_place_before_it_is_told_is_committed_and_never_told() -> None:
+    h = full()
+    told = written(come(h))
+    h.request("DELETE", f"{GANGS}/first")
+    h.deliver()
+    commits = [i.name for i in h._todo if isinstance(i, CommitGang)]
+    # Who is being told waits for the answer; the places of the others are committed without a word.
+    assert (told, commits) == (["g0", "g1"], ["g2", "g3"])
+    h.settle()
+    assert Counter(h.gangs().values()) == {"Admitted": 4, "Pending": 4}
+    assert Counter(admitted(h, name) for name in NAMES[:4]) == {"Placed": 4}
+
+
+def test_a_gang_that_went_while_it_was_to_be_told_keeps_nobody_waiting() -> None:
+    h = full()
+    come(h)
+    for name in ("g3", "g4", "g5"):
+        h.request("DELETE", f"{GANGS}/{name}")
+    h.advance(2)
+    assert [h.phase(name) for name in ("g6", "g7")] == ["Pending", "Pending"]
+
+
+def test_who_leads_again_tells_everybody() -> None:
+    h = full()
+    come(h)
+    h._todo.clear()  # written by nobody
+    h._feed(e.LeadershipLost())
+    h._feed(e.LeadershipGained(9))
+    h.advance(2)
+    assert Counter(h.gangs().values()) == {"Admitted": 1, "Pending": 8}
+
+
+def test_the_status_of_an_object_is_not_written_again_before_the_answer() -> None:
+    h = full()
+    h.advance(60)
+    now = h.time.now
+    unanswered: list[str] = []
+    for second in range(1, 6):
+        make(h, f"late{second}", slots=1)
+        h.deliver()
+        found = h.machine.handle(now + second, e.TimePassed())
+        unanswered += [i.name for i in found if isinstance(i, WriteFacilityStatus) and i.kind == "Queue"]
+    assert unanswered == ["research"]
+    answer = e.WriteSucceeded(WriteFacilityStatus("Queue", "research", {}))
+    [again] = [i for i in h.machine.handle(now + 6, answer) if isinstance(i, WriteFacilityStatus)]
+    assert (again.name, again.status["pending"]) == ("research", 5)
+
+
+# -- caps ------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """Counts what is written to the only node that gangs of one slot come to."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.h = started(facility(racks=1), settings=MachineSettings(validate=True, **settings))
+        self.writes: list[dict[str, str | None]] = []
+        carry_out = self.h.write
+
+        def write() -> bool:
+            if self.h._todo and isinstance(self.h._todo[0], CapNode):
+                self.writes.append(dict(self.h._todo[0].annotations))
+            return carry_out()
+
+        self.h.write = write  # type: ignore[method-assign]
+
+    def run(self, name: str) -> None:
+        make(self.h, name, slots=1)
+        self.h.advance(1)
+
+    def end(self, name: str) -> None:
+        self.h.request("DELETE", f"{GANGS}/{name}")
+        self.h.advance(1)
+
+    @property
+    def says(self) -> str | None:
+        node = self.h.get("", "nodes", "r1-n0", "")
+        gangs: str | None = node["metadata"].get("annotations", {}).get("rackplane.dev/gangs")
+        return gangs
+
+
+def test_a_node_whose_gangs_come_and_go_is_written_less_often_and_right_in_the_end() -> None:
+    node = Node(cap_writes=3, cap_seconds=20)
+    for number in range(10):
+        node.run(f"g{number}")
+        node.end(f"g{number}")
+    # Ten gangs in twenty seconds: three writes at once, and one for each twenty seconds after that.
+    assert len(node.writes) == 4
+    node.h.advance(20)
+    assert node.says is None
+    assert len(node.writes) <= 5
+
+
+def test_a_node_that_has_been_left_alone_is_written_at_once() -> None:
+    node = Node(cap_writes=3, cap_seconds=20)
+    for number in range(4):
+        node.run(f"g{number}")
+        assert node.says == f"default/g{number}"
+        node.end(f"g{number}")
+        assert node.says is None
+        node.h.advance(60)
+
+
+def test_a_job_does_not_wait_for_its_name_on_a_busy_node() -> None:
+    node = Node(cap_writes=1, cap_seconds=600)
+    node.run("one")
+    node.end("one")
+    assert node.says == "default/one"  # it is gone, but nobody waits for that
+    node.h.job("train", slots=1, run=None)
+    node.h.advance(2)
+    assert node.says == "default/job-train"
+    assert node.h.phase("job-train") == "Running"
+
+
+def test_a_gang_that_is_gone_and_still_named_keeps_nobody_waiting() -> None:
+    node = Node(cap_writes=2, cap_seconds=600)
+    node.h.job("train", slots=1, gpus=2, run=None)
+    make(node.h, "other", slots=1, gpus=2)
+    node.h.advance(2)
+    assert node.says == "default/job-train,default/other"
+    node.end("other")
+    [pod] = node.h.pods_of("train")
+    node.h.request("DELETE", f"/api/v1/namespaces/default/pods/{pod['metadata']['name']}")
+    node.h.advance(30)
+    assert node.says == "default/job-train,default/other"
+    [pod] = node.h.pods_of("train")
+    assert pod["status"]["phase"] == "Running"
