@@ -216,7 +216,7 @@ async def _prepare(client: KubeClient) -> None:
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     async with contextlib.AsyncExitStack() as stack:
         kubeconfig = KUBECONFIG
         if not kubeconfig:
@@ -235,7 +235,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         stack.push_async_callback(api.close)
         settings = OperatorSettings(
             kubeconfig=kubeconfig, namespace=site.namespace, host="127.0.0.1", metrics_port=0, health_port=0,
-            validate=True,
+            validate=True, **getattr(request, "param", {}),
         )  # fmt: skip
         operator = Operator(settings=settings, client=client)
         async with asyncio.TaskGroup() as tasks:

@@ -38,6 +38,7 @@ from rackplane.api.hardware_profile import MAX_PROFILE
 MAX_GROUPS = 32
 """Kinds of pods in one gang."""
 Slots = Annotated[Integer, Field(ge=1, le=MAX_SLOTS)]
+GpuSeconds = Annotated[Integer, Field(ge=0, le=10**15)]
 
 
 class Disruption(StrEnum):
@@ -253,6 +254,28 @@ class GangSmaller(ApiModel):
     slots: Slots = Field(description="How many slots it goes on with.")
 
 
+class GangMovedTo(ApiModel):
+    """A gang that is moved, and where to."""
+
+    gang: Line = Field(description="The gang, as namespace/name.")
+    assignment: tuple[AssignmentGroup, ...] = Field(
+        default=(), max_length=MAX_SLOTS, description="Where each of its slots is to go."
+    )
+
+
+class GangLastMove(ApiModel):
+    """That it was moved by defragmentation."""
+
+    time: Timestamp = Field(description="When it was told to stop for it.")
+    lost_gpu_seconds: GpuSeconds = Field(
+        description="Work since its last checkpoint, and that of starting again, in GPU-seconds."
+    )
+    why: Text | None = Field(default=None, description="What it was moved for.")
+    before: tuple[AssignmentGroup, ...] = Field(
+        default=(), max_length=MAX_SLOTS, description="Where its slots were."
+    )
+
+
 class GangReservation(ApiModel):
     """The place that is held for a waiting gang from a time on: nothing else may stand there then."""
 
@@ -271,6 +294,13 @@ class GangReservation(ApiModel):
     )
     shrunk: tuple[GangSmaller, ...] = Field(
         default=(), max_length=MAX_SLOTS, description="Gangs that give up some of their slots for it."
+    )
+    for_move: Flag | None = Field(
+        default=None,
+        description="True if the gang moves here from where it is, or was: nobody else gets the place.",
+    )
+    moves: tuple[GangMovedTo, ...] = Field(
+        default=(), max_length=64, description="Gangs that are moved for it, and where to."
     )
 
 
@@ -365,6 +395,10 @@ class GangStatus(Status):
     domains: Line | None = Field(default=None, description="NVLink domains it is in, for the table.")
     reserved_kilowatts: Kilowatts | None = Field(
         default=None, description="reservedNominalWatts in kW, for the table."
+    )
+    last_move: GangLastMove | None = Field(
+        default=None,
+        description="The last move by defragmentation; it is not moved again for some time after.",
     )
     submitted_at: Timestamp | None = Field(default=None, description="When it began to wait.")
     started_at: Timestamp | None = Field(default=None, description="When all its pods ran.")

@@ -29,7 +29,8 @@ Gangs that wait are gone through in the order of the queue; where none of them c
 domains. A moved gang is stopped and starts again from its last checkpoint somewhere else, so only Jobs are moved that
 are not Protected, each to a place that it has been found to fit, at the power profile it has now.
 
-Nothing is changed. To have the operator propose moves to gangs that wait, start it with --defragmentation=Propose.
+Nothing is changed. The operator proposes moves to gangs that wait if it is started with --defragmentation=Propose, and
+carries those out that keep within a budget with --defragmentation=Move (docs/defrag.md).
 
 exit codes:
   0  there is a plan, or nothing to be done
@@ -92,8 +93,9 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.dry_run:
         raise CommandError(
-            "it only plans, and moves nothing: add --dry-run. To move a gang by hand set spec.suspend of its Job to "
-            "true, and to false again when the gang that waits has started"
+            "it plans, and moves nothing itself: add --dry-run. To have the operator carry such moves out, within a "
+            "budget, start it with --defragmentation=Move (chart: defragmentation.mode). To move a gang by hand, set "
+            "spec.suspend of its Job to true, and to false again when the gang that waits has started"
         )
     lost = None if options.max_gpu_hours is None else int(options.max_gpu_hours * 3600)
     machine, now = open_source(options), time_of(options)
@@ -174,12 +176,22 @@ def _sentences(found: Tidying, plan: MovePlan) -> Iterator[str]:
         "GPU-hours of work are done twice."
     )
     if plan.waiting is not None:
+        yield f"What it buys: {_bought(found)}."
         if plan.proved:
             yield "No cheaper moves let it start."
         else:
             yield "There may be cheaper moves: not every set of gangs was looked at."
     if found.passed_over:
         yield f"Of the gangs before it no moves help {names(found.passed_over)}."
+
+
+def _bought(found: Tidying) -> str:
+    if found.wait is None:
+        return "nothing that is expected would let it start in the time that is looked ahead"
+    return (
+        f"it starts now instead of in {found.wait / 3600:,.1f} hours, which saves {found.saved_gpu_hours:,.1f} "
+        "GPU-hours of waiting"
+    )
 
 
 def _nothing(found: Tidying) -> Iterator[str]:
@@ -239,6 +251,8 @@ def _as_data(found: Tidying) -> dict[str, Any]:
             "domainsMadeWhole": list(plan.domains),
             "gpusMoved": plan.gpus,
             "gpuSecondsLost": plan.lost_gpu_seconds,
+            "secondsSaved": found.wait,
+            "gpuHoursSaved": round(found.saved_gpu_hours, 1),
             "cheapest": plan.proved,
             "moves": [_move(move) for move in plan.moves],
         },

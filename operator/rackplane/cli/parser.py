@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -155,10 +156,19 @@ _HELP = {
     "restore_seconds": "so long there must have been room before a cap is lifted (default: %(default)s)",
     "ramp_watts_per_second": "caps are lifted no faster than this, over the whole facility (default: at once)",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
-    "defragmentation": "Off, or Propose: tell gangs that wait which moves of running ones would let them start "
-    "(default: %(default)s)",
+    "defragmentation": "Off; Propose: tell gangs that wait which moves of running ones would let them start; or Move: "
+    "carry them out (default: %(default)s)",
     "defragmentation_max_moves": "gangs that one such plan moves at most (default: %(default)s)",
     "defragmentation_max_gpu_hours": "work that one such plan loses at most, in GPU-hours (default: %(default)s)",
+    "defragmentation_moves_per_hour": "with Move: gangs moved at most within an hour (default: %(default)s)",
+    "defragmentation_gpu_hours_per_hour": "with Move: GPU-hours of work lost at most within an hour; inf: any "
+    "(default: %(default)s)",
+    "defragmentation_least_gain": "with Move: GPU-hours of waiting that moves must save for each one that they lose "
+    "(default: %(default)s)",
+    "defragmentation_domain_gpu_hours": "with Move: GPU-hours that may be lost for one more whole free NVLink domain "
+    "or rack; 0: none are freed (default: %(default)s)",
+    "defragmentation_rest_seconds": "with Move: seconds for which a moved gang is not moved again, 3600 at least "
+    "(default: %(default)s)",
     "reservations": "so many gangs at the head of the queue that cannot start hold a place which nobody may delay; "
     "0: none (default: %(default)s)",
     "share_half_life_seconds": "after so many seconds what a queue has held counts half in its share; 0: only what is "
@@ -170,6 +180,14 @@ _HELP = {
     "(default: all presets)",
     "validate": "check every invariant after every batch of events; slow",
 }
+_LEAST = {
+    "defragmentation_moves_per_hour": (0, "0 moves or more"),
+    "defragmentation_gpu_hours_per_hour": (0, "0 GPU-hours or more"),
+    "defragmentation_least_gain": (0.01, "0.01 or more: moves for nothing are not made"),
+    "defragmentation_domain_gpu_hours": (0, "0 GPU-hours or more"),
+    "defragmentation_rest_seconds": (3600, "3600 s or more, for which a move counts"),
+}
+"""Settings that must be so much at least, and how that is said."""
 _LONGEST_LOOK = 400 * 86_400
 _MOST_MOVES = 64
 _LONGEST_HALF_LIFE = 400 * 86_400
@@ -177,7 +195,7 @@ _MOST_RESERVATIONS = 100
 _CHOICES = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": ("json", "text"),
-    "defragmentation": ("Off", "Propose"),
+    "defragmentation": ("Off", "Propose", "Move"),
     "shedding": ("Stop", "Cap", "Off"),
 }
 
@@ -231,6 +249,11 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         parser.error(
             f"defragmentation_max_gpu_hours: {values['defragmentation_max_gpu_hours']} is not more than 0 GPU-hours"
         )
+    for name, (least, what) in _LEAST.items():
+        if not values[name] >= least:
+            parser.error(f"{name}: {values[name]} is not {what}")
+    if not math.isfinite(values["defragmentation_domain_gpu_hours"]):
+        parser.error("defragmentation_domain_gpu_hours: a free domain must have a price")
     if not 0 <= values["reservations"] <= _MOST_RESERVATIONS:
         parser.error(f"reservations: {values['reservations']} is not within 0 to {_MOST_RESERVATIONS}")
     if not 0 <= values["share_half_life_seconds"] <= _LONGEST_HALF_LIFE:

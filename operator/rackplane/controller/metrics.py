@@ -15,6 +15,7 @@ from rackplane.api.gang import ShedAction
 from rackplane.controller.facility_metrics import facility_metrics
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.queues.planned import MOVE_RESULTS
 from rackplane.core.queues.tally import Tally
 from rackplane.engine.state import State
 
@@ -69,6 +70,8 @@ class Observed(Protocol):
     @property
     def tally(self) -> Tally: ...
     def pending_by_cause(self) -> Mapping[tuple[str, str], int]: ...
+    @property
+    def move_results(self) -> Mapping[str, int]: ...
 
 
 class Watched(Protocol):
@@ -118,6 +121,15 @@ class MachineCollector(Collector):
         for (queue, cause), count in sorted(machine.pending_by_cause().items()):
             waiting.add_metric([queue, cause], count)
         yield waiting
+        moves = CounterMetricFamily(
+            "rackplane_defragmentation_moves",
+            "Gangs that were to be moved, by what became of them: placed (in the new place), released (the new place "
+            "was lost, and it queued like any other), back (in the old place), given up (it was not stopped).",
+            labels=["result"],
+        )
+        for result in MOVE_RESULTS:
+            moves.add_metric([result], machine.move_results.get(result, 0))
+        yield moves
         admitted = sum(record.decision is not None for record in machine.gangs.values())
         yield _gauge("rackplane_admitted_gangs", "Gangs that hold a decision.", admitted)
         yield from _stops(machine.tally)

@@ -70,11 +70,12 @@ class Operator:
                 reservations=settings.reservations,
                 defragmentation=Defragmentation(settings.defragmentation),
                 most_moves=settings.defragmentation_max_moves,
-                most_lost_gpu_hours=(
-                    settings.defragmentation_max_gpu_hours
-                    if math.isfinite(settings.defragmentation_max_gpu_hours)
-                    else None
-                ),
+                most_lost_gpu_hours=_finite(settings.defragmentation_max_gpu_hours),
+                moves_per_hour=settings.defragmentation_moves_per_hour,
+                lost_gpu_hours_per_hour=_finite(settings.defragmentation_gpu_hours_per_hour),
+                least_gain=settings.defragmentation_least_gain,
+                domain_gpu_hours=settings.defragmentation_domain_gpu_hours,
+                rest_seconds=settings.defragmentation_rest_seconds,
                 share_half_life_seconds=settings.share_half_life_seconds,
                 lookahead_seconds=settings.lookahead_seconds,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
@@ -268,6 +269,11 @@ class Operator:
             metrics_port=settings.metrics_port,
             health_port=settings.health_port,
         )
+
+
+def _finite(value: float) -> float | None:
+    """Settings say inf where there is no bound."""
+    return value if math.isfinite(value) else None
 
 
 async def run(settings: OperatorSettings) -> None:

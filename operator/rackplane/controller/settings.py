@@ -88,14 +88,29 @@ class OperatorSettings:
     docs/backfill.md."""
 
     defragmentation: str = "Off"
-    """Off, or Propose: gangs that wait are told which moves of running gangs would let them start. See
-    docs/defrag.md."""
+    """Off; or Propose: gangs that wait are told which moves of running gangs would let them start; or Move: those that
+    the budget allows are carried out. See docs/defrag.md."""
 
     defragmentation_max_moves: int = 4
     """Gangs that one such plan moves at most."""
 
     defragmentation_max_gpu_hours: float = float("inf")
     """Work that one such plan loses at most, in GPU-hours."""
+
+    defragmentation_moves_per_hour: int = 4
+    """With Move: gangs that are moved at most within an hour."""
+
+    defragmentation_gpu_hours_per_hour: float = 64.0
+    """With Move: work that moves lose at most within an hour, in GPU-hours; inf: any."""
+
+    defragmentation_least_gain: float = 2.0
+    """With Move: GPU-hours of waiting that moves for a gang must save it for each GPU-hour that they lose."""
+
+    defragmentation_domain_gpu_hours: float = 0.0
+    """With Move: GPU-hours that may be lost for one more whole free NVLink domain or rack; 0: none are freed."""
+
+    defragmentation_rest_seconds: float = 14_400.0
+    """With Move: a gang that was moved is not moved again for so many seconds; an hour at least."""
 
     share_half_life_seconds: float = 7 * 86_400.0
     """After so many seconds what a queue has held counts half in its share; 0: only what is held now counts. See

@@ -59,6 +59,11 @@ class Machine:
         """What was stopped for others since this process began to lead."""
         return self.world.tally
 
+    @property
+    def move_results(self) -> dict[str, int]:
+        """Gangs that were to be moved since this process began, by what became of them (`MOVE_RESULTS`)."""
+        return self.world.move_results
+
     def pending_by_cause(self) -> dict[tuple[str, str], int]:
         """Gangs that wait for a decision, by queue and cause; the queue is "" where there is none of that name."""
         found: dict[tuple[str, str], int] = {}
@@ -173,7 +178,9 @@ class Machine:
                 for record in world.gangs.values():
                     if record.phase in ("Admitted", "Stopping") or record.failures or record.unschedulable:
                         world.dirty[record.key] = None
-                world.dirty.update((key, None) for key, held in world.held_places.items() if held.victims)
+                world.dirty.update(
+                    (key, None) for key, held in world.held_places.items() if held.victims or held.moves
+                )
 
     def _pod_seen(self, event: e.PodChanged) -> None:
         record = self.world.gang_of(event.pod)

@@ -330,6 +330,18 @@ class GangSmaller(_Object, frozen=True):
     slots: int = 0
 
 
+class GangMovedTo(_Object, frozen=True):
+    gang: str = ""
+    assignment: list[GangAssignment] = []
+
+
+class GangLastMove(_Object, frozen=True):
+    time: str = ""
+    lost_gpu_seconds: int = 0
+    why: str = ""
+    before: list[GangAssignment] = []
+
+
 class GangReservation(_Object, frozen=True):
     start_time: str = ""
     assignment: list[GangAssignment] = []
@@ -337,6 +349,8 @@ class GangReservation(_Object, frozen=True):
     for_preemption: bool = False
     victims: list[str] = []
     shrunk: list[GangSmaller] = []
+    for_move: bool = False
+    moves: list[GangMovedTo] = []
 
 
 class GangShed(_Object, frozen=True):
@@ -368,6 +382,7 @@ class GangStatus(_Object, frozen=True):
     message: str = ""
     domains: str = ""
     reserved_kilowatts: str = ""
+    last_move: GangLastMove | None = None
     submitted_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None

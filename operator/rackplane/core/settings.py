@@ -14,10 +14,12 @@ _USUAL: Final = Fabric()
 
 
 class Defragmentation(StrEnum):
-    """OFF: no moves are looked for. PROPOSE: waiting gangs are told of them, and nothing is moved."""
+    """OFF: no moves are looked for. PROPOSE: waiting gangs are told of them, and nothing is moved. MOVE: those that
+    the budget allows are carried out."""
 
     OFF = "Off"
     PROPOSE = "Propose"
+    MOVE = "Move"
 
 
 class Shedding(StrEnum):
@@ -126,6 +128,21 @@ class MachineSettings:
 
     proposing_seconds: float = 60.0
     """For one gang they are looked for at most this often. Seconds."""
+
+    moves_per_hour: int = 4
+    """Gangs that are moved at most within an hour."""
+
+    lost_gpu_hours_per_hour: float | None = 64.0
+    """Work that moves may lose within an hour, in GPU-hours; None: any."""
+
+    least_gain: float = 2.0
+    """Moves for a gang must save it so many GPU-hours of waiting for each GPU-hour that they lose."""
+
+    domain_gpu_hours: float = 0.0
+    """What one more whole free domain is worth: the GPU-hours that moves for it may lose. 0: none are freed."""
+
+    rest_seconds: float = 14_400.0
+    """A gang that was moved is not moved again for so long: an hour at least, for which its move counts. Seconds."""
 
     shedding: Shedding = Shedding.STOP
     """What is done to running gangs while an element is over its limit."""

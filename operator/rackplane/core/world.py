@@ -95,6 +95,12 @@ class World:
     remembered: dict[Key, GangReservation] = field(default_factory=dict)
     #: when no place could be found to hold, in seconds since the epoch
     sought: dict[Key, float] = field(default_factory=dict)
+    #: moves of this process: when, in seconds since the epoch, and GPU-seconds lost; their Gangs may be gone since
+    moved: dict[Key, tuple[float, int]] = field(default_factory=dict)
+    #: gangs that were to move, by what became of them: "placed", "released", "back", "given up"
+    move_results: dict[str, int] = field(default_factory=dict)
+    #: when moves that free whole domains were last sought, in seconds since the epoch
+    domains_sought: float = -math.inf
     #: gangs that run with fewer slots than they could, and may grow
     elastic: dict[Key, None] = field(default_factory=dict)
     #: gangs whose load counts at another power profile than that of their decision

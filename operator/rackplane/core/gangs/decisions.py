@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rackplane.core.objects import GangSpec
 from rackplane.engine.explaining.times import when
-from rackplane.engine.model import Placement
+from rackplane.engine.model import Group, Placement
 from rackplane.engine.queueing.later import Share
 from rackplane.engine.queueing.shadow import Reservation
 
@@ -72,6 +72,10 @@ class HeldPlace:
     victims: tuple[Key, ...] = ()
     #: of those the ones that go on, and with how many slots
     sizes: tuple[tuple[Key, int], ...] = ()
+    #: gangs that are moved for it, and where to; if they are moved for no gang, the first of them has this
+    moves: tuple[tuple[Key, tuple[Group, ...]], ...] = ()
+    #: the gang moves here from a place that it has, or has given up for this one
+    moving: bool = False
 
     def size_of(self, victim: Key) -> int:
         """The slots that one of the victims goes on with; 0: it is stopped."""
@@ -86,7 +90,9 @@ class HeldPlace:
     @property
     def words(self) -> str:
         """ "rack-3 and 1 more from 14:10 UTC"."""
-        if self.victims:
+        if self.moving:
+            return f"{self.place}, to which it moves"
+        if self.victims or self.moves:
             return f"{self.place}, which is being cleared for it"
         if self.reservation.exclusive:
             return f"{self.place}, where it is about to start"

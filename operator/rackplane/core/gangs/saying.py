@@ -24,6 +24,8 @@ from rackplane.engine.reasons import ReliefKind
 
 __all__ = ["say", "why_it_waits"]
 
+_NOT_ALWAYS = ("forPreemption", "victims", "shrunk", "forMove", "moves")
+"""Of a reservation: what is there of some, and must go when another one takes its place."""
 _WAITS = frozenset({ReliefKind.GANG_END, ReliefKind.BUDGET_END})
 
 
@@ -75,7 +77,7 @@ def say(
             "message": message,
             "position": position,
             "estimatedStart": start,
-            "reservation": None if held is None else {"forPreemption": None, "victims": None, **held},
+            "reservation": None if held is None else {**dict.fromkeys(_NOT_ALWAYS), **held},
             "explanation": as_patch(parts),
             "submittedAt": status.submitted_at or timestamp(world.now),
             "observedGeneration": record.gang.metadata.generation,

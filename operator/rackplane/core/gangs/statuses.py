@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rackplane.api.base import kilowatts
 from rackplane.engine.bookings import Reserved
-from rackplane.engine.model import Placement
+from rackplane.engine.model import Group, Placement
 
 __all__ = [
     "UNPLACED",
     "admitted",
+    "as_assignment",
     "assignment",
     "condition",
     "merged_conditions",
@@ -80,7 +81,12 @@ def merged_conditions(
 
 def assignment(placement: Placement) -> list[dict[str, Any]]:
     """Where each slot goes."""
-    return [{"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in placement.groups]
+    return as_assignment(placement.groups)
+
+
+def as_assignment(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    """Slots by rack and domain, in order."""
+    return [{"nvlinkDomain": g.domain, "rack": g.rack, "nodes": list(g.nodes)} for g in groups]
 
 
 def rated(placement: Placement) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rackplane.core.instructions import (
     SuspendJob,
 )
 from rackplane.core.objects import Job
+from rackplane.core.queues.planned import MOVED
 from rackplane.core.queues.preempting import STOPPED_FOR_OTHERS
 from rackplane.core.world import World
 
@@ -145,7 +146,7 @@ def _reason_to_stop(record: GangRecord) -> str:
     """Why it gives its place up: for another gang, or because it could not keep it."""
     assert record.gang is not None
     known = {c.reason for c in record.gang.status.conditions if c.type == "Admitted"}
-    return next(iter(known & {*STOPPED_FOR_OTHERS, SHED}), "Requeued")
+    return next(iter(known & {*STOPPED_FOR_OTHERS, MOVED, SHED}), "Requeued")
 
 
 def _stopping_together(world: World, record: GangRecord, why: str) -> Iterator[Instruction]:

@@ -51,6 +51,7 @@ from rackplane.core.objects import (
 from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.holds import is_cleared, know_held
+from rackplane.core.queues.movebudget import saved_gpu_hours, wait_without
 from rackplane.core.queues.moving import movable, moves_for, moves_for_domains
 from rackplane.core.queues.queueing import pending, schedule
 from rackplane.engine.planning.moves import Bounds, MovePlan
@@ -247,12 +248,18 @@ def decide(machine: Machine, key: Key) -> GangRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tidying:
-    """What moves there are. ``waiting`` are the gangs that moves could help, ``passed_over`` those they do not."""
+    """What moves there are. ``waiting`` are the gangs that moves could help, ``passed_over`` those they do not.
+
+    ``wait`` is in how many seconds the one that is helped could start by itself (None: nothing expected lets it), and
+    ``saved_gpu_hours`` what the moves save it.
+    """
 
     plan: MovePlan | None
     waiting: tuple[str, ...]
     passed_over: tuple[str, ...]
     movable: int
+    wait: float | None = None
+    saved_gpu_hours: float = 0.0
 
 
 def tidy(machine: Machine, bounds: Bounds, *, domains_only: bool = False) -> Tidying:
@@ -275,6 +282,8 @@ def tidy(machine: Machine, bounds: Bounds, *, domains_only: bool = False) -> Tid
         for position, record in enumerate(waiting[:TIDIED]):
             plan = moves_for(world, record, bounds, beside)
             if plan is not None:
-                return Tidying(plan, tuple(names), tuple(names[:position]), could_move)
+                wait = wait_without(world, record)
+                saved = saved_gpu_hours(world, record, wait)
+                return Tidying(plan, tuple(names), tuple(names[:position]), could_move, wait, saved)
     plan = moves_for_domains(world, bounds, beside)
     return Tidying(plan, tuple(names), (), could_move)

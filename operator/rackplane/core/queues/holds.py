@@ -18,7 +18,7 @@ from rackplane.core.gangs.decisions import Decision, HeldPlace, Key, booking_key
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.parallelism import fewest_slots
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.statuses import assignment, seconds, timestamp
+from rackplane.core.gangs.statuses import as_assignment, assignment, seconds, timestamp
 from rackplane.core.objects import GangReservation
 from rackplane.core.queues.ahead import only
 from rackplane.core.queues.following import follow
@@ -43,9 +43,9 @@ __all__ = [
 
 
 def is_cleared(world: World, key: Key) -> bool:
-    """Whether others are, or were, stopped so that the gang gets its place."""
+    """Whether others are, or were, stopped so that the gang gets its place, or it was stopped to go there."""
     held = world.held_places.get(key)
-    return held is not None and bool(held.victims)
+    return held is not None and bool(held.victims or held.moves or held.moving)
 
 
 def made_for(record: GangRecord, held: HeldPlace) -> bool:
@@ -136,6 +136,12 @@ def held_status(world: World, record: GangRecord) -> dict[str, Any] | None:
             "victims": [booking_key(key) for key in held.victims if key not in going_on],
             "shrunk": [{"gang": booking_key(key), "slots": slots} for key, slots in held.sizes],
         }
+    if held.moving:
+        found["forMove"] = True
+    if held.moves:
+        found["moves"] = [
+            {"gang": booking_key(key), "assignment": as_assignment(groups)} for key, groups in held.moves
+        ]
     return found
 
 
@@ -144,6 +150,7 @@ def know_held(world: World) -> None:
     for key, record in world.gangs.items():
         known = None if record.gang is None else record.gang.status.reservation
         waits = record.decision is None and record.phase == "Pending"
+        waits = waits or (known is not None and known.for_move and record.phase == "Stopping")
         if known is not None and waits and key not in world.held_places:
             world.remembered[key] = known
 

@@ -9,13 +9,17 @@ them, are not moved, and none is moved for them. Nothing is changed here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
+from rackplane.api.gang import Disruption
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_after, usage_of
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.statuses import seconds
 from rackplane.core.pods.narrowing import narrowed
+from rackplane.core.queues.ahead import only
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.following import follow
@@ -24,32 +28,78 @@ from rackplane.core.queues.victims import may_be_stopped, victim_of
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.placing.placement import find
 from rackplane.engine.planning import defrag
 from rackplane.engine.planning.moves import Bounds, Gang, Movable, MovePlan, Places
 
-__all__ = ["movable", "moves_for", "moves_for_domains"]
+__all__ = ["as_planned", "may_be_moved", "movable", "moves_for", "moves_for_domains", "rests"]
 
 
-def movable(world: World, *, priority: int | None = None) -> list[GangRecord]:
-    """Gangs that may be moved, up to that priority; whoever is stopped for others already is none."""
+def movable(world: World, *, priority: int | None = None, carried_out: bool = False) -> list[GangRecord]:
+    """Gangs that may be moved, up to that priority; whoever is stopped or moved for others already is none.
+
+    Args:
+        carried_out: only those that may be moved without asking anybody.
+    """
     stopping = {victim for held in world.held_places.values() for victim in held.victims}
     return [
         record
         for record in world.gangs.values()
         if record.gang is not None
         and record.key not in stopping
+        and record.key not in world.held_places
         and may_be_stopped(record)
+        and (not carried_out or may_be_moved(world, record))
+        and not rests(world, record)
         and (priority is None or standing(record.gang.spec, world.catalog.queue) <= priority)
         and _is_simple(world, record)
+        and not _is_resized(world, record)
     ]
 
 
-def moves_for(
-    world: World, record: GangRecord, bounds: Bounds, beside: Beside, *, checks: int = defrag.CHECKS
-) -> MovePlan | None:
-    """The cheapest moves that let the waiting gang start; None if there are none."""
+def may_be_moved(world: World, record: GangRecord) -> bool:
+    """Whether the gang may be moved without asking anybody: a Job's that is Checkpointable."""
+    return (
+        may_be_stopped(record)
+        and not record.external()
+        and record.gang is not None
+        and record.gang.spec.disruption == Disruption.CHECKPOINTABLE
+        and not _is_resized(world, record)
+    )
+
+
+def rests(world: World, record: GangRecord) -> bool:
+    """Whether the gang was moved not long ago."""
+    last = None if record.gang is None else record.gang.status.last_move
+    if last is None:
+        return False
+    with contextlib.suppress(ValueError):
+        return world.now < seconds(last.time) + world.settings.rest_seconds
+    return False
+
+
+def _is_resized(world: World, record: GangRecord) -> bool:
+    """Whether the gang, which may run with fewer slots, is about to run with more or fewer."""
     assert world.state is not None and record.gang is not None
-    gangs = movable(world, priority=standing(record.gang.spec, world.catalog.queue))
+    if record.gang.spec.min_slots is None:
+        return False
+    held = world.state.held(booking_key(record.key))
+    return record.previous is not None or record.target != len(held)
+
+
+def moves_for(
+    world: World,
+    record: GangRecord,
+    bounds: Bounds,
+    beside: Beside,
+    *,
+    checks: int = defrag.CHECKS,
+    carried_out: bool = False,
+) -> MovePlan | None:
+    """The cheapest moves that let the waiting gang start; None if there are none. The options are as of `movable`."""
+    assert world.state is not None and record.gang is not None
+    standing_of = standing(record.gang.spec, world.catalog.queue)
+    gangs = movable(world, priority=standing_of, carried_out=carried_out)
     if not gangs or not _is_simple(world, record):
         return None
     asking = _Asking(world, beside, [record, *gangs], starts=record)
@@ -58,14 +108,43 @@ def moves_for(
     )
 
 
-def moves_for_domains(world: World, bounds: Bounds, beside: Beside) -> MovePlan | None:
-    """Moves that make whole domains free; None if there are none."""
+def moves_for_domains(
+    world: World, bounds: Bounds, beside: Beside, *, carried_out: bool = False
+) -> MovePlan | None:
+    """Moves that make whole domains free; None if there are none. The options are as of `movable`."""
     assert world.state is not None
-    gangs = movable(world)
+    gangs = movable(world, carried_out=carried_out)
     if not gangs:
         return None
     asking = _Asking(world, beside, gangs)
     return defrag.whole_domains(world.state, list(map(asking.movable, gangs)), bounds)
+
+
+def as_planned(
+    world: World,
+    beside: Beside,
+    starts: GangRecord | None,
+    places: Sequence[tuple[GangRecord, Placement]],
+    leaving: Sequence[GangRecord],
+) -> bool:
+    """Whether each of these fits its place, one after the other, once those that leave are gone.
+
+    Args:
+        starts: the first of them, if it is the gang that waits.
+    """
+    assert world.state is not None
+    asking = _Asking(world, beside, [*(record for record, _ in places), *leaving], starts=starts)
+    gone, so_far = [booking_key(record.key) for record in leaving], dict[str, Placement]()
+    with world.state.simulation() as later:
+        for key in gone:
+            later.release(key)
+        for record, place in places:
+            asked = asking.at(record, place, gone, so_far)
+            if asked is None:
+                return False
+            later.book(booking_key(record.key), asked)
+            so_far[booking_key(record.key)] = asked
+    return True
 
 
 def _is_simple(world: World, record: GangRecord) -> bool:
@@ -95,17 +174,31 @@ class _Asking:
         """One that runs."""
         assert self.world.state is not None
         held = self.world.state.booking(booking_key(record.key))
-        assert held is not None
-        profile = held.power_profile
+        assert held is not None and record.gang is not None
+        profile, slots = held.power_profile, None
+        if record.gang.spec.min_slots is not None:
+            slots = len(self.world.state.held(booking_key(record.key)))  # no move makes it smaller
 
         def at_its_profile(request: Request) -> Request:
-            return replace(request, power_profile=profile, strict=True)
+            return replace(
+                request, power_profile=profile, strict=True, slots=request.slots if slots is None else slots
+            )
 
         requests = self._requests(record, self._beside_later, at_its_profile)
         return Movable(
             Gang(booking_key(record.key), requests, self._admits(record)),
             victim_of(self.world, record),
         )
+
+    def at(
+        self, record: GangRecord, place: Placement, gone: Collection[str], places: Places
+    ) -> Placement | None:
+        """The gang in this place, in a state that has been changed so; None if it does not fit there any more."""
+        assert self.world.state is not None
+        asked = self._requests(record, self._beside_later)(gone, places)
+        asked = replace(asked, slots=len(place.slots), power_profile=place.power_profile, strict=True)
+        admits = self._admits(record)
+        return find(self.world.state, only(asked, place.slots), lambda offer: admits(offer, gone, places))
 
     def _requests(
         self, record: GangRecord, beside: Beside, changed: Callable[[Request], Request] = lambda r: r

@@ -1,7 +1,9 @@
-"""Moves that would let a waiting gang start, proposed to whoever reads its status; nothing is moved.
+"""Moves that would let a waiting gang start, or free whole domains: begun where that is allowed, else proposed.
 
-Off unless the operator is told to (`--defragmentation=Propose`). For the first gangs of the queue that nothing else
-lets start it is worked out now and then, with few questions: a proposal is as of the time that it was made.
+Off unless the operator is told to. For the first gangs of the queue that nothing else lets start it is worked out now
+and then, with few questions. With `--defragmentation=Move` what keeps within the budget and gains enough is begun
+(:mod:`core.queues.relocating`), one plan at a time. All else, and all with `--defragmentation=Propose`, is told to the
+gang that waits; a proposal is as of the time that it was made.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from rackplane.core.gangs.statuses import condition
 from rackplane.core.gangs.writing import gang_event
 from rackplane.core.instructions import Instruction
 from rackplane.core.queues.beside import Beside
-from rackplane.core.queues.moving import moves_for
+from rackplane.core.queues.movebudget import gains, left, worth
+from rackplane.core.queues.moving import moves_for, moves_for_domains
+from rackplane.core.queues.planned import MOVING, is_under_way
+from rackplane.core.queues.relocating import begin
 from rackplane.core.settings import Defragmentation
 from rackplane.core.world import World
 from rackplane.engine.planning.moves import Bounds, MovePlan
@@ -45,13 +50,19 @@ class Proposals:
             withdraw(world, record)
             return
         self._left -= 1
-        if record.proposed_version == world.version:
+        moves = settings.defragmentation is Defragmentation.MOVE
+        if record.proposed_version == world.version and not moves:
             return
         due = record.proposed_at + settings.proposing_seconds
         if world.now < due:
             world.waiting.due = min(world.waiting.due, due)
             return
         record.proposed_at, record.proposed_version = world.now, world.version
+        if moves:
+            # What was moved an hour ago does not count any more, though nothing else has changed.
+            world.waiting.due = min(world.waiting.due, world.now + settings.proposing_seconds)
+        if self._begin(record, beside):
+            return
         lost = settings.most_lost_gpu_hours
         bounds = Bounds(settings.most_moves, None if lost is None else int(lost * 3600))
         plan = moves_for(world, record, bounds, beside, checks=CHECKS)
@@ -63,6 +74,48 @@ class Proposals:
         world.dirty[record.key] = None
         if is_new:
             yield from gang_event(record, warning=False, reason=MOVES_PROPOSED, message=words)
+
+    def _begin(self, record: GangRecord, beside: Beside) -> bool:
+        """Begin the cheapest moves that let the gang start, if that is allowed, within the budget and worth it."""
+        world = self._world
+        bounds = _allowed(world)
+        if bounds is None:
+            return False
+        plan = moves_for(world, record, bounds, beside, checks=CHECKS, carried_out=True)
+        if plan is None or not gains(world, record, plan):
+            return False
+        why = begin(world, plan, record)
+        withdraw(world, record)
+        # It waits for that alone from now on, in a line of its own.
+        record.message, record.reason, record.refusal = why, MOVING, None
+        record.misfit = record.foreseeable = False
+        record.estimate = None
+        return True
+
+    def free_domains(self, beside: Beside) -> None:
+        """Begin moves that make whole domains free, if they have a price and no gang is helped by others."""
+        world, settings = self._world, self._world.settings
+        if settings.defragmentation is not Defragmentation.MOVE or settings.domain_gpu_hours <= 0:
+            return
+        due = world.domains_sought + settings.proposing_seconds
+        if world.now < due:
+            world.waiting.due = min(world.waiting.due, due)
+            return
+        world.domains_sought = world.now
+        world.waiting.due = min(world.waiting.due, world.now + settings.proposing_seconds)
+        bounds = _allowed(world)
+        if bounds is None:
+            return
+        plan = moves_for_domains(world, bounds, beside, carried_out=True)
+        if plan is not None and plan.domains and worth(world, plan):
+            begin(world, plan, None)
+
+
+def _allowed(world: World) -> Bounds | None:
+    """What moves may come to that are begun now; None: none are."""
+    if world.settings.defragmentation is not Defragmentation.MOVE or is_under_way(world):
+        return None
+    return left(world)
 
 
 def withdraw(world: World, record: GangRecord) -> None:

@@ -24,11 +24,14 @@ from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.deciding import barred, decide
 from rackplane.core.queues.estimates import estimate, without_estimate
 from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
+from rackplane.core.queues.planned import MOVING, follow_moves, keeps
 from rackplane.core.queues.preempting import Clearing, review
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.proposing import Proposals, proposed, withdraw
 from rackplane.core.queues.quotaholds import let_quota_go
+from rackplane.core.queues.relocating import carry_out, take_up_moves
 from rackplane.core.queues.reserving import Backfill
+from rackplane.core.queues.resettling import back, held_answer
 from rackplane.core.queues.waiting import RESERVED, Answer, Kind, Wait
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
@@ -123,19 +126,23 @@ def schedule(world: World) -> Iterator[Instruction]:
     ]
     without_estimate(world, ahead)
     estimate(world, ahead)
+    yield from carry_out(world)
 
 
 def _give_up_places(world: World) -> None:
     """Hold nothing for gangs that do not wait any more."""
     if world.remembered:
+        take_up_moves(world)
         take_up(world)
         _look(world)  # each is asked by itself
-    for key in list(world.held_places):
-        if not world.waiting.waits(key):
+    # First the places of plans, then those of the gangs that move for them.
+    for key in sorted(world.held_places, key=lambda key: world.held_places[key].moving):
+        if not world.waiting.waits(key) and not keeps(world, key):
             let_go(world, key)
     for key in list(world.held_quota):
         if not world.waiting.waits(key):
             let_quota_go(world, key)
+    follow_moves(world)
 
 
 def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> Iterator[Instruction]:
@@ -168,6 +175,7 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
                 yield from _commit(world, record, fullest(world, record, given, beside, backfill))
+                follow_moves(world)
                 continue
             # Nobody is stopped for one that only has to let others go first.
             if given.foreseeable and given.reason != RESERVED:
@@ -194,6 +202,8 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
             asked.close()
     waiting.prune()
     if not recount:
+        if among is None:
+            proposals.free_domains(beside)
         yield from grow(world, beside, backfill)
 
 
@@ -219,13 +229,21 @@ class _Turn:
         where = (record.gang.spec.queue, record.key[0])
         if where not in self._barred:
             self._barred[where] = barred(world, record)
-        closed = self._barred[where]
-        if closed is None and is_cleared(world, record.key):
+        closed, gave_up = self._barred[where], False
+        held = world.held_places.get(record.key)
+        if closed is None and held is not None and (held.moves or held.moving):
+            given = held_answer(world, record)
+            if given is not None:
+                return given if isinstance(given, Placement) else Wait(given, reason=MOVING)
+            gave_up = held.moving
+        elif closed is None and is_cleared(world, record.key):
             waits = review(world, record, self._beside)
             if waits is not None:
                 return Wait(waits, reason=PREEMPTING)
         stage = _last_before(self._coming, end_of_start(world, record, world.now))
         found = closed or decide(world, record, self._explainer, self._backfill, stage)
+        if gave_up and isinstance(found, Wait):
+            found = back(world, record) or found
         held = world.held_places.get(record.key)
         if isinstance(found, Wait) and held is not None and held.reservation.exclusive:
             let_go(world, record.key)  # the place is free, and not what the gang needs any more
