@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -102,7 +102,7 @@ def answer(options: argparse.Namespace) -> Answer:
     if (problems := unreadable.get(key)) is not None:
         what = "; ".join(map(str, problems))
         raise CommandError(f"{key[0]}/{key[1]} asks for what cannot be read: {what}")
-    return answer_for(machine, key)
+    return answer_for(machine, key, submitted=all(_gang_of(body) != key for body in bodies))
 
 
 # -- which gang --------------------------------------------------------------------------------------
@@ -182,8 +182,11 @@ def _labelled(record: GangRecord) -> bool:
 # -- the answer --------------------------------------------------------------------------------------
 
 
-def answer_for(machine: Machine, key: Key) -> Answer:
+def answer_for(machine: Machine, key: Key, *, submitted: bool = True) -> Answer:
     """What there is to say about a gang of the machine; the machine is good for no other question after it.
+
+    Args:
+        submitted: False for one that is only asked about, and holds nothing before it is submitted.
 
     Raises:
         CommandError: it has no Gang of that key.
@@ -203,6 +206,8 @@ def answer_for(machine: Machine, key: Key) -> Answer:
         message = said or record.message or _unseen(record)
         return Answer(gang=gang, outcome=outcome or Outcome.WAITS, message=message, status_says=said)
     rehearsal.decide(machine, key)
+    if not submitted:
+        _only_would(record)
     place = (queue.index(key) + 1, len(queue))
     if record.decision is not None:
         where = names(list(dict.fromkeys(group.rack for group in record.decision.placement.groups)))
@@ -216,6 +221,15 @@ def answer_for(machine: Machine, key: Key) -> Answer:
         refusal=record.refusal,
         estimate=record.estimate,
     )
+
+
+def _only_would(record: GangRecord) -> None:
+    """Say of a place and of quota that they would be held."""
+    estimate = record.estimate
+    if estimate is not None and estimate.held:
+        words = f"would hold{estimate.words.removeprefix('holds')}"
+        record.estimate = replace(estimate, words=words)
+    record.quota_words = record.quota_words.replace("is held", "would be held")
 
 
 def _unseen(record: GangRecord) -> str:

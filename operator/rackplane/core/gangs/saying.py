@@ -118,7 +118,8 @@ def _reason_and_start(record: GangRecord) -> str:
         r.kind in _WAITS and r.message in known and when(estimate.at) in r.message for r in waits
     ):
         # It says so already.
-        return f"{known}; holds {estimate.held} from then" if estimate.held else known
+        verb = "would hold" if estimate.words.startswith("would") else "holds"
+        return f"{known}; {verb} {estimate.held} from then" if estimate.held else known
     return f"{known}; {estimate.words}"
 
 
