@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
-from rackplane.api.kinds import KINDS
+from rackplane.controller.lanes import Lane, Lanes, Subject
 from rackplane.controller.metrics import Metrics
 from rackplane.controller.requests import failure, requests_for, subject
 from rackplane.core.events import Event, FailureReason, LeadershipLost, WriteFailed, WriteSucceeded
@@ -19,8 +19,6 @@ __all__ = ["Executor", "Verifier"]
 
 #: The longest an API server can make us wait with `Retry-After`, in seconds.
 _LONGEST_PAUSE: Final = 60.0
-#: Kinds of which only the status and the finalizers are written.
-_FACILITY: Final = tuple(model.info.kind for model in KINDS if model.info.kind != "Gang")
 
 
 class Verifier(Protocol):
@@ -42,7 +40,7 @@ class Executor:
         feed: takes the outcomes.
         metrics: counts them.
         concurrency: the most requests at a time. Kubernetes Events, and the facility's status, have a few of their own
-            and never delay what starts a job.
+            and never delay what starts a job (`lanes`).
         tasks: the group that the requests run in: a defect in one must end the process, not be swallowed.
         clock: seconds since the epoch, for the time that Events show.
     """
@@ -66,14 +64,14 @@ class Executor:
         self._tasks = tasks
         self._clock = clock
         self._sleep = sleep
-        self._writes = asyncio.Semaphore(concurrency)
-        # By the first word of a subject.
-        self._aside = {"Event": asyncio.Semaphore(max(1, concurrency // 8))}
-        self._aside |= dict.fromkeys(_FACILITY, asyncio.Semaphore(max(1, concurrency // 8)))
+        self._lanes = Lanes(concurrency)
         self._lease = asyncio.Lock()
         self._next_look: asyncio.Task[bool] | None = None
-        self._queues: dict[tuple[str, ...], deque[Instruction]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        # What is to be written to each subject after what is under way. A subject with an entry waits in its lane, or
+        # a write to it is under way or not concluded yet: never two of these, which keeps its writes in order.
+        self._queues: dict[Subject, deque[Instruction]] = {}
+        self._under_way = 0
+        self._running: set[asyncio.Task[None]] = set()
 
     def submit(self, instruction: Instruction) -> None:
         """Carry out an instruction, after those already submitted for the same object; returns at once."""
@@ -83,9 +81,7 @@ class Executor:
             queue.append(instruction)
             return
         self._queues[key] = deque([instruction])
-        worker = self._tasks.create_task(self._work(key), name=f"write {'/'.join(key)}")
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._line_up(key, instruction)
 
     def abandon(self) -> None:
         """Drop what has not been sent yet: this process no longer leads. What is under way is left to end."""
@@ -95,34 +91,64 @@ class Executor:
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is under way, at most that long, then cut it off."""
-        if self._workers:
-            _, pending = await asyncio.wait(set(self._workers), timeout=seconds)
-            for worker in pending:
-                worker.cancel()
+        if self._running:
+            _, pending = await asyncio.wait(set(self._running), timeout=seconds)
+            for task in pending:
+                task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
     @property
     def backlog(self) -> int:
         """Instructions waiting or under way."""
-        return len(self._workers) + sum(len(queue) for queue in self._queues.values())
+        return self._under_way + sum(len(queue) for queue in self._queues.values())
 
-    async def _work(self, key: tuple[str, ...]) -> None:
-        queue = self._queues[key]
-        limit = self._aside.get(key[0], self._writes)
+    def _line_up(self, key: Subject, instruction: Instruction) -> None:
+        lane = self._lanes.of(key)
+        lane.add(key, instruction)
+        if lane.enter():
+            self._run(self._work(lane), "writes")
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._tasks.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _work(self, lane: Lane) -> None:
+        """Send one write after the other until none waits in the lane."""
         try:
-            while queue:
-                async with limit:
-                    # Taken only now, so that `abandon` finds everything that waits for its turn.
-                    if not queue:
-                        break
-                    outcome, pause = await self._carry_out(queue.popleft())
-                if isinstance(outcome, WriteSucceeded) and isinstance(outcome.instruction, CommitGang):
-                    outcome = await self._confirm(outcome)
-                if pause:
-                    await self._sleep(pause)
-                self._feed(outcome)
+            while (key := lane.take()) is not None:
+                queue = self._queues[key]
+                # Taken only now, so that `abandon` finds everything that waits for its turn.
+                if not queue:
+                    del self._queues[key]
+                    continue
+                self._under_way += 1
+                outcome, pause = await self._carry_out(queue.popleft())
+                committed = isinstance(outcome, WriteSucceeded) and isinstance(
+                    outcome.instruction, CommitGang
+                )
+                if committed or pause:
+                    # What is left takes its time: others have the place meanwhile.
+                    self._run(self._conclude(key, outcome, pause), f"conclude {'/'.join(key)}")
+                else:
+                    self._tell(key, outcome)
         finally:
-            # No await since the queue was seen empty: nothing can have been added in between.
+            lane.leave()
+
+    async def _conclude(self, key: Subject, outcome: Event, pause: float) -> None:
+        if isinstance(outcome, WriteSucceeded):
+            outcome = await self._confirm(outcome)
+        else:
+            await self._sleep(pause)
+        self._tell(key, outcome)
+
+    def _tell(self, key: Subject, outcome: Event) -> None:
+        self._under_way -= 1
+        self._feed(outcome)
+        queue = self._queues[key]
+        if queue:
+            self._line_up(key, queue[0])
+        else:
             del self._queues[key]
 
     async def _carry_out(self, instruction: Instruction) -> tuple[Event, float]:

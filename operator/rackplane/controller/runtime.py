@@ -19,6 +19,8 @@ __all__ = ["Runtime"]
 _LARGEST_BATCH: Final = 5_000
 #: The longest pause after a turn, in seconds: nobody notices it in the start of a job.
 _LONGEST_PAUSE: Final = 0.05
+#: The shortest that a turn counts for, in seconds, where the next one follows at once.
+_SHORTEST_TURN: Final = 0.001
 
 
 class Decider(Protocol):
@@ -79,8 +81,10 @@ class Runtime:
         new process builds a new one from the API server.
         """
         due = self._monotonic() + self._tick
+        pause = 0.0
         while True:
             if not self._events:
+                pause = 0.0
                 self._wake.clear()
                 try:
                     async with asyncio.timeout(max(0.0, due - self._monotonic())):
@@ -92,9 +96,13 @@ class Runtime:
                 self._events.append(TimePassed())
             began = self._monotonic()
             self.turn()
-            # Half of the time is for the requests, the watches and the probes. What comes meanwhile shares the next
-            # turn: a gang of 512 is looked at once for many of its pods, not once for each.
-            await self._sleep(min(self._monotonic() - began, _LONGEST_PAUSE))
+            # At least half of the time is for the requests, the watches and the probes. What comes meanwhile shares the
+            # next turn: a gang of 512 is looked at once for many of its pods, not once for each. So while news keeps
+            # coming the pauses grow, and where little happens nothing waits.
+            took = self._monotonic() - began
+            pause = min(max(took, 2 * pause), _LONGEST_PAUSE)
+            await self._sleep(pause)
+            pause = max(pause, _SHORTEST_TURN)
 
     def turn(self) -> None:
         """Let the machine handle what is queued now, up to one batch."""

@@ -18,6 +18,7 @@ from rackplane.core.instructions import (
     Instruction,
     PublishEvent,
     SetFinalizers,
+    UngatePod,
     WriteFacilityStatus,
     WriteGangStatus,
 )
@@ -218,6 +219,50 @@ async def test_the_facilitys_status_never_takes_the_place_of_a_gangs_write() -> 
         ]
         server.open.set()
     assert len(server.started) == 41
+
+
+def ungate(pod: str) -> UngatePod:
+    return UngatePod("ml", pod, "u", "n1", 0, "a", "MaxP", ())
+
+
+async def test_gangs_that_have_a_place_start_before_others_are_given_one_and_words_come_last() -> None:
+    server = Server()
+    server.open.clear()
+    commit, pods = CommitGang("ml", "b", "1", "d1", {}), [ungate(f"p{n}") for n in range(3)]
+    cap = CapNode("n1", "1", {"rackplane.dev/power-cap-watts": "4800"})
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(
+            client=server, elector=server, feed=lambda _: None, metrics=Metrics(), tasks=tasks, concurrency=1
+        )
+        first: list[Instruction] = [CreateGang("ml", "a", {}), status("c", 1), commit, cap, *pods]
+        for instruction in first:
+            executor.submit(instruction)
+        await server.reached(1)
+        server.open.set()
+    assert server.started == [
+        "PATCH /api/v1/nodes/n1",
+        *(f"PATCH /api/v1/namespaces/ml/pods/p{n}" for n in range(3)),
+        "POST /",
+        "PATCH /b/status",
+        "PATCH /c/status",
+    ]
+
+
+async def test_no_write_waits_for_ever_behind_more_urgent_ones() -> None:
+    server = Server()
+    server.open.clear()
+    async with asyncio.TaskGroup() as tasks:
+        executor = Executor(
+            client=server, elector=server, feed=lambda _: None, metrics=Metrics(), tasks=tasks, concurrency=1
+        )
+        for instruction in (ungate("first"), CommitGang("ml", "b", "1", "d1", {}), status("c", 1)):
+            executor.submit(instruction)
+        for n in range(2_000):
+            executor.submit(ungate(f"p{n}"))
+        await server.reached(1)
+        server.open.set()
+    assert 200 < server.started.index("PATCH /b/status") < 300
+    assert 1_000 < server.started.index("PATCH /c/status") < 1_100
 
 
 async def test_a_failure_is_told_with_its_reason_and_after_the_time_that_the_server_names() -> None:

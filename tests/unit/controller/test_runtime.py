@@ -49,9 +49,26 @@ def test_everything_queued_is_one_batch() -> None:
     assert submitted == [STOP]
 
 
-@pytest.mark.parametrize(("took", "pause"), [(0.0, 0.0), (0.02, 0.02), (3.0, 0.05)])
-async def test_a_pause_as_long_as_the_turn_lets_events_share_the_next(took: float, pause: float) -> None:
-    now, pauses = 0.0, []
+@pytest.mark.parametrize(
+    ("took", "pauses"),
+    [(0.0, [0.0, 0.002, 0.004, 0.008]), (0.02, [0.02, 0.04, 0.05, 0.05]), (3.0, [0.05, 0.05, 0.05, 0.05])],
+)
+async def test_while_news_keeps_coming_pauses_grow_so_that_events_share_a_turn(
+    took: float, pauses: list[float]
+) -> None:
+    slept, batches = await _paced(took, busy=4)
+    assert slept == pytest.approx(pauses)
+    assert batches == [(Synced(),)] + [(LeadershipGained(1), LeadershipLost())] * 3
+
+
+async def test_after_a_quiet_moment_nothing_waits_longer_than_the_turn_before_took() -> None:
+    slept, _ = await _paced(0.001, busy=4, quiet=1)
+    assert slept == pytest.approx([0.001, 0.002, 0.004, 0.008, 0.001])
+
+
+async def _paced(took: float, *, busy: int, quiet: int = 0) -> tuple[list[float], list[tuple[Event, ...]]]:
+    """The pauses and the batches of so many turns with news in every pause, and then some with news after it."""
+    now, slept = 0.0, list[float]()
 
     class Slow(Decider):
         def handle(self, at: float, *events: Event) -> list[Instruction]:
@@ -60,11 +77,13 @@ async def test_a_pause_as_long_as_the_turn_lets_events_share_the_next(took: floa
             return super().handle(at, *events)
 
     async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 2:
+        slept.append(seconds)
+        if len(slept) == busy + quiet:
             raise EOFError
-        runtime.feed(LeadershipGained(1))
-        runtime.feed(LeadershipLost())
+        if len(slept) < busy:
+            runtime.feed(LeadershipGained(1), LeadershipLost())
+        else:
+            asyncio.get_running_loop().call_soon(runtime.feed, Synced())
 
     decider = Slow()
     runtime = Runtime(
@@ -74,8 +93,7 @@ async def test_a_pause_as_long_as_the_turn_lets_events_share_the_next(took: floa
     runtime.feed(Synced())
     with pytest.raises(EOFError):
         await runtime.run()
-    assert decider.batches == [(Synced(),), (LeadershipGained(1), LeadershipLost())]
-    assert pauses == pytest.approx([pause, pause])
+    return slept, decider.batches
 
 
 async def test_time_passes_when_nothing_happens() -> None:
