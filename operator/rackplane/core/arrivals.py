@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rackplane.api.labels import GANG_LABEL
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
-from rackplane.core.gangs.decisions import Key
+from rackplane.core.gangs.decisions import Key, booking_key
+from rackplane.core.gangs.podnews import changed_by_start
+from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_outcome
 from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.pods.pod import is_terminal
@@ -59,16 +61,9 @@ def put_pod(world: World, pod: Pod) -> None:
     claims = world.claimants.put(before, pod)
     moved = claims or before is None or before.spec != pod.spec or is_terminal(before) != is_terminal(pod)
     name = gang_name_of_pod(pod)
+    starts = False
     if name is not None:
-        gang = (pod.metadata.namespace, name)
-        other = world.belonging.of_pod.get(key, gang)
-        if other != gang and other in world.gangs:
-            world.record(other).pods.pop(pod.metadata.name, None)
-            world.pods_differ(other)
-        world.belonging.of_pod[key] = gang
-        world.record(gang).pods[pod.metadata.name] = pod
-        if moved:
-            world.pods_differ(gang)
+        starts = _pod_of_gang(world, (pod.metadata.namespace, name), before, pod, moved=moved)
     else:
         _pod_of_maker(world, pod, moved=moved)
     node = pod.spec.node_name
@@ -78,7 +73,34 @@ def put_pod(world: World, pod: Pod) -> None:
         else:
             world.room.hold(key, node, held_by(pod.spec))
         world.pods_on.setdefault(node, {})[key] = None
-        world.pod_moved(node)
+        if not starts or not _has_place(world, world.belonging.of_pod[key], node):
+            world.pod_moved(node)
+
+
+def _has_place(world: World, gang: Key, node: str) -> bool:
+    """Whether the gang's pods on the node are counted already."""
+    return world.state is not None and booking_key(gang) in world.state.keys_on(node)
+
+
+def _pod_of_gang(world: World, gang: Key, before: Pod | None, pod: Pod, *, moved: bool) -> bool:
+    """Whether it was let go or bound as the decision has it, so that nothing follows from it."""
+    key = (pod.metadata.namespace, pod.metadata.name)
+    other = world.belonging.of_pod.get(key, gang)
+    if other != gang and other in world.gangs:
+        world.record(other).pods.pop(pod.metadata.name, None)
+        world.pods_differ(other)
+    world.belonging.of_pod[key] = gang
+    record = world.gangs.get(gang)
+    starts = record is not None and other == gang and changed_by_start(record, before, pod)
+    if record is None or not starts:
+        record = world.record(gang)
+    record.pods[pod.metadata.name] = pod
+    if not is_gated(pod):
+        record.ungating.discard(pod.metadata.uid)
+    # One that is only let go asks for what it asked for.
+    if moved and (not starts or pod.spec.node_name):
+        world.pods_differ(gang)
+    return starts
 
 
 def _pod_of_maker(world: World, pod: Pod, *, moved: bool) -> None:

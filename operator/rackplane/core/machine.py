@@ -8,7 +8,6 @@ from rackplane.core.gangs.booking import unbook, unbook_uncommitted
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.explaining import CAUSES
 from rackplane.core.gangs.lifecycle import reconcile
-from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.seen import gang_changed, gang_deleted
 from rackplane.core.gangs.stopping import unplace
@@ -42,7 +41,6 @@ class Machine:
         self.synced = False
         self._relief = Relief()
         self._publisher = Publisher()
-        self._published_at = float("-inf")
         self._next_change: float | None = None
 
     @property
@@ -99,8 +97,7 @@ class Machine:
             result.extend(self._reconcile_dirty())
             refresh(world)
             result.extend(world.caps.run(world))
-            if now - self._published_at >= self.settings.status_seconds:
-                self._published_at = now
+            if self._publisher.due(world):
                 result.extend(self._publisher.run(world))
         if self.settings.validate:
             self.validate()
@@ -133,7 +130,6 @@ class Machine:
                 arrivals.drop_node(world, name)
             case e.PodChanged(pod):
                 arrivals.put_pod(world, pod)
-                self._pod_seen(event)
             case e.PodDeleted(namespace, name):
                 arrivals.drop_pod(world, (namespace, name))
             case e.JobChanged(job):
@@ -174,18 +170,13 @@ class Machine:
             case e.WriteFailed(instruction, reason, message):
                 answers.failed(world, instruction, reason, message)
             case e.TimePassed():
-                # Deadlines are few and gangs in these phases fewer: looking at them all is cheaper than a timer each.
+                # Deadlines are few: asking all gangs for theirs is cheaper than a timer each.
                 for record in world.gangs.values():
-                    if record.phase in ("Admitted", "Stopping") or record.failures or record.unschedulable:
+                    if record.failures or record.unschedulable or _time_counts(record, world.now):
                         world.dirty[record.key] = None
                 world.dirty.update(
                     (key, None) for key, held in world.held_places.items() if held.victims or held.moves
                 )
-
-    def _pod_seen(self, event: e.PodChanged) -> None:
-        record = self.world.gang_of(event.pod)
-        if record is not None and not is_gated(event.pod):
-            record.ungating.discard(event.pod.metadata.uid)
 
     def _leadership_lost(self) -> None:
         self.leading = False
@@ -241,3 +232,8 @@ class Machine:
             and decision.term < self.world.term
             and (record.job is not None or bool(record.pods) or record.external())
         )
+
+
+def _time_counts(record: GangRecord, now: float) -> bool:
+    """Whether the gang is in a phase that may not last, and may have been in it for too long."""
+    return record.phase == "Stopping" or (record.phase == "Admitted" and now >= record.due)

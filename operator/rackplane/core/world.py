@@ -149,11 +149,6 @@ class World:
         gang = self.belonging.of_job.get(key)
         return None if gang is None else self.gangs.get(gang)
 
-    def gang_of(self, pod: Pod) -> GangRecord | None:
-        """The gang that the pod belongs to; None if it is none of ours."""
-        gang = self.belonging.of_pod.get((pod.metadata.namespace, pod.metadata.name))
-        return None if gang is None else self.gangs.get(gang)
-
     def pods_of_maker(self, record: GangRecord) -> Iterator[Pod]:
         """Pods of an external gang that run on the nodes it was given."""
         if record.decision is None:

@@ -6,6 +6,7 @@ between any two writes goes on where the objects are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -24,7 +25,7 @@ from rackplane.core.gangs.elastic import (
 from rackplane.core.gangs.explaining import explanation
 from rackplane.core.gangs.jobs import job_outcome, suspended_by_us
 from rackplane.core.gangs.profiles import running_words
-from rackplane.core.gangs.promises import broken_promises, is_unschedulable, without_broken
+from rackplane.core.gangs.promises import broken_promises, is_unschedulable, next_deadline, without_broken
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.saying import say, why_it_waits
 from rackplane.core.gangs.slotting import assign_slots, ended_slots, released
@@ -32,7 +33,7 @@ from rackplane.core.gangs.speccing import differs, new_owners
 from rackplane.core.gangs.statuses import condition, timestamp
 from rackplane.core.gangs.stopping import awake_jobs, finished, is_over, stop, stopping, suspend, unplace
 from rackplane.core.gangs.together import slots_of, stopped_by
-from rackplane.core.gangs.ungating import all_running, tell_of_profile, ungate
+from rackplane.core.gangs.ungating import all_let_go, all_running, tell_of_profile, ungate
 from rackplane.core.gangs.workload import with_removals
 from rackplane.core.gangs.writing import conditions_of, may_write, may_write_job, write
 from rackplane.core.instructions import (
@@ -227,6 +228,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if resume:
         return
     yield from ungate(world, record)
+    record.due = next_deadline(world, record) if all_let_go(record) else -math.inf
     yield from keep_size(world, record)
     if record.phase == "Admitted" and all_running(record):
         text = f"all {record.slot_count()} slots run"

@@ -19,7 +19,7 @@ from rackplane.core.objects import Pod
 from rackplane.core.pods.pod import is_ready
 from rackplane.core.world import World
 
-__all__ = ["broken_promises", "is_unschedulable", "without_broken"]
+__all__ = ["broken_promises", "is_unschedulable", "next_deadline", "without_broken"]
 
 
 def broken_promises(world: World, record: GangRecord) -> list[tuple[int | None, str]]:
@@ -45,6 +45,14 @@ def without_broken(
     if more > shrinkable(record) or (record.keyed() and any(slot is not None and slot < to for slot in lost)):
         return None
     return shrink(world, record, to, why=broken[0][1])
+
+
+def next_deadline(world: World, record: GangRecord) -> float:
+    """When a promise to a gang that starts may next count as broken with nothing new; in seconds since the epoch."""
+    assert record.decision is not None
+    settings = world.settings
+    waits = [since + settings.unschedulable_seconds for since in record.unschedulable.values()]
+    return min([record.decision.time + settings.start_seconds, *waits])
 
 
 def is_unschedulable(pod: Pod) -> bool:

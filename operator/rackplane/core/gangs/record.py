@@ -75,6 +75,8 @@ class GangRecord:
     #: no write before this time (seconds since the epoch), after one that failed
     not_before: float = 0.0
     failures: int = 0
+    #: of one that starts, when the passing of time alone calls for a look at it, in seconds since the epoch
+    due: float = float("-inf")
     #: what is wrong with what is asked for
     problems: tuple[FieldProblem, ...] = ()
     #: `problems` is of the Job and the pods as they are

@@ -20,7 +20,7 @@ from rackplane.core.instructions import (
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.world import World
 
-__all__ = ["all_running", "tell_of_profile", "ungate"]
+__all__ = ["all_let_go", "all_running", "tell_of_profile", "ungate"]
 
 
 def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -62,6 +62,11 @@ def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
             tolerations=tuple(msgspec.to_builtins(t) for t in pod.spec.tolerations),
             cap_watts=None if cap is None else int(cap),
         )
+
+
+def all_let_go(record: GangRecord) -> bool:
+    """Whether no pod that is there waits for anything but the answer to being let go."""
+    return all(pod.metadata.uid in record.ungating or not is_gated(pod) for pod in record.live_pods())
 
 
 def all_running(record: GangRecord) -> bool:

@@ -62,5 +62,5 @@ def _outside(world: World, node: str, resource: str) -> Iterator[Pod]:
             left[record.key] = free - asked if asked <= free else free
             if asked > free:
                 yield pod
-        elif node not in world.state.held(booking_key(record.key)).values():
+        elif booking_key(record.key) not in world.state.keys_on(node):
             yield pod

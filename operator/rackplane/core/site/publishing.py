@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rackplane.core.gangs.statuses import merged_conditions
 from rackplane.core.gangs.workload import API_VERSION
@@ -20,6 +21,9 @@ from rackplane.core.world import World
 from rackplane.engine.reporting.stranded import stranded
 
 __all__ = ["Publisher"]
+
+#: Of so many periods in which nothing has changed there is a look in one.
+_QUIET_PERIODS: Final = 5
 
 
 @dataclass(slots=True)
@@ -47,12 +51,22 @@ class Publisher:
     wait is over, those that waited longest come first, `status_refresh_writes` in one period.
 
     An object is written again once the last write to it is answered: a slow server gets fewer writes, not older ones.
+
+    A look reads every figure of the facility. So there is one in a period only if something has changed that statuses
+    are made of, and else one in a few, for what time alone changes: shares, and whose wait is over.
     """
 
     def __init__(self) -> None:
         self._published: dict[ObjectKey, _Published] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._under_way: set[ObjectKey] = set()
+        self._looked_at = -math.inf
+        self._stamp: tuple[int, ...] = ()
+
+    def due(self, world: World) -> bool:
+        """Whether it is time to look at every status."""
+        passed, period = world.now - self._looked_at, world.settings.status_seconds
+        return passed >= period and (_stamp(world) != self._stamp or passed >= _QUIET_PERIODS * period)
 
     def succeeded(self, kind: str, name: str) -> None:
         """The last write took effect."""
@@ -64,6 +78,7 @@ class Publisher:
         last = self._published.get((kind, name))
         if last is not None:
             last.status = {"conditions": last.status["conditions"]}
+        self._stamp = ()
 
     def forget(self, kind: str, name: str) -> None:
         """The object went."""
@@ -73,9 +88,11 @@ class Publisher:
     def resign(self) -> None:
         """This process no longer leads: no answer is waited for."""
         self._under_way.clear()
+        self._stamp = ()
 
     def run(self, world: World) -> Iterator[Instruction]:
         assert world.state is not None
+        self._looked_at, self._stamp = world.now, _stamp(world)
         problems = world.catalog.problems(world.state.facility)
         for waits in deletion_problems(world):
             problems.setdefault((waits.kind, waits.name), []).append(waits)
@@ -84,6 +101,7 @@ class Publisher:
         waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []
         for kind, name in world.catalog.objects():
             if (kind, name) in self._under_way:
+                self._stamp = ()  # its turn is in the next period
                 continue
             found = problems.get((kind, name), [])
             if kind == "PowerBudget":
@@ -117,6 +135,8 @@ class Publisher:
             yield WriteFacilityStatus(kind, name, status)
             yield from self._tell(world, (kind, name), old, wanted)
         waiting.sort(key=lambda item: item[:2])
+        if len(waiting) > world.settings.status_refresh_writes:
+            self._stamp = ()  # the others in the next period
         for _, (kind, name), status in waiting[: world.settings.status_refresh_writes]:
             self._published[kind, name] = _Published(world.now, status)
             self._under_way.add((kind, name))
@@ -156,6 +176,11 @@ class Publisher:
             text = f"Node {name}, {problem.field}: {problem.message}; {problem.remedy}"
             self._told["Node", name] = _Told(node.metadata.uid, {})
             yield PublishEvent("v1", "Node", "", name, node.metadata.uid, True, "NoRack", text)
+
+
+def _stamp(world: World) -> tuple[int, ...]:
+    """Another one after every change that statuses are made of, but for that of time."""
+    return (*world.stamp, world.catalog.revision, len(world.waiting.order))
 
 
 def _words(c: Mapping[str, Any]) -> tuple[str, ...]:

@@ -344,7 +344,9 @@ def _domains(state: State) -> dict[str, DomainReport]:
     idle = (gpus > 0) & (state.free == gpus) & state.healthy
     sums = [np.bincount(ids, part[stated], minlength=len(inventory.stated_names)) for part in (idle, gpus)]
     nodes = np.bincount(ids, minlength=len(inventory.stated_names))
+    # Where a node is a domain of its own there are as many as nodes.
+    counts = np.stack([nodes, *sums]).astype(np.int64).tolist()
     return {
-        name: DomainReport(name, int(n), int(free), int(all_gpus))
-        for name, n, free, all_gpus in zip(inventory.stated_names, nodes, *sums, strict=True)
+        name: DomainReport(name, *figures)
+        for name, *figures in zip(inventory.stated_names, *counts, strict=True)
     }

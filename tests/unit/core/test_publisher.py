@@ -1,0 +1,53 @@
+"""When the facility's status is looked at: what has changed decides, and now and then time."""
+
+from __future__ import annotations
+
+from rackplane.core.site.publishing import Publisher
+from tests.support.harness import Harness, started
+
+
+def quiet() -> tuple[Harness, Publisher]:
+    """Everything is written, and the time is that of the last look."""
+    h = started()
+    h.advance(20)
+    publisher = Publisher()
+    list(publisher.run(h.machine.world))
+    return h, publisher
+
+
+def due(h: Harness, publisher: Publisher, later: float) -> bool:
+    world = h.machine.world
+    now, world.now = world.now, world.now + later
+    try:
+        return publisher.due(world)
+    finally:
+        world.now = now
+
+
+def test_where_nothing_changes_there_is_a_look_in_one_of_five_periods() -> None:
+    h, publisher = quiet()
+    assert [due(h, publisher, later) for later in (0.5, 1, 4, 5)] == [False, False, False, True]
+
+
+def test_what_changes_is_looked_at_in_the_next_period() -> None:
+    h, publisher = quiet()
+    world = h.machine.world
+    world.placements += 1
+    assert [due(h, publisher, later) for later in (0.5, 1)] == [False, True]
+    list(publisher.run(world))
+    assert not due(h, publisher, 1)
+    world.version += 1
+    assert due(h, publisher, 1)
+    list(publisher.run(world))
+    h.job("train", slots=400)  # more than there is: it waits
+    h.settle()
+    list(publisher.run(world))
+    h.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/train")
+    h.settle()
+    assert due(h, publisher, 1)
+
+
+def test_a_write_that_failed_is_asked_for_again_in_the_next_period() -> None:
+    h, publisher = quiet()
+    publisher.failed("Rack", "r1")
+    assert due(h, publisher, 1)
