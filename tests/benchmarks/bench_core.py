@@ -27,6 +27,7 @@ from rackplane.core.objects import Gang, Job, Node, Pod
 GPU = "nvidia.com/gpu"
 RACK_NODES, RACKS_A_ROW, SLOTS = 18, 8, 16
 TEMPLATES = 16
+NODE_WATTS = 7_500
 NOW = 1_700_000_000.0
 TIMES = 200
 EVENT_US, NODE_US = 50.0, 1.0
@@ -48,7 +49,7 @@ def facility(racks: int) -> Iterator[e.Event]:
         )
 
     profile = {"gpuModel": "GB300", "gpusPerNode": 4, "nvlinkScope": "Object", "idleWatts": 1000}
-    yield thing("HardwareProfile", "nvl72", **profile, maxWatts=7500, liquidHeatPercent=87)
+    yield thing("HardwareProfile", "nvl72", **profile, maxWatts=NODE_WATTS, liquidHeatPercent=87)
     yield thing("Queue", "research")
     for side in "ab":
         yield thing("PowerDomain", side, type="UPS", ratedWatts=200_000 * racks, survivable=True)

@@ -45,7 +45,7 @@ class MachineSettings:
     """The pause grows no longer than this. Seconds."""
 
     status_seconds: float = 1.0
-    """The facility's status is written at most this often; while nothing changes it is looked at less often. Seconds."""
+    """The facility's status is written at most this often, and looked at less often where nothing changes. Seconds."""
 
     lookahead_seconds: float = 7 * 86_400.0
     """How far ahead the start of a gang that waits is looked for. Seconds."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.events import FacilityChanged
 from rackplane.kube.resources import GANGS
 from rackplane.localcluster import LocalCluster
@@ -50,7 +51,8 @@ def objects(nodes: int, pods: int) -> Iterator[Body]:
         yield {**body, "metadata": {"name": body["metadata"]["name"]}}
     for rack in range(racks):
         for number in range(core.RACK_NODES):
-            yield _node(f"r{rack}-n{number}", rack)
+            at_work = rack % 2 == 0 and number < core.SLOTS
+            yield _node(f"r{rack}-n{number}", rack, _cap(rack) if at_work else {})
     left = pods
     for rack in range(0, racks, 2):
         for body in _gang(rack, [f"r{rack}-n{n}" for n in range(core.SLOTS)]):
@@ -70,7 +72,13 @@ def objects(nodes: int, pods: int) -> Iterator[Body]:
         yield _pod(meta, where, {"cpu": "250m", "memory": "200Mi"})
 
 
-def _node(name: str, rack: int) -> Body:
+def _cap(rack: int) -> dict[str, str]:
+    """What a node with a gang carries (core/site/caps.py): this cluster has been at work for a while."""
+    gang = f"{_NAMESPACE}/job-run{rack}"
+    return {POWER_PROFILE: "MaxP", POWER_CAP_WATTS: str(core.NODE_WATTS), NODE_GANGS: gang}
+
+
+def _node(name: str, rack: int, annotations: dict[str, str]) -> Body:
     room = {"cpu": "144", "memory": "900Gi", "ephemeral-storage": "3Ti", "pods": "110", core.GPU: "4"}
     conditions = [
         {"type": kind, "status": status, "reason": "Fine", "message": "kubelet says so", "lastTransitionTime": _AT}
@@ -90,7 +98,7 @@ def _node(name: str, rack: int) -> Body:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "spec": {"taints": [{"key": "rackplane.dev/managed", "effect": "NoSchedule"}]},
         "status": {"capacity": room, "allocatable": room, "conditions": conditions},
     }

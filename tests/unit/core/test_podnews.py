@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from rackplane.core import events as e
-from rackplane.core import machine as machine_module
+from rackplane.core.gangs.lifecycle import reconcile
 from rackplane.core.gangs.podnews import changed_by_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.instructions import CapNode
@@ -99,13 +99,12 @@ def test_of_a_gang_without_a_place_and_of_a_new_pod_everything_is_news() -> None
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When gangs are looked at from now on."""
     seen: list[float] = []
-    reconcile = machine_module.reconcile
 
     def counted(world: Any, record: GangRecord) -> Any:
         seen.append(world.now)
         return reconcile(world, record)
 
-    monkeypatch.setattr(machine_module, "reconcile", counted)
+    monkeypatch.setattr("rackplane.core.machine.reconcile", counted)
     return seen
 
 
