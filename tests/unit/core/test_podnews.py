@@ -13,7 +13,16 @@ from rackplane.core.gangs.lifecycle import reconcile
 from rackplane.core.gangs.podnews import changed_by_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.instructions import CapNode
-from rackplane.core.objects import Container, Gate, OwnerReference, Pod, PodStatus, Resources, State
+from rackplane.core.objects import (
+    ClaimStatus,
+    Container,
+    Gate,
+    OwnerReference,
+    Pod,
+    PodStatus,
+    Resources,
+    State,
+)
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import Harness, started
 
@@ -73,6 +82,9 @@ CHANGES: dict[str, Callable[[Pod], Pod]] = {
     "cannot be bound": lambda pod: change(
         spec(pod, node_name=""),
         status=PodStatus(conditions=[State("PodScheduled", "False", "Unschedulable")]),
+    ),
+    "has got its claim": lambda pod: change(
+        pod, status=change(pod.status, resource_claim_statuses=[ClaimStatus("gpus", "train-0-gpus")])
     ),
     "is resized": lambda pod: spec(
         pod, containers=[Container(resources=Resources(requests={"nvidia.com/gpu": "1"}))]

@@ -35,6 +35,7 @@ def changed_by_start(record: GangRecord, before: Pod | None, after: Pod) -> bool
         and old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
         and old.metadata.labels == new.metadata.labels
         and old.metadata.owner_references == new.metadata.owner_references
+        and old.status.resource_claim_statuses == new.status.resource_claim_statuses
         and old.spec.containers == new.spec.containers
         and old.spec.init_containers == new.spec.init_containers
         and old.spec.resources == new.spec.resources
