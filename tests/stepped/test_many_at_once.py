@@ -85,12 +85,11 @@ def test_the_status_of_an_object_is_not_written_again_before_the_answer() -> Non
     h = full()
     h.advance(60)
     now = h.time.now
-    unanswered: list[str] = []
     for second in range(1, 6):
         make(h, f"late{second}", slots=1)
         h.deliver()
-        found = h.machine.handle(now + second, e.TimePassed())
-        unanswered += [i.name for i in found if isinstance(i, WriteFacilityStatus) and i.kind == "Queue"]
+        h._todo.extend(h.machine.handle(now + second, e.TimePassed()))
+    unanswered = [i.name for i in h._todo if isinstance(i, WriteFacilityStatus) and i.kind == "Queue"]
     assert unanswered == ["research"]
     answer = e.WriteSucceeded(WriteFacilityStatus("Queue", "research", {}))
     [again] = [i for i in h.machine.handle(now + 6, answer) if isinstance(i, WriteFacilityStatus)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rackplane.core.instructions import WriteFacilityStatus
 from rackplane.core.site.publishing import Publisher
 from tests.support.harness import Harness, started
 
@@ -51,3 +52,20 @@ def test_a_write_that_failed_is_asked_for_again_in_the_next_period() -> None:
     h, publisher = quiet()
     publisher.failed("Rack", "r1")
     assert due(h, publisher, 1)
+
+
+def test_an_object_whose_write_is_not_answered_is_looked_at_in_the_next_period() -> None:
+    h, publisher = quiet()
+    world = h.machine.world
+    publisher.forget("Rack", "r1")
+    world.catalog.status("Rack", "r1")
+    h.patch("/apis/rackplane.dev/v1alpha1/racks/r1", {"spec": {"limitWatts": 61_000}})
+    while h.deliver():
+        pass
+    [*asked] = [i for i in publisher.run(world) if isinstance(i, WriteFacilityStatus) and i.name == "r1"]
+    assert len(asked) == 1
+    list(publisher.run(world))
+    assert due(h, publisher, 1)
+    publisher.succeeded("Rack", "r1")
+    list(publisher.run(world))
+    assert not due(h, publisher, 1)
