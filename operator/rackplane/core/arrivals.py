@@ -162,7 +162,7 @@ def put_claim(world: World, claim: ResourceClaim) -> None:
     world.claims[key] = claim
     # One that was made from a template is its pod's alone, and no gang that waits can name it.
     if all(owner.kind != "Pod" for owner in claim.metadata.owner_references):
-        world.version += 1
+        world.rules_changed()
         if before is None or before.spec != claim.spec:
             world.judge_waiting(key[0])
     _claim_touched(world, key)
@@ -170,7 +170,7 @@ def put_claim(world: World, claim: ResourceClaim) -> None:
 
 def drop_claim(world: World, key: Key) -> None:
     if world.claims.pop(key, None) is not None:
-        world.version += 1
+        world.rules_changed()
         world.judge_waiting(key[0])
     _claim_touched(world, key)
 

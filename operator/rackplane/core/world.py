@@ -70,6 +70,8 @@ class World:
     term: int = 0
     #: counts changes that could let a refused gang start
     version: int = 0
+    #: counts changes of queues, of the facility with its nodes, and of claims: of what gangs may ask for
+    rules: int = 0
     #: when it was last worked out when a gang could start
     estimated_at: float = -math.inf
     #: when it may be worked out again whom to stop, in seconds since the epoch
@@ -165,14 +167,19 @@ class World:
         self.dirty[key] = None
         return self.gangs.setdefault(key, GangRecord(key=key))
 
+    def rules_changed(self) -> None:
+        """Even who waits for nothing that others give back may be told something else now."""
+        self.version += 1
+        self.rules += 1
+
     def facility_changed(self) -> None:
         self.stale.facility = True
-        self.version += 1
+        self.rules_changed()
         self.waiting.look(self.gangs)  # a queue's priority may be another
 
     def node_touched(self, name: str) -> None:
         """The node is another one to whoever is to be placed."""
-        self.version += 1
+        self.rules_changed()
         self.pod_moved(name)
 
     def pod_moved(self, node: str) -> None:

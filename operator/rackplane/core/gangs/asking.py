@@ -29,6 +29,7 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.physics.draw import full_increment
 from rackplane.engine.queueing.quotas import amounts_of
 from rackplane.engine.queueing.shadow import Shadow
+from rackplane.engine.queueing.sizes import Family, Size
 
 __all__ = [
     "accelerators_of",
@@ -39,6 +40,7 @@ __all__ = [
     "request_of",
     "shape_of",
     "shortest_alike",
+    "size_of",
     "slots_beside",
     "slots_without",
     "usage_of",
@@ -286,6 +288,18 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
         queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
         _magnitude(world, record),
     )
+
+
+def size_of(world: World, record: GangRecord) -> Size | None:
+    """How many slots it asks for at least, and of what kind; None if its pods differ, which no number tells."""
+    assert record.gang is not None
+    spec = record.gang.spec
+    if spec.groups:
+        return None
+    pods = _kind(record), narrowed(world, record)
+    level = spec.topology.required, spec.topology.segment_slots
+    family = Family(pods, (spec.resource_name, *level, spec.power))
+    return Size(family, fewest_slots(spec), spec.gpus_per_slot)
 
 
 def _magnitude(world: World, record: GangRecord) -> int:

@@ -20,6 +20,7 @@ __all__ = [
     "OVER_BUDGET",
     "OVER_QUOTA",
     "Explainer",
+    "Renewal",
     "as_patch",
     "explanation",
     "reason",
@@ -76,20 +77,19 @@ _MOST_NAMED = 256
 
 
 class Explainer:
-    """Asks the engine to place gangs in one pass over the queue, and, of few of those it refuses, what would help.
+    """Asks the engine to place gangs in one pass over the queue.
 
-    That takes more searches than the decision. It is asked when a reason is new or of another kind, and now and then
-    while its numbers change; in between the answer is the plain one, and one that still holds is kept. Of requests that
-    are alike one is refused for all; far back in the queue only whether it still is refused is asked, not with what
-    numbers.
+    Of requests that are alike one is refused for all; far back in the queue only whether it still is refused is asked,
+    not with what numbers.
     """
 
-    def __init__(self, world: World, *, recount: bool = False) -> None:
-        """``recount``: also the numbers of refusals that still hold."""
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._recount = recount
-        self._left = world.settings.explain_gangs
         self._counted = world.settings.told_gangs
+        #: requests that would find a place, and when that was so
+        self._fit: dict[tuple[Hashable, float], tuple[int, int]] = {}
+        #: requests that were refused, and what would help was not asked, or not lately
+        self.unexplained: dict[tuple[Hashable, float], None] = {}
 
     def place(self, asked: tuple[Hashable, float], request: Callable[[], Request]) -> Placement | Refusal:
         """The placement, or the refusal that those who ask so are told of.
@@ -102,47 +102,98 @@ class Explainer:
         assert world.state is not None
         known = world.waiting.verdicts.get(asked)
         if known is None:
-            return self._told(asked, request()) if self._left else self._plain(asked, request(), None)
-        if known.version == world.version and (not self._recount or known.placements == world.placements):
+            return self._plain(asked, request(), None)
+        if known.version == world.version:
             return known.refusal
-        due = world.now - known.explained >= world.settings.explain_seconds
-        if not self._counted and not due:
+        if not self._counted:
             found = find(world.state, request())
             if found is not None:
                 return found
             known.version = world.version
+            self._may_be_told_more(asked, known)
             return known.refusal
-        self._counted = max(0, self._counted - 1)
-        answer = self._plain(asked, wanted := request(), known)
-        if isinstance(answer, Refusal):
-            if _same_reason(known.refusal, answer) and _still_hold(world, known.refusal):
-                known.version, known.placements = world.version, world.placements
-                world.waiting.verdicts[asked] = known
-                return known.refusal
-            if self._left and (due or _limit(known.refusal) != _limit(answer)):
-                return self._told(asked, wanted)
-        return answer
+        self._counted -= 1
+        return self._plain(asked, request(), known)
+
+    def refuses(self, asked: tuple[Hashable, float], request: Callable[[], Request]) -> bool:
+        """Whether the engine refuses what has found no quota: asked once for all who ask the same."""
+        stamp = self._world.stamp
+        if self._fit.get(asked) == stamp:
+            return False
+        if isinstance(self.place(asked, request), Refusal):
+            return True
+        self._fit[asked] = stamp
+        return False
 
     def _plain(
         self, asked: tuple[Hashable, float], request: Request, known: Verdict | None
     ) -> Placement | Refusal:
-        assert self._world.state is not None
-        answer = place(self._world.state, request)
-        if isinstance(answer, Refusal):
-            explained = -math.inf if known is None else known.explained
-            self._world.waiting.verdicts[asked] = self._verdict(answer, explained)
-        return answer
+        world = self._world
+        assert world.state is not None
+        answer = place(world.state, request)
+        if isinstance(answer, Placement):
+            return answer
+        verdict = _noted(world, asked, answer, known)
+        self._may_be_told_more(asked, verdict)
+        return verdict.refusal
 
-    def _told(self, asked: tuple[Hashable, float], request: Request) -> Placement | Refusal:
-        assert self._world.state is not None
-        answer = place(self._world.state, request, questions=self._world.settings.explain_questions)
-        if isinstance(answer, Refusal):
+    def _may_be_told_more(self, asked: tuple[Hashable, float], verdict: Verdict) -> None:
+        if self._world.now - verdict.explained >= self._world.settings.explain_seconds:
+            self.unexplained[asked] = None
+
+
+def _noted(world: World, asked: tuple[Hashable, float], answer: Refusal, known: Verdict | None) -> Verdict:
+    """What they are told from now on: what was told before, if it says the same and more."""
+    if known is not None and _same_reason(known.refusal, answer) and _still_hold(world, known.refusal):
+        known.version, known.placements = world.stamp
+        found = known
+    else:
+        is_new = known is None or _limit(known.refusal) != _limit(answer)
+        found = Verdict(*world.stamp, answer, -math.inf if known is None or is_new else known.explained)
+    world.waiting.verdicts[asked] = found
+    return found
+
+
+class Renewal:
+    """Tells few of those who were refused the numbers as they are now, and what would help.
+
+    What would help takes more searches than the decision, so that it is asked after all have been decided on: when a
+    reason is new or of another kind, and now and then while its numbers change. In between the answer is the plain one,
+    and one that still holds is kept.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._left = world.settings.explain_gangs
+
+    @property
+    def may_explain(self) -> bool:
+        """Whether it may be asked for another one."""
+        return self._left > 0
+
+    def renewed(self, asked: tuple[Hashable, float], request: Callable[[], Request]) -> Refusal | None:
+        """The refusal as it is to be told now; None if the engine refuses that no more.
+
+        Args:
+            asked: as `Explainer.place` takes it.
+        """
+        world = self._world
+        assert world.state is not None
+        known = world.waiting.verdicts.get(asked)
+        due = known is None or world.now - known.explained >= world.settings.explain_seconds
+        is_new = known is not None and (known.version, known.placements) == world.stamp
+        if known is not None and is_new and not (due and self._left):
+            return known.refusal
+        answer = place(world.state, wanted := request())
+        if isinstance(answer, Placement):
+            return None
+        verdict = _noted(world, asked, answer, known)
+        if self._left and (verdict.explained == -math.inf or (due and verdict is not known)):
+            told = place(world.state, wanted, questions=world.settings.explain_questions)
+            assert isinstance(told, Refusal)
             self._left -= 1
-            self._world.waiting.verdicts[asked] = self._verdict(answer, self._world.now)
-        return answer
-
-    def _verdict(self, refusal: Refusal, explained: float) -> Verdict:
-        return Verdict(self._world.version, self._world.placements, refusal, explained)
+            verdict = world.waiting.verdicts[asked] = Verdict(*world.stamp, told, world.now)
+        return verdict.refusal
 
 
 def _same_reason(a: Refusal, b: Refusal) -> bool:

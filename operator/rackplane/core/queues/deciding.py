@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
 from rackplane.core.gangs.asking import least_of, mask_of, quota_of, request_of, shape_of, usage_of
-from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, reason
+from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, Renewal, reason
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.quota import queue_path
 from rackplane.core.queues.reserving import Backfill
-from rackplane.core.queues.waiting import RESERVED, Wait
+from rackplane.core.queues.waiting import RESERVED, Wait, request_key
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Refusal, Request
 from rackplane.engine.placing.placement import find
 from rackplane.engine.queueing.quotas import profile_of
 from rackplane.engine.queueing.words import sentence
 
-__all__ = ["barred", "decide"]
+__all__ = ["barred", "decide", "refused", "renewed"]
 
 
 def barred(world: World, record: GangRecord) -> Wait | None:
@@ -77,20 +78,22 @@ def decide(
     if claim is not None:
         return Wait(claim, reason="ResourceClaim", misfit=True, subject=_workload)
     count_usages(world)
-    # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
-    may_hold = backfill.may_reserve or record.key in world.held_places
-    short = None if may_hold else world.ledger.tree.check(spec.queue, least_of(world, record))
-    if short is not None:
-        asks = tuple(least_of(world, record).items())
-        return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
     shape, used_up = shape_of(world, record), frozenset[str]()
+    may_hold = backfill.may_reserve or record.key in world.held_places
+    short = world.ledger.tree.check(spec.queue, least_of(world, record))
+    if short is not None:
+        # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
+        plain = partial(_request, world, record, used_up)
+        if not may_hold or not explainer.refuses((request_key(shape, used_up), stage), plain):
+            asks = tuple(least_of(world, record).items())
+            return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
     while True:
         request = partial(_request, world, record, used_up)
-        answer = explainer.place(((shape, used_up), stage), request)
+        answer = explainer.place((request_key(shape, used_up), stage), request)
         if isinstance(answer, Refusal):
             own = backfill.own_place(record, request()) if record.key in world.held_places else None
             if own is None:
-                return _refused(answer)
+                return refused(answer)
             answer = own
         refusal = quota_of(world, record, answer)
         profile = None if refusal is None else profile_of(refusal.resource)
@@ -122,6 +125,22 @@ def _asks(world: World, record: GangRecord, placement: Placement) -> tuple[tuple
     return tuple(usage_of(world, record, placement).amounts().items())
 
 
+def renewed(world: World, record: GangRecord, wait: Wait, renewal: Renewal, stage: float) -> Wait:
+    """What the gang was told, with the numbers as they are now; the same if it might start by now.
+
+    Args:
+        stage: as `decide` takes it.
+    """
+    if wait.refusal is not None:
+        asked = (request_key(shape_of(world, record)), stage)
+        answer = renewal.renewed(asked, partial(_request, world, record, frozenset[str]()))
+        return wait if answer is None else refused(answer)
+    if wait.reason == OVER_QUOTA and record.gang is not None:
+        short = world.ledger.tree.check(record.gang.spec.queue, least_of(world, record))
+        return wait if short is None else replace(wait, message=sentence(short))
+    return wait
+
+
 def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Request:
     """The gang's request for nodes of other hardware profiles than those."""
     assert world.state is not None
@@ -132,7 +151,8 @@ def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Reque
     return request_of(world, record, mask)
 
 
-def _refused(answer: Refusal) -> Wait:
+def refused(answer: Refusal) -> Wait:
+    """What those are told whom the engine refuses."""
     text, why = f"{answer.message}; {answer.relief}", reason(answer)
     if answer.misfit:
         return Wait(text, reason=why, misfit=True, refusal=answer, subject=_size_field)

@@ -63,6 +63,17 @@ class Clearing:
         self._world = world
         self._left = world.settings.preempting_gangs
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be worked out for another gang in this pass."""
+        return self._left > 0 and self._world.now >= self._world.clearing_due
+
+    @property
+    def reopens_at(self) -> float:
+        """When it may be worked out for the next one, in seconds since the epoch."""
+        pause = self._world.settings.preempting_pause_seconds
+        return max(self._world.clearing_due, self._world.now + pause)
+
     def make_room(self, record: GangRecord, beside: Beside) -> HeldPlace | None:
         """The place that is held for the gang from now on; None if nobody is stopped for it."""
         world, settings = self._world, self._world.settings
@@ -75,7 +86,7 @@ class Clearing:
         due = max(record.preempted_at + settings.preempting_seconds, world.clearing_due)
         if world.now < due or not self._left:
             record.ask_again = max(due, world.now + settings.preempting_pause_seconds)
-            world.waiting.due = min(world.waiting.due, record.ask_again)
+            world.waiting.ask_at(record.key, record.ask_again)
             return None
         self._left -= 1
         record.preempted_at, record.preempted_version = world.now, world.version

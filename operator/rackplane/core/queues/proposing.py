@@ -41,6 +41,11 @@ class Proposals:
         self._world = world
         self._left = world.settings.proposing_gangs
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be one for another gang."""
+        return self._world.settings.defragmentation is not Defragmentation.OFF and self._left > 0
+
     def consider(self, record: GangRecord, beside: Beside) -> Iterator[Instruction]:
         """Bring the proposal for a gang that waits up to date; an Event tells of one that is new."""
         world, settings = self._world, self._world.settings
@@ -71,6 +76,7 @@ class Proposals:
             return
         is_new = plan is not None and _moved(plan) != record.proposed_moves
         record.proposal, record.proposed_moves = words, () if plan is None else _moved(plan)
+        world.waiting.proposed[record.key] = None
         world.dirty[record.key] = None
         if is_new:
             yield from gang_event(record, warning=False, reason=MOVES_PROPOSED, message=words)
@@ -120,6 +126,7 @@ def _allowed(world: World) -> Bounds | None:
 
 def withdraw(world: World, record: GangRecord) -> None:
     """Propose nothing for the gang any more."""
+    world.waiting.proposed.pop(record.key, None)
     if record.proposal:
         record.proposal, record.proposed_moves = "", ()
         world.dirty[record.key] = None

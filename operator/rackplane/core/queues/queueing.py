@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final
 
-from rackplane.core.gangs.asking import desired, shape_of, shortest_alike
+from rackplane.core.gangs.asking import desired, shape_of, shortest_alike, size_of
 from rackplane.core.gangs.booking import book
 from rackplane.core.gangs.decisions import Decision, Key
 from rackplane.core.gangs.elastic import fullest, grow, with_slots
 from rackplane.core.gangs.ends import end_of_start
-from rackplane.core.gangs.explaining import Explainer
+from rackplane.core.gangs.explaining import Explainer, Renewal
 from rackplane.core.gangs.profiles import lowered
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import admitted, condition, timestamp
@@ -21,8 +21,9 @@ from rackplane.core.gangs.writing import conditions_of
 from rackplane.core.instructions import CommitGang, Instruction
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.deciding import barred, decide
+from rackplane.core.queues.deciding import barred, decide, refused, renewed
 from rackplane.core.queues.estimates import estimate, without_estimate
+from rackplane.core.queues.gates import Gates
 from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
 from rackplane.core.queues.planned import MOVING, follow_moves, keeps
 from rackplane.core.queues.preempting import Clearing, review
@@ -32,14 +33,16 @@ from rackplane.core.queues.quotaholds import let_quota_go
 from rackplane.core.queues.relocating import carry_out, take_up_moves
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.resettling import back, held_answer
-from rackplane.core.queues.waiting import RESERVED, Answer, Kind, Wait
+from rackplane.core.queues.rights import stops_others
+from rackplane.core.queues.waiting import PREEMPTING, RESERVED, Answer, Kind, Wait
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
-from rackplane.engine.queueing.order import Line, Place
+from rackplane.engine.queueing.order import Line, Place, Turn
 
 __all__ = ["commit", "pending", "reasons", "schedule", "waiting_in_order"]
 
-PREEMPTING: Final = "Preempting"
+_OVERDUE = 5
+"""What can wait for a pass in which nobody is placed waits for so many `status_seconds` at most."""
 
 
 def pending(world: World) -> list[GangRecord]:
@@ -69,7 +72,7 @@ def _place(world: World, key: Key) -> Place | None:
     spec = record.gang.spec
     created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
     alone = key if key in world.held_places else None
-    kind = Kind(key[0], alone, shape_of(world, record), cleared=is_cleared(world, key))
+    kind = Kind(key[0], alone, shape_of(world, record), is_cleared(world, key), size_of(world, record))
     return Place(Line(spec.queue, kind), standing(spec, world.catalog.queue), created)
 
 
@@ -106,26 +109,25 @@ def schedule(world: World) -> Iterator[Instruction]:
     Where nothing has been freed for any who wait, only those who are new are asked.
     """
     assert world.state is not None
+    waiting, before = world.waiting, world.placements
     _look(world)
     _give_up_places(world)
     lapse(world)
-    among = world.waiting.to_ask(world.version, world.now)
-    if among is None or among:
-        yield from _ask(world, among)
+    whole = waiting.to_ask(world.version, world.now)
+    if whole is not None:
+        yield from _ask(world, whole=whole)
         _look(world)  # who was placed waits no more
     _tell(world)
-    recount = world.waiting.to_recount(world.placements, world.now, world.settings.status_seconds)
-    if recount:
-        yield from _ask(world, recount, recount=True)
-        _look(world)
+    # Who was placed is to be told first: the rest takes longer, and is of no use to them.
+    overdue = world.now - waiting.renewed_at >= _OVERDUE * world.settings.status_seconds
+    if world.placements == before or overdue:
+        waiting.renewed_at = world.now
+        _renew(world)
         _tell(world)
-    ahead = [
-        world.gangs[key]
-        for key in world.waiting.ahead[: world.settings.estimated_gangs]
-        if key in world.gangs
-    ]
-    without_estimate(world, ahead)
-    estimate(world, ahead)
+        first = waiting.ahead[: world.settings.estimated_gangs]
+        ahead = [world.gangs[key] for key in first if key in world.gangs]
+        without_estimate(world, ahead)
+        estimate(world, ahead)
     yield from carry_out(world)
 
 
@@ -145,30 +147,36 @@ def _give_up_places(world: World) -> None:
     follow_moves(world)
 
 
-def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> Iterator[Instruction]:
+def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
     """Ask the lines, each from its first gang on, and the first of all by the shares as they are by then.
 
     Args:
-        recount: those too whose answer still holds, for its numbers.
+        whole: all who may start, and of the others the first, for which places may be held or cleared; else only those
+            who are new.
     """
     count_usages(world)
-    waiting, backfill = world.waiting, Backfill(world)
-    beside, clearing = Beside(world), Clearing(world)
-    turn = _Turn(world, Explainer(world, recount=recount), beside, backfill)
-    proposals = Proposals(world)
-    waiting.begin(world.version, whole=among is None)
-    lines = None if among is None else _with_holders(world, among)
-    refused: set[Line] = set()
+    waiting, backfill, gates = world.waiting, Backfill(world), Gates(world)
+    beside, clearing, proposals = Beside(world), Clearing(world), Proposals(world)
+    turn = _Turn(world, Explainer(world), beside, backfill)
+    wanted = _Wanted(world, backfill, clearing, proposals, gates)
+    new, moved = waiting.begin(world.version, world.now, whole=whole)
+    freshly, considered = set[Line](), set[Key]()
+    lines = _with_holders(world, [*new, *(gates.may_start() if moved else ())])
     asked = waiting.order.turn(world.rank, lines)
-    while (found := asked.next()) is not None:
+    while (found := wanted.next(asked) if whole else asked.next()) is not None:
         line, record = found[0], world.gangs[found[1]]
         until = end_of_start(world, record, world.now)
-        answer = None if recount else waiting.refused(line, until, world.version)
+        answer = waiting.refused(line, until, world.version, world.rules)
         if answer is None or world.now >= record.ask_again:
-            if world.now < record.not_before:
-                waiting.due = min(waiting.due, record.not_before)
+            is_shut = line not in new and not (gates.has_quota(line) and gates.has_room(line))
+            if is_shut and not wanted.is_wanted(line, record):
+                asked.close()  # refused as before
                 continue
-            given = turn.ask(record)
+            if world.now < record.not_before:
+                waiting.ask_at(record.key, record.not_before)
+                continue
+            before = wanted.as_before(line, record, until) if is_shut else None
+            given = turn.ask(record) if before is None else before
             if isinstance(given, Placement):
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
@@ -180,31 +188,123 @@ def _ask(world: World, among: list[Line] | None, *, recount: bool = False) -> It
             # Nobody is stopped for one that only has to let others go first.
             if given.foreseeable and given.reason != RESERVED:
                 _by_force(world, record, clearing, beside)
-            answer = Answer(given, world.version, turn.stage(given, until))
+            answer = Answer(given, world.version, turn.stage(given, until), world.rules)
             waiting.refuse(line, answer)
-            refused.add(line)
+            turn.note_unexplained(record)
+            freshly.add(line)
         cleared, holds = is_cleared(world, record.key), record.key in world.held_places
         if cleared:
             pass
         elif not answer.wait.wants_place:
             if holds:
                 let_go(world, record.key)
-        elif holds or line in refused or backfill.may_reserve:
+        elif holds or line in freshly or backfill.may_reserve:
             backfill.reserve(record)
         backfill.hold_quota(record, answer.wait)
         if answer.wait.foreseeable and not cleared:
+            considered.add(record.key)
             yield from proposals.consider(record, beside)
-        else:
-            withdraw(world, record)
-        waiting.due = min(waiting.due, record.ask_again)
+        waiting.ask_at(record.key, record.ask_again)
         holds_for_all = answer.stage < math.floor(world.now) + shortest_alike(world, record)
-        if holds_for_all and not (line in refused and answer.wait.wants_place and backfill.may_reserve):
+        if holds_for_all and not (line in freshly and answer.wait.wants_place and backfill.may_reserve):
             asked.close()
+    if whole:
+        waiting.due = min(waiting.due, wanted.due)
+        for key in [key for key in waiting.proposed if key not in considered and key in world.gangs]:
+            withdraw(world, world.gangs[key])
     waiting.prune()
-    if not recount:
-        if among is None:
-            proposals.free_domains(beside)
-        yield from grow(world, beside, backfill)
+    if whole:
+        proposals.free_domains(beside)
+    yield from grow(world, beside, backfill)
+
+
+class _Wanted:
+    """Who is looked at though there is no room or no quota: it may be held for them, or others may make way."""
+
+    def __init__(
+        self, world: World, backfill: Backfill, clearing: Clearing, proposals: Proposals, gates: Gates
+    ) -> None:
+        self._world, self._backfill, self._gates = world, backfill, gates
+        self._clearing, self._proposals = clearing, proposals
+        queues = world.waiting.order.queues()
+        self._stopping = {queue for queue in queues if stops_others(world, queue)}
+        #: queues of which somebody may hold quota, and what they have left of it at the last look
+        self._seeking: dict[str, tuple[int, int] | None] = dict.fromkeys(queues)
+
+    def next(self, asked: Turn[Key]) -> tuple[Line, Key] | None:
+        """Whom to look at next, of the lines that are asked in any case and of these."""
+        clears = bool(self._stopping) and self._clearing.is_open
+        if clears or self._backfill.may_reserve or self._proposals.is_open:
+            return asked.next(others=True)
+        self._seek_quota(asked)
+        return asked.next()
+
+    def _seek_quota(self, asked: Turn[Key]) -> None:
+        """Of each queue the first behind those who were looked at that its quota refuses."""
+        for queue, looked in list(self._seeking.items()):
+            if not self._backfill.seeks_quota(queue):
+                del self._seeking[queue]
+            elif looked != self._world.stamp:
+                self._seeking[queue] = self._world.stamp
+                short = (line for line in asked.behind(queue) if not self._gates.has_quota(line))
+                line = next(short, None)
+                if line is not None:
+                    asked.add(line)
+
+    def is_wanted(self, line: Line, record: GangRecord) -> bool:
+        """Whether the gang may be one."""
+        world = self._world
+        if self._backfill.seeks_quota(line.queue):
+            self._seeking[line.queue] = None  # if it holds none, the next may
+            if not self._gates.has_quota(line):
+                return True
+        return (
+            self._backfill.may_reserve
+            or self._proposals.is_open
+            or record.key in world.held_places
+            or record.key in world.held_quota
+            or (self._clearing.is_open and line.queue in self._stopping)
+        )
+
+    def as_before(self, line: Line, record: GangRecord, until: float) -> Wait | None:
+        """What the gang was told, if that holds: that there is too little room for it, or too little quota."""
+        known = self._world.waiting.answer(line, until)
+        if known is None or known.rules != self._world.rules or known.stage >= until:
+            return None
+        if not self._gates.has_room(line):
+            return known.wait if known.wait.wants_place and known.wait.refusal is not None else None
+        may_hold = self._backfill.may_reserve or record.key in self._world.held_places
+        return known.wait if known.wait.asks and not may_hold else None
+
+    @property
+    def due(self) -> float:
+        """When it may be worked out for more of them whom to stop, in seconds since the epoch."""
+        return self._clearing.reopens_at if self._stopping and not self._clearing.is_open else math.inf
+
+
+def _renew(world: World) -> None:
+    """Tell few of those who were refused what would help, and the first of the queue the numbers as they are now."""
+    waiting, settings, turns = world.waiting, world.settings, _coming(world)
+    renewal = Renewal(world)
+
+    def renew(gang: Key) -> None:
+        place = waiting.order.get(gang)
+        if place is None:
+            return
+        until = end_of_start(world, world.gangs[gang], world.now)
+        answer = waiting.answer(place.line, until)
+        if answer is not None and answer.stage < until:
+            stage = _last_before(turns, until)
+            wait = renewed(world, world.gangs[gang], answer.wait, renewal, stage)
+            waiting.renew(place.line, replace(answer, wait=wait))
+
+    for gang in waiting.to_recount(world.placements, world.now, settings.status_seconds):
+        renew(gang)
+    for asked, gang in list(waiting.unexplained.items()):
+        if not renewal.may_explain:
+            break
+        del waiting.unexplained[asked]
+        renew(gang)
 
 
 def _with_holders(world: World, among: Iterable[Line]) -> list[Line]:
@@ -248,6 +348,12 @@ class _Turn:
         if isinstance(found, Wait) and held is not None and held.reservation.exclusive:
             let_go(world, record.key)  # the place is free, and not what the gang needs any more
         return found
+
+    def note_unexplained(self, record: GangRecord) -> None:
+        """The gang was refused, and is to be told what would help."""
+        for asked in self._explainer.unexplained:
+            self._world.waiting.unexplained.setdefault(asked, record.key)
+        self._explainer.unexplained.clear()
 
     def stage(self, wait: Wait, until: float) -> float:
         """Whoever runs past it is told the same."""
@@ -311,8 +417,9 @@ def _note(world: World, record: GangRecord, position: int | None) -> bool:
     place = world.waiting.order.get(record.key)
     end = math.inf if place is None else end_of_start(world, record, world.now)
     answer = None if place is None else world.waiting.answer(place.line, end)
-    if answer is not None:
-        wait = answer.wait
+    if answer is not None and place is not None:
+        verdict = world.waiting.verdict(place.line, answer)
+        wait = answer.wait if verdict is None else refused(verdict.refusal)
         words = wait.words(record)
         if wait.foreseeable and record.no_room:
             words = f"{words}; {record.no_room}"

@@ -40,6 +40,10 @@ class QuotaHolds:
         self._queues: set[str] = set()
         world.quota_ahead.clear()
 
+    def is_sought(self, queue: str) -> bool:
+        """Whether somebody of the queue may hold quota, and nobody of those asked so far does."""
+        return self._left > 0 and queue not in self._queues
+
     def consider(self, record: GangRecord, asks: Amounts, *, waits: bool) -> None:
         """Hold quota for a gang that was refused, if it is the first of its queue to wait for it.
 

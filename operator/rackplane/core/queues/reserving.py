@@ -144,6 +144,10 @@ class Backfill:
         world.waiting.estimated[record.key] = None
         record.estimate = Estimate(world.stamp, world.now, held.reservation.at, words, held.place)
 
+    def seeks_quota(self, queue: str) -> bool:
+        """Whether the next of the queue that waits for quota may hold it."""
+        return self._quota.is_sought(queue)
+
     def hold_quota(self, record: GangRecord, wait: Wait) -> None:
         """Hold quota for a gang that was refused, if it is the first of its queue that waits for it."""
         self._quota.consider(record, dict(wait.asks), waits=wait.foreseeable)

@@ -25,7 +25,7 @@ from rackplane.engine.preempting.preemption import Need
 from rackplane.engine.preempting.reclaiming import Reclaiming
 from rackplane.engine.queueing.quotas import GPUS
 
-__all__ = ["Rights"]
+__all__ = ["Rights", "stops_others"]
 
 
 class Rights:
@@ -60,8 +60,7 @@ class Rights:
     def asked_by(world: World, record: GangRecord) -> bool:
         """Whether its queue lets it stop anybody at all."""
         assert record.gang is not None
-        queue = world.catalog.queue(record.gang.spec.queue)
-        return queue is not None and queue.spec.preemption != QueuePreemption()
+        return stops_others(world, record.gang.spec.queue)
 
     @property
     def nobody(self) -> str:
@@ -113,3 +112,9 @@ class Rights:
             }
             found.append(Need(asked - left, below))
         return found
+
+
+def stops_others(world: World, queue: str) -> bool:
+    """Whether gangs of the queue may have any gang stopped."""
+    found = world.catalog.queue(queue)
+    return found is not None and found.spec.preemption != QueuePreemption()

@@ -2,7 +2,8 @@
 
 Gangs of one queue and namespace that ask for the same are a line (`engine.queueing.order`): the answer to one is the
 answer to all. A refusal holds until something is freed (`World.version`), and for every line that asks the engine the
-same. So an event costs at most one question for each different request, and a look at each line.
+same. Then those lines are asked again that may start by what there is now (:mod:`core.queues.gates`); the others are
+refused as before, and nobody looks at them. So an event costs as much as the requests that it could unblock.
 
 Budgets that are to come, and places that are held, look at how long a gang runs. Of the times at which one begins the
 `stage` of a refusal is the last that the refused gang would have outlasted: whoever outlasts it too is refused as well.
@@ -20,11 +21,13 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.engine.model import Refusal
 from rackplane.engine.queueing.order import Line, Order, Place
 from rackplane.engine.queueing.shares import Rank
+from rackplane.engine.queueing.sizes import Size, Sizes
 
-__all__ = ["RESERVED", "Answer", "Kind", "Verdict", "Wait", "Waiting"]
+__all__ = ["PREEMPTING", "RESERVED", "Answer", "Kind", "Verdict", "Wait", "Waiting", "request_key"]
 
 
 RESERVED: Final = "Reserved"
+PREEMPTING: Final = "Preempting"
 
 _LOOKED_AT = 1_000
 """Of those further back so many at most are looked at in one period."""
@@ -40,6 +43,8 @@ class Kind:
     shape: Hashable
     cleared: bool = False
     """Others are stopped for it: what those who ask for the same are told is not its answer."""
+    size: Size | None = field(default=None, compare=False)
+    """What part of the shape tells how much it is; None: nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,11 @@ class Wait:
         """It waits for room, and for nothing that only its queue or its user can give."""
         return self.foreseeable and (self.refusal is not None or self.reason == RESERVED)
 
+    @property
+    def lasts(self) -> bool:
+        """It waits for nothing that others give back: only other rules, or another request, would let it start."""
+        return not self.foreseeable and self.reason != PREEMPTING
+
     def words(self, record: GangRecord) -> str:
         """The message as the gang is told it."""
         return self.message if self.subject is None else f"{self.subject(record)}: {self.message}"
@@ -74,10 +84,22 @@ class Answer:
     wait: Wait
     version: int
     stage: float
+    rules: int = 0
+    """What `World.rules` was then: who waits for nothing that others give back is told the same until that changes."""
 
-    def holds(self, until: float, version: int) -> bool:
-        """Whether it is the answer to a gang with that expected end, at that version."""
-        return self.version == version and self.stage < until
+    def holds(self, until: float, version: int, rules: int) -> bool:
+        """Whether it is the answer to a gang with that expected end, at that version and by those rules."""
+        lasts = self.wait.lasts and self.rules == rules
+        return (lasts or self.version == version) and self.stage < until
+
+
+def request_key(shape: Hashable, used_up: frozenset[str] = frozenset()) -> Hashable:
+    """What is asked of the engine by those of that shape, beside when it ends.
+
+    Args:
+        used_up: hardware profiles that the queue has no more of.
+    """
+    return shape, used_up
 
 
 @dataclass(slots=True)
@@ -97,14 +119,22 @@ class Waiting:
     """Who waits, by the last look at each gang; and whether there is anything to ask them."""
 
     order: Order[Key] = field(default_factory=Order)
+    sizes: Sizes = field(default_factory=Sizes)
     #: refusals of the engine, by what was asked and the stage
     verdicts: dict[tuple[Hashable, float], Verdict] = field(default_factory=dict)
-    #: when one that was passed over may be asked again, in seconds since the epoch
+    #: when one that was passed over may be asked again, in seconds since the epoch; and of single gangs
     due: float = math.inf
+    later: dict[Key, float] = field(default_factory=dict)
+    #: what was refused without asking what would help, and a gang that asked for it
+    unexplained: dict[tuple[Hashable, float], Key] = field(default_factory=dict)
+    #: when they were told that last, and the first of the queue new numbers, in seconds since the epoch
+    renewed_at: float = math.inf
     #: the first of the queue, as they were told their positions last
     ahead: list[Key] = field(default_factory=list)
     #: those that have an estimate of their start
     estimated: dict[Key, None] = field(default_factory=dict)
+    #: those for whom moves of others are proposed
+    proposed: dict[Key, None] = field(default_factory=dict)
     #: `Neighbours.revision` when everybody was looked at
     refusing_terms: int = 0
     _answers: dict[Line, dict[float, Answer]] = field(default_factory=dict)
@@ -140,11 +170,20 @@ class Waiting:
             new, old = place(key), self.order.get(key)
             if self.order.put(key, new):
                 self._news = True
+                self._follow(old, new)
                 if new is not None:
                     self._fresh[key] = None
                     if old is None or not self._same_answer(old.line, new.line):
                         self._unasked[new.line] = None
         self._stale.clear()
+
+    def _follow(self, old: Place | None, new: Place | None) -> None:
+        """Bring the sizes in line with the lines that there are."""
+        if old is not None and (new is None or new.line != old.line) and not self.order.has(old.line):
+            self.sizes.drop(old.line)
+        if new is not None:
+            size = new.line.kind.size if isinstance(new.line.kind, Kind) else None
+            self.sizes.put(new.line, size)
 
     def _same_answer(self, old: Line, new: Line) -> bool:
         """Whether one that changes its line, because it holds a place or does no more, has its answer already."""
@@ -173,37 +212,69 @@ class Waiting:
 
     # -- one pass ----------------------------------------------------------------------------------
 
-    def to_ask(self, version: int, now: float) -> list[Line] | None:
-        """The lines that have to be asked, the others are refused as before; None: all."""
+    def to_ask(self, version: int, now: float) -> bool | None:
+        """Whether to ask all who may start now, or, False, those who are new; None: nobody."""
         if self._asked_at != version or now >= self.due:
-            return None
-        return list(self._unasked)
+            return True
+        return False if self._unasked else None
 
-    def to_recount(self, placements: int, now: float, period: float) -> list[Line]:
-        """The lines of the first of the queue, if others have been placed since they were told with what numbers."""
+    def ask_at(self, gang: Key, when: float) -> None:
+        """It is asked then, though nothing may have changed."""
+        if when < math.inf:
+            self.later[gang] = when
+            self.due = min(self.due, when)
+
+    def verdict(self, line: Line, answer: Answer) -> Verdict | None:
+        """The engine's refusal behind the answer, as it was counted last; None if it waits for something else."""
+        if answer.wait.refusal is None or not isinstance(line.kind, Kind):
+            return None
+        return self.verdicts.get((request_key(line.kind.shape), answer.stage))
+
+    def to_recount(self, placements: int, now: float, period: float) -> list[Key]:
+        """The first of each line among the first of the queue, if others have been placed since they were told."""
         if self._counted[0] == placements or now - self._counted[1] < period:
             return []
         self._counted = (placements, now)
-        places = (self.order.get(key) for key in self.ahead)
-        return list(dict.fromkeys(place.line for place in places if place is not None))
+        firsts: dict[Line, Key] = {}
+        for gang in self.ahead:
+            place = self.order.get(gang)
+            if place is not None:
+                firsts.setdefault(place.line, gang)
+        return list(firsts.values())
 
-    def begin(self, version: int, *, whole: bool) -> None:
-        """A pass begins, over all lines or not."""
+    def begin(self, version: int, now: float, *, whole: bool) -> tuple[list[Line], bool]:
+        """A pass begins, over all who may start or over those who are new.
+
+        Returns:
+            The lines that are asked in any case, and whether anything may have been freed since the last such pass.
+        """
         self._news = True
+        lines, moved = list(self._unasked), whole and self._asked_at != version
         self._unasked.clear()
         if whole:
-            self.due = math.inf
-            self._asked_at = version
+            self.due, self._asked_at = math.inf, version
+            times, self.later = self.later, {}
+            for gang, when in times.items():
+                place = self.order.get(gang)
+                if place is not None and when > now:
+                    self.ask_at(gang, when)
+                elif place is not None:
+                    lines.append(place.line)
+        return lines, moved
 
-    def refused(self, line: Line, until: float, version: int) -> Answer | None:
+    def refused(self, line: Line, until: float, version: int, rules: int) -> Answer | None:
         """The answer that still holds for a gang of the line with that expected end; None: it is to be asked."""
-        return next((a for a in self._answers.get(line, {}).values() if a.holds(until, version)), None)
+        answers = self._answers.get(line, {}).values()
+        return next((a for a in answers if a.holds(until, version, rules)), None)
 
     def is_refused(self, gang: Key, version: int) -> bool:
-        """Whether the gang waits, and its line has been told so as things are now."""
+        """Whether the gang waits, and would be refused as things are now."""
         place = self.order.get(gang)
-        return place is not None and any(
-            a.version == version for a in self._answers.get(place.line, {}).values()
+        return (
+            place is not None
+            and self._asked_at == version
+            and place.line in self._answers
+            and place.line not in self._unasked
         )
 
     def refuse(self, line: Line, answer: Answer) -> None:
@@ -219,6 +290,15 @@ class Waiting:
         return max(
             (a for a in known if a.stage < until), key=lambda a: a.stage, default=next(iter(known), None)
         )
+
+    def renew(self, line: Line, answer: Answer) -> bool:
+        """The same answer in other words; whether they are others."""
+        known = self._answers.get(line, {})
+        if known.get(answer.stage) == answer:
+            return False
+        known[answer.stage] = answer
+        self._news = True
+        return True
 
     # -- what they are told ------------------------------------------------------------------------
 
@@ -266,7 +346,7 @@ class Waiting:
                 line: known for line, known in self._answers.items() if any(self.order.line(line))
             }
         if len(self.verdicts) > 2 * self.order.lines() + 64:
-            now = self._asked_at
+            told = {id(a.wait.refusal) for known in self._answers.values() for a in known.values()}
             self.verdicts = {
-                asked: verdict for asked, verdict in self.verdicts.items() if verdict.version == now
+                asked: verdict for asked, verdict in self.verdicts.items() if id(verdict.refusal) in told
             }

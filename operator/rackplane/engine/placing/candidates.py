@@ -397,8 +397,19 @@ def levels_tried(facility: Facility, request: Request) -> list[str]:
 
 def attempts(candidates: Candidates) -> list[Attempt]:
     """The levels to try, as :func:`levels_tried` has them."""
-    request, facility = candidates.request, candidates.state.facility
-    ladder = facility.ladder
-    wide = request.required is not None and ladder.index(request.required) > ladder.index(NVLINK)
-    trees = request.required if wide else None
-    return [Attempt(candidates, level, trees) for level in levels_tried(facility, request)]
+    trees = _trees(candidates)
+    levels = levels_tried(candidates.state.facility, candidates.request)
+    return [Attempt(candidates, level, trees) for level in levels]
+
+
+def widest(candidates: Candidates) -> Attempt:
+    """The last level to try: what fits in a nearer one fits in it too."""
+    level = levels_tried(candidates.state.facility, candidates.request)[-1]
+    return Attempt(candidates, level, _trees(candidates))
+
+
+def _trees(candidates: Candidates) -> str | None:
+    """The level that must hold the whole gang, if it is one at which gangs are split."""
+    required, ladder = candidates.request.required, candidates.state.facility.ladder
+    wide = required is not None and ladder.index(required) > ladder.index(NVLINK)
+    return required if wide else None

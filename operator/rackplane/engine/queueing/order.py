@@ -127,6 +127,14 @@ class Order(Generic[Member]):
         """The smallest `since` of those who wait in the queue itself."""
         return min((block[0][0] for block in self._blocks.get(queue, {}).values()), default=None)
 
+    def has(self, line: Line) -> bool:
+        """Whether anybody waits in the line."""
+        return line in self._lines
+
+    def queues(self) -> Iterable[str]:
+        """Those in which anybody waits."""
+        return self._blocks.keys()
+
     def line(self, line: Line) -> Iterator[Member]:
         """Those in a line, first come first."""
         return (entry[-1] for entry in self._lines.get(line, ()))
@@ -259,6 +267,15 @@ class Turn(Generic[Member]):
         if at < len(fronts):
             minus, since, member, _ = fronts[at]
             heapq.heappush(self._others, (minus, self._rank(queue), since, member, queue))
+
+    def add(self, line: Line) -> None:
+        """Let a line of those that the pass is not over enter; one that has entered is left alone."""
+        if line not in self._entered:
+            self._enter(line)
+
+    def behind(self, queue: str) -> Iterator[Line]:
+        """The lines of the queue that have not entered, in order of their first."""
+        return (front[-1] for front in self._fronts.get(queue, ()) if front[-1] not in self._entered)
 
     def close(self) -> None:
         """Who was asked last speaks for all behind it in its line."""

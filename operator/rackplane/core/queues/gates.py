@@ -1,0 +1,107 @@
+"""Whom an event could unblock: told by two bounds, without a look at those who wait.
+
+A line is asked only if, as things are now, it is within what its queue and the queues above it may still take, in GPUs,
+and within the slots of its kind that free nodes and the limits of racks leave at most
+(:mod:`engine.placing.ceiling`). Both bounds are of the present: there is no cause of waiting to remember, and none to
+forget. Whoever exceeds one would be refused if asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+
+from rackplane.core.gangs.asking import least_of, mask_of, request_of
+from rackplane.core.world import World
+from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.placing.ceiling import most_now
+from rackplane.engine.queueing.order import Line
+from rackplane.engine.queueing.quotas import GPUS, WATTS
+from rackplane.engine.queueing.sizes import Family, Size
+
+__all__ = ["Gates"]
+
+
+class Gates:
+    """The bounds during one pass over the queue. Whoever is let go meanwhile only lowers them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._stamp = world.stamp
+        self._left: dict[str, int | None] = {}
+        self._watts: dict[str, int | None] = {}
+        self._draws: dict[Size, int] = {}
+        self._most: dict[tuple[Family, int], int] = {}
+        self._free: dict[tuple[Hashable, int], int] = {}
+
+    def may_start(self) -> list[Line]:
+        """The lines that neither bound rules out."""
+        self._look()
+        return list(self._world.waiting.sizes.may_start(self._gpus_left, self._slots_left))
+
+    def has_quota(self, line: Line) -> bool:
+        """Whether what the line's gangs take at least is within what its queue may take."""
+        self._look()
+        size = self._world.waiting.sizes.of(line)
+        if size is None:
+            return True
+        gpus, watts = self._gpus_left(line.queue), self._watts_left(line.queue)
+        if gpus is not None and size.slots * size.gpus_per_slot > gpus:
+            return False
+        return watts is None or self._least_watts(line, size) <= watts
+
+    def has_room(self, line: Line) -> bool:
+        """Whether so many slots might find a place."""
+        self._look()
+        size = self._world.waiting.sizes.of(line)
+        return size is None or size.slots <= self._slots_left(size, line)
+
+    def _look(self) -> None:
+        if self._stamp != self._world.stamp:
+            self._stamp = self._world.stamp
+            self._left.clear()
+            self._watts.clear()
+            self._most.clear()
+            self._free.clear()
+
+    def _gpus_left(self, queue: str) -> int | None:
+        if queue not in self._left:
+            self._left[queue] = self._world.ledger.tree.left(queue, GPUS)
+        return self._left[queue]
+
+    def _watts_left(self, queue: str) -> int | None:
+        if queue not in self._watts:
+            self._watts[queue] = self._world.ledger.tree.left(queue, WATTS)
+        return self._watts[queue]
+
+    def _least_watts(self, line: Line, size: Size) -> int:
+        if size not in self._draws:
+            record = self._world.gangs[next(self._world.waiting.order.line(line))]
+            self._draws[size] = least_of(self._world, record).get(WATTS, 0)
+        return self._draws[size]
+
+    def _slots_left(self, size: Size, line: Line) -> int:
+        """A bound for all of the family that ask for as many slots or more."""
+        asked = (size.family, size.gpus_per_slot)
+        if asked not in self._most:
+            free = self._whatever_pods(size, line)
+            if free < size.slots:
+                return free
+            self._most[asked] = self._counted(line, masked=True)
+        return self._most[asked]
+
+    def _whatever_pods(self, size: Size, line: Line) -> int:
+        """As if every node took such pods: one question for gangs of many kinds of pods."""
+        asked = (size.family.rest, size.gpus_per_slot)
+        if asked not in self._free:
+            self._free[asked] = self._counted(line, masked=False)
+        return self._free[asked]
+
+    def _counted(self, line: Line, *, masked: bool) -> int:
+        world = self._world
+        assert world.state is not None
+        record = world.gangs[next(world.waiting.order.line(line))]
+        request = request_of(world, record, mask_of(world, record) if masked else NodeMask({}))
+        # One that ends at once: no coming budget is in its way.
+        request = replace(request, until=world.now, capacity=request.capacity if masked else None)
+        return most_now(world.state, request)
