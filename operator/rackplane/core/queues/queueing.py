@@ -175,8 +175,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             if world.now < record.not_before:
                 waiting.ask_at(record.key, record.not_before)
                 continue
-            before = wanted.as_before(line, record, until) if is_shut else None
-            given = turn.ask(record) if before is None else before
+            given = turn.ask(record)
             if isinstance(given, Placement):
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
@@ -265,16 +264,6 @@ class _Wanted:
             or record.key in world.held_quota
             or (self._clearing.is_open and line.queue in self._stopping)
         )
-
-    def as_before(self, line: Line, record: GangRecord, until: float) -> Wait | None:
-        """What the gang was told, if that holds: that there is too little room for it, or too little quota."""
-        known = self._world.waiting.answer(line, until)
-        if known is None or known.rules != self._world.rules or known.stage >= until:
-            return None
-        if not self._gates.has_room(line):
-            return known.wait if known.wait.wants_place and known.wait.refusal is not None else None
-        may_hold = self._backfill.may_reserve or record.key in self._world.held_places
-        return known.wait if known.wait.asks and not may_hold else None
 
     @property
     def due(self) -> float:

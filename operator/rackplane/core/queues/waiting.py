@@ -70,7 +70,7 @@ class Wait:
     @property
     def lasts(self) -> bool:
         """It waits for nothing that others give back: only other rules, or another request, would let it start."""
-        return not self.foreseeable and self.reason != PREEMPTING
+        return not self.foreseeable and self.refusal is None and self.reason != PREEMPTING
 
     def words(self, record: GangRecord) -> str:
         """The message as the gang is told it."""

@@ -1,0 +1,201 @@
+"""Who is not asked would be refused: to ask only whom an event could unblock decides as asking all does.
+
+Both see the same random events. The other one takes every line for one that may start, so that each pass after
+something has become free is over all who wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rackplane.core import events as e
+from rackplane.core.gangs.statuses import timestamp
+from rackplane.core.instructions import CommitGang, Instruction, WriteGangStatus
+from rackplane.core.machine import Machine
+from rackplane.core.objects import Gang, Node
+from rackplane.core.queues.gates import Gates
+from rackplane.core.settings import MachineSettings
+from rackplane.engine.queueing.order import Line
+from tests.benchmarks.replay.cluster import merged
+from tests.support.harness import START, facility, node, thing
+
+QUEUES = ("left", "right", "deep", "free")
+
+
+def queues(quotas: tuple[int | None, ...], watts: int | None) -> list[dict[str, Any]]:
+    top: dict[str, Any] = {"quota": {"gpus": 24, **({} if watts is None else {"watts": watts})}}
+    limited = ({} if q is None else {"quota": {"gpus": q, "borrowingLimitGpus": 8}} for q in quotas)
+    left, right, deep = limited
+    stops = {"withinQueue": "LowerPriority"}
+    return [
+        thing("Queue", "top", **top),
+        thing("Queue", "left", parent="top", **left),
+        thing("Queue", "right", parent="top", preemption=stops, **right),
+        thing("Queue", "deep", parent="left", **deep),
+        thing("Queue", "free"),
+    ]
+
+
+@contextmanager
+def asking_all() -> Iterator[None]:
+    """Meanwhile every line may start, as far as the gates know."""
+
+    def everybody(gates: Gates) -> list[Line]:
+        order = gates._world.waiting.order
+        return [line for queue in order.queues() for line in order.turn(lambda _: (), ()).behind(queue)]
+
+    with (
+        patch.object(Gates, "may_start", everybody),
+        patch.object(Gates, "has_quota", lambda *_: True),
+        patch.object(Gates, "has_room", lambda *_: True),
+    ):
+        yield
+
+
+class Site:
+    """One machine, and the Gangs as an API server has them."""
+
+    def __init__(self, objects: list[dict[str, Any]], *, all_asked: bool) -> None:
+        self.all_asked = all_asked
+        self.machine = Machine(
+            settings=MachineSettings(reservations=2, estimate_seconds=3.0, explain_gangs=1)
+        )
+        self.bodies: dict[str, dict[str, Any]] = {}
+        self.version, self.now = 0, START
+        self.decided: list[tuple[float, str, tuple[str, ...]]] = []
+        events: list[e.Event] = []
+        for body in objects:
+            if body["kind"] == "Node":
+                events.append(e.NodeChanged(msgspec.convert(body, Node)))
+            else:
+                events.append(self.facility(body))
+        self.handle(*events, e.Synced(), e.LeadershipGained(1))
+
+    def facility(self, body: dict[str, Any]) -> e.Event:
+        name = body["metadata"]["name"]
+        whole = {**body, "metadata": {**body["metadata"], "uid": name, "generation": 1}}
+        return e.FacilityChanged(body["kind"], name, whole)
+
+    def changed(self, name: str) -> e.Event:
+        self.version += 1
+        body = self.bodies[name]
+        body["metadata"]["resourceVersion"] = str(self.version)
+        return e.GangChanged(msgspec.convert(body, type=Gang))
+
+    def submit(self, name: str, spec: dict[str, Any]) -> e.Event:
+        workload = {"apiVersion": "bench/v1", "kind": "Run", "name": name, "uid": name}
+        meta = {"name": name, "namespace": "ns", "uid": name, "creationTimestamp": timestamp(self.now)}
+        self.bodies[name] = {"metadata": meta, "spec": {"workload": workload, **spec}}
+        return self.changed(name)
+
+    def handle(self, *events: e.Event) -> None:
+        """Until nothing is written any more."""
+        todo = list(events)
+        while todo:
+            if self.all_asked:
+                with asking_all():
+                    instructions = self.machine.handle(self.now, *todo)
+            else:
+                instructions = self.machine.handle(self.now, *todo)
+            todo = [event for each in instructions for event in self.answer(each)]
+
+    def answer(self, instruction: Instruction) -> list[e.Event]:
+        if not isinstance(instruction, CommitGang | WriteGangStatus):
+            return []
+        body = self.bodies[instruction.name]
+        body["status"] = merged(body.get("status"), instruction.status)
+        if isinstance(instruction, CommitGang):
+            slots = tuple(n for group in instruction.status["assignment"] for n in group["nodes"])
+            self.decided.append((self.now, instruction.name, slots))
+        return [e.WriteSucceeded(instruction), self.changed(instruction.name)]
+
+    @property
+    def running(self) -> list[str]:
+        return sorted(n for n, b in self.bodies.items() if b.get("status", {}).get("phase") == "Admitted")
+
+    def held(self) -> tuple[Any, ...]:
+        """What is held for those who wait: places with their times, and quota."""
+        world = self.machine.world
+        places = {
+            key: (h.reservation.at, h.reservation.placement.slots, h.victims)
+            for key, h in world.held_places.items()
+        }
+        return places, {key: h.share for key, h in world.held_quota.items()}
+
+
+gangs = st.fixed_dictionaries(
+    {
+        "queue": st.sampled_from(QUEUES),
+        "slots": st.integers(1, 9),
+        "gpusPerSlot": st.sampled_from([1, 4, 4]),
+        "priority": st.sampled_from([0, 0, 0, 10]),
+    },
+    optional={
+        "expectedDurationSeconds": st.sampled_from([20, 60, 300]),
+        "topology": st.sampled_from([{"required": "nvlink"}, {"segmentSlots": 2}]),
+    },
+)
+steps = st.one_of(
+    st.tuples(st.just("submit"), st.lists(gangs, min_size=1, max_size=4)),
+    st.tuples(st.just("submit"), st.lists(gangs, min_size=1, max_size=4)),
+    st.tuples(st.just("end"), st.integers(0, 9)),
+    st.tuples(st.just("end"), st.integers(0, 9)),
+    st.tuples(st.just("wait"), st.sampled_from([1, 1, 4, 30])),
+    st.tuples(st.just("hold"), st.sampled_from(QUEUES)),
+    st.tuples(st.just("cordon"), st.integers(0, 7)),
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    row_watts=st.sampled_from([26_000, 36_000, 1_000_000]),
+    quotas=st.tuples(*[st.sampled_from([None, 4, 8, 16])] * 3),
+    watts=st.sampled_from([None, 20_000]),
+    history=st.lists(steps, min_size=3, max_size=16),
+)
+def test_who_is_not_asked_would_be_refused(
+    row_watts: int, quotas: tuple[int | None, ...], watts: int | None, history: list[tuple[str, Any]]
+) -> None:
+    objects = [*facility(racks=2, row_watts=row_watts, cooling=False), *queues(quotas, watts)]
+    some, every = Site(objects, all_asked=False), Site(objects, all_asked=True)
+    count, changed = 0, dict[str, bool]()
+    for kind, what in history:
+        for site in (some, every):
+            site.now += 1.0
+            site.handle(e.TimePassed())
+            match kind:
+                case "submit":
+                    site.handle(*[site.submit(f"g{count + i}", dict(spec)) for i, spec in enumerate(what)])
+                case "end" if site.running:
+                    over = site.running[what % len(site.running)]
+                    del site.bodies[over]
+                    site.handle(e.GangDeleted("ns", over))
+                case "wait":
+                    for _ in range(what):
+                        site.now += 1.0
+                        site.handle(e.TimePassed())
+                case "hold":
+                    body = next(b for b in objects if b["kind"] == "Queue" and b["metadata"]["name"] == what)
+                    is_held = not changed.get(what, False)
+                    site.handle(site.facility({**body, "spec": {**body["spec"], "hold": is_held}}))
+                case "cordon":
+                    name = f"r{what % 2 + 1}-n{what // 2}"
+                    body = node(name, f"r{what % 2 + 1}")
+                    body["spec"]["unschedulable"] = not changed.get(name, False)
+                    site.handle(e.NodeChanged(msgspec.convert(body, Node)))
+        if kind == "submit":
+            count += len(what)
+        elif kind == "hold":
+            changed[what] = not changed.get(what, False)
+        elif kind == "cordon":
+            name = f"r{what % 2 + 1}-n{what // 2}"
+            changed[name] = not changed.get(name, False)
+        assert some.decided == every.decided
+        assert some.held() == every.held()
