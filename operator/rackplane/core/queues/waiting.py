@@ -29,6 +29,8 @@ __all__ = ["PREEMPTING", "RESERVED", "Answer", "Kind", "Verdict", "Wait", "Waiti
 RESERVED: Final = "Reserved"
 PREEMPTING: Final = "Preempting"
 
+_LASTING: Final = frozenset({"Waiting", "QueueNotFound", "InvalidRequest", "ResourceClaim"})
+
 _LOOKED_AT = 1_000
 """Of those further back so many at most are looked at in one period."""
 
@@ -70,7 +72,7 @@ class Wait:
     @property
     def lasts(self) -> bool:
         """It waits for nothing that others give back: only other rules, or another request, would let it start."""
-        return not self.foreseeable and self.refusal is None and self.reason != PREEMPTING
+        return self.reason in _LASTING
 
     def words(self, record: GangRecord) -> str:
         """The message as the gang is told it."""
