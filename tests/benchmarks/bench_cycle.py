@@ -2,8 +2,9 @@
 
 Five parents with ten queues each, which borrow from one another; gangs of 1 to 32 nodes, of four priorities, with and
 without an expected duration, every limit of power and cooling on. What is timed is the answer of the operator's core to
-the end of one gang: everything until the decisions for its place are made, status of those who wait included. The
-commits are answered after that, so that each pass finds the cluster full again.
+the end of one gang: everything until the decisions for its place are made, positions of the first who wait included.
+The commits are answered after that, so that each pass finds the cluster full again; what would help those who wait is
+worked out then.
 """
 
 from __future__ import annotations
@@ -112,20 +113,22 @@ def test_a_pass_over_a_long_queue_after_one_gang_ends() -> None:
         site.now += 1.0
         site.settle(site.machine.handle(site.now, e.TimePassed()))
     waiting = GANGS - len(site.running)
-    took, placed = [], 0
+    took, asked, placed = [], [], 0
     for _ in range(PASSES):
         site.now += 1.0
         site.settle(site.machine.handle(site.now, e.TimePassed()))
         over = site.running.pop(draw.randrange(len(site.running)))
         del site.bodies[over]
+        already = site.machine.world.waiting.asked
         before = time.process_time()
         instructions = site.machine.handle(site.now, e.GangDeleted("ns", over))
         took.append((time.process_time() - before) * 1000)
+        asked.append(site.machine.world.waiting.asked - already)
         placed += sum(isinstance(i, CommitGang) for i in instructions)
         site.settle(instructions)
     p50, p99 = statistics.median(took), sorted(took)[int(len(took) * 0.99)]
     print(
         f"{waiting:,} gangs wait in {PARENTS * CHILDREN} queues on {NODES:,} nodes, one ends: p50 {p50:.1f} ms   "
         f"limit {LIMIT_MS:.0f}   ratio {p50 / LIMIT_MS:.2f}      p99 {p99:.1f} ms   "
-        f"({placed} placed in {PASSES} passes)"
+        f"({placed} placed in {PASSES} passes, {statistics.median(asked):.0f} gangs asked in the median pass)"
     )

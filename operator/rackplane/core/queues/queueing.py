@@ -175,6 +175,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             if world.now < record.not_before:
                 waiting.ask_at(record.key, record.not_before)
                 continue
+            waiting.asked += 1
             given = turn.ask(record)
             if isinstance(given, Placement):
                 let_go(world, record.key, starts=True)

@@ -135,6 +135,8 @@ class Waiting:
     ahead: list[Key] = field(default_factory=list)
     #: those that have an estimate of their start
     estimated: dict[Key, None] = field(default_factory=dict)
+    #: how many gangs have been asked so far
+    asked: int = 0
     #: those for whom moves of others are proposed
     proposed: dict[Key, None] = field(default_factory=dict)
     #: `Neighbours.revision` when everybody was looked at
