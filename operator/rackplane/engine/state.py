@@ -22,6 +22,7 @@ from rackplane.engine.nodes.spares import Holding
 from rackplane.engine.nodes.views import View
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts
+from rackplane.engine.physics.even import EvenShares
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import Loads
 from rackplane.engine.reporting import reports
@@ -394,6 +395,11 @@ class State(Loads):
         if known is None or known.facility is not self.facility or known.inventory is not self.inventory:
             known = self._planned = Planned(self.facility, self.inventory)
         return known.away(at, until)
+
+    @property
+    def even(self) -> EvenShares:
+        """What each group of racks may draw in all while no other has to go short."""
+        return self._derived.even
 
     def needs(self, kind: PodKind) -> RackNeeds:
         """What one pod of that kind takes from each rack."""

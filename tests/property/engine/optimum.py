@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import floor
+from math import ceil, floor
 
 from ortools.sat.python import cp_model
 
@@ -29,7 +29,9 @@ Part = tuple[int, str]
 class Score:
     """The objective of a placement, smaller first: its fields in this order.
 
-    ``around`` and ``emptiness`` are sums over the bins, in millionths.
+    ``beyond`` are watts, by the shares of :mod:`engine.physics.even`, which has tests of its own.
+    ``around`` and ``emptiness`` are sums over the bins, in millionths: of the bins and of the slots around them, those
+    that are pristine and free.
     ``remains`` are the free sizes of all bins afterwards, largest first and negative; ``names`` the bins' orders.
     """
 
@@ -37,6 +39,7 @@ class Score:
     bins: int
     racks: int
     straggler: bool
+    beyond: int
     pristine: int
     around: int
     outlasted: int
@@ -84,6 +87,22 @@ class Level:
             self.size[order] += free
         self._emptiness(state, request)
         self._outlasted(state, request)
+        self._beyond(state, request)
+
+    def _beyond(self, state: State, request: Request) -> None:
+        """By bin: watts of the gang that its racks may not draw without others having to draw less than their share."""
+        self.beyond = dict.fromkeys(self.size, 0)
+        if not self.single:
+            return
+        group = state.even.group.tolist()
+        for name, order in self.of_node.items():
+            one = state.increments_of({name: 1}, request.gpus_per_slot, request.power_profile).nominal_watts
+            left = []
+            for rack in {rack for o, rack in self.free if o == order}:
+                here = group[state.facility.rack_index[rack]]
+                drawn = sum(int(state.nominal[r]) for r, g in enumerate(group) if g == here)
+                left.append(float(state.even.watts[here]) - drawn)
+            self.beyond[order] = ceil(max(0, request.slots * one - max(left)))
 
     def _outlasted(self, state: State, request: Request) -> None:
         """By bin: how often the time to its last end must be made four times as long to reach the gang's; 3 at most."""
@@ -124,8 +143,13 @@ class Level:
                 here = place[order].get(level)
                 part = free_in[here] * 10**6 // max(1, whole_in[here])
                 self.emptiness[order] = (*self.emptiness[order], part)
-        large = 2 * request.slots >= max(whole.values(), default=0)
-        self.around = {order: parts[-1] if parts and large else 0 for order, parts in self.emptiness.items()}
+        self.around = dict.fromkeys(self.size, 0)
+        if state.facility.levels:
+            halls = {order: place[order].get(state.facility.levels[-1]) for order in self.size}
+            for order, hall in halls.items():
+                there = [other for other in halls if halls[other] == hall]
+                untouched = [other for other in there if other not in self.used]
+                self.around[order] = len(untouched) * 10**6 // len(there)
 
 
 def _path(state: State, node: NodeSpec, level: str) -> tuple[str, ...] | None:
@@ -245,6 +269,7 @@ def measure(state: State, request: Request, placement: Placement) -> Score:
             len(by_bin),
             len(by_rack),
             2 * len(by_bin) * min(by_bin.values()) < request.slots,
+            sum(level.beyond[b] for b in by_bin),
             len(by_bin.keys() - level.used),
             sum(level.around[b] for b in by_bin),
             sum(level.outlasted[b] for b in by_bin),
@@ -343,13 +368,16 @@ class _Model:
             m.add(self.n[b] == sum(n * value for n, value in enumerate(values)))
             for n, value in enumerate(values):
                 remains.setdefault(size - n, []).append(value)
+        assert self._minimise(straggler) is not None
+        beyond = sum(used * level.beyond[b] for b, used in self.bins.items())
+        assert self._minimise(beyond) is not None
         pristine = sum(used for b, used in self.bins.items() if b not in level.used)
         around = sum(used * level.around[b] for b, used in self.bins.items())
         most = every * 10**6 + 1
-        goal: cp_model.LinearExpr | int = ((every + 1) * straggler + pristine) * most + around
+        goal: cp_model.LinearExpr | int = pristine * most + around
         outlasted = sum(used * level.outlasted[b] for b, used in self.bins.items())
         goal = goal * (3 * every + 1) + outlasted
-        weight = 2 * (every + 1) * most * (3 * every + 1)
+        weight = (every + 1) * most * (3 * every + 1)
         for size in sorted(remains, reverse=True):  # of each free size as many as possible, the largest first
             if weight >= MOST_WEIGHT:
                 assert self._minimise(goal) is not None
@@ -380,6 +408,7 @@ class _Model:
             bins,
             racks,
             bool(solver.value(straggler)),
+            solver.value(beyond),
             int(solver.value(pristine)),
             solver.value(around),
             solver.value(outlasted),

@@ -9,7 +9,7 @@ import pytest
 
 from rackplane.engine.model import Placement, RefusalKind
 from rackplane.engine.placing.placement import place
-from tests.property.engine.optimum import measure, optimum
+from tests.property.engine.optimum import levels, measure, optimum
 from tests.property.engine.small_halls import hall, request, with_ends
 
 CASES = 2_000
@@ -38,7 +38,10 @@ def test_the_engine_finds_the_optimum(part: int) -> None:
         seen["several bins" if best.bins > 1 else "one bin"] += 1
         seen["stranded"] += best.stranded > 0
         seen["outlasting"] += best.outlasted > 0
+        seen["beyond some share"] += len(set(levels(state, gang)[0].beyond.values())) > 1
         state.validate()
     # Every kind of answer is there, so that none of the above holds for want of cases.
-    assert all(seen[kind] >= 10 for kind in ("refused", "one bin", "several bins", "stranded")), seen
+    assert all(
+        seen[kind] >= 10 for kind in ("refused", "one bin", "several bins", "stranded", "beyond some share")
+    ), seen
     assert seen["outlasting"] >= (10 if part % 2 else 0), seen

@@ -16,6 +16,7 @@ from rackplane.engine.nodes.nodetable import Figures, NodeTable
 from rackplane.engine.nodes.podkinds import PodKind, RackNeeds
 from rackplane.engine.nodes.spares import Holding
 from rackplane.engine.nodes.views import View
+from rackplane.engine.physics.even import EvenShares
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.uses import Use
 
@@ -44,6 +45,7 @@ class Derived:
         self._views: dict[tuple[PodKind, int], View] = {}
         self._layouts: dict[tuple[str, str, str | None], Layout] = {}
         self._holding: Holding | None = None
+        self._even: tuple[Facility, Inventory, EvenShares] | None = None
 
     # -- changes -----------------------------------------------------------------------------------
 
@@ -138,6 +140,20 @@ class Derived:
         if self._ends is None:
             self._ends = Ends(inventory, self._latest_end)
         return self._ends
+
+    @property
+    def even(self) -> EvenShares:
+        """What each group of racks may draw while none has to go short; worked out anew only where that changes it."""
+        inventory, before = self.inventory, self._even
+        if before is not None and before[0] is self._facility and before[1] is inventory:
+            return before[2]
+        nodes = np.bincount(inventory.rack[inventory.rack >= 0], minlength=len(self._facility.racks))
+        if before is not None and before[0] is self._facility and np.array_equal(nodes, before[2].nodes):
+            shares = before[2]
+        else:
+            shares = EvenShares(self._facility, nodes)
+        self._even = self._facility, inventory, shares
+        return shares
 
     @property
     def holding(self) -> Holding:

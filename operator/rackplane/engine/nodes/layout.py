@@ -63,6 +63,7 @@ class Layout:
         """Node -> part; -1 if it is not listed."""
         self.part_of_node[rows] = self.part_of_row
         self._level_of_bin: dict[str, Ints] = {}
+        self._bins_by_domain: dict[str, Ints] = {}
         self._differing: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     @cached_property
@@ -77,6 +78,13 @@ class Layout:
             ids = self.inventory.levels[level][0]
             first = self.rows[self.part_starts[self.bin_starts]] if len(self.rows) else self.bin_starts
             found = self._level_of_bin[level] = ids[first] + 1
+        return found
+
+    def bins_by_domain(self, level: str) -> Ints:
+        """Bins of each domain of a fabric level, by the ids of :meth:`level_of_bin`; at least 1."""
+        found = self._bins_by_domain.get(level)
+        if found is None:
+            found = self._bins_by_domain[level] = np.maximum(1, np.bincount(self.level_of_bin(level)))
         return found
 
     def differing(self, levels: tuple[str, ...]) -> tuple[str, ...]:

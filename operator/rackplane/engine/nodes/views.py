@@ -159,10 +159,6 @@ class View:
         other._away = away
         return other
 
-    def largest(self, layout: Layout) -> int:
-        """Slots of the largest bin of a layout, if it were idle."""
-        return int(self._idle(layout).max(initial=0))
-
     def whole(self, layout: Layout, level: str) -> NDArray[np.float64]:
         """Slots of each domain of a fabric level, by its id in the layout, if it were idle; at least 1."""
         found = self._whole.get((layout, level))

@@ -213,9 +213,14 @@ class Bin:
 
     @cached_property
     def around(self) -> int:
-        """How empty the outermost level's domain around it is; 0 where that does not come before a tight fit."""
+        """As :meth:`Attempt.pristine_around`; 0 where that tells no bins apart."""
+        return int(self._attempt.pristine_around(self.index)) if self._attempt.outermost is not None else 0
+
+    @cached_property
+    def beyond(self) -> int:
+        """As :meth:`Attempt.beyond_share`; 0 where that does not count."""
         attempt = self._attempt
-        return 0 if attempt.outermost is None else int(attempt.emptiness(attempt.outermost, self.index))
+        return int(attempt.beyond_share[self.index]) if attempt.by_share else 0
 
     @cached_property
     def outlasted(self) -> int:
@@ -291,6 +296,8 @@ class Attempt:
             bins=level if self.single else spread,
         )
         self._emptiness: dict[str, tuple[Ints, Ints]] = {}
+        self._pristine_share: Ints | None = None
+        """By bin, see :meth:`pristine_around`."""
         sums = candidates.view.sums(self.layout)
         self.part_free = sums.free
         self.used_nodes = sums.used_nodes
@@ -327,6 +334,37 @@ class Attempt:
         of_bin, parts = found
         return np.asarray(parts[of_bin[bins]])
 
+    def pristine_around(self, bins: Ints | int) -> Ints:
+        """For each of these bins, how many of the bins in the outermost level's domain around it are pristine.
+
+        In millionths.  A gang larger than one bin needs many of them in one such domain.
+        """
+        if self._pristine_share is None:
+            assert self.outermost is not None
+            of_bin = self.layout.level_of_bin(self.outermost)
+            pristine = np.bincount(of_bin, self.used_nodes == 0)
+            bins_there = self.layout.bins_by_domain(self.outermost)
+            self._pristine_share = (pristine * MILLION // bins_there).astype(np.int64)[of_bin]
+        return np.asarray(self._pristine_share[bins])
+
+    @cached_property
+    def beyond_share(self) -> Ints:
+        """By bin, the watts of the gang that are beyond the even share of the bin's racks.
+
+        Of a bin whose racks are in several groups, the group with most left counts.
+        """
+        candidates, layout = self.candidates, self.layout
+        even = candidates.state.even
+        left = even.watts - np.bincount(even.group, candidates.state.nominal, minlength=len(even.watts))
+        by_bin = layout.most_by_bin(left[even.group[layout.part_rack]])
+        one = candidates.needs.increments[layout.part_rack[layout.bin_starts]]
+        return np.ceil(np.maximum(0.0, candidates.request.slots * one - by_bin)).astype(np.int64)
+
+    @property
+    def by_share(self) -> bool:
+        """Whether bins are told apart by :attr:`beyond_share`: for a gang in one bin."""
+        return self.single and self.candidates.request.gpus_per_slot > 0
+
     def outlasted(self, bins: Ints) -> Ints:
         """For each of these bins, how much longer the gang runs than all that runs there.
 
@@ -352,19 +390,11 @@ class Attempt:
             return ()
         return self.layout.differing(self.candidates.state.facility.levels)
 
-    @cached_property
+    @property
     def outermost(self) -> str | None:
-        """The level whose fullest domain is looked for before a tight fit; None where it comes after that.
-
-        A gang that fills less than half of a bin finds room in the gaps of all of them; one that takes more leaves
-        gaps wherever it goes, and what counts is which of the large domains stays whole.
-        """
-        known, levels = self.candidates.state.facility.levels, self.levels
-        if not levels or levels[-1] != known[-1]:
-            return None  # all lie in one domain of the outermost level
-        if 2 * self.candidates.request.slots < self.candidates.view.largest(self.layout):
-            return None
-        return levels[-1]
+        """The outermost fabric level; None where all bins lie in one domain of it, or pods have no GPUs."""
+        levels = self.levels
+        return levels[-1] if levels and levels[-1] == self.candidates.state.facility.levels[-1] else None
 
     def fitting(self) -> list[int]:
         """Bins that could take the whole gang, by nodes and each rack's watts alone."""

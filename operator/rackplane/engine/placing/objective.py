@@ -1,16 +1,22 @@
 """What makes one way to place a gang better than another.
 
-One lexicographic objective: fewest bins, fewest racks, no straggler (no part below half an even share), no pristine
-bin opened needlessly, least outlasting what runs there, tightest fit, least stranded power
+One lexicographic objective: fewest bins, fewest racks, no straggler (no part below half an even share), least power
+beyond the even share of a group of racks, no pristine bin opened needlessly, fewest pristine bins around, least
+outlasting what runs there, tightest fit, least stranded power
 (:meth:`~rackplane.engine.placing.candidates.Candidates.stranded_watts`), then name.
+
+Limits that overlap (rows on two UPS each) strand power where some racks take more than what all could have together
+(:class:`~rackplane.engine.physics.even.EvenShares`): for a gang in one bin, that is avoided even at the cost of a tight
+fit, which comes back when jobs end.
 
 A gang that says how long it runs, and lies in one bin, goes where something runs as long, so that bins become wholly
 free (:meth:`~rackplane.engine.placing.candidates.Attempt.outlasted`).
 
-Tightest fit looks at the bins: of the free sizes that remain, sorted, the large ones stay large.  For a gang that takes
-half of a bin or more it first looks at the fullest domain of the outermost fabric level
-(:attr:`~rackplane.engine.placing.candidates.Attempt.outermost`).  Of places that are equal up to the name, the one in
-the fullest surroundings is taken, level by level from the innermost.
+Tightest fit looks at the bins: of the free sizes that remain, sorted, the large ones stay large.  Before it comes the
+same on the outermost fabric level: a gang larger than one bin needs many bins of one domain there, so that what fits
+elsewhere stays out of the domain that has most of them whole
+(:meth:`~rackplane.engine.placing.candidates.Attempt.pristine_around`).  Of places that are equal up to the name, the
+one in the fullest surroundings is taken, level by level from the innermost.
 """
 
 from __future__ import annotations
@@ -22,7 +28,17 @@ from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.placing.candidates import Bin, Candidates
 
 Key = tuple[
-    int, int, bool, int, int, int, tuple[tuple[int, int, int], ...], int, tuple[int, ...], tuple[int, ...]
+    int,
+    int,
+    bool,
+    int,
+    int,
+    int,
+    int,
+    tuple[tuple[int, int, int], ...],
+    int,
+    tuple[int, ...],
+    tuple[int, ...],
 ]
 Parts = dict[int, dict[int, int]]
 """Position of a bin in the subtree -> rack -> slots."""
@@ -81,6 +97,7 @@ class Objective:
             len(bins),
             racks,
             2 * len(bins) * min(parts) < self.slots,
+            0 if self.alone else sum(b.beyond for b in bins),
             sum(b.pristine for b in bins),
             0 if self.alone else sum(b.around for b in bins),
             0 if self.alone else sum(b.outlasted for b in bins),

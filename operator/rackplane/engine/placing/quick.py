@@ -30,11 +30,14 @@ def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
     fitting = np.flatnonzero(layout.most_by_bin(attempt.part_cap) >= slots)
     if not len(fitting):
         return []
+    if attempt.by_share and len(fitting) > 1:
+        beyond = attempt.beyond_share[fitting]
+        fitting = fitting[beyond == beyond.min()]
     pristine = attempt.used_nodes[fitting] == 0
     if not pristine.all():
         fitting = fitting[~pristine]
     if attempt.outermost is not None:
-        around = attempt.emptiness(attempt.outermost, fitting)
+        around = attempt.pristine_around(fitting)
         fitting = fitting[around == around.min()]
     if attempt.by_lifetime:
         outlasted = attempt.outlasted(fitting)
