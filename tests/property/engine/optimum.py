@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import ceil, floor
+from math import floor
 
 from ortools.sat.python import cp_model
 
@@ -101,8 +101,8 @@ class Level:
             for rack in {rack for o, rack in self.free if o == order}:
                 here = group[state.facility.rack_index[rack]]
                 drawn = sum(int(state.nominal[r]) for r, g in enumerate(group) if g == here)
-                left.append(float(state.even.watts[here]) - drawn)
-            self.beyond[order] = ceil(max(0, request.slots * one - max(left)))
+                left.append(int(state.even.watts[here]) - drawn)
+            self.beyond[order] = max(0, request.slots * one - max(left))
 
     def _outlasted(self, state: State, request: Request) -> None:
         """By bin: how often the time to its last end must be made four times as long to reach the gang's; 3 at most."""

@@ -53,13 +53,11 @@ def request(slots: int, gpus: int = 4) -> Request:
 
 def shares(state: State) -> dict[str, int]:
     """Rack -> whole nodes at full power that its group may run."""
-    even = state.even
-    idle = np.bincount(even.group, state.nominal)
-    return {
-        rack.name: int((even.watts - idle)[even.group[r]] // 4_000)
-        for r, rack in enumerate(state.facility.racks)
-        if np.isfinite(even.watts[even.group[r]])
-    }
+    even, racks = state.even, state.facility.racks
+    idle = np.zeros(len(racks), dtype=np.int64)
+    idle[[rack for rack in range(len(racks)) if state.inventory.rack.tolist().count(rack)]] = IDLE
+    left = even.left(idle)
+    return {rack.name: int(left[r] // 4_000) for r, rack in enumerate(racks) if even.group[r]}
 
 
 def filled(state: State, sizes: list[int]) -> int:

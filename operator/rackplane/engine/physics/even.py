@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 REACHED = 0.001
 """Of a limit: one that has no more left stops what loads it."""
 ROUNDING_WATTS = 1.0
+UNBOUNDED = 2**60
+"""Watts, safe to subtract from in int64."""
 
 
 class EvenShares:
@@ -38,9 +40,17 @@ class EvenShares:
         nominal = (base + np.concatenate((part, part)) * (full - base))[: len(facility.racks)]
         self.group = self._groups(stopping)
         """Rack -> dense id of its group; 0 is of those that nothing stopped."""
-        self.watts = np.bincount(self.group, nominal, minlength=1) + ROUNDING_WATTS
-        """By group: nominal watts in all; inf for the group 0."""
-        self.watts[0] = np.inf
+        shares = np.floor(np.bincount(self.group, nominal, minlength=1) + ROUNDING_WATTS)
+        self.watts: Ints = shares.astype(np.int64)
+        """By group: nominal watts in all; UNBOUNDED for the group 0."""
+        self.watts[0] = UNBOUNDED
+
+    def left(self, nominal: Ints) -> Ints:
+        """By rack, the watts of its group's share that are left when racks draw so much."""
+        drawn = np.zeros(len(self.watts), dtype=np.int64)
+        np.add.at(drawn, self.group, nominal)
+        by_rack: Ints = (self.watts - drawn)[self.group]
+        return by_rack
 
     def _draws(self, nodes: Ints) -> tuple[Floats, Floats]:
         """Nominal, then peak draws by rack, with all nodes idle and with all in use at full power."""
@@ -89,7 +99,7 @@ class EvenShares:
             reached += step
             part[rising] = reached
             left[loaded] -= step * rate[loaded]
-            reaching = loaded & (left <= nearly)
+            reaching = loaded & np.isfinite(left) & (left <= nearly)
             if not reaching.any():
                 break
             stopping |= reaching
@@ -103,11 +113,10 @@ class EvenShares:
 
     def _groups(self, stopping: Bools) -> Ints:
         f = self._facility
-        kept = stopping[f.cells] & (f.coefficients > 0)
-        loads: list[tuple[tuple[int, float], ...]] = []
-        for r in range(len(f.racks)):
-            here = f.entries(r)
-            cells, shares = f.cells[here][kept[here]], f.coefficients[here][kept[here]]
-            loads.append(tuple(zip(cells.tolist(), shares.round(6).tolist(), strict=True)))
+        kept = np.flatnonzero(stopping[f.cells] & (f.coefficients > 0))
+        loads: list[list[tuple[int, float]]] = [[] for _ in f.racks]
+        cells, shares = f.cells[kept].tolist(), f.coefficients[kept].round(6).tolist()
+        for rack, cell, share in zip(f.entry_racks[kept].tolist(), cells, shares, strict=True):
+            loads[rack].append((cell, share))
         ids: dict[tuple[tuple[int, float], ...], int] = {(): 0}
-        return np.array([ids.setdefault(key, len(ids)) for key in loads], dtype=np.int64)
+        return np.array([ids.setdefault(tuple(key), len(ids)) for key in loads], dtype=np.int64)

@@ -354,11 +354,11 @@ class Attempt:
         Of a bin whose racks are in several groups, the group with most left counts.
         """
         candidates, layout = self.candidates, self.layout
-        even = candidates.state.even
-        left = even.watts - np.bincount(even.group, candidates.state.nominal, minlength=len(even.watts))
-        by_bin = layout.most_by_bin(left[even.group[layout.part_rack]])
-        one = candidates.needs.increments[layout.part_rack[layout.bin_starts]]
-        return np.ceil(np.maximum(0.0, candidates.request.slots * one - by_bin)).astype(np.int64)
+        state, racks = candidates.state, layout.part_rack
+        left = layout.most_by_bin(state.even.left(state.nominal)[racks])
+        one = candidates.needs.increments[racks[layout.bin_starts]].astype(np.int64)
+        beyond: Ints = np.maximum(0, candidates.request.slots * one - left)
+        return beyond
 
     @property
     def by_share(self) -> bool:
