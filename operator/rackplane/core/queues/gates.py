@@ -19,7 +19,10 @@ from rackplane.engine.queueing.order import Line
 from rackplane.engine.queueing.quotas import GPUS, WATTS
 from rackplane.engine.queueing.sizes import Family, Size
 
-__all__ = ["Gates"]
+__all__ = ["Gates", "Left"]
+
+#: GPUs and watts that a queue may still take; None: any
+Left = tuple[int | None, int | None]
 
 
 class Gates:
@@ -38,6 +41,11 @@ class Gates:
         """The lines that neither bound rules out."""
         self._look()
         return list(self._world.waiting.sizes.may_start(self._gpus_left, self._slots_left))
+
+    def left(self, queue: str) -> Left:
+        """What the queue may still take."""
+        self._look()
+        return self._gpus_left(queue), self._watts_left(queue)
 
     def has_quota(self, line: Line) -> bool:
         """Whether what the line's gangs take at least is within what its queue may take."""

@@ -23,7 +23,7 @@ from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.deciding import barred, decide, refused, renewed
 from rackplane.core.queues.estimates import estimate, without_estimate
-from rackplane.core.queues.gates import Gates
+from rackplane.core.queues.gates import Gates, Left
 from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
 from rackplane.core.queues.planned import MOVING, follow_moves, keeps
 from rackplane.core.queues.preempting import Clearing, review
@@ -228,8 +228,10 @@ class _Wanted:
         self._clearing, self._proposals = clearing, proposals
         queues = world.waiting.order.queues()
         self._stopping = {queue for queue in queues if stops_others(world, queue)}
-        #: queues of which somebody may hold quota, and what they have left of it at the last look
-        self._seeking: dict[str, tuple[int, int] | None] = dict.fromkeys(queues)
+        #: queues of which somebody may hold quota, and what they had left of it at the last look; those to look at
+        self._seeking: dict[str, Left] = {}
+        self._unseen = dict.fromkeys(queues)
+        self._stamp = world.stamp
 
     def next(self, asked: Turn[Key]) -> tuple[Line, Key] | None:
         """Whom to look at next, of the lines that are asked in any case and of these."""
@@ -241,21 +243,26 @@ class _Wanted:
 
     def _seek_quota(self, asked: Turn[Key]) -> None:
         """Of each queue the first behind those who were looked at that its quota refuses."""
-        for queue, looked in list(self._seeking.items()):
+        if self._stamp != self._world.stamp:
+            self._stamp = self._world.stamp
+            changed = (queue for queue, left in self._seeking.items() if left != self._gates.left(queue))
+            self._unseen.update(dict.fromkeys(changed))
+        for queue in self._unseen:
             if not self._backfill.seeks_quota(queue):
-                del self._seeking[queue]
-            elif looked != self._world.stamp:
-                self._seeking[queue] = self._world.stamp
-                short = (line for line in asked.behind(queue) if not self._gates.has_quota(line))
-                line = next(short, None)
-                if line is not None:
-                    asked.add(line)
+                self._seeking.pop(queue, None)
+                continue
+            self._seeking[queue] = self._gates.left(queue)
+            short = (line for line in asked.behind(queue) if not self._gates.has_quota(line))
+            line = next(short, None)
+            if line is not None:
+                asked.add(line)
+        self._unseen.clear()
 
     def is_wanted(self, line: Line, record: GangRecord) -> bool:
         """Whether the gang may be one."""
         world = self._world
         if self._backfill.seeks_quota(line.queue):
-            self._seeking[line.queue] = None  # if it holds none, the next may
+            self._unseen[line.queue] = None  # if it holds none, the next may
             if not self._gates.has_quota(line):
                 return True
         return (
