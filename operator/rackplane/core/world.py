@@ -105,6 +105,8 @@ class World:
     domains_sought: float = -math.inf
     #: gangs that run with fewer slots than they could, and may grow
     elastic: dict[Key, None] = field(default_factory=dict)
+    #: gangs that give way, as their status says
+    shed: dict[Key, None] = field(default_factory=dict)
     #: gangs whose load counts at another power profile than that of their decision
     easing: dict[Key, None] = field(default_factory=dict)
     #: counts changes of what gangs hold

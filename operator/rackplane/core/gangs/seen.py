@@ -31,6 +31,10 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
     record.creating = False
     world.look_at_usage(key)
     decision, status = record.decision, gang.status
+    if status.shed is not None:
+        world.shed[key] = None
+    else:
+        world.shed.pop(key, None)
     if leading and before is not None:
         count_stop(world, record, before)
     if status.phase in ACTIVE and status.decision is not None and status.assignment:
@@ -88,6 +92,7 @@ def gang_deleted(world: World, key: Key) -> None:
     unbook(world, record)
     world.tally.ended(key, started=False)
     record.gang, record.creating, record.committing = None, False, False
+    world.shed.pop(key, None)
     world.look_at_usage(key)
     record.gang_write = None
     if record.job is None and not record.pods:

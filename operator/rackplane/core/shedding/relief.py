@@ -129,7 +129,7 @@ class Relief:
         yield from gang_event(record, warning=True, reason="CheckpointNow", message=text)
 
     def _stop_those_who_are_due(self, world: World) -> Iterator[Instruction]:
-        for record in world.gangs.values():
+        for record in _giving_way(world):
             shed = _pending_stop(record)
             if shed is None or not may_write(record) or world.now < record.not_before:
                 continue
@@ -141,11 +141,15 @@ class Relief:
 
     def _call_off(self, world: World) -> Iterator[Instruction]:
         """Stops that were announced and are not needed any more."""
-        for record in world.gangs.values():
+        for record in _giving_way(world):
             if _pending_stop(record) is not None and may_write(record):
                 text = "goes on: no limit is exceeded any more"
                 yield from write(record, {"shed": None, "message": text})
                 yield from gang_event(record, warning=False, reason="StopCalledOff", message=text)
+
+
+def _giving_way(world: World) -> list[GangRecord]:
+    return [world.gangs[key] for key in world.shed]
 
 
 def _cap(world: World, state: State, record: GangRecord, measure: Measure, why: str) -> Iterator[Instruction]:
