@@ -33,6 +33,8 @@ KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
 CRDS = Path(__file__).parents[2] / "crds"
 GROUP = "/apis/rackplane.dev/v1alpha1"
 GPU = "nvidia.com/gpu"
+#: the label of a test's own nodes
+SITE = "rackplane.dev/test-site"
 #: How long anything may take before the test fails; nothing waits for it.
 LIMIT_SECONDS = 60.0
 
@@ -130,7 +132,7 @@ class Site:
             await self.facility("nvlinkdomains", rack, racks=[rack])
             for index in range(4):
                 name = f"{rack}-{index}"
-                labels = {"kubernetes.io/hostname": name, "rackplane.dev/rack": rack}
+                labels = {"kubernetes.io/hostname": name, "rackplane.dev/rack": rack, SITE: word}
                 await self.create("/api/v1/nodes", {"metadata": {"name": name, "labels": labels}})
                 room = {GPU: "4", "cpu": "64", "memory": "256Gi", "pods": "110"}
                 status = {"capacity": room, "allocatable": room}
@@ -171,6 +173,8 @@ class Site:
                     "spec": {
                         "restartPolicy": "Never",
                         "terminationGracePeriodSeconds": 0,
+                        # A cluster that serves others too has racks that are not ours.
+                        "nodeSelector": {SITE: self.word},
                         "containers": [
                             {"name": "train", "image": "train:1", "resources": {"limits": {GPU: "4"}}}
                         ],
