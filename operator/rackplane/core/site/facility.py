@@ -11,7 +11,8 @@ capacity is 0, and what runs under it still counts on everything above.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -75,6 +76,7 @@ class Catalog:
         self.fabric = fabric
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in FACILITY_KINDS}
         self._budgets: Budgets | None = None
+        self._maintenance: list[float] | None = None
         self._membership: Membership | None = None
         self._claims: dict[str, Claim] = {}
         self._elements: dict[ObjectKey, Entry] = {}
@@ -118,6 +120,7 @@ class Catalog:
     def _reshape(self, kind: str) -> None:
         self.revision += 1
         self._budgets = None
+        self._maintenance = None
         if kind in _SHAPES_MEMBERSHIP:
             self._membership = None
             self._claims.clear()
@@ -186,16 +189,20 @@ class Catalog:
 
     def next_change(self, now: float) -> float | None:
         """When `spec` next answers otherwise by the time alone, after `now`; None if it never will."""
-        times = [*self.maintenance_times(now)]
-        of_budgets = self.budgets.next_change(now)
-        return min(times if of_budgets is None else [*times, of_budgets], default=None)
+        times = (next(iter(self.maintenance_times(now)), None), self.budgets.next_change(now))
+        return min((t for t in times if t is not None), default=None)
 
-    def maintenance_times(self, now: float) -> Iterator[float]:
-        """When planned maintenance starts or ends after `now`, in seconds since the epoch."""
-        racks, domains = self._valid(Rack).values(), self._valid(NVLinkDomain).values()
-        for windows in (*(r.spec.maintenance for r in racks), *(d.spec.maintenance for d in domains)):
-            for window in windows:
-                yield from (t for t in (window.start.timestamp(), window.end.timestamp()) if t > now)
+    def maintenance_times(self, now: float) -> Sequence[float]:
+        """When planned maintenance starts or ends after `now`, in seconds since the epoch, in order."""
+        if self._maintenance is None:
+            racks, domains = self._valid(Rack).values(), self._valid(NVLinkDomain).values()
+            windows = [
+                window
+                for some in (*(r.spec.maintenance for r in racks), *(d.spec.maintenance for d in domains))
+                for window in some
+            ]
+            self._maintenance = sorted({t.timestamp() for w in windows for t in (w.start, w.end)})
+        return self._maintenance[bisect_right(self._maintenance, now) :]
 
     # --- the engine's description -------------------------------------------------------------------
 
