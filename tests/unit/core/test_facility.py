@@ -383,3 +383,18 @@ class TestLevels:
         found = catalog.node_spec(labelled("n1", labels))
         assert found is not None
         assert found.domain == "us-1"
+
+
+def test_the_times_of_maintenance_follow_what_racks_say() -> None:
+    catalog = facility_of_two_racks()
+    assert (list(catalog.maintenance_times(NOW)), catalog.next_change(NOW)) == ([], None)
+    first = {"start": "2027-01-15T10:00:00Z", "end": "2027-01-15T12:00:00Z"}
+    put(catalog, "Rack", "r1", rack("r1", maintenance=[first]))
+    starts, ends = 1_800_007_200.0, 1_800_014_400.0
+    assert list(catalog.maintenance_times(NOW)) == [starts, ends]
+    assert catalog.next_change(NOW) == starts
+    # One that has come is none to come.
+    assert list(catalog.maintenance_times(starts)) == [ends]
+    assert catalog.next_change(ends) is None
+    put(catalog, "Rack", "r1", rack("r1"))
+    assert list(catalog.maintenance_times(NOW)) == []
