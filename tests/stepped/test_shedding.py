@@ -213,6 +213,16 @@ def test_a_cap_that_no_node_takes_counts_as_not_done_and_the_gang_is_stopped() -
     assert all(pod["spec"].get("schedulingGates") for pod in h.pods_of("give"))
 
 
+def test_a_mistake_in_a_file_stops_and_caps_nobody() -> None:
+    h = site()
+    running(h, keep="Checkpointable", give="Sheddable")
+    h.patch(f"{POWER}/b", {"spec": {"parents": [{"powerDomain": "nowhere"}]}})
+    h.request("DELETE", "/apis/rackplane.dev/v1alpha1/hardwareprofiles/small")
+    h.advance(30)
+    assert {h.gang(name)["status"]["powerProfile"] for name in h.gangs()} == {"MaxP"}
+    assert set(h.gangs().values()) == {"Running"}
+
+
 def deny_nodes(h: Harness) -> None:
     """Nobody lets the operator write to nodes."""
     policy = "nodes-are-read-only"

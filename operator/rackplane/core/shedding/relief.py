@@ -38,6 +38,17 @@ from rackplane.engine.state import State
 
 __all__ = ["Relief"]
 
+_KINDS = {
+    RowKind.POWER_NOMINAL: "PowerDomain",
+    RowKind.POWER_PEAK: "PowerDomain",
+    RowKind.BUDGET: "PowerBudget",
+    RowKind.RACK_NOMINAL: "Rack",
+    RowKind.RACK_PEAK: "Rack",
+    RowKind.FEED: "Rack",
+    RowKind.LIQUID: "CoolingZone",
+    RowKind.AIR: "CoolingZone",
+}
+
 
 class Relief:
     """Looks at the loads after every batch of events."""
@@ -54,7 +65,7 @@ class Relief:
         self._settle(world)
         if world.settings.shedding is Shedding.OFF:
             return
-        over = exceeded(world.state)
+        over = [v for v in exceeded(world.state) if not _is_retired(world, v)]
         if over:
             self._over_since = world.now if self._over_since is None else self._over_since
             yield from self._shed(world, world.state, over)
@@ -194,6 +205,18 @@ def _pending_stop(record: GangRecord) -> float | None:
     if shed is None or shed.action != ShedAction.STOP or is_ending(record):
         return None
     return seconds(shed.deadline) if shed.deadline else -math.inf
+
+
+def _is_retired(world: World, violation: Violation) -> bool:
+    """Whether the element is being deleted, or cannot be read: it takes nothing new, and what runs there may go on.
+
+    A mistake in a file must not stop what runs.
+    """
+    kind = _KINDS[violation.row.kind]
+    if kind == "Rack" and violation.limit_watts <= 0:
+        return True  # its profile, or what feeds it, is: a rack of its own has a limit above 0
+    entry = world.catalog.elements().get((kind, violation.row.element))
+    return entry is not None and entry.retired
 
 
 def _stands(world: World, over: Sequence[Violation]) -> float:
