@@ -216,7 +216,7 @@ def test_a_cap_that_no_node_takes_counts_as_not_done_and_the_gang_is_stopped() -
 def test_a_mistake_in_a_file_stops_and_caps_nobody() -> None:
     h = site()
     running(h, keep="Checkpointable", give="Sheddable")
-    h.patch(f"{POWER}/b", {"spec": {"parents": [{"powerDomain": "nowhere"}]}})
+    h.patch(f"{POWER}/b", {"spec": {"parents": [{"powerDomain": "nowhere", "weight": 1}]}})
     h.request("DELETE", "/apis/rackplane.dev/v1alpha1/hardwareprofiles/small")
     h.advance(30)
     assert {h.gang(name)["status"]["powerProfile"] for name in h.gangs()} == {"MaxP"}
