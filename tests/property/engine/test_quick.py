@@ -57,8 +57,9 @@ def test_one_rack_is_chosen_as_the_search_over_all_bins_would(
     alone = Search(candidates, Subtree("", attempt.bins(chosen)), single=True).solve().solution
     assert searched is not None
     assert alone is not None
-    position = {b.order: i for i, b in enumerate(every)}
-    beside_others = over_all.objective.solution_of({position[b.order]: racks for b, racks in alone.parts})
+    # Not by their order: a domain whose nodes are in two leaves is two bins of the same.
+    position = {b.index: i for i, b in enumerate(every)}
+    beside_others = over_all.objective.solution_of({position[b.index]: racks for b, racks in alone.parts})
     assert beside_others.key == searched.key
     assert [b.order for b, _ in alone.parts] == [b.order for b, _ in searched.parts]
     direct = quick.solution_in_one_rack(attempt, alone.parts[0][0].index)
