@@ -65,7 +65,7 @@ def test_one_rack_is_chosen_as_the_search_over_all_bins_would(
     direct = quick.solution_in_one_rack(attempt, alone.parts[0][0].index)
     assert direct is not None or candidates.needs.slowed
     if direct is not None:
-        again = over_all.objective.solution_of({position[b.order]: racks for b, racks in direct.parts})
+        again = over_all.objective.solution_of({position[b.index]: racks for b, racks in direct.parts})
         assert again.key == searched.key
         assert [racks for _, racks in direct.parts] == [racks for _, racks in alone.parts]
 
