@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
@@ -24,7 +25,8 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.podkinds import PodKind
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.placing import quick
-from rackplane.engine.placing.candidates import Candidates, Subtree, attempts
+from rackplane.engine.placing.attempts import Subtree, attempts
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.placement import place
 from rackplane.engine.placing.search import Search
 from rackplane.engine.state import State
@@ -129,6 +131,56 @@ def test_a_large_set_has_as_few_of_the_largest_as_any_set_of_its_count(
             best = min(sorted((free[b] for b in s), reverse=True) for s in sets)
             assert sorted((free[b] for b in chosen), reverse=True) == best
             return
+
+
+def rows(racks: list[tuple[int, int, int, int]]) -> State:
+    """Racks in rows of two halls, by (row, free nodes, nodes in use, nodes that the rack's watts leave)."""
+    specs = tuple(
+        RackSpec(f"r{i}", "t", 0, 1_000 * (used + fed), (Feed("p"),))
+        for i, (_, _, used, fed) in enumerate(racks)
+    )
+    spec = FacilitySpec((FREE,), specs, (PowerSpec("p", 10**9),), levels=("row", "hall"))
+    nodes = [
+        NodeSpec(f"r{i}-n{n}", f"r{i}", f"r{i}", (("row", f"row{row}"), ("hall", f"hall{row // 2}")))
+        for i, (row, free, used, _) in enumerate(racks)
+        for n in range(free + used)
+    ]
+    state = State(compile_facility(spec), nodes)
+    for i, (_, _, used, _) in enumerate(racks):
+        for n in range(used):
+            state.set_unmanaged(f"r{i}-n{n}", 1)
+    return state
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.sampled_from([1, 4, 5, 6]), st.integers(0, 1), st.sampled_from([4, 6])
+        ),
+        min_size=3,
+        max_size=8,
+    ),
+    st.integers(2, 12),
+    st.sampled_from([1, 2, 3, 4]),
+)
+@settings(max_examples=400, deadline=None)
+def test_of_bins_that_are_alike_the_first_by_name_are_enough_to_compare(
+    racks: list[tuple[int, int, int, int]], runs: int, run: int
+) -> None:
+    state = rows(racks)
+    request = Request(slots=runs * run, gpus_per_slot=1, resource="gpu", segment_slots=run)
+    attempt = attempts(Candidates(state, request, "MaxP"))[-1]
+    every = Subtree("", attempt.bins(range(len(attempt.layout.bin_starts))))
+    search = Search(attempt.candidates, every, single=False)
+    usable = search.sets.usable()
+    assert [b.index for b in attempt.subtree(0).bins] == [every.bins[i].index for i in usable]
+
+    def best(sets: Iterable[tuple[int, ...]]) -> tuple[object, ...] | None:
+        filled = [(s, parts) for s in sets if (parts := search.sets.distribute(s, search.sets.caps))]
+        return min(((search.objective.ideal_key(s, p), s, p) for s, p in filled), default=None)
+
+    for count in range(1, len(usable) + 1):
+        assert best(search.sets.by_kind(usable, count)) == best(combinations(usable, count))
 
 
 @given(

@@ -14,7 +14,8 @@ from rackplane.engine.nodes.podkinds import serves
 from rackplane.engine.nodes.views import Bar
 from rackplane.engine.physics.draw import find_cap, liquid_share
 from rackplane.engine.physics.rows import PEAK, LimitRow
-from rackplane.engine.placing.candidates import Attempt, Candidates, Subtree
+from rackplane.engine.placing.attempts import Attempt, Subtree
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.shortage import Jam, Shortage, contended, jam, shortages
 from rackplane.engine.reasons import Relief, ReliefKind, Tightest

@@ -14,7 +14,7 @@ from rackplane.engine.explaining import explanation, relief, trials
 from rackplane.engine.explaining.phrases import level_words
 from rackplane.engine.model import Cause, LevelCount, Refusal, RefusalKind, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
-from rackplane.engine.placing.candidates import attempts
+from rackplane.engine.placing.attempts import attempts
 from rackplane.engine.placing.groups import Groups, Jammed, Solve
 from rackplane.engine.reasons import Relief, ReliefKind
 from rackplane.engine.state import State

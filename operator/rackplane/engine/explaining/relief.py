@@ -21,7 +21,8 @@ from rackplane.engine.nodes.views import Bar
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts, find_cap
 from rackplane.engine.physics.rows import PEAK, LimitRow, RowKind
-from rackplane.engine.placing.candidates import Bin, Candidates, Cell, Subtree
+from rackplane.engine.placing.attempts import Bin, Cell, Subtree
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.objective import Solution
 from rackplane.engine.placing.search import Search

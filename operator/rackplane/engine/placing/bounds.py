@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.placing.candidates import Bin, Candidates
+from rackplane.engine.placing.attempts import Bin
+from rackplane.engine.placing.candidates import Candidates
 
 
 def most_slots(candidates: Candidates, bins: Sequence[Bin], run: int = 1) -> int:

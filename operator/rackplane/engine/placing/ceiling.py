@@ -6,7 +6,8 @@ Where this is less than a gang needs, the search would find nothing either: it f
 from __future__ import annotations
 
 from rackplane.engine.model import Request
-from rackplane.engine.placing.candidates import Candidates, widest
+from rackplane.engine.placing.attempts import widest
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.placement import profiles
 from rackplane.engine.state import State
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.placing.candidates import Bin, Candidates
+from rackplane.engine.placing.attempts import Bin
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.objective import Parts
 
 TRIED = 300

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.placing.candidates import Attempt, Subtree
+from rackplane.engine.placing.attempts import Attempt, Subtree
 from rackplane.engine.placing.shortage import Room
 
 Ints = NDArray[np.int64]

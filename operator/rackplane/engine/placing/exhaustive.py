@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.nodes.views import UNLIMITED
-from rackplane.engine.placing.candidates import Bin, Candidates
+from rackplane.engine.placing.attempts import Bin
+from rackplane.engine.placing.candidates import Candidates
 
 PARTS = 12
 WAYS = 50_000

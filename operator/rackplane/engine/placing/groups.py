@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from rackplane.engine.model import Group, Placement, Request
 from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.physics.draw import find_cap
-from rackplane.engine.placing.candidates import Candidates, levels_tried
+from rackplane.engine.placing.attempts import levels_tried
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.shortage import Room, overdrawn
 from rackplane.engine.placing.together import STEPS, Together, TooMany
 from rackplane.engine.state import State

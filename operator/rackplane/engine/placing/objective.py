@@ -10,12 +10,12 @@ Limits that overlap (rows on two UPS each) strand power where some racks take mo
 fit, which comes back when jobs end.
 
 A gang that says how long it runs, and lies in one bin, goes where something runs as long, so that bins become wholly
-free (:meth:`~rackplane.engine.placing.candidates.Attempt.outlasted`).
+free (:meth:`~rackplane.engine.placing.attempts.Attempt.outlasted`).
 
 Tightest fit looks at the bins: of the free sizes that remain, sorted, the large ones stay large.  Before it comes the
 same on the outermost fabric level: a gang larger than one bin needs many bins of one domain there, so that what fits
 elsewhere stays out of the domain that has most of them whole
-(:meth:`~rackplane.engine.placing.candidates.Attempt.pristine_around`).  Of places that are equal up to the name, the
+(:meth:`~rackplane.engine.placing.attempts.Attempt.pristine_around`).  Of places that are equal up to the name, the
 one in the fullest surroundings is taken, level by level from the innermost.
 """
 
@@ -25,7 +25,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rackplane.engine.nodes.views import UNLIMITED
-from rackplane.engine.placing.candidates import Bin, Candidates
+from rackplane.engine.placing.attempts import Bin
+from rackplane.engine.placing.candidates import Candidates
 
 Key = tuple[
     int,

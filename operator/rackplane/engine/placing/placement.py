@@ -17,7 +17,8 @@ from rackplane.engine.model import (
 )
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing import quick
-from rackplane.engine.placing.candidates import Attempt, Bin, Candidates, Later, Subtree, attempts
+from rackplane.engine.placing.attempts import Attempt, Bin, Subtree, attempts
+from rackplane.engine.placing.candidates import Candidates, Later
 from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.objective import Solution
 from rackplane.engine.placing.search import Outcome, Search
@@ -187,8 +188,7 @@ def _in_one_tree(attempt: Attempt) -> Outcome:
             break
         solution = _of_a_large_set(attempt, tree)
         if solution is None:
-            subtree = Subtree(attempt.tree_name(tree), attempt.bins(attempt.layout.bins(tree)))
-            outcome = Search(attempt.candidates, subtree, single=False).solve()
+            outcome = Search(attempt.candidates, attempt.subtree(tree), single=False).solve()
             proved = proved and outcome.proved
             solution = outcome.solution
         if solution is not None and (best is None or solution.key < best.key):

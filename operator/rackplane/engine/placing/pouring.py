@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.placing.attempts import Bin
 from rackplane.engine.placing.bounds import price_of_a_slot
-from rackplane.engine.placing.candidates import Bin, Candidates
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.objective import Parts
 
 Slack = NDArray[np.float64]
@@ -31,7 +32,7 @@ class Pouring:
 
         ``sparing`` takes the racks of a bin in the order of what is scarce instead of the fewest.
         """
-        at_once = self._at_once(chosen, parts)
+        at_once = self.at_once(chosen, parts)
         if at_once is not None:
             return at_once
         slack = self.candidates.slack.copy()
@@ -58,6 +59,18 @@ class Pouring:
         if missing or not all(any(poured[i].values()) for i in chosen):
             return None
         return {i: poured[i] for i in chosen}
+
+    def at_once(self, chosen: Sequence[int], parts: Sequence[int]) -> Parts | None:
+        """The parts as they are, where each lies in one rack and all hold together: pouring in turn gives the same."""
+        racks: dict[int, int] = {}
+        poured: Parts = {}
+        for i, part in zip(chosen, parts, strict=True):
+            cells = self.bins[i].cells
+            if len(cells) != 1 or cells[0].cap < part or cells[0].rack in racks:
+                return None
+            racks[cells[0].rack] = part
+            poured[i] = {cells[0].rack: part}
+        return poured if self.candidates.fits_together(racks) else None
 
     def roomiest(self, usable: Sequence[int]) -> Parts | None:
         """Fill the roomiest bin, again and again, whatever their number: finds a way where shared limits bind."""
@@ -101,18 +114,6 @@ class Pouring:
             if not left:
                 return poured
         return None
-
-    def _at_once(self, chosen: Sequence[int], parts: Sequence[int]) -> Parts | None:
-        """The parts as they are, where each lies in one rack and all hold together: pouring in turn gives the same."""
-        racks: dict[int, int] = {}
-        poured: Parts = {}
-        for i, part in zip(chosen, parts, strict=True):
-            cells = self.bins[i].cells
-            if len(cells) != 1 or cells[0].cap < part or cells[0].rack in racks:
-                return None
-            racks[cells[0].rack] = part
-            poured[i] = {cells[0].rack: part}
-        return poured if self.candidates.fits_together(racks) else None
 
     def _whole_runs(self, slots: int, wanted: int) -> int:
         return slots if slots == wanted else slots - slots % self.run

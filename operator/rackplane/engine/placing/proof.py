@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rackplane.engine.placing.candidates import Bin, Candidates
+from rackplane.engine.placing.attempts import Bin
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.objective import Parts
 from rackplane.engine.placing.shortage import Room, shortages
 

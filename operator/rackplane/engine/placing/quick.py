@@ -10,7 +10,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.placing.candidates import Attempt
+from rackplane.engine.placing.attempts import Attempt
 from rackplane.engine.placing.objective import Objective, Solution
 
 Ints = NDArray[np.int64]

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
+from rackplane.engine.placing.attempts import Subtree
 from rackplane.engine.placing.bounds import most_slots
-from rackplane.engine.placing.candidates import Candidates, Subtree
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.cover import Cover
 from rackplane.engine.placing.exhaustive import Exhaustive, TooMany
 from rackplane.engine.placing.objective import Key, Objective, Parts, Solution
@@ -128,6 +129,9 @@ class Search:
         return self._first((key, (i,), (self.slots,)) for key, i in keyed[:SETS_EXAMINED])
 
     def _all_sets(self, usable: Sequence[int], count: int) -> Solution | None:
+        best = self._best_by_kind(usable, count)
+        if best is not None:
+            return best
         ideal = []
         for chosen in combinations(usable, count):
             parts = self.sets.distribute(chosen, self.sets.caps)
@@ -138,6 +142,26 @@ class Search:
         one_rack_each = all(len(self.bins[i].cells) == 1 for i in usable)
         self._sure = self._sure and not self.sets.short and one_rack_each
         return self._first(ideal)
+
+    def _best_by_kind(self, usable: Sequence[int], count: int) -> Solution | None:
+        """The best of all sets of ``count``, where it is enough to compare those that differ in more than names.
+
+        None if it is not, or if limits that racks share stand in the way of the best by each bin alone.
+        """
+        cells = [self.bins[i].cells for i in usable]
+        alone = all(len(c) == 1 for c in cells) and len({c[0].rack for c in cells}) == len(cells)
+        if self.sets.short or not alone or self.candidates.needs.slowed:
+            return None
+        ideal = [
+            (self.objective.ideal_key(chosen, parts), chosen, parts)
+            for chosen in self.sets.by_kind(usable, count)
+            if (parts := self.sets.distribute(chosen, self.sets.caps)) is not None
+        ]
+        if not ideal:
+            return None
+        _, chosen, parts = min(ideal)
+        poured = self.pouring.at_once(chosen, parts)
+        return None if poured is None else self._solution(poured)
 
     def _first(self, ideal: Iterable[tuple[Key, tuple[int, ...], tuple[int, ...]]]) -> Solution | None:
         """The best that holds under shared limits, from sets in the order of what they would be without them."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, product
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, product
 from math import prod
 
 import numpy as np
 
-from rackplane.engine.placing.candidates import Bin
+from rackplane.engine.placing.attempts import Bin
 
 SETS_EXAMINED = 300
 
@@ -41,6 +41,19 @@ class Sets:
         """The bins that could take a part at all."""
         least = min(self.run, self.short or self.run)
         return [i for i, cap in enumerate(self.caps) if cap >= least]
+
+    def by_kind(self, usable: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
+        """The sets of ``count`` that have, of bins of the same worth, the first by name: some best set is among them.
+
+        That holds where every bin lies in a rack of its own and there is no short last run: what a set is worth then
+        follows from how many bins of each worth it has, but for the names.
+        """
+        kinds: dict[Hashable, list[int]] = {}
+        for i in usable:
+            kinds.setdefault(self.bins[i].worth, []).append(i)
+        for taken in _shares([len(kind) for kind in kinds.values()], count):
+            firsts = (kind[:n] for kind, n in zip(kinds.values(), taken, strict=True))
+            yield tuple(sorted(chain.from_iterable(firsts)))
 
     def few_large(self, usable: Sequence[int], count: int, caps: Sequence[int]) -> tuple[int, ...] | None:
         """Of the sets of ``count`` that suffice, the one with as few as possible of the largest bins, and so on.
@@ -146,3 +159,14 @@ class Sets:
                 left = self.slots - sum(sizes)
                 if 0 < left <= self.caps[chosen[rest]]:
                     yield (*sizes[:rest], left, *sizes[rest:])
+
+
+def _shares(sizes: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
+    """All ways to take ``count`` from piles of these sizes."""
+    if not sizes:
+        yield ()
+        return
+    first, rest = sizes[0], sizes[1:]
+    for taken in range(max(0, count - sum(rest)), min(first, count) + 1):
+        for others in _shares(rest, count - taken):
+            yield taken, *others

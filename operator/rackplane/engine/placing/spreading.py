@@ -14,7 +14,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 
-from rackplane.engine.placing.candidates import Bin, Candidates, Cell
+from rackplane.engine.placing.attempts import Bin, Cell
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.exhaustive import Exhaustive, TooMany
 from rackplane.engine.placing.objective import Parts, Solution
 from rackplane.engine.placing.pouring import Slack

@@ -14,8 +14,9 @@ import numpy as np
 
 from rackplane.engine.model import NVLINK, NodeType, Placement, Refusal, RefusalKind, Request
 from rackplane.engine.physics.draw import find_cap
+from rackplane.engine.placing.attempts import attempts
 from rackplane.engine.placing.bounds import most_slots
-from rackplane.engine.placing.candidates import Candidates, attempts
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.placement import place, refuse
 from rackplane.engine.state import State

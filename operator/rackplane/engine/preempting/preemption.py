@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from rackplane.engine.explaining import explanation
 from rackplane.engine.explaining import groups as grouped
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.placing.candidates import Candidates, attempts
+from rackplane.engine.placing.attempts import attempts
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.placement import find, profiles

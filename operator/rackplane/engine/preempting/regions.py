@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from rackplane.engine.model import Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.views import UNLIMITED
-from rackplane.engine.placing.candidates import Attempt, Candidates, attempts
+from rackplane.engine.placing.attempts import Attempt, attempts
+from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.shortage import Room, all_shortages
 from rackplane.engine.preempting.covers import Demand, Gains
