@@ -37,6 +37,8 @@ from rackplane.api.figures import (
     ElementStatus,
     condition_column,
 )
+from rackplane.api.maintenance import UnitWindows
+from rackplane.api.report import Reports
 
 
 class CoolingMedium(StrEnum):
@@ -131,6 +133,7 @@ class CoolingZoneSpec(ApiModel):
         "CDUs. "
         "All of the heat counts in each of them.",
     )
+    maintenance: UnitWindows = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -174,6 +177,7 @@ class CoolingZoneStatus(ElementStatus):
     running_units: Count | None = Field(
         default=None, description="Units that are online and, where they have feeds, fed."
     )
+    reports: Reports = ()
 
 
 class CoolingZone(Resource):

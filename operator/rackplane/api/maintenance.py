@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from rackplane.api.base import ApiModel, Line, Rule, Timestamp
+from rackplane.api.base import ApiModel, Line, ObjectName, Rule, Timestamp, unique
 
-__all__ = ["MaintenanceWindow", "MaintenanceWindows"]
+__all__ = ["MaintenanceWindow", "MaintenanceWindows", "UnitWindow", "UnitWindows"]
 
 
 class MaintenanceWindow(ApiModel):
@@ -33,4 +33,21 @@ MaintenanceWindows = Annotated[
         max_length=16,
         description="Planned maintenance: no gang is placed there that is expected to run into it, and none in it.",
     ),
+]
+
+
+class UnitWindow(MaintenanceWindow):
+    """One stretch of time in which units of a cooling zone are out of service."""
+
+    units: tuple[ObjectName, ...] = Field(
+        default=(),
+        max_length=64,
+        json_schema_extra=unique(),
+        description="Units that are out then. Empty: all of them.",
+    )
+
+
+UnitWindows = Annotated[
+    tuple[UnitWindow, ...],
+    Field(max_length=16, description="Planned maintenance of the whole zone, or of some of its units."),
 ]

@@ -21,6 +21,7 @@ from rackplane.api.base import (
     unique,
 )
 from rackplane.api.common import NVLINK_LEVEL, FabricStep, NodeSelector, ServiceState, Status
+from rackplane.api.draining import DrainDeadline, DrainStatus
 from rackplane.api.maintenance import MaintenanceWindows
 
 
@@ -57,10 +58,10 @@ class NVLinkDomainSpec(ApiModel):
     )
     state: ServiceState = Field(
         default=ServiceState.ACTIVE,
-        description="Active takes new gangs; Draining keeps what runs and takes nothing new; Maintenance is "
-        "to be "
-        "emptied.",
+        description="Active takes new gangs. Draining takes none, and those that run leave it at their next "
+        "checkpoint. Maintenance takes none and is emptied at once, or at drainDeadline.",
     )
+    drain_deadline: DrainDeadline = None
     maintenance: MaintenanceWindows = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -95,6 +96,7 @@ class NVLinkDomainStatus(Status):
     nodes: Count | None = Field(default=None, description="Nodes in the domain.")
     free_nodes: Count | None = Field(default=None, description="Healthy nodes that nothing uses.")
     gpus: Count | None = Field(default=None, description="GPUs in the domain.")
+    drain: DrainStatus | None = Field(default=None, description="How far its emptying is.")
 
 
 class NVLinkDomain(Resource):

@@ -34,6 +34,8 @@ from rackplane.api.figures import (
     OwnLoss,
     condition_column,
 )
+from rackplane.api.maintenance import MaintenanceWindows
+from rackplane.api.report import Reports
 
 
 class PowerDomainType(StrEnum):
@@ -140,6 +142,7 @@ class PowerDomainSpec(ApiModel):
     state: PowerState = Field(
         default=PowerState.ONLINE, description="Online carries load; Offline and Maintenance carry none."
     )
+    maintenance: MaintenanceWindows = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -183,6 +186,7 @@ class PowerDomainStatus(ElementStatus):
     peak_kilowatts: Kilowatts | None = Field(
         default=None, description="reservedPeakWatts in kW, for the table."
     )
+    reports: Reports = ()
 
 
 class PowerDomain(Resource):

@@ -25,8 +25,10 @@ from rackplane.api.base import (
     list_map,
 )
 from rackplane.api.common import FeedRole, NodeSelector, PowerFeed, ServiceState
+from rackplane.api.draining import DrainDeadline, DrainStatus
 from rackplane.api.figures import HEADROOM_KW, UNFED, WORST_LOSS, FeedingStatus, condition_column
 from rackplane.api.maintenance import MaintenanceWindows
+from rackplane.api.report import Reports
 
 
 class RackLocation(ApiModel):
@@ -97,10 +99,10 @@ class RackSpec(ApiModel):
     cooling: RackCooling | None = Field(default=None, description="Cooling zones that take the rack's heat.")
     state: ServiceState = Field(
         default=ServiceState.ACTIVE,
-        description="Active takes new gangs; Draining keeps what runs and takes nothing new; Maintenance is "
-        "to be "
-        "emptied.",
+        description="Active takes new gangs. Draining takes none, and those that run leave it at their next "
+        "checkpoint. Maintenance takes none and is emptied at once, or at drainDeadline.",
     )
+    drain_deadline: DrainDeadline = None
     maintenance: MaintenanceWindows = ()
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -151,6 +153,8 @@ class RackStatus(FeedingStatus):
     reserved_kilowatts: Kilowatts | None = Field(
         default=None, description="reservedNominalWatts in kW, for the table."
     )
+    reports: Reports = ()
+    drain: DrainStatus | None = Field(default=None, description="How far its emptying is.")
 
 
 class Rack(Resource):

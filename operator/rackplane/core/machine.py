@@ -6,6 +6,7 @@ from rackplane.core import answers, arrivals
 from rackplane.core import events as e
 from rackplane.core.gangs.booking import unbook, unbook_uncommitted
 from rackplane.core.gangs.decisions import Key
+from rackplane.core.gangs.emptying import Emptying
 from rackplane.core.gangs.explaining import CAUSES
 from rackplane.core.gangs.lifecycle import reconcile
 from rackplane.core.gangs.record import GangRecord
@@ -40,6 +41,7 @@ class Machine:
         self.leading = False
         self.synced = False
         self._relief = Relief()
+        self._emptying = Emptying()
         self._publisher = Publisher()
         self._next_change: float | None = None
 
@@ -93,6 +95,7 @@ class Machine:
             result.extend(world.removals.run(world))
             # Before anybody is placed: whoever waits gets what is left when those who run have given way.
             result.extend(self._relief.run(world))
+            result.extend(self._emptying.run(world))
             result.extend(schedule(world))
             result.extend(self._reconcile_dirty())
             refresh(world)
@@ -181,6 +184,8 @@ class Machine:
     def _leadership_lost(self) -> None:
         self.leading = False
         self._relief = Relief()
+        self._emptying.resign()
+        self.world.draining.resign()
         self.world.caps.resign()
         self.world.removals.resign()
         self.world.telling.resign()

@@ -146,6 +146,14 @@ GOOD: Final[tuple[Case, ...]] = (
     Case("unknown field", "Rack", {"spec.colour": "blue"}),
     Case("planned maintenance", "Rack", {"spec.maintenance": [_PLANNED, {**_INTERVAL}]}),
     Case("planned maintenance", "NVLinkDomain", {"spec.maintenance": [_PLANNED]}),
+    Case("planned maintenance", "PowerDomain", {"spec.maintenance": [_PLANNED]}),
+    Case("planned maintenance", "CoolingZone", {"spec.maintenance": [{**_PLANNED, "units": ["cdu-1"]}]}),
+    Case(
+        "drain by a deadline",
+        "Rack",
+        {"spec.state": "Draining", "spec.drainDeadline": "2026-12-01T06:00:00Z"},
+    ),
+    Case("drain by a deadline", "NVLinkDomain", {"spec.drainDeadline": "2026-12-01T06:00:00+01:00"}),
     Case("by clique", "NVLinkDomain", {"spec.racks": REMOVE, "spec.clique": "0b9c5c5e-1.1"}),
     Case("by clique and no racks", "NVLinkDomain", {"spec.racks": [], "spec.clique": "0b9c5c5e-1.1"}),
     Case("by selector", "NVLinkDomain", {"spec.racks": REMOVE, "spec.nodeSelector": {"a": "b"}}),
@@ -312,7 +320,7 @@ BAD: Final[tuple[Case, ...]] = (
     ),
     *(
         case
-        for kind in ("Rack", "NVLinkDomain")
+        for kind in ("Rack", "NVLinkDomain", "PowerDomain", "CoolingZone")
         for case in (
             _bad(kind, "backwards", "spec.maintenance[0].end")(
                 {"spec.maintenance": [{"start": _INTERVAL["end"], "end": _INTERVAL["start"]}]}
@@ -325,6 +333,8 @@ BAD: Final[tuple[Case, ...]] = (
             ),
         )
     ),
+    _bad("Rack", "deadline without offset", "spec.drainDeadline")("2026-12-01T06:00:00"),
+    _bad("NVLinkDomain", "deadline in words", "spec.drainDeadline")("tomorrow"),
     _bad("NVLinkDomain", "negative spare", "spec.spareNodes")(-1),
     _bad("PowerDomain", "no rating", "spec.ratedWatts")(REMOVE),
     _bad("PowerDomain", "rating of 0", "spec.ratedWatts")(0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rackplane.core.gangs.booking import unbook
@@ -24,11 +24,20 @@ from rackplane.core.world import World
 SHED = "Shed"
 """Stopped so that an element comes back under its limit, as the reason of its conditions and Events."""
 
-__all__ = ["SHED", "awake_jobs", "finished", "is_over", "stop", "stopping", "suspend", "unplace"]
+DRAINED = "Drained"
+"""Stopped because what it ran on is being emptied."""
+
+__all__ = ["DRAINED", "SHED", "awake_jobs", "finished", "is_over", "stop", "stopping", "suspend", "unplace"]
 
 
-def stop(world: World, record: GangRecord, why: str, *, reason: str) -> Iterator[Instruction]:
-    """Begin to give its place up: from here on it is stopped, whatever becomes of the cause."""
+def stop(
+    world: World, record: GangRecord, why: str, *, reason: str, also: Sequence[dict[str, Any]] = ()
+) -> Iterator[Instruction]:
+    """Begin to give its place up: from here on it is stopped, whatever becomes of the cause.
+
+    Args:
+        also: further conditions that change with it.
+    """
     if not may_write(record):
         return
     yield from write(
@@ -37,7 +46,7 @@ def stop(world: World, record: GangRecord, why: str, *, reason: str) -> Iterator
             "phase": "Stopping",
             "message": why,
             "conditions": conditions_of(
-                record, condition("Admitted", true=False, reason=reason, message=why, now=world.now)
+                record, condition("Admitted", true=False, reason=reason, message=why, now=world.now), *also
             ),
         },
     )
@@ -146,7 +155,7 @@ def _reason_to_stop(record: GangRecord) -> str:
     """Why it gives its place up: for another gang, or because it could not keep it."""
     assert record.gang is not None
     known = {c.reason for c in record.gang.status.conditions if c.type == "Admitted"}
-    return next(iter(known & {*STOPPED_FOR_OTHERS, MOVED, SHED}), "Requeued")
+    return next(iter(known & {*STOPPED_FOR_OTHERS, MOVED, SHED, DRAINED}), "Requeued")
 
 
 def _stopping_together(world: World, record: GangRecord, why: str) -> Iterator[Instruction]:

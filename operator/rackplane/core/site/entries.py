@@ -10,6 +10,7 @@ from rackplane.api.base import Resource
 from rackplane.api.decode import decode
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.problems import FieldProblem
+from rackplane.core.site.reports import NO_EFFECTS, Effects, Heard, cleared_at, effects, heard
 
 __all__ = ["ELEMENTS", "Entry", "ObjectKey", "entry_of", "same"]
 
@@ -35,6 +36,10 @@ class Entry:
     deleting: bool = False
     #: elements that it names, by key, as far as they can be read
     references: frozenset[ObjectKey] = frozenset()
+    #: what machines say of it, up to when a person took that back, and what it comes to
+    reports: tuple[Heard, ...] = ()
+    reports_cleared: float = 0.0
+    effects: Effects = NO_EFFECTS
 
     @property
     def retired(self) -> bool:
@@ -53,7 +58,7 @@ def entry_of(kind: str, name: str, body: Mapping[str, Any], old: Entry | None) -
     generation = metadata.get("generation")
     finalizers = metadata.get("finalizers")
     status = body.get("status")
-    # Status and the rest of the metadata say nothing about the facility, so they can spoil nothing either.
+    # Reports apart, status and the rest of the metadata say nothing about the facility, and can spoil nothing either.
     kept = {key: body[key] for key in ("apiVersion", "kind", "spec") if key in body}
     decoded = decode(BY_KIND[kind], {**kept, "metadata": {"name": name}})
     problems = tuple(decoded) if isinstance(decoded, list) else ()
@@ -63,6 +68,7 @@ def entry_of(kind: str, name: str, body: Mapping[str, Any], old: Entry | None) -
     if model is None and old is not None and old.uid == uid and kind in ELEMENTS:
         model = old.model
         references |= old.references
+    reports, cleared = heard(status), cleared_at(metadata.get("annotations"))
     return Entry(
         generation=generation if isinstance(generation, int) and not isinstance(generation, bool) else 0,
         model=model,
@@ -75,16 +81,20 @@ def entry_of(kind: str, name: str, body: Mapping[str, Any], old: Entry | None) -
         finalizers=tuple(map(str, finalizers)) if isinstance(finalizers, list | tuple) else (),
         deleting=bool(metadata.get("deletionTimestamp")),
         references=references,
+        reports=reports,
+        reports_cleared=cleared,
+        effects=effects(reports, cleared),
     )
 
 
 def same(old: Entry, new: Entry) -> bool:
-    """Whether nothing changed but status and metadata."""
-    return (old.model, old.problems, old.raw, old.deleting) == (
+    """Whether nothing changed but status and metadata; of reports nothing that they come to."""
+    return (old.model, old.problems, old.raw, old.deleting, old.effects) == (
         new.model,
         new.problems,
         new.raw,
         new.deleting,
+        new.effects,
     )
 
 

@@ -31,8 +31,10 @@ from rackplane.api.rack import Rack
 from rackplane.core.objects import Node
 from rackplane.core.settings import MachineSettings
 from rackplane.core.site.budgets import Budgets
+from rackplane.core.site.draining import Service, service_of
 from rackplane.core.site.entries import ELEMENTS, Entry, ObjectKey, entry_of, same
 from rackplane.core.site.membership import Claim, Membership, membership_problems
+from rackplane.core.site.reports import worsened
 from rackplane.core.site.translation import cooling_spec, node_type, planned, power_spec, rack_spec
 from rackplane.engine.model import (
     DomainSpec,
@@ -172,6 +174,10 @@ class Catalog:
                 found.setdefault(name, set()).add(profile.spec.resource_name)
         return {name: tuple(sorted(resources)) for name, resources in sorted(found.items())}
 
+    def entry(self, kind: str, name: str) -> Entry | None:
+        """The object as last seen, whatever it says; None if it is not known."""
+        return self._entries[kind].get(name)
+
     def elements(self) -> Mapping[ObjectKey, Entry]:
         """Every object that carries load, as last seen."""
         return self._elements
@@ -183,6 +189,21 @@ class Catalog:
     def _valid(self, model: type[M]) -> dict[str, M]:
         entries = sorted(self._entries[model.info.kind].items())
         return {name: entry.model for name, entry in entries if isinstance(entry.model, model)}
+
+    def current(self, model: type[M]) -> dict[str, M]:
+        """The valid objects of that kind by name, as what machines report of them makes them."""
+        entries = sorted(self._entries[model.info.kind].items())
+        return {n: worsened(e.model, e.effects) for n, e in entries if isinstance(e.model, model)}
+
+    def services(self) -> dict[ObjectKey, Service]:
+        """The valid racks and NVLink domains that take no gangs because of their state, and why."""
+        found = (
+            (key, service_of(model))
+            for kind in (Rack, NVLinkDomain)
+            for name, model in self.current(kind).items()
+            for key in ((kind.info.kind, name),)
+        )
+        return {key: service for key, service in found if service is not None}
 
     def _invalid(self, kind: str) -> dict[str, object]:
         return {name: e.raw for name, e in sorted(self._entries[kind].items()) if e.model is None}
@@ -213,11 +234,11 @@ class Catalog:
             node_types=tuple(node_type(p) for p in self._valid(HardwareProfile).values()),
             racks=tuple(
                 rack_spec(r, now, retired=self._retired(r) or r.spec.profile in profiles)
-                for r in self._valid(Rack).values()
+                for r in self.current(Rack).values()
             ),
-            powers=tuple(power_spec(p, retired=self._retired(p)) for p in self._valid(PowerDomain).values()),
+            powers=tuple(power_spec(p, retired=self._retired(p)) for p in self.current(PowerDomain).values()),
             coolings=tuple(
-                cooling_spec(z, retired=self._retired(z)) for z in self._valid(CoolingZone).values()
+                cooling_spec(z, retired=self._retired(z)) for z in self.current(CoolingZone).values()
             ),
             budgets=tuple(self.budgets.rows(now)),
             domains=self.domains_at(now),

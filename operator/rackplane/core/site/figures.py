@@ -12,6 +12,7 @@ from typing import Any, Final
 from rackplane.api.base import MAX_WATTS, kilowatts
 from rackplane.api.figures import SHOWN, LimitKind
 from rackplane.api.rack import Rack
+from rackplane.core.site.draining import drain_figures
 from rackplane.core.world import World
 from rackplane.engine.physics.rows import LimitRow, RowKind
 from rackplane.engine.reporting.reports import (
@@ -51,7 +52,10 @@ def figures(world: World, report: FacilityReport, stranded: Stranded, kind: str,
     """The numbers of one object; None for each that is not known, because the object is not valid."""
     match kind:
         case "Rack":
-            return _rack(world, report.racks.get(name), stranded.racks.get(name, NOTHING))
+            return {
+                **_rack(world, report.racks.get(name), stranded.racks.get(name, NOTHING)),
+                **drain_figures(world.draining.drains.get((kind, name))),
+            }
         case "PowerDomain":
             return _power(report.powers.get(name), stranded.powers.get(name, NOTHING))
         case "CoolingZone":
@@ -62,6 +66,7 @@ def figures(world: World, report: FacilityReport, stranded: Stranded, kind: str,
                 "nodes": domain.nodes if domain else 0,
                 "freeNodes": domain.free_nodes if domain else 0,
                 "gpus": domain.gpus if domain else 0,
+                **drain_figures(world.draining.drains.get((kind, name))),
             }
     return {}
 

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from rackplane.core.gangs.statuses import condition
 from rackplane.core.site.budgetstatus import BUDGET_TYPES
+from rackplane.core.site.draining import DRAINED
 from rackplane.core.site.removals import DELETION
+from rackplane.core.site.reports import REPORT_TYPES
 from rackplane.engine.explaining.phrases import against
 from rackplane.engine.model import Problem
 from rackplane.engine.reporting.reports import FacilityReport, OwnLoss, PowerReport, RackReport, Redundancy
@@ -19,7 +21,11 @@ _SURVIVES: Final = "Survives"
 _SURVIVES_LOSS: Final = "SurvivesLoss"
 _REDUNDANCY_LOST: Final = "RedundancyLost"
 #: Condition types that are written here: one that no longer applies is taken away.
-OURS: Final = frozenset({_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST, *BUDGET_TYPES})
+OURS: Final = frozenset(
+    {_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST, DRAINED, *REPORT_TYPES, *BUDGET_TYPES}
+)
+#: Those that are bad news when they are True.
+_BAD_IF_TRUE: Final = frozenset({_REDUNDANCY_LOST, *REPORT_TYPES, *BUDGET_TYPES})
 _SECOND_LOSS: Final = "SecondLoss"
 _NAMED: Final = 5
 
@@ -41,7 +47,9 @@ def judgements(
 
 def is_bad(c: Mapping[str, Any]) -> bool:
     """Whether somebody should look at it."""
-    wanted = "False" if c["type"] == _REDUNDANCY_LOST or c["type"] in BUDGET_TYPES else "True"
+    if c["type"] == DRAINED:
+        return False  # that it is not empty yet is what a drain is
+    wanted = "False" if c["type"] in _BAD_IF_TRUE else "True"
     return c.get("reason") == _SECOND_LOSS or c["status"] != wanted
 
 

@@ -12,11 +12,13 @@ from rackplane.core.gangs.workload import API_VERSION
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
 from rackplane.core.queues.queuefigures import NO_QUEUE, queue_figures
 from rackplane.core.site.budgetstatus import budget_figures, budget_judgements, budget_sums
+from rackplane.core.site.draining import drain_judgements
 from rackplane.core.site.entries import ObjectKey
 from rackplane.core.site.figures import OF_OTHERS, figures
 from rackplane.core.site.judgements import OURS, is_bad, judgements
 from rackplane.core.site.membership import node_without_rack
 from rackplane.core.site.removals import deletion_problems
+from rackplane.core.site.reports import report_judgements
 from rackplane.core.world import World
 from rackplane.engine.reporting.stranded import stranded
 
@@ -115,6 +117,7 @@ class Publisher:
             wanted = judgements(report, kind, name, found, world.now)
             if kind == "PowerBudget":
                 wanted.extend(budget_judgements(world, sums.get(name, ()), name))
+            wanted.extend(_of_the_day(world, kind, name))
             kept = {c["type"] for c in wanted} | {c["type"] for c in old if c["type"] not in OURS}
             status = {
                 **numbers,
@@ -176,6 +179,14 @@ class Publisher:
             text = f"Node {name}, {problem.field}: {problem.message}; {problem.remedy}"
             self._told["Node", name] = _Told(node.metadata.uid, {})
             yield PublishEvent("v1", "Node", "", name, node.metadata.uid, True, "NoRack", text)
+
+
+def _of_the_day(world: World, kind: str, name: str) -> Iterator[dict[str, Any]]:
+    """What people and machines have done to an element: reports of it, and its emptying."""
+    entry = world.catalog.entry(kind, name)
+    if entry is not None and entry.reports:
+        yield from report_judgements(entry.reports, entry.reports_cleared, world.now)
+    yield from drain_judgements(world.draining.drains.get((kind, name)), world.now)
 
 
 def _stamp(world: World) -> tuple[int, ...]:
