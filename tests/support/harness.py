@@ -200,6 +200,25 @@ class Harness:
         self._feed(outcome)
         return True
 
+    def one_by_one(self, order: Iterable[int]) -> None:
+        """Everybody at their own pace, so that the operator sees an older world than there is.
+
+        Args:
+            order: whose step comes next: 0 to 2 the cluster's controllers, 3 the nodes' agents, 4 the operator sees all
+                that has changed, 5 it writes once, 6 it sees one change.
+        """
+        reactors = self.cluster.reactors
+        for who in order:
+            (
+                reactors[0].run,
+                reactors[1].run,
+                reactors[2].run,
+                self.agents,
+                self.deliver,
+                self.write,
+                lambda: self.deliver(1),
+            )[who]()
+
     # -- the cluster -------------------------------------------------------------------------------
 
     def agents(self) -> bool:

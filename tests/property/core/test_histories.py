@@ -179,18 +179,7 @@ class History:
         self.h.advance(seconds)
 
     def do_micro(self, order: list[int]) -> None:
-        """Everybody at their own pace: the operator sees an older world than there is."""
-        reactors = self.h.cluster.reactors
-        for who in order:
-            (
-                reactors[0].run,
-                reactors[1].run,
-                reactors[2].run,
-                self.h.agents,
-                self.h.deliver,
-                self.h.write,
-                lambda: self.h.deliver(1),
-            )[who]()
+        self.h.one_by_one(order)
 
     def do_restart(self) -> None:
         self.watts.restarting()
