@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rackplane.engine.physics.loads import TOLERANCE_WATTS, Violation
 from rackplane.engine.physics.rows import RowKind
+from rackplane.engine.shedding.clusters import Part, parts_of
 from rackplane.engine.shedding.costs import Stage, stage_of, weights
 from rackplane.engine.shedding.cover import ABSENT, Offers, choose
 from rackplane.engine.shedding.exact import Choices
@@ -117,14 +118,14 @@ def _cheapest(
     excess = state.loads[cells] - state.facility.limits[cells]
     missing = np.minimum(excess, offers.given(offers.within(ABSENT - 1)))
     levels, certain = np.zeros(len(able), dtype=np.int64), True
-    parts = _parts_of(offers)
-    for gangs, limits in parts:
-        here = [able[g] for g in gangs.tolist()]
-        levels[gangs], proved = _solved(
-            here, offers.part(gangs, limits), missing[limits], limits, steps // len(parts)
+    parts = parts_of(offers.gives.max(axis=1) > 0)
+    for part in parts:
+        here = [able[g] for g in part.gangs.tolist()]
+        levels[part.gangs], proved = _solved(
+            here, offers.part(part.gangs, part.limits), missing[part.limits], part, steps // len(parts)
         )
         certain = certain and proved
-    found = [c.measures[level - 1] for c, level in zip(able, levels.tolist(), strict=True) if level]
+    found = [c.measure(level - 1) for c, level in zip(able, levels.tolist(), strict=True) if level]
     left = excess - offers.given(levels)
     remaining = [
         replace(v, load_watts=v.limit_watts + watts)
@@ -134,27 +135,11 @@ def _cheapest(
     return Plan(_mildest_first(found), tuple(remaining), certain)
 
 
-def _parts_of(offers: Offers) -> list[tuple[Ints, Ints]]:
-    """Gangs and limits that have nothing to do with others, as indices: each part is a question of its own."""
-    touches = offers.gives.max(axis=1) > 0
-    part = np.arange(touches.shape[1])
-    while True:
-        # Every limit takes the lowest number among those that a gang has in common with it.
-        lowest = np.where(touches, part, len(part)).min(axis=1)
-        after = np.where(touches, lowest[:, None], len(part)).min(axis=0, initial=len(part))
-        after = np.minimum(after, part)
-        if (after == part).all():
-            break
-        part = after
-    of_gang = np.where(touches, part, len(part)).min(axis=1)
-    return [(np.flatnonzero(of_gang == n), np.flatnonzero(part == n)) for n in np.unique(of_gang).tolist()]
-
-
 def _solved(
-    able: Sequence[Candidate], offers: Offers, missing: Floats, limits: Ints, steps: int
+    able: Sequence[Candidate], offers: Offers, missing: Floats, part: Part, steps: int
 ) -> tuple[Ints, bool]:
     """Levels that are enough, and whether nothing is cheaper."""
-    levels = choose(offers, missing)
+    levels, limits = choose(offers, missing, part.clusters), part.limits
     if len(able) > FEW or steps <= 0:
         return levels, False
     enough = np.floor((missing - TOLERANCE_WATTS / 2) * _PER_WATT).astype(np.int64)
@@ -172,16 +157,16 @@ def _solved(
 def _offers(able: Sequence[Candidate]) -> Offers:
     stages: list[Stage] = sorted({stage for c in able for stage in c.stages})
     place = {stage: i for i, stage in enumerate(stages)}
-    high = 1 + max(len(c.measures) for c in able)
-    gives = np.zeros((len(able), high, able[0].gives.shape[1]))
-    losses = np.zeros((len(able), high))
-    numbers = np.full((len(able), high), ABSENT, dtype=np.int64)
+    counts = np.array([len(c.profiles) for c in able])
+    gang = np.repeat(np.arange(len(able)), counts)
+    level = 1 + np.arange(len(gang)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shape = len(able), 1 + int(counts.max())
+    gives, losses = np.zeros((*shape, able[0].gives.shape[1])), np.zeros(shape)
+    numbers = np.full(shape, ABSENT, dtype=np.int64)
     numbers[:, 0] = -1
-    for i, c in enumerate(able):
-        count = 1 + len(c.measures)
-        gives[i, 1:count] = c.gives
-        losses[i, 1:count] = c.losses
-        numbers[i, 1:count] = [place[stage] for stage in c.stages]
+    gives[gang, level] = np.concatenate([c.gives for c in able])
+    losses[gang, level] = [loss for c in able for loss in c.losses]
+    numbers[gang, level] = [place[stage] for c in able for stage in c.stages]
     return Offers(gives, losses, numbers)
 
 
