@@ -133,11 +133,7 @@ def test_a_gang_that_overruns_moves_the_reservation_and_never_the_limit() -> Non
     held = status(harness, "large")["reservation"]
     assert held["startTime"] == at(140), "it has run over by 20 s, so it may by 40 s"
     assert held["why"] == "gang default/job-first, past the expected end, is taken to be over"
-    job(harness, "short", 1, 10)
-    job(harness, "longer", 1, 100)
-    harness.advance(8)
-    assert (harness.phase("job-short"), harness.phase("job-longer")) == ("Running", "Pending")
-    harness.advance(22)
+    harness.advance(30)
     assert status(harness, "large")["reservation"]["startTime"] == at(180)
     harness.until(lambda: harness.phase("job-large") == "Running", seconds=300)
     assert started(harness, "large") == at(400)
@@ -248,6 +244,34 @@ def test_a_stream_of_small_gangs_does_not_keep_a_large_one_waiting() -> None:
     assert started(harness, "large") == at(60)
     # Those that were over by then have gone ahead of it.
     assert [started(harness, f"small-{i}") is not None for i in range(6)] == [True] + [False] * 5
+
+
+def test_a_place_where_gangs_run_on_past_its_time_is_kept_free_until_they_are_over() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100, runs=400)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(3)
+    job(harness, "before", 1, 40)
+    harness.advance(2)
+    assert harness.phase("job-before") == "Running", "it says that it is over in time"
+    assert "keptFree" not in status(harness, "large")["reservation"]
+    harness.advance(145)
+    held = status(harness, "large")["reservation"]
+    assert (held["startTime"], held["keptFree"], held["why"]) == (
+        at(180), True, "gang default/job-first, past the expected end, is taken to be over",
+    )  # fmt: skip
+    job(harness, "after", 1, 10)
+    harness.advance(5)
+    assert status(harness, "after")["message"].startswith(
+        "may not delay gang default/job-large, which holds r1, which is kept free for it, from 2023-11-14 22:17 UTC"
+    )
+    harness.restart_machine()
+    harness.advance(245)
+    assert harness.phase("job-after") == "Pending"
+    assert started(harness, "large") == at(400)
+    harness.advance(105)
+    assert harness.phase("job-after") == "Running"
 
 
 def test_a_gang_of_higher_priority_takes_the_first_place_in_the_queue_and_with_it_the_reservation() -> None:

@@ -299,6 +299,10 @@ class GangReservation(ApiModel):
         default=None,
         description="True if the gang moves here from where it is, or was: nobody else gets the place.",
     )
+    kept_free: Flag | None = Field(
+        default=None,
+        description="True once gangs there run past their expected end: nobody else is let in, however short it runs.",
+    )
     moves: tuple[GangMovedTo, ...] = Field(
         default=(), max_length=64, description="Gangs that are moved for it, and where to."
     )

@@ -350,6 +350,7 @@ class GangReservation(_Object, frozen=True):
     victims: list[str] = []
     shrunk: list[GangSmaller] = []
     for_move: bool = False
+    kept_free: bool = False
     moves: list[GangMovedTo] = []
 
 

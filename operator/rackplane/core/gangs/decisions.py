@@ -58,7 +58,8 @@ class HeldPlace:
     """What is reserved for a gang that waits, and what it was made for.
 
     An exclusive reservation holds since its `at`: others are stopped to clear the place, or the write that starts the
-    gang there is tried again. Any other holds from its `at` on, when the gang is expected to start.
+    gang there is tried again. Any other holds from its `at` on, when the gang is expected to start; once that has
+    passed because gangs there run on, nobody else is let in before either.
     """
 
     reservation: Reservation
@@ -96,6 +97,8 @@ class HeldPlace:
             return f"{self.place}, which is being cleared for it"
         if self.reservation.exclusive:
             return f"{self.place}, where it is about to start"
+        if self.reservation.kept_free:
+            return f"{self.place}, which is kept free for it, from {when(self.reservation.at)}"
         return f"{self.place} from {when(self.reservation.at)}"
 
 

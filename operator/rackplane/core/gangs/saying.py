@@ -24,7 +24,7 @@ from rackplane.engine.reasons import ReliefKind
 
 __all__ = ["say", "why_it_waits"]
 
-_NOT_ALWAYS = ("forPreemption", "victims", "shrunk", "forMove", "moves")
+_NOT_ALWAYS = ("forPreemption", "victims", "shrunk", "forMove", "keptFree", "moves")
 """Of a reservation: what is there of some, and must go when another one takes its place."""
 _WAITS = frozenset({ReliefKind.GANG_END, ReliefKind.BUDGET_END})
 

@@ -156,7 +156,7 @@ def quota_then(
     more = list(plus)
     for r in world.reserved:
         other = world.gangs.get(key_of(r.key))
-        holds = at < r.until and (r.exclusive or r.at <= at) and r.key != but
+        holds = at < r.until and (r.blocks or r.at <= at) and r.key != but
         if holds and other is not None and other is not record:
             gone |= r.over
             more.append(usage_of(world, other, r.placement, at=max(r.at, world.now)))

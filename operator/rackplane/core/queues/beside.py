@@ -84,7 +84,7 @@ class Beside:
         until = math.inf if asked.until is None else asked.until
         for r in world.reserved:
             other = world.gangs.get(key_of(r.key))
-            if other is None or r.key == but or not (r.exclusive or r.at < until):
+            if other is None or r.key == but or not (r.blocks or r.at < until):
                 continue
             at = max(r.at, world.now)
             if quota_then(world, other, r.placement, at, plus=[asked], without=gone, but=but) is not None:

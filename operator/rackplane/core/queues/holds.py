@@ -138,6 +138,8 @@ def held_status(world: World, record: GangRecord) -> dict[str, Any] | None:
         }
     if held.moving:
         found["forMove"] = True
+    if held.reservation.kept_free:
+        found["keptFree"] = True
     if held.moves:
         found["moves"] = [
             {"gang": booking_key(key), "assignment": as_assignment(groups)} for key, groups in held.moves
@@ -203,6 +205,10 @@ def _taken_up(world: World, record: GangRecord, known: GangReservation) -> HeldP
         return None
     held = exclusive(world, record, placement, known.why, victims, sizes)
     reservation = replace(
-        held.reservation, at=since, until=end_of_start(world, record, at), exclusive=bool(victims)
+        held.reservation,
+        at=since,
+        until=end_of_start(world, record, at),
+        exclusive=bool(victims),
+        kept_free=known.kept_free,
     )
     return replace(held, reservation=reservation)

@@ -189,7 +189,7 @@ def _others(world: World, *but: str) -> list[Share]:
         other = world.gangs.get(key_of(r.key))
         if other is not None and r.key not in but:
             share = _share(r.key, usage_of(world, other, r.placement, at=max(r.at, world.now)))
-            found.append(replace(share, at=-math.inf if r.exclusive else r.at, until=r.until))
+            found.append(replace(share, at=-math.inf if r.blocks else r.at, until=r.until))
     return found
 
 

@@ -31,6 +31,7 @@ from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.placement import find
+from rackplane.engine.planning.outlook import Ending
 from rackplane.engine.queueing.reservations import backfill
 from rackplane.engine.queueing.shadow import Reservation
 
@@ -51,7 +52,7 @@ class Backfill:
             world.reserved.drop(r.key)
         # What is held already binds everybody; the rest is put back as the pass comes to those who hold it.
         for key, held in world.held_places.items():
-            if held.reservation.exclusive:
+            if held.reservation.blocks:
                 until = end_of_start(world, world.gangs[key], world.now)
                 world.reserved.put(replace(held.reservation, until=until))
 
@@ -112,7 +113,7 @@ class Backfill:
             return found
         mine = booking_key(record.key)
         until = math.inf if request.until is None else request.until
-        ahead = next(r for r in world.reserved if r.key != mine and (r.exclusive or r.at < until))
+        ahead = next(r for r in world.reserved if r.key != mine and (r.blocks or r.at < until))
         held = world.held_places[key_of(ahead.key)]
         self._refused[asked] = f"may not delay gang {ahead.key}, which holds {held.words}"
         return self._refused[asked]
@@ -124,7 +125,7 @@ class Backfill:
             self._release(record)
             return
         follow(world)
-        held = self._still_held(record)
+        held = self._still_held(record) or self._held_longer(record)
         if held is None or self._may_be_earlier(held):
             found = self._sought(record)
             if found is not None and (held is None or found.reservation.at < held.reservation.at):
@@ -178,6 +179,32 @@ class Backfill:
         if held.reservation.until != end_of_start(world, record, at):
             return None
         return held if fits_then(world, record, held.reservation.placement, at) else None
+
+    def _held_longer(self, record: GangRecord) -> HeldPlace | None:
+        """The place that it held, from when the gangs there that run past their expected end are taken to be over.
+
+        Nobody else is let in meanwhile: of those who would be over by then half would run over too where people say
+        only roughly how long they run, and no place would ever be free.
+        """
+        world = self._world
+        held = world.held_places.get(record.key)
+        if held is None or held.reservation.exclusive or not made_for(record, held):
+            return None
+        place = held.reservation.placement
+        there = {booking_key(key) for node in dict.fromkeys(place.slots) for key in world.gangs_on(node)}
+        ends = {key: world.reserved.end_of(key) for key in there}
+        late = world.reserved.ends
+        if not any(key in late for key in there) or None in ends.values():
+            return None
+        at = max(end for end in ends.values() if end is not None)
+        latest = world.now + world.settings.lookahead_seconds
+        if not world.now < at <= latest or not fits_then(world, record, place, at):
+            return None
+        last = [Ending(key, of_budget=False) for key, end in sorted(ends.items()) if end == at]
+        reservation = replace(held.reservation, at=at, until=end_of_start(world, record, at), kept_free=True)
+        return replace(
+            held, reservation=reservation, why=cause(last, late), made=world.now, version=world.version
+        )
 
     def _may_be_earlier(self, held: HeldPlace) -> bool:
         """Whether it is worth a look: not for every event."""

@@ -83,7 +83,7 @@ class Reservations:
     def spans(self, *, but: str | None = None) -> list[Span]:
         """From when to when something else is in each place, for :func:`earliest_start`."""
         return [
-            Span(r.key, float("-inf") if r.exclusive else r.at, r.until, of_budget=False)
+            Span(r.key, float("-inf") if r.blocks else r.at, r.until, of_budget=False)
             for r in self._held.values()
             if r.key != but
         ]
@@ -131,7 +131,7 @@ class Reservations:
         """
         times: dict[float, None] = {}
         for r in self._held.values():
-            if r.key != but and start < r.until and (r.exclusive or until is None or r.at < until):
+            if r.key != but and start < r.until and (r.blocks or until is None or r.at < until):
                 times[max(r.at, start)] = None
         return tuple(self.at(time, but=but, gone=gone) for time in sorted(times))
 
@@ -145,7 +145,7 @@ class Reservations:
             reserved = [
                 r
                 for r in self._held.values()
-                if r.key != but and time < r.until and (r.exclusive or r.at <= time)
+                if r.key != but and time < r.until and (r.blocks or r.at <= time)
             ]
             away = gone.union(*(r.over for r in reserved))
 

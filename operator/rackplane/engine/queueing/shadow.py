@@ -19,8 +19,9 @@ from rackplane.engine.state import State
 class Reservation:
     """A place held for a gang that waits, from ``at`` on; it is expected to run there until ``until``.
 
-    ``exclusive``: nobody else may use the place meanwhile either, however short.  ``over``: bookings that make way for
-    it, whatever their expected end.  Times are on the clock of ``Request.until``.
+    ``exclusive``: it holds now, and nobody else may use the place meanwhile either, however short.  ``kept_free``: the
+    same of one that holds from ``at`` on.  ``over``: bookings that make way for it, whatever their expected end.  Times
+    are on the clock of ``Request.until``.
     """
 
     key: str
@@ -29,6 +30,12 @@ class Reservation:
     placement: Placement
     exclusive: bool = False
     over: frozenset[str] = frozenset()
+    kept_free: bool = False
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nobody else may go there before either, however short."""
+        return self.exclusive or self.kept_free
 
 
 def gpus_by_node(placement: Placement) -> dict[str, int]:
