@@ -13,6 +13,7 @@ import yaml
 from rackplane import __version__
 from rackplane.api.admission import shipped_policies
 from rackplane.controller.requests import requests_for
+from rackplane.controller.settings import OperatorSettings
 from rackplane.core.instructions import (
     CapNode,
     CommitGang,
@@ -43,6 +44,7 @@ EVERYTHING_SET: Manifest = {
     },
     "imagePullSecrets": [{"name": "pull"}],
     "fullnameOverride": "rp",
+    "facilityEvents": {"enabled": True, "tokensSecret": "sources", "tlsSecret": "cert", "port": 443},
     "operator": {"extraArgs": ["--verbose"], "extraEnv": [{"name": "A", "value": "b"}]},
     "serviceAccount": {"name": "placer", "annotations": {"a": "b"}},
     "admission": {
@@ -236,6 +238,31 @@ def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manif
         assert asked.verb in _verbs(rules, asked.group, asked.resource), instruction
 
 
+def test_facility_events_are_off_and_bring_their_own_port_secrets_and_rights(
+    defaults: list[Manifest],
+) -> None:
+    assert not _verbs(_rules(defaults), "rackplane.dev", "powerbudgets") & {"create", "patch"}
+    values = {
+        "facilityEvents": {"enabled": True, "tokensSecret": "sources", "tlsSecret": "cert", "port": 443}
+    }
+    manifests = render(values)
+    assert {"create", "patch"} <= _verbs(_rules(manifests), "rackplane.dev", "powerbudgets")
+    pod = find(manifests, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    secrets = {v["name"]: v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+    mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+    assert secrets == {"tokens": "sources", "tls": "cert"}
+    assert container["args"][1:3] == [
+        f"--reports-tokens={mounts['tokens']}",
+        f"--reports-tls={mounts['tls']}",
+    ]
+    assert {"name": "reports", "containerPort": OperatorSettings().reports_port} in container["ports"]
+    [service] = [
+        m for m in manifests if m["kind"] == "Service" and m["metadata"]["name"].endswith("-reports")
+    ]
+    assert service["spec"]["ports"] == [{"name": "reports", "port": 443, "targetPort": "reports"}]
+
+
 def test_leases_are_reached_in_the_operators_namespace_only(defaults: list[Manifest]) -> None:
     cluster = find(defaults, "ClusterRole")
     assert not _verbs(cluster["rules"], "coordination.k8s.io", "leases")
@@ -340,6 +367,11 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             ],
             id="moves-that-are-carried-out",
         ),
+        pytest.param(
+            {"facilityEvents": {"enabled": True, "tokensSecret": "sources"}},
+            ["operator", "--reports-tokens=/var/run/rackplane/tokens"],
+            id="facility-events",
+        ),
         pytest.param({"reservations": 0}, ["operator", "--reservations=0"], id="no-reservations"),
         pytest.param(
             {"shareHalfLifeSeconds": 0},
@@ -382,7 +414,7 @@ def test_selectors_match_the_pods(values: Manifest | None) -> None:
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     selectors: list[dict[str, str]] = [
         deployment["spec"]["selector"]["matchLabels"],
-        find(manifests, "Service")["spec"]["selector"],
+        *(m["spec"]["selector"] for m in manifests if m["kind"] == "Service"),
         find(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
     ]
     for selector in selectors:
@@ -436,6 +468,7 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"admission": {"enabled": "yes"}}, id="not-a-boolean"),
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
         pytest.param({"shedding": {"mode": "Kill"}}, id="shedding-of-another-kind"),
+        pytest.param({"facilityEvents": {"enabled": True}}, id="events-of-anybody"),
         pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
         pytest.param({"defragmentation": {"mode": "Always"}}, id="moves-whatever-they-cost"),
         pytest.param({"defragmentation": {"restSeconds": 60}}, id="gangs-that-never-rest"),

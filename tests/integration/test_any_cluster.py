@@ -59,6 +59,8 @@ class Site:
         self.client = client
         self.word = word
         self.made: list[str] = []
+        #: set once it runs
+        self.operator: Operator | None = None
 
     async def create(self, path: str, body: Body) -> Body:
         found: Body = json.loads(await self.client.request("POST", path, body=body))
@@ -221,6 +223,13 @@ async def _prepare(client: KubeClient) -> None:
 
 @pytest.fixture
 async def site(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    async with operated(tmp_path, **getattr(request, "param", {})) as site:
+        yield site
+
+
+@contextlib.asynccontextmanager
+async def operated(tmp_path: Path, **options: Any) -> AsyncIterator[Site]:
+    """A site with an operator that has these settings."""
     async with contextlib.AsyncExitStack() as stack:
         kubeconfig = KUBECONFIG
         if not kubeconfig:
@@ -239,9 +248,9 @@ async def site(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         stack.push_async_callback(api.close)
         settings = OperatorSettings(
             kubeconfig=kubeconfig, namespace=site.namespace, host="127.0.0.1", metrics_port=0, health_port=0,
-            validate=True, **getattr(request, "param", {}),
+            validate=True, **options,
         )  # fmt: skip
-        operator = Operator(settings=settings, client=client)
+        operator = site.operator = Operator(settings=settings, client=client)
         async with asyncio.TaskGroup() as tasks:
             agents = tasks.create_task(NodeAgents(api, site.nodes).run())
             running = tasks.create_task(operator.run())

@@ -7,13 +7,25 @@ from pydantic import Field
 
 from rackplane.api.base import ApiModel, Celsius, Line, Timestamp, list_map
 
-__all__ = ["MOST_REPORTS", "REPORTS_CLEARED", "Leak", "Report", "ReportWhat", "ReportedState", "Reports"]
+__all__ = [
+    "MOST_REPORTS",
+    "REPORTED_AS",
+    "REPORTS_CLEARED",
+    "Leak",
+    "Report",
+    "ReportWhat",
+    "ReportedState",
+    "Reports",
+]
 
 #: Entries of one object's list.
 MOST_REPORTS: Final = 256
 
 REPORTS_CLEARED: Final = "rackplane.dev/reports-cleared"
 """Annotation of a person on an element: an RFC 3339 time; reports of that time and before do not count any more."""
+
+REPORTED_AS: Final = "rackplane.dev/reported-as"
+"""Annotation of a person on an element: what the sources of reports call it."""
 
 SourceName = Annotated[
     str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")

@@ -141,6 +141,10 @@ _HELP = {
     "host": "address for metrics and probes (default: %(default)s)",
     "metrics_port": "port of /metrics (default: %(default)s)",
     "health_port": "port of /healthz and /readyz (default: %(default)s)",
+    "reports_tokens": "directory with tokens of those who may report facility events over HTTP, a file for each source "
+    "(default: the endpoint is off)",
+    "reports_port": "port of that endpoint (default: %(default)s)",
+    "reports_tls": "directory with tls.crt and tls.key of that endpoint (default: plain HTTP)",
     "log_level": "DEBUG, INFO, WARNING or ERROR (default: %(default)s)",
     "log_format": "json, or text for a terminal (default: %(default)s)",
     "concurrency": "the most writes to the API server at a time (default: %(default)s)",

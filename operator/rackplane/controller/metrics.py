@@ -52,6 +52,18 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.facility_reports = Counter(
+            "rackplane_facility_reports",
+            "Reports of facility events over HTTP, by source (empty: nobody known) and result: taken, repeated, "
+            "outdated, unused (it says nothing that counts), refused (the answer says why), failed (the API server did "
+            "not take it) or unauthorized.",
+            ["source", "result"],
+            registry=self.registry,
+        )
+
+    def count_report(self, source: str, result: str) -> None:
+        self.facility_reports.labels(source=source, result=result).inc()
+
     def count_request(self, verb: str, code: int) -> None:
         self.api_requests.labels(verb=verb, code=str(code)).inc()
 

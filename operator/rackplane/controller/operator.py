@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from rackplane.controller.facility import FacilityWatch
 from rackplane.controller.http import Health, HttpServer
 from rackplane.controller.leadership import Leadership
 from rackplane.controller.metrics import MachineCollector, Metrics
+from rackplane.controller.reports.desk import Desk
+from rackplane.controller.reports.server import ReportServer, Tokens
 from rackplane.controller.runtime import Runtime
 from rackplane.controller.settings import OperatorSettings
 from rackplane.core import events as e
@@ -84,6 +87,15 @@ class Operator:
         self.metrics = Metrics()
         #: The ports of metrics and health, once it listens.
         self.ports = (0, 0)
+        #: The port of the endpoint for reports, once it listens; 0: there is none.
+        self.reports_port = 0
+        #: Takes reports of facility events, from HTTP or from within.
+        self.desk = Desk(
+            client=client,
+            elements=lambda: self.machine.world.catalog.elements(),
+            count=self.metrics.count_report,
+            clock=time.time,
+        )
         #: Set once every watched kind has been listed.
         self.ready = asyncio.Event()
         self._client = client
@@ -125,8 +137,13 @@ class Operator:
                 ready=self.ready,
             )
             leadership.elector = elector
-            async with self._server(runtime, informers, facility) as server:
+            async with (
+                self._server(runtime, informers, facility) as server,
+                contextlib.AsyncExitStack() as more,
+            ):
                 self.ports = server.ports
+                if settings.reports_tokens:
+                    self.reports_port = (await more.enter_async_context(self._report_server())).port
                 log.info("started", version=__version__, identity=settings.identity, ports=server.ports)
                 watching = [
                     tasks.create_task(informer.run(), name=f"watch {name}")
@@ -246,6 +263,19 @@ class Operator:
                 on_delete=lambda _, name: feed(e.PriorityClassDeleted(name)),
             ),
         }
+
+    def _report_server(self) -> ReportServer:
+        settings = self.settings
+        return ReportServer(
+            desk=self.desk,
+            tokens=Tokens(settings.reports_tokens),
+            count=self.metrics.count_report,
+            ready=self.ready.is_set,
+            clock=time.time,
+            host=settings.host,
+            port=settings.reports_port,
+            tls=settings.reports_tls,
+        )
 
     def _server(
         self, runtime: Runtime, informers: dict[str, Informer[Any]], facility: FacilityWatch

@@ -40,6 +40,16 @@ class OperatorSettings:
     health_port: int = 8081
     """Port of /healthz and /readyz; may be the same."""
 
+    reports_tokens: str = ""
+    """Directory with the tokens of those who may report facility events over HTTP: a file for each source. Empty: the
+    endpoint is off. See docs/facility-events.md."""
+
+    reports_port: int = 8082
+    """Port of the endpoint for reports. 0: any free one."""
+
+    reports_tls: str = ""
+    """Directory with tls.crt and tls.key for that endpoint. Empty: plain HTTP, behind something that ends TLS."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,6 +11,7 @@ from rackplane.api.base import Resource
 from rackplane.api.decode import decode
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.problems import FieldProblem
+from rackplane.api.report import REPORTED_AS
 from rackplane.core.site.reports import NO_EFFECTS, Effects, Heard, cleared_at, effects, heard
 
 __all__ = ["ELEMENTS", "Entry", "ObjectKey", "entry_of", "same"]
@@ -38,8 +40,10 @@ class Entry:
     references: frozenset[ObjectKey] = frozenset()
     #: what machines say of it, up to when a person took that back, and what it comes to
     reports: tuple[Heard, ...] = ()
-    reports_cleared: float = 0.0
+    reports_cleared: float = -math.inf
     effects: Effects = NO_EFFECTS
+    #: what the sources of reports call it (annotation `REPORTED_AS`)
+    reported_as: str = ""
 
     @property
     def retired(self) -> bool:
@@ -68,7 +72,9 @@ def entry_of(kind: str, name: str, body: Mapping[str, Any], old: Entry | None) -
     if model is None and old is not None and old.uid == uid and kind in ELEMENTS:
         model = old.model
         references |= old.references
-    reports, cleared = heard(status), cleared_at(metadata.get("annotations"))
+    reports, notes = heard(status), metadata.get("annotations")
+    cleared = cleared_at(notes)
+    called = notes.get(REPORTED_AS) if isinstance(notes, Mapping) else None
     return Entry(
         generation=generation if isinstance(generation, int) and not isinstance(generation, bool) else 0,
         model=model,
@@ -84,6 +90,7 @@ def entry_of(kind: str, name: str, body: Mapping[str, Any], old: Entry | None) -
         reports=reports,
         reports_cleared=cleared,
         effects=effects(reports, cleared),
+        reported_as=called if isinstance(called, str) else "",
     )
 
 

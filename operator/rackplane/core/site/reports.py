@@ -10,6 +10,7 @@ same time the worse: so repeats change nothing, and every order of arrival comes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -118,9 +119,10 @@ def _entry(entry: Mapping[str, Any]) -> Heard:
 
 
 def cleared_at(annotations: object) -> float:
-    """Up to when a person has taken the reports of an element back, in seconds since the epoch; 0: never."""
+    """Up to when a person has taken the reports of an element back, in seconds since the epoch; -inf: never."""
     text = annotations.get(REPORTS_CLEARED) if isinstance(annotations, Mapping) else None
-    return _time(text) or 0.0
+    at = _time(text)
+    return -math.inf if at is None else at
 
 
 def replaces(new: Heard, old: Heard | None) -> bool:
@@ -140,7 +142,7 @@ def _badness(report: Heard) -> int:
     return _BADNESS.get(report.value, _WORST)
 
 
-def effects(reports: Iterable[Heard], cleared: float = 0.0) -> Effects:
+def effects(reports: Iterable[Heard], cleared: float = -math.inf) -> Effects:
     """What the reports come to that were made after `cleared`, in seconds since the epoch."""
     out, units, celsius, leaks = False, set(), [], set()
     for report in reports:
