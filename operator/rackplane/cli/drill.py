@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rackplane.cli.errors import CommandError
 from rackplane.cli.losses import FORMS, changes, emergency_ratings
 from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
+from rackplane.cli.works import add_times, plan
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall no
     from rackplane.core.machine import Machine
     from rackplane.engine.physics.loads import Violation
     from rackplane.engine.planning.drill import Drill, NextLoss, ZoneLoss
+    from rackplane.engine.planning.works import Work
     from rackplane.engine.shedding.terms import Measure, Terms
 
 __all__ = ["add"]
@@ -26,6 +29,8 @@ examples:
   rackplane drill lose pd/ups-a cz/row-1/cdu-1          several at once
   rackplane drill restore powerdomain/ups-a             what its return would change
   rackplane drill lose rack/r1 --facility DIR -o json   a folder of YAML, for programs
+  rackplane drill maintain pd/ups-a --start 2026-12-01T06:00:00Z --end 2026-12-01T18:00:00Z
+                                                        a work, with all that is planned for the same time
 
 Nothing is changed. What is lost counts as out of service from now on, and what runs goes on as it is: first what that
 would exceed, then what the *next* single loss would. The gangs to cap or stop are a preview, in the order of mildness:
@@ -50,8 +55,13 @@ def add(commands: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("action", choices=("lose", "restore"), help="take out of service, or back into it")
+    parser.add_argument(
+        "action",
+        choices=("lose", "restore", "maintain"),
+        help="take out of service, back into it, or for planned work",
+    )
     parser.add_argument("what", nargs="+", metavar="WHAT", help="kind/name, see below")
+    add_times(parser)
     add_output_argument(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
@@ -68,18 +78,41 @@ def run(options: argparse.Namespace) -> int:
     machine = open_source(options)
     assert machine.state is not None  # the source has listed everything
     wanted = changes(machine, options.what, online=options.action == "restore")
-    found = drill(machine.state, wanted, _terms(machine))
+    work = plan(machine, wanted, options) if options.action == "maintain" else None
+    if work is None and (options.start is not None or options.end is not None):
+        raise CommandError("--start and --end are for maintain")
+    beside = [_words_of(w) for w in work.beside] if work is not None else []
+    found = drill(
+        machine.state,
+        [*wanted, *(c for w in beside for c in changes(machine, w, online=False))],
+        _terms(machine),
+    )
+    refused = [c.words() for c in work.conflicts] if work is not None else []
     ratings = emergency_ratings(machine)
     if options.output == "json":
         import json
 
-        print(json.dumps(_as_data(found, ratings), indent=2))
+        data = _as_data(found, ratings)
+        if work is not None:
+            data |= {"refused": refused, "plannedThen": [item for words in beside for item in words]}
+        print(json.dumps(data, indent=2))
     else:
         from rackplane.cli.view import console_for
 
-        verb = "Losing" if options.action == "lose" else "Restoring"
-        _show(found, ratings, f"{verb} {', '.join(options.what)}", console_for())
-    return 0 if found.survives else _EXCEEDED
+        verb = {"lose": "Losing", "restore": "Restoring", "maintain": "Work on"}[options.action]
+        extra = [f"Refused: {words}. Move one of them." for words in refused]
+        if beside:
+            extra.append(
+                f"Planned for the same time: {', '.join(item for words in beside for item in words)}."
+            )
+        _show(found, ratings, f"{verb} {', '.join(options.what)}", console_for(), extra)
+    return _EXCEEDED if refused or not found.survives else 0
+
+
+def _words_of(work: Work) -> list[str]:
+    """A work as it would be written: coolingzone/row-1/cdu-1."""
+    path = f"{work.kind.lower()}/{work.name}"
+    return [f"{path}/{unit}" for unit in work.units] or [path]
 
 
 def _terms(machine: Machine) -> dict[str, Terms]:
@@ -93,17 +126,26 @@ def _terms(machine: Machine) -> dict[str, Terms]:
 # -- words -------------------------------------------------------------------------------------------
 
 
-def _show(found: Drill, ratings: Mapping[str, tuple[int, int]], title: str, console: Console) -> None:
+def _show(
+    found: Drill,
+    ratings: Mapping[str, tuple[int, int]],
+    title: str,
+    console: Console,
+    extra: Sequence[str] = (),
+) -> None:
     from rich.text import Text
 
     from rackplane.cli.table import show_table
     from rackplane.cli.view import paragraph
     from rackplane.cli.words import kilowatts
 
-    good = found.survives
+    refused = any(words.startswith("Refused") for words in extra)
+    good = found.survives and not refused
     verdict = "every limit is kept, and no rack or gang is lost" if good else "not survived as it stands"
+    if refused:
+        verdict = "refused"
     console.print(Text(f"{title}: {verdict}.", "bold" if good else "bold red"), soft_wrap=True)
-    for sentence in _sentences(found, ratings):
+    for sentence in (*extra, *_sentences(found, ratings)):
         paragraph(console, sentence)
     if over := _without_twins(found.over):
         console.print()

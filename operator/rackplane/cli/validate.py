@@ -142,7 +142,7 @@ def _of(machine: Machine, places: Mapping[tuple[str, str], str]) -> _Report:
         if expected is not None:
             nodes[rack.name] = max(expected, nodes.get(rack.name, 0))
     known = [p for of in catalog.problems(facility).values() for p in of]
-    found = grouped((*map(_finding, known), *_unclaimed(machine), *lint(facility, nodes)))
+    found = grouped((*map(_finding, known), *_unclaimed(machine), *_works(machine), *lint(facility, nodes)))
     subject = ", ".join(
         (
             _count(len(facility.racks), "rack"),
@@ -166,6 +166,22 @@ def _finding(problem: Problem) -> Finding:
         problem.message,
         problem.remedy,
     )
+
+
+def _works(machine: Machine) -> Iterator[Finding]:
+    from rackplane.engine.planning.findings import Finding, Severity
+
+    for conflict in machine.world.catalog.planned.conflicts:
+        for work in conflict.works:
+            yield Finding(
+                Severity.ERROR,
+                "overlapping-works",
+                work.kind,
+                (work.name,),
+                "spec.maintenance",
+                f"refused: {conflict.words()}",
+                "move one of the works to another time",
+            )
 
 
 def _unclaimed(machine: Machine) -> Iterator[Finding]:

@@ -193,6 +193,63 @@ def test_budgets_that_are_no_physics(
     assert refused(capsys, hall(tmp_path, other), "lose", "pb/order") == f"rackplane: pb/order: {said}\n"
 
 
+def planned(name: str, *windows: tuple[int, int]) -> dict[str, Any]:
+    """One of the hall's elements with work in these hours of a day."""
+    times = [{"start": f"2030-12-01T{a:02}:00:00Z", "end": f"2030-12-01T{b:02}:00:00Z"} for a, b in windows]
+    [body] = [o for o in HALL if o["kind"] == "PowerDomain" and o["metadata"]["name"] == name]
+    return {**body, "spec": {**body["spec"], "maintenance": times}}
+
+
+def with_work(path: Path, *elements: dict[str, Any]) -> str:
+    names = {(e["kind"], e["metadata"]["name"]) for e in elements}
+    others = [o for o in HALL if (o["kind"], o["metadata"]["name"]) not in names]
+    path.mkdir(exist_ok=True)
+    return folder(path / "hall", *others, *elements, *GANGS)
+
+
+def test_a_work_that_takes_the_other_side_is_refused_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = with_work(tmp_path, planned("ups-a", (8, 12)))
+    times = ["--start", "2030-12-01T06:00:00Z", "--end", "2030-12-01T18:00:00Z"]
+    code, text = run(capsys, where, "maintain", "powerdomain/ups-b", *times)
+    assert code == 3
+    page = (Path(__file__).resolve().parents[3] / "docs" / "drill.md").read_text(encoding="utf-8")
+    assert "".join(text.splitlines(keepends=True)[:3]) in page
+    code, text = run(capsys, where, "maintain", "powerdomain/ups-b", *times, "-o", "json")
+    data = json.loads(text)
+    assert data["plannedThen"] == ["powerdomain/ups-a"]
+    assert data["refused"] == [
+        "power domain ups-b and power domain ups-a are out at the same time from 2030-12-01 08:00 to 12:00 UTC: racks "
+        "r1 and r2 would be without power"
+    ]
+    later = ["--start", "2030-12-01T12:00:00Z", "--end", "2030-12-01T18:00:00Z"]
+    assert json.loads(run(capsys, where, "maintain", "pd/ups-c", *later, "-o", "json")[1])["refused"] == []
+    assert run(capsys, where, "maintain", "pd/ups-c", *later)[0] == 0
+    assert "Refused" not in run(capsys, where, "maintain", "pd/ups-a")[1], (
+        "what is planned alone is not refused"
+    )
+    assert "no work is planned in spec.maintenance of PowerDomain ups-b" in refused(
+        capsys, where, "maintain", "pd/ups-b"
+    )
+    assert "give both --start and --end" in refused(capsys, where, "maintain", "pd/ups-b", *times[:2])
+    assert "are for maintain" in refused(capsys, where, "lose", "pd/ups-b", *times)
+
+
+def test_works_that_overlap_are_an_error_of_validate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = with_work(tmp_path, planned("ups-a", (8, 12)), planned("ups-b", (11, 13)))
+    assert parser.main(["validate", where, "-o", "json"]) == 1
+    found = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["rule"] == "overlapping-works"]
+    assert [(f["kind"], f["names"], f["field"]) for f in found] == [
+        ("PowerDomain", ["ups-a", "ups-b"], "spec.maintenance")
+    ]
+    where = with_work(tmp_path / "apart", planned("ups-a", (8, 12)), planned("ups-b", (12, 13)))
+    parser.main(["validate", where, "-o", "json"])
+    assert "overlapping-works" not in capsys.readouterr().out
+
+
 def test_the_page_about_drills_shows_what_is_printed() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "drill.md").read_text(encoding="utf-8")
     assert (EXPECTED / "drill-ups-a.txt").read_text(encoding="utf-8") in page

@@ -34,6 +34,7 @@ from rackplane.core.site.budgets import Budgets
 from rackplane.core.site.draining import Service, service_of
 from rackplane.core.site.entries import ELEMENTS, Entry, ObjectKey, entry_of, same
 from rackplane.core.site.membership import Claim, Membership, membership_problems
+from rackplane.core.site.planned import Planned, works_of
 from rackplane.core.site.reports import worsened
 from rackplane.core.site.translation import cooling_spec, node_type, planned, power_spec, rack_spec
 from rackplane.engine.model import (
@@ -43,6 +44,7 @@ from rackplane.engine.model import (
     Problem,
 )
 from rackplane.engine.physics.facility import Facility
+from rackplane.engine.planning.works import Works, without
 
 __all__ = ["FACILITY_KINDS", "Catalog", "ObjectKey"]
 
@@ -79,6 +81,7 @@ class Catalog:
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in FACILITY_KINDS}
         self._budgets: Budgets | None = None
         self._maintenance: list[float] | None = None
+        self._planned: Planned | None = None
         self._membership: Membership | None = None
         self._claims: dict[str, Claim] = {}
         self._elements: dict[ObjectKey, Entry] = {}
@@ -123,6 +126,7 @@ class Catalog:
         self.revision += 1
         self._budgets = None
         self._maintenance = None
+        self._planned = None
         if kind in _SHAPES_MEMBERSHIP:
             self._membership = None
             self._claims.clear()
@@ -216,11 +220,11 @@ class Catalog:
     def maintenance_times(self, now: float) -> Sequence[float]:
         """When planned maintenance starts or ends after `now`, in seconds since the epoch, in order."""
         if self._maintenance is None:
-            racks, domains = self._valid(Rack).values(), self._valid(NVLinkDomain).values()
             windows = [
-                window
-                for some in (*(r.spec.maintenance for r in racks), *(d.spec.maintenance for d in domains))
-                for window in some
+                *(w for rack in self._valid(Rack).values() for w in rack.spec.maintenance),
+                *(w for domain in self._valid(NVLinkDomain).values() for w in domain.spec.maintenance),
+                *(w for domain in self._valid(PowerDomain).values() for w in domain.spec.maintenance),
+                *(w for zone in self._valid(CoolingZone).values() for w in zone.spec.maintenance),
             ]
             self._maintenance = sorted({t.timestamp() for w in windows for t in (w.start, w.end)})
         return self._maintenance[bisect_right(self._maintenance, now) :]
@@ -229,11 +233,38 @@ class Catalog:
 
     def spec(self, now: float) -> FacilitySpec:
         """The facility at `now` (seconds since the epoch), with budgets that are in force then or come soon."""
+        return without(self._whole(now), [w for w in self.planned.works if w.starts_at <= now < w.ends_at])
+
+    @property
+    def planned(self) -> Planned:
+        """Works on what feeds and cools racks, and what they take away, as of the last `put` or `drop`."""
+        if self._planned is None:
+            domains, zones = self._valid(PowerDomain), self._valid(CoolingZone)
+            works = works_of((*domains.values(), *zones.values()))
+            self._planned = Planned(works, Works(self._supplies()) if works else None)
+        return self._planned
+
+    def _supplies(self) -> FacilitySpec:
+        """What feeds and cools the racks, with none of the works under way or to come."""
+        return FacilitySpec(
+            racks=tuple(rack_spec(r, 0.0) for r in self.current(Rack).values()),
+            powers=tuple(power_spec(p) for p in self.current(PowerDomain).values()),
+            coolings=tuple(cooling_spec(z) for z in self.current(CoolingZone).values()),
+        )
+
+    def _whole(self, now: float) -> FacilitySpec:
+        """The facility with none of the works on power and cooling under way."""
         profiles = self._retired_profiles()
+        unfed = self.planned.unfed(now)
         return FacilitySpec(
             node_types=tuple(node_type(p) for p in self._valid(HardwareProfile).values()),
             racks=tuple(
-                rack_spec(r, now, retired=self._retired(r) or r.spec.profile in profiles)
+                rack_spec(
+                    r,
+                    now,
+                    retired=self._retired(r) or r.spec.profile in profiles,
+                    unfed=unfed.get(r.name, ()),
+                )
                 for r in self.current(Rack).values()
             ),
             powers=tuple(power_spec(p, retired=self._retired(p)) for p in self.current(PowerDomain).values()),

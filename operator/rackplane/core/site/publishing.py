@@ -17,6 +17,7 @@ from rackplane.core.site.entries import ObjectKey
 from rackplane.core.site.figures import OF_OTHERS, figures
 from rackplane.core.site.judgements import OURS, is_bad, judgements
 from rackplane.core.site.membership import node_without_rack
+from rackplane.core.site.planned import work_judgements
 from rackplane.core.site.removals import deletion_problems
 from rackplane.core.site.reports import report_judgements
 from rackplane.core.world import World
@@ -186,6 +187,7 @@ def _of_the_day(world: World, kind: str, name: str) -> Iterator[dict[str, Any]]:
     entry = world.catalog.entry(kind, name)
     if entry is not None and entry.reports:
         yield from report_judgements(entry.reports, entry.reports_cleared, world.now)
+    yield from work_judgements(world.catalog.planned, kind, name, world.now)
     yield from drain_judgements(world.draining.drains.get((kind, name)), world.now)
 
 

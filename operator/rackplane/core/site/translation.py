@@ -60,9 +60,16 @@ def planned(windows: Iterable[MaintenanceWindow], now: float) -> tuple[bool, tup
     return is_on, tuple(sorted((w for w in spans if w.starts_at > now), key=lambda w: w.starts_at))
 
 
-def rack_spec(rack: Rack, now: float, *, retired: bool = False) -> RackSpec:
-    """A rack; one that is not Active, in maintenance at `now`, or retired, takes no gangs."""
+def rack_spec(
+    rack: Rack, now: float, *, retired: bool = False, unfed: Iterable[Maintenance] = ()
+) -> RackSpec:
+    """A rack; one that is not Active, in maintenance at `now`, or retired, takes no gangs.
+
+    Args:
+        unfed: when work on what feeds it will leave it without power.
+    """
     is_out, to_come = planned(rack.spec.maintenance, now)
+    to_come = tuple(sorted((*to_come, *unfed), key=lambda w: w.starts_at))
     spec = rack.spec
     return RackSpec(
         name=rack.name,
