@@ -187,7 +187,7 @@ def test_a_report_that_cannot_be_taken_says_where_and_why(
 
 
 def _mangled(value: Any, rng: random.Random) -> Any:
-    odd = [
+    odd: list[Any] = [
         None,
         7,
         -1e308,
