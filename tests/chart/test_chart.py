@@ -23,6 +23,7 @@ from rackplane.core.instructions import (
     PublishEvent,
     ResizeJob,
     ResumeJob,
+    SendCap,
     SetFinalizers,
     SuspendJob,
     UngatePod,
@@ -57,6 +58,8 @@ EVERYTHING_SET: Manifest = {
     },
     "service": {"port": 9090, "annotations": {"a": "b"}},
     "podDisruptionBudget": {"maxUnavailable": "50%"},
+    "shedding": {"confirmation": "Endpoint"},
+    "powerEndpoint": {"url": "https://dps.example/caps", "tokenSecret": {"name": "dps", "key": "token"}},
     "priorityClassName": "system-cluster-critical",
     "podAnnotations": {"a": "b"},
     "podLabels": {"team": "platform"},
@@ -75,11 +78,13 @@ EVERYTHING_OFF: Manifest = {
     "admission": {"enabled": False, "guard": {"enabled": False}},
     "podDisruptionBudget": {"enabled": False},
 }
+AGENT: Manifest = {"nodeAgent": {"enabled": True, "nodeSelector": {"gpu": "mock"}, "gpus": 8}}
 VALUES = [
     pytest.param(None, id="defaults"),
     pytest.param(EVERYTHING_SET, id="everything-set"),
     pytest.param(EVERYTHING_OFF, id="everything-off"),
     pytest.param({"admission": {"apiVersion": "admissionregistration.k8s.io/v1beta1"}}, id="older-cluster"),
+    pytest.param(AGENT, id="node-agent"),
 ]
 #: Kinds whose schema is no part of Kubernetes' own, which kubernetes-validate knows.
 CUSTOM = {"CustomResourceDefinition", "HardwareProfile"}
@@ -231,7 +236,9 @@ def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manif
         WriteFacilityStatus("Rack", "r", {}),
         WriteGangStatus("ns", "g", "1", {}),
     ]
-    assert {type(i) for i in written} == set(get_args(Instruction)), "an instruction is not asked about"
+    assert {type(i) for i in written} == set(get_args(Instruction)) - {SendCap}, (
+        "an instruction is not asked about"
+    )
     for instruction in written:
         write = requests_for(instruction, now=0.0)
         asked = Asked.of(Request(write.method, write.path))
@@ -261,6 +268,27 @@ def test_facility_events_are_off_and_bring_their_own_port_secrets_and_rights(
         m for m in manifests if m["kind"] == "Service" and m["metadata"]["name"].endswith("-reports")
     ]
     assert service["spec"]["ports"] == [{"name": "reports", "port": 443, "targetPort": "reports"}]
+def test_the_node_agent_reaches_nodes_only_and_its_policy_names_its_account() -> None:
+    manifests = [m for m in render(AGENT) if m["metadata"]["name"] == "rackplane-node-agent"]
+    role = find(manifests, "ClusterRole")
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "patch", "watch"]}
+    ]
+    policy, pod = find(manifests, "ValidatingAdmissionPolicy")["spec"], find(manifests, "DaemonSet")["spec"]
+    user = f"system:serviceaccount:{NAMESPACE}:rackplane-node-agent"
+    assert policy["matchConditions"][0]["expression"] == f'request.userInfo.username == "{user}"'
+    assert (
+        pod["template"]["spec"]["serviceAccountName"] == find(manifests, "ServiceAccount")["metadata"]["name"]
+    )
+    (container,) = pod["template"]["spec"]["containers"]
+    assert container["args"] == [
+        "node-agent",
+        "--gpus=8",
+        "--gpu-idle-watts=200",
+        "--gpu-least-watts=200",
+        "--gpu-most-watts=1200",
+        "--host-watts=840",
+    ]
 
 
 def test_leases_are_reached_in_the_operators_namespace_only(defaults: list[Manifest]) -> None:
@@ -337,6 +365,20 @@ def test_images_are_pinned(values: Manifest | None) -> None:
                 "--ramp-watts-per-second=5000000",
             ],
             id="shedding",
+        ),
+        pytest.param(
+            {
+                "shedding": {"confirmation": "Endpoint"},
+                "powerEndpoint": {"url": "https://dps.example/caps", "tokenSecret": {"name": "dps"}},
+            },
+            [
+                "operator",
+                "--confirmation=Endpoint",
+                "--power-endpoint=https://dps.example/caps",
+                "--power-endpoint-timeout-seconds=5",
+                "--power-endpoint-token-file=/var/run/secrets/rackplane.dev/power-endpoint/token",
+            ],
+            id="power-endpoint",
         ),
         pytest.param(
             {"assumedDurationSeconds": 2_592_000, "lookaheadSeconds": 1_209_600},
@@ -469,6 +511,7 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
         pytest.param({"shedding": {"mode": "Kill"}}, id="shedding-of-another-kind"),
         pytest.param({"facilityEvents": {"enabled": True}}, id="events-of-anybody"),
+        pytest.param({"powerEndpoint": {"url": "dps.example"}}, id="endpoint-that-is-no-url"),
         pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
         pytest.param({"defragmentation": {"mode": "Always"}}, id="moves-whatever-they-cost"),
         pytest.param({"defragmentation": {"restSeconds": 60}}, id="gangs-that-never-rest"),

@@ -19,7 +19,7 @@ from rackplane.controller.requests import failure, requests_for
 from rackplane.core import claims as c
 from rackplane.core import events as e
 from rackplane.core import objects as o
-from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
+from rackplane.core.instructions import CommitGang, Instruction, PublishEvent, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
 from rackplane.kube.client import ApiError as ClientError
@@ -101,6 +101,9 @@ class Harness:
         self.commits: list[CommitGang] = []
         self.told: list[PublishEvent] = []
         self.failures: list[e.WriteFailed] = []
+        #: what the power endpoint was told, and its answer: nothing if it does as told, else why not
+        self.sent: list[SendCap] = []
+        self.endpoint: Callable[[SendCap], str] = lambda sent: ""
         #: nodes whose agents are dead: their pods neither start nor end
         self.down: set[str] = set()
         self._changes: deque[Change] = deque()
@@ -169,6 +172,12 @@ class Harness:
         self.writes += 1
         if self.kill(self.writes, "before"):
             self.restart_machine()
+            return True
+        if isinstance(instruction, SendCap):
+            self.sent.append(instruction)
+            problem = self.endpoint(instruction)
+            failed = e.WriteFailed(instruction, e.FailureReason.UNAVAILABLE, problem)
+            self._feed(failed if problem else e.WriteSucceeded(instruction))
             return True
         request = requests_for(instruction, now=self.time.now)
         answer = self.cluster.handle(

@@ -96,6 +96,9 @@ MANAGED_TAINT: Final = f"{GROUP}/managed"
 SLOT_ANNOTATION: Final = f"{GROUP}/slot"
 #: Annotation on a pod and on its node, beside POWER_PROFILE: the watts that the whole node is held to.
 POWER_CAP_WATTS: Final = f"{GROUP}/power-cap-watts"
+#: Annotations on a node, by its agent: the watts that the whole node is held to now, and those that it draws.
+POWER_CAP_APPLIED_WATTS: Final = f"{GROUP}/power-cap-applied-watts"
+POWER_OBSERVED_WATTS: Final = f"{GROUP}/power-observed-watts"
 #: Annotation on a node: the gangs whose power profile it runs at, as namespace/name, separated by commas.
 NODE_GANGS: Final = f"{GROUP}/gangs"
 #: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.

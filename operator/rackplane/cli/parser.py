@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from rackplane import __version__
-from rackplane.cli import capacity, defrag, drill, explain, release, tree, validate
+from rackplane.cli import capacity, defrag, drill, explain, node_agent, release, tree, validate
 from rackplane.cli.errors import CommandError, nearest
 
 # Commands import what they run when they run: `rackplane version` must not take seconds to load kopf.
@@ -27,7 +27,7 @@ from rackplane.cli.errors import CommandError, nearest
 __all__ = ["main"]
 
 _ENVIRONMENT = "RACKPLANE_"
-_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, release)
+_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, release, node_agent)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,6 +157,11 @@ _HELP = {
     "Cap, lower power profiles alone; or Off (default: %(default)s)",
     "shed_protected": "Protected gangs give way too, after all others",
     "actuation_seconds": "a power cap that is not in force after so long counts as not done (default: %(default)s)",
+    "confirmation": "who says that a power cap is in force: None, nobody, it counts from when it is written; Agent, "
+    "the agent on the node; Endpoint, the answer of --power-endpoint (default: %(default)s)",
+    "power_endpoint": "URL that power caps are posted to as well (default: none)",
+    "power_endpoint_token_file": "file that holds the bearer token for it (default: none is sent)",
+    "power_endpoint_timeout_seconds": "seconds that a request to it may take (default: %(default)s)",
     "restore_seconds": "so long there must have been room before a cap is lifted (default: %(default)s)",
     "ramp_watts_per_second": "caps are lifted no faster than this, over the whole facility (default: at once)",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
@@ -185,6 +190,7 @@ _HELP = {
     "validate": "check every invariant after every batch of events; slow",
 }
 _LEAST = {
+    "power_endpoint_timeout_seconds": (0.1, "0.1 s or more"),
     "defragmentation_moves_per_hour": (0, "0 moves or more"),
     "defragmentation_gpu_hours_per_hour": (0, "0 GPU-hours or more"),
     "defragmentation_least_gain": (0.01, "0.01 or more: moves for nothing are not made"),
@@ -201,6 +207,7 @@ _CHOICES = {
     "log_format": ("json", "text"),
     "defragmentation": ("Off", "Propose", "Move"),
     "shedding": ("Stop", "Cap", "Off"),
+    "confirmation": ("None", "Agent", "Endpoint"),
 }
 
 
@@ -266,6 +273,11 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         )
     if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:
         parser.error(f"lookahead_seconds: {values['lookahead_seconds']} is not within 1 to {_LONGEST_LOOK} s")
+    url = values["power_endpoint"]
+    if url and not url.startswith(("http://", "https://")):
+        parser.error(f"power_endpoint: {url!r} is no http:// or https:// URL")
+    if values["confirmation"] == "Endpoint" and not url:
+        parser.error("confirmation: Endpoint needs a power_endpoint to ask")
     try:
         parse_fabric(values["fabric_levels"], values["fabric_labels"])
     except FabricError as error:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Final, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from rackplane import __version__
@@ -17,6 +25,8 @@ from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.planned import MOVE_RESULTS
 from rackplane.core.queues.tally import Tally
+from rackplane.core.settings import MachineSettings
+from rackplane.core.site.actuation import BUCKETS, ActuationTimes
 from rackplane.engine.state import State
 
 __all__ = ["MachineCollector", "Metrics"]
@@ -77,6 +87,10 @@ class Observed(Protocol):
     def synced(self) -> bool: ...
     @property
     def state(self) -> State | None: ...
+    @property
+    def settings(self) -> MachineSettings: ...
+    @property
+    def actuation(self) -> ActuationTimes | None: ...
     @property
     def gangs(self) -> Mapping[Key, GangRecord]: ...
     @property
@@ -154,6 +168,8 @@ class MachineCollector(Collector):
         for action in ShedAction:
             shed.add_metric([action], sum(each is not None and each.action == action for each in statuses))
         yield shed
+        if machine.actuation is not None:
+            yield from _actuation(machine.actuation, machine.settings.actuation_seconds)
         state = machine.state
         if state is not None:
             yield from facility_metrics(state)
@@ -206,3 +222,22 @@ def _counter(name: str, text: str, labels: list[str], counts: Mapping[Labels, in
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _actuation(times: ActuationTimes, assumed: float) -> Iterator[Metric]:
+    counts = accumulate(times.counts)
+    yield HistogramMetricFamily(
+        "rackplane_cap_actuation_seconds",
+        "Time from the writing of a lower power cap until it was confirmed, by node; what was not in time is in +Inf "
+        "and not in the sum.",
+        buckets=[
+            ("+Inf" if math.isinf(most) else str(most), count)
+            for most, count in zip(BUCKETS, counts, strict=True)
+        ],
+        sum_value=times.total_seconds,
+    )
+    yield _gauge(
+        "rackplane_cap_actuation_p99_seconds",
+        "99th percentile of the latest of these; what is set counts until enough have been measured.",
+        times.p99(assumed),
+    )

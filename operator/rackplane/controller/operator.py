@@ -14,6 +14,7 @@ import structlog
 
 from rackplane import __version__
 from rackplane.api.fabric import parse_fabric
+from rackplane.controller.actuators.endpoint import PowerEndpoint
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch
 from rackplane.controller.http import Health, HttpServer
@@ -25,9 +26,10 @@ from rackplane.controller.runtime import Runtime
 from rackplane.controller.settings import OperatorSettings
 from rackplane.core import events as e
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
-from rackplane.core.settings import Defragmentation, MachineSettings, Shedding
+from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding
 from rackplane.kube.client import KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
@@ -65,6 +67,8 @@ class Operator:
                 shedding=Shedding(settings.shedding),
                 shed_protected=settings.shed_protected,
                 actuation_seconds=settings.actuation_seconds,
+                confirmation=Confirmation(settings.confirmation),
+                send_caps=bool(settings.power_endpoint),
                 restore_seconds=settings.restore_seconds,
                 ramp_watts_per_second=(
                     settings.ramp_watts_per_second if math.isfinite(settings.ramp_watts_per_second) else None
@@ -122,7 +126,24 @@ class Operator:
                 tasks=tasks,
                 concurrency=settings.concurrency,
             )
-            runtime = Runtime(machine=self.machine, submit=executor.submit, metrics=self.metrics)
+            endpoint = PowerEndpoint(
+                settings.power_endpoint,
+                feed=lambda event: runtime.feed(event),
+                token_file=settings.power_endpoint_token_file,
+                timeout=settings.power_endpoint_timeout_seconds,
+            )
+
+            def submit(instruction: Instruction) -> None:
+                if isinstance(instruction, SendCap):
+                    endpoint.submit(instruction)
+                else:
+                    executor.submit(instruction)
+
+            def abandon() -> None:
+                executor.abandon()
+                endpoint.abandon()
+
+            runtime = Runtime(machine=self.machine, submit=submit, metrics=self.metrics)
             informers = self._informers(runtime.feed)
             facility = FacilityWatch(
                 client=self._client,
@@ -133,7 +154,7 @@ class Operator:
             leadership = Leadership(
                 relist=informers["gangs"].relist,
                 feed=runtime.feed,
-                abandon=executor.abandon,
+                abandon=abandon,
                 ready=self.ready,
             )
             leadership.elector = elector
@@ -150,6 +171,7 @@ class Operator:
                     for name, informer in informers.items()
                 ]
                 watching.append(tasks.create_task(facility.run(), name="facility"))
+                watching.append(tasks.create_task(endpoint.run(), name="power endpoint"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
                 leading = tasks.create_task(self._lead(elector, leadership), name="lease")
                 syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
@@ -160,7 +182,7 @@ class Operator:
                 log.info("stopping")
                 syncing.cancel()
                 deciding.cancel()
-                executor.abandon()
+                abandon()
                 await executor.drain(settings.shutdown_seconds)
                 elector.stop()
                 if self.ready.is_set():

@@ -32,6 +32,7 @@ from rackplane.core.instructions import (
     PublishEvent,
     ResizeJob,
     ResumeJob,
+    SendCap,
     SetFinalizers,
     SuspendJob,
     UngatePod,
@@ -105,6 +106,8 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
             version = {"resourceVersion": instruction.resource_version}
             metadata = {**version, "finalizers": list(instruction.finalizers)}
             return Write("PATCH", path, {"metadata": metadata}, MERGE_PATCH)
+        case SendCap():
+            raise TypeError("caps for the power endpoint are no requests to the API server")
 
 
 def subject(instruction: Instruction) -> tuple[str, ...]:
@@ -118,6 +121,8 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
             return ("Pod", instruction.namespace, instruction.name)
         case CapNode():
             return ("Node", instruction.name)
+        case SendCap():
+            return ("Endpoint", instruction.name)
         case PublishEvent():
             return ("Event", instruction.kind, instruction.namespace, instruction.name)
         case WriteFacilityStatus() | SetFinalizers():

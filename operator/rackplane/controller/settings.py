@@ -84,6 +84,19 @@ class OperatorSettings:
     actuation_seconds: float = 10.0
     """A power cap that is not in force after so long counts as not done, in seconds."""
 
+    confirmation: str = "None"
+    """Who says that a power cap is in force: None (nobody; it counts from when it is written), Agent (the agent on the
+    node) or Endpoint (the answer of `power_endpoint`). See docs/actuators.md."""
+
+    power_endpoint: str = ""
+    """URL that power caps are posted to as well. Empty: none."""
+
+    power_endpoint_token_file: str = ""
+    """File that holds the bearer token for it, read for each request. Empty: none is sent."""
+
+    power_endpoint_timeout_seconds: float = 5.0
+    """Seconds that a request to it may take."""
+
     restore_seconds: float = 300.0
     """So long there must have been room before a cap is lifted, in seconds."""
 

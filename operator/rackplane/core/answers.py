@@ -13,6 +13,7 @@ from rackplane.core.instructions import (
     PublishEvent,
     ResizeJob,
     ResumeJob,
+    SendCap,
     SetFinalizers,
     SuspendJob,
     UngatePod,
@@ -32,6 +33,9 @@ def succeeded(world: World, instruction: Instruction) -> None:
     if isinstance(instruction, CapNode):
         world.caps.succeeded(world, instruction)
         world.dirty.update(world.gangs_on(instruction.name))
+        return
+    if isinstance(instruction, SendCap):
+        world.confirmations.answered(world, instruction, None)
         return
     if isinstance(instruction, WriteGangStatus):
         world.telling.answered((instruction.namespace, instruction.name))
@@ -57,6 +61,9 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
         world.dirty.update(world.gangs_on(instruction.name))
         return
     if isinstance(instruction, PublishEvent):
+        return
+    if isinstance(instruction, SendCap):
+        world.confirmations.answered(world, instruction, message)
         return
     if isinstance(instruction, WriteGangStatus):
         world.telling.answered((instruction.namespace, instruction.name))

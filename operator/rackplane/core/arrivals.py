@@ -33,6 +33,7 @@ def put_node(world: World, node: Node) -> None:
     before = world.nodes.get(name)
     world.nodes[name] = node
     world.caps.look((name,))
+    world.confirmations.look(world, name)
     # Annotations and heartbeats, our own caps among them, make no room for anybody.
     if before is None or not _same_to_placement(before, node):
         world.room.look(name)

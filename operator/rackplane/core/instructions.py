@@ -19,6 +19,7 @@ __all__ = [
     "PublishEvent",
     "ResizeJob",
     "ResumeJob",
+    "SendCap",
     "SetFinalizers",
     "SuspendJob",
     "UngatePod",
@@ -136,6 +137,21 @@ class CapNode:
 
 
 @dataclass(frozen=True, slots=True)
+class SendCap:
+    """The power cap of a node, for the endpoint that sets caps; no watts: no gang is there any more.
+
+    May be repeated: it says what is to be, not what is to change.
+    """
+
+    name: str
+    #: of the whole node
+    watts: int | None
+    profile: str
+    #: those that hold it, as namespace/name
+    gangs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PublishEvent:
     """A Kubernetes Event on an object, in plain words. Losing one loses nothing but the words."""
 
@@ -176,6 +192,7 @@ Instruction = (
     | ResizeJob
     | UngatePod
     | CapNode
+    | SendCap
     | PublishEvent
     | WriteFacilityStatus
     | SetFinalizers

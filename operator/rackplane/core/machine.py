@@ -17,8 +17,9 @@ from rackplane.core.queues.holds import know_held
 from rackplane.core.queues.queueing import reasons, schedule
 from rackplane.core.queues.tally import Tally
 from rackplane.core.refreshing import refresh
-from rackplane.core.settings import MachineSettings
+from rackplane.core.settings import Confirmation, MachineSettings
 from rackplane.core.shedding.relief import Relief
+from rackplane.core.site.actuation import ActuationTimes
 from rackplane.core.site.facility import Catalog
 from rackplane.core.site.publishing import Publisher
 from rackplane.core.validating import validate
@@ -63,6 +64,12 @@ class Machine:
     def move_results(self) -> dict[str, int]:
         """Gangs that were to be moved since this process began, by what became of them (`MOVE_RESULTS`)."""
         return self.world.move_results
+
+    @property
+    def actuation(self) -> ActuationTimes | None:
+        """How long caps took until they were confirmed; None if nobody confirms them."""
+        confirmed = self.settings.confirmation is not Confirmation.NONE
+        return self.world.confirmations.times if confirmed else None
 
     def pending_by_cause(self) -> dict[tuple[str, str], int]:
         """Gangs that wait for a decision, by queue and cause; the queue is "" where there is none of that name."""
@@ -187,6 +194,7 @@ class Machine:
         self._emptying.resign()
         self.world.draining.resign()
         self.world.caps.resign()
+        self.world.confirmations.resign()
         self.world.removals.resign()
         self.world.telling.resign()
         self._publisher.resign()

@@ -8,7 +8,7 @@ from typing import Final
 
 from rackplane.api.fabric import Fabric
 
-__all__ = ["Defragmentation", "MachineSettings", "Shedding"]
+__all__ = ["Confirmation", "Defragmentation", "MachineSettings", "Shedding"]
 
 _USUAL: Final = Fabric()
 
@@ -28,6 +28,15 @@ class Shedding(StrEnum):
     OFF = "Off"
     CAP = "Cap"
     STOP = "Stop"
+
+
+class Confirmation(StrEnum):
+    """Who says that a power cap is in force. NONE: nobody, it counts from when it is written. AGENT: the agent on the
+    node, in an annotation. ENDPOINT: the endpoint that sets it, by its answer."""
+
+    NONE = "None"
+    AGENT = "Agent"
+    ENDPOINT = "Endpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,12 @@ class MachineSettings:
 
     actuation_seconds: float = 10.0
     """A power cap that is not in force after so long counts as not done. Seconds."""
+
+    confirmation: Confirmation = Confirmation.NONE
+    """Who says that a power cap is in force."""
+
+    send_caps: bool = False
+    """Caps are also sent to an endpoint that sets them."""
 
     restore_seconds: float = 300.0
     """So long there must have been room for a gang at its higher power profile before its cap is lifted. Seconds."""

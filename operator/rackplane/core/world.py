@@ -26,6 +26,7 @@ from rackplane.core.queues.tally import Tally
 from rackplane.core.queues.waiting import Waiting
 from rackplane.core.settings import MachineSettings
 from rackplane.core.site.caps import Caps
+from rackplane.core.site.confirmations import Confirmations
 from rackplane.core.site.draining import Draining
 from rackplane.core.site.facility import Catalog
 from rackplane.core.site.removals import Removals
@@ -83,6 +84,7 @@ class World:
     waiting: Waiting = field(default_factory=Waiting)
     telling: Telling = field(default_factory=Telling)
     caps: Caps = field(default_factory=Caps)
+    confirmations: Confirmations = field(default_factory=Confirmations)
     removals: Removals = field(default_factory=Removals)
     draining: Draining = field(default_factory=Draining)
     #: places held for gangs that wait, in the order in which they are asked

@@ -131,6 +131,7 @@ class Informer(Generic[T]):
         on_change: Callable[[T], None],
         on_delete: Callable[[str, str], None],
         label_selector: str | None = None,
+        field_selector: str | None = None,
         optional: bool = False,
         share: Callable[[T], T] | None = None,
         random: Random | None = None,
@@ -145,7 +146,11 @@ class Informer(Generic[T]):
         self._decoder = msgspec.json.Decoder(type)
         self._on_change = on_change
         self._on_delete = on_delete
-        self._selector = label_selector
+        self._selectors = {
+            name: value
+            for name, value in (("labelSelector", label_selector), ("fieldSelector", field_selector))
+            if value is not None
+        }
         self._optional = optional
         self._share = share
         self._random = random or Random()
@@ -243,7 +248,7 @@ class Informer(Generic[T]):
         return item
 
     def _query(self, **more: str) -> dict[str, str]:
-        return {"labelSelector": self._selector, **more} if self._selector else more
+        return {**self._selectors, **more}
 
     def _merge(self, version: str, items: list[T | _Meta]) -> None:
         listed: dict[Key, T] = {}

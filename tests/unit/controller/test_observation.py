@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from rackplane.controller.http import Health, HttpServer
 from rackplane.controller.logging import configure_logging
 from rackplane.controller.metrics import MachineCollector, Metrics
 from rackplane.core.machine import Machine
+from rackplane.core.settings import Confirmation, MachineSettings
 
 
 @pytest.fixture
@@ -106,3 +108,29 @@ async def test_endpoints(shared: bool, unused_tcp_port: int) -> None:
         assert await get(probes, "/readyz") == (200, "ok\n")
         now = 106.0
         assert await get(probes, "/healthz") == (503, "pods: no sign of life for 11 s\n")
+
+
+def test_how_long_caps_take_is_told_once_somebody_confirms_them() -> None:
+    registry = Metrics().registry
+    machine = Machine(settings=MachineSettings(confirmation=Confirmation.AGENT))
+    registry.register(MachineCollector(machine, {}))
+    for seconds in (0.2, 3.0, 3.0, math.inf):
+        machine.world.confirmations.times.add(seconds)
+    lines = [line for line in generate_latest(registry).decode().splitlines() if "cap_actuation" in line]
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert {k: float(v) for k, v in values.items() if '"' not in k} == {
+        "rackplane_cap_actuation_seconds_count": 4.0,
+        "rackplane_cap_actuation_seconds_sum": pytest.approx(6.2),
+        "rackplane_cap_actuation_p99_seconds": math.inf,
+    }
+    by_bound = {k.split('"')[1]: float(v) for k, v in values.items() if '"' in k}
+    assert (by_bound["0.1"], by_bound["0.25"], by_bound["5.0"], by_bound["60.0"], by_bound["+Inf"]) == (
+        0,
+        1,
+        3,
+        3,
+        4,
+    )
+    silent = Metrics().registry
+    silent.register(MachineCollector(Machine(), {}))
+    assert "cap_actuation" not in generate_latest(silent).decode()

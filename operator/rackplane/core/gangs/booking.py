@@ -11,6 +11,7 @@ from rackplane.core.gangs.holdings import promise
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.unlike import slot_gpus
 from rackplane.core.objects import Gang
+from rackplane.core.settings import Confirmation
 from rackplane.core.world import World
 from rackplane.engine.model import Group, Placement
 
@@ -38,6 +39,8 @@ def book(world: World, record: GangRecord, decision: Decision) -> None:
     if decision.committed and shed is not None and shed.action == ShedAction.CAP and shed.from_profile:
         # Whether its nodes carry the lower cap is not known yet.
         record.counts_at, world.easing[record.key] = shed.from_profile, None
+        if world.settings.confirmation is Confirmation.ENDPOINT:
+            record.lowered_at = world.now  # it is asked once more, and has as long to answer
     world.belonging.give(record.key, decision.placement.slots)
     _book(world, record)
     _decision_changed(world, record, decision)  # which takes, and frees nothing for anybody

@@ -102,7 +102,7 @@ def _capped(world: World, record: GangRecord) -> dict[str, bool]:
 def _tell_of_caps(world: World, record: GangRecord, capped: Mapping[str, bool]) -> Iterator[Instruction]:
     """The start waits for a node whose annotations we may not write: that takes a person."""
     for name, done in capped.items():
-        problem = world.caps.problem(name)
+        problem = world.caps.problem(name) or world.confirmations.problem(world, name)
         if not done and problem:
             text = f"node {name} does not take its power cap, so no pod is let go: {problem}"
             if text != record.told_of_cap:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.events import FailureReason
 from rackplane.core.gangs.decisions import Key, booking_key
-from rackplane.core.instructions import CapNode
+from rackplane.core.instructions import CapNode, SendCap
 from rackplane.engine.physics.draw import find_cap
 
 if TYPE_CHECKING:
@@ -72,8 +72,10 @@ class Caps:
             kept.clear()
         self._due = math.inf
 
-    def run(self, world: World) -> Iterator[CapNode]:
+    def run(self, world: World) -> Iterator[CapNode | SendCap]:
         """The writes that bring the nodes in line, at most one under way for each."""
+        world.confirmations.late(world)
+        self.look(world.confirmations.due(world))
         held: dict[str, Mapping[str, int]] = {}
         if world.now >= self._due:
             self.look(name for name, due in self._later.items() if world.now >= due)
@@ -95,6 +97,7 @@ class Caps:
             wanted = _wanted(world, name, held)
             if wanted is None:
                 continue
+            yield from world.confirmations.send(world, name, wanted)
             # In doubt, what is seen need not be what is there: everything is written, changed or not.
             changes = dict(wanted) if in_doubt else _differing(wanted, node.metadata.annotations)
             if (
@@ -106,6 +109,7 @@ class Caps:
             self._later.pop(name, None)
             if changes:
                 self._writes[name] = _Write(version)
+                world.confirmations.asked(world, name, changes)
                 yield CapNode(name, version, changes)
             else:
                 self._writes.pop(name, None)
@@ -139,7 +143,10 @@ class Caps:
         wanted = _wanted(world, name, held)
         have = node.metadata.annotations
         # That a gang which is gone is still named keeps nobody waiting.
-        return wanted is not None and not _is_waited_for(world, _differing(wanted, have), have)
+        if wanted is None or _is_waited_for(world, _differing(wanted, have), have):
+            return False
+        watts = wanted[POWER_CAP_WATTS]
+        return watts is None or world.confirmations.confirms(world, name, int(watts))
 
     def problem(self, name: str) -> str:
         """Why the API server does not take the node's cap, in its words; empty if nothing is known against it."""

@@ -1,0 +1,1 @@
+"""What sets power caps outside Kubernetes."""

@@ -1,0 +1,1 @@
+"""The agent on a node: it holds the node's GPUs to the power cap that Rackplane has written."""

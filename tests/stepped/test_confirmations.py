@@ -1,0 +1,186 @@
+"""Caps that somebody has to confirm: what counts meanwhile, what follows if nobody does, and how long it takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from rackplane.core.instructions import SendCap
+from rackplane.core.settings import Confirmation, MachineSettings
+from tests.stepped.test_shedding import caps, lose, over, regain, running, site
+from tests.support.harness import Harness
+
+APPLIED = "rackplane.dev/power-cap-applied-watts"
+AGENT = MachineSettings(validate=True, restore_seconds=60.0, confirmation=Confirmation.AGENT)
+ENDPOINT = replace(AGENT, confirmation=Confirmation.ENDPOINT, send_caps=True)
+
+
+def applies(h: Harness, rack: str, watts: str | None, nodes: int = 4) -> None:
+    """The agents of a rack report a cap."""
+    for n in range(nodes):
+        h.patch(f"/api/v1/nodes/{rack}-n{n}", {"metadata": {"annotations": {APPLIED: watts}}})
+
+
+def rack_of(h: Harness, gang: str) -> str:
+    rack = h.gang(gang)["status"]["assignment"][0]["rack"]
+    assert isinstance(rack, str)
+    return rack
+
+
+def p99(h: Harness) -> float:
+    return h.machine.world.confirmations.times.p99(h.settings.actuation_seconds)
+
+
+def test_the_load_counts_as_it_was_until_the_last_agent_has_confirmed_the_cap() -> None:
+    h = site(settings=AGENT)
+    running(h, keep="Checkpointable", give="Sheddable")
+    lose(h)
+    h.settle()
+    rack = rack_of(h, "job-give")
+    assert caps(h, rack) == {"4000"}
+    assert over(h) != []
+    applies(h, rack, "4000", nodes=3)
+    h.advance(3)
+    assert over(h) != []
+    applies(h, rack, "4000")
+    h.settle()
+    assert over(h) == []
+    assert h.phase("job-give") == "Running"
+    times = h.machine.world.confirmations.times
+    assert sum(times.counts) == 4
+    assert times.total_seconds == pytest.approx(3.0)
+
+
+def test_a_cap_that_no_agent_confirms_in_time_is_not_done_and_the_plan_goes_on() -> None:
+    h = site(settings=AGENT)
+    running(h, keep="Checkpointable", give="Sheddable")
+    lose(h)
+    h.advance(8)
+    assert h.gang("job-keep")["status"]["powerProfile"] == "MaxP"
+    h.advance(5)
+    # To cap another gang is milder than to stop this one.
+    assert h.gang("job-keep")["status"]["powerProfile"] == "MaxQ"
+    assert h.phase("job-give") == "Running"
+    h.advance(12)
+    assert [t.kind for t in h.told if t.reason == "Shed"] == ["Gang", "Job"]
+    # It is given a place again, at a cap that holds its pods back until it is confirmed.
+    assert h.phase("job-give") != "Running"
+    assert over(h) == []
+    # Four nodes of each gang, none in time.
+    assert h.machine.world.confirmations.times.counts[-1] == 8
+    assert p99(h) == math.inf
+
+
+def test_a_cap_that_is_held_higher_than_it_was_asked_for_is_not_confirmed() -> None:
+    h = site(settings=AGENT)
+    running(h, keep="Checkpointable", give="Sheddable")
+    lose(h)
+    h.settle()
+    applies(h, rack_of(h, "job-give"), "4200")
+    h.advance(5)
+    assert over(h) != []
+
+
+@pytest.mark.parametrize("text", ["", "4 kW", "-1", "٤٠٠٠"])
+def test_what_is_no_number_of_watts_confirms_nothing(text: str) -> None:
+    h = site(settings=AGENT)
+    running(h, keep="Checkpointable", give="Sheddable")
+    lose(h)
+    h.settle()
+    applies(h, rack_of(h, "job-give"), text)
+    h.advance(5)
+    assert over(h) != []
+
+
+def test_a_new_process_reads_what_the_agents_have_confirmed() -> None:
+    h = site(settings=AGENT)
+    running(h, keep="Checkpointable", give="Sheddable")
+    lose(h)
+    h.settle()
+    applies(h, rack_of(h, "job-give"), "4000")
+    h.settle()
+    h.restart_machine()
+    h.advance(5)
+    assert over(h) == []
+    assert h.phase("job-give") == "Running"
+    # Nothing was measured in this process, so what is set counts.
+    assert p99(h) == 10.0
+
+
+def test_no_pod_of_a_gang_that_is_to_run_lower_is_let_go_before_its_caps_are_confirmed() -> None:
+    h = site(settings=AGENT)
+    annotations = {"rackplane.dev/power-profile": "MaxQ"}
+    h.job("low", slots=4, run=None, annotations=annotations)
+    h.advance(5)
+    assert h.phase("job-low") == "Admitted"
+    rack = rack_of(h, "job-low")
+    h.advance(10)
+    (told,) = [t.message for t in h.told if t.reason == "CapNotWritten" and t.kind == "Gang"]
+    assert told == (
+        f"node {rack}-n0 does not take its power cap, so no pod is let go: the agent on the node has not confirmed "
+        "4,000 W"
+    )
+    applies(h, rack, "4000")
+    h.until(lambda: h.phase("job-low") == "Running")
+
+
+def test_a_gang_at_full_power_waits_for_no_agent() -> None:
+    h = site(settings=AGENT)
+    running(h, full="Sheddable")
+    assert h.phase("job-full") == "Running"
+
+
+def test_the_endpoint_is_told_of_caps_and_its_answer_confirms_them() -> None:
+    h = site(settings=ENDPOINT)
+    running(h, keep="Checkpointable", give="Sheddable")
+    h.sent.clear()
+    lose(h)
+    h.settle()
+    rack = rack_of(h, "job-give")
+    assert h.sent == [SendCap(f"{rack}-n{n}", 4000, "MaxQ", ("default/job-give",)) for n in range(4)]
+    assert over(h) == []
+    h.restart_machine()  # what was answered to another process is not known: it is asked once more
+    h.advance(15)
+    assert h.phase("job-give") == "Running"
+    assert over(h) == []
+    regain(h)
+    h.advance(90)
+    assert {(s.watts, s.profile) for s in h.sent[-4:]} == {(5000, "MaxP")}
+
+
+def test_what_the_endpoint_refuses_is_sent_again_and_counts_as_not_done() -> None:
+    h = site(settings=ENDPOINT)
+    running(h, keep="Checkpointable", give="Sheddable")
+    rack = rack_of(h, "job-give")
+    h.endpoint = lambda sent: "busy" if sent.name == f"{rack}-n2" and sent.watts == 4000 else ""
+    h.sent.clear()
+    lose(h)
+    h.advance(8)
+    tries = [s for s in h.sent if s.name == f"{rack}-n2"]
+    assert len(tries) >= 3
+    assert [s for s in h.sent if s.name == f"{rack}-n1"] == [
+        SendCap(f"{rack}-n1", 4000, "MaxQ", ("default/job-give",))
+    ]
+    assert over(h) != []
+    h.advance(5)
+    # The other gang's caps are set, and that is enough.
+    assert h.gang("job-keep")["status"]["powerProfile"] == "MaxQ"
+    assert over(h) == []
+
+
+def test_the_endpoint_hears_when_the_last_gang_is_gone() -> None:
+    h = site(settings=ENDPOINT)
+    h.job("brief", slots=4, run=5)
+    h.until(lambda: h.phase("job-brief") == "Running")
+    rack = rack_of(h, "job-brief")
+    h.sent.clear()
+    h.until(lambda: len(h.sent) == 4)
+    assert {(s.name, s.watts, s.gangs) for s in h.sent} == {(f"{rack}-n{n}", None, ()) for n in range(4)}
+
+
+def test_without_an_endpoint_nothing_is_sent() -> None:
+    h = site(settings=AGENT)
+    running(h, give="Sheddable")
+    assert h.sent == []
