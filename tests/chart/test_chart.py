@@ -268,6 +268,8 @@ def test_facility_events_are_off_and_bring_their_own_port_secrets_and_rights(
         m for m in manifests if m["kind"] == "Service" and m["metadata"]["name"].endswith("-reports")
     ]
     assert service["spec"]["ports"] == [{"name": "reports", "port": 443, "targetPort": "reports"}]
+
+
 def test_the_node_agent_reaches_nodes_only_and_its_policy_names_its_account() -> None:
     manifests = [m for m in render(AGENT) if m["metadata"]["name"] == "rackplane-node-agent"]
     role = find(manifests, "ClusterRole")
