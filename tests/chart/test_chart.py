@@ -383,6 +383,18 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             id="power-endpoint",
         ),
         pytest.param(
+            {"telemetry": {"url": "http://prometheus:9090", "query": "dcgm", "hostWatts": 840}},
+            [
+                "operator",
+                "--telemetry-url=http://prometheus:9090",
+                "--telemetry-query=dcgm",
+                "--telemetry-host-watts=840",
+                "--telemetry-stale-seconds=100",
+                "--telemetry-drift-percent=10",
+            ],
+            id="telemetry",
+        ),
+        pytest.param(
             {"assumedDurationSeconds": 2_592_000, "lookaheadSeconds": 1_209_600},
             ["operator", "--assumed-duration-seconds=2592000", "--lookahead-seconds=1209600"],
             id="times",

@@ -162,6 +162,13 @@ _HELP = {
     "power_endpoint": "URL that power caps are posted to as well (default: none)",
     "power_endpoint_token_file": "file that holds the bearer token for it (default: none is sent)",
     "power_endpoint_timeout_seconds": "seconds that a request to it may take (default: %(default)s)",
+    "telemetry_url": "URL of a Prometheus that is asked what nodes draw (default: none is)",
+    "telemetry_query": "kepler, dcgm, or a query with one value in watts for each node (default: %(default)s)",
+    "telemetry_label": "the label that names the node (default: that of kepler or dcgm; else node)",
+    "telemetry_token_file": "file that holds the bearer token for it (default: none is sent)",
+    "telemetry_host_watts": "watts of a node that the readings do not include (default: %(default)s)",
+    "telemetry_stale_seconds": "a reading counts for so long, then the reserved peak does (default: %(default)s)",
+    "telemetry_drift_percent": "so far above its reserved nominal watts a rack may draw (default: %(default)s)",
     "restore_seconds": "so long there must have been room before a cap is lifted (default: %(default)s)",
     "ramp_watts_per_second": "caps are lifted no faster than this, over the whole facility (default: at once)",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
@@ -191,6 +198,9 @@ _HELP = {
 }
 _LEAST = {
     "power_endpoint_timeout_seconds": (0.1, "0.1 s or more"),
+    "telemetry_host_watts": (0, "0 W or more"),
+    "telemetry_stale_seconds": (1, "1 s or more"),
+    "telemetry_drift_percent": (1, "1 % or more"),
     "defragmentation_moves_per_hour": (0, "0 moves or more"),
     "defragmentation_gpu_hours_per_hour": (0, "0 GPU-hours or more"),
     "defragmentation_least_gain": (0.01, "0.01 or more: moves for nothing are not made"),
@@ -273,10 +283,10 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         )
     if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:
         parser.error(f"lookahead_seconds: {values['lookahead_seconds']} is not within 1 to {_LONGEST_LOOK} s")
-    url = values["power_endpoint"]
-    if url and not url.startswith(("http://", "https://")):
-        parser.error(f"power_endpoint: {url!r} is no http:// or https:// URL")
-    if values["confirmation"] == "Endpoint" and not url:
+    for name in ("power_endpoint", "telemetry_url"):
+        if values[name] and not values[name].startswith(("http://", "https://")):
+            parser.error(f"{name}: {values[name]!r} is no http:// or https:// URL")
+    if values["confirmation"] == "Endpoint" and not values["power_endpoint"]:
         parser.error("confirmation: Endpoint needs a power_endpoint to ask")
     try:
         parse_fabric(values["fabric_levels"], values["fabric_labels"])

@@ -24,6 +24,9 @@ from rackplane.controller.reports.desk import Desk
 from rackplane.controller.reports.server import ReportServer, Tokens
 from rackplane.controller.runtime import Runtime
 from rackplane.controller.settings import OperatorSettings
+from rackplane.controller.telemetry.observations import Observations
+from rackplane.controller.telemetry.prometheus import Prometheus
+from rackplane.controller.telemetry.watch import TelemetryWatch
 from rackplane.core import events as e
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.instructions import Instruction, SendCap
@@ -48,6 +51,8 @@ __all__ = ["Operator", "run"]
 
 #: Seconds without a turn of the machine, which ticks every second, after which it counts as hung.
 _HUNG_SECONDS = 60.0
+#: For so long a rack must draw too much before it drifts.
+_DRIFT_SECONDS = 300.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -172,6 +177,8 @@ class Operator:
                 ]
                 watching.append(tasks.create_task(facility.run(), name="facility"))
                 watching.append(tasks.create_task(endpoint.run(), name="power endpoint"))
+                if settings.telemetry_url:
+                    watching.append(tasks.create_task(self._telemetry().run(), name="telemetry"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
                 leading = tasks.create_task(self._lead(elector, leadership), name="lease")
                 syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
@@ -191,6 +198,24 @@ class Operator:
                 for task in watching:
                     task.cancel()
         log.info("stopped")
+
+    def _telemetry(self) -> TelemetryWatch:
+        settings = self.settings
+        watch = TelemetryWatch(
+            Prometheus(settings.telemetry_url, token_file=settings.telemetry_token_file),
+            Observations(
+                stale_seconds=settings.telemetry_stale_seconds,
+                drift_percent=settings.telemetry_drift_percent,
+                drift_seconds=_DRIFT_SECONDS,
+            ),
+            query=settings.telemetry_query,
+            label=settings.telemetry_label,
+            host_watts=settings.telemetry_host_watts,
+            stale_seconds=settings.telemetry_stale_seconds,
+            state=lambda: self.machine.state,
+        )
+        self.metrics.registry.register(watch)
+        return watch
 
     async def _lead(self, elector: Elector, leadership: Leadership) -> None:
         # Who has not seen the cluster yet must not keep the Lease from one who has, nor guess at the lowest term.

@@ -97,6 +97,27 @@ class OperatorSettings:
     power_endpoint_timeout_seconds: float = 5.0
     """Seconds that a request to it may take."""
 
+    telemetry_url: str = ""
+    """URL of a Prometheus that is asked what nodes draw. Empty: none is. See docs/telemetry.md."""
+
+    telemetry_query: str = "kepler"
+    """What it is asked: kepler, dcgm, or a query whose vector has one value in watts for each node."""
+
+    telemetry_label: str = ""
+    """The label that names the node. Empty: that of kepler or dcgm; with a query of one's own, `node`."""
+
+    telemetry_token_file: str = ""
+    """File that holds the bearer token for it, read for each request. Empty: none is sent."""
+
+    telemetry_host_watts: int = 0
+    """Watts of a node that the readings do not include, added to each: with dcgm, all but the GPUs."""
+
+    telemetry_stale_seconds: float = 100.0
+    """A reading counts for so long; then the node counts at its reserved peak. Seconds."""
+
+    telemetry_drift_percent: float = 10.0
+    """So far above its reserved nominal watts a rack may draw before it drifts."""
+
     restore_seconds: float = 300.0
     """So long there must have been room before a cap is lifted, in seconds."""
 

@@ -124,6 +124,11 @@ class State(Loads):
         found = self._placed.get(name)
         return None if found is None else found[1]
 
+    def reserved_draw(self, name: str) -> Watts | None:
+        """What the node draws by the books, idle included; None if it, its rack or its type is not known."""
+        use = self._uses.now.get(name)
+        return None if use is None else Watts(use.watts[0], use.watts[1])
+
     def booked_gpus(self, name: str) -> int:
         """GPUs of the node that gangs hold."""
         return sum(booking.gpus[name] for booking in self._bookings.on(name))

@@ -1,0 +1,98 @@
+"""Telemetry from a server of the test to metrics: queries, readings, and what is shown while there are none."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from prometheus_client import CollectorRegistry, generate_latest
+
+from rackplane.controller.telemetry.observations import Observations
+from rackplane.controller.telemetry.prometheus import Prometheus
+from rackplane.controller.telemetry.watch import TelemetryWatch
+from rackplane.engine.state import State
+from tests.unit.controller.telemetry.test_observations import drawn, names, rack
+
+
+def vector(label: str, values: dict[str, float]) -> dict[str, Any]:
+    result = [{"metric": {label: node}, "value": [1.0, str(watts)]} for node, watts in values.items()]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def shown(
+    state: State, *answers: Any, query: str = "kepler", host_watts: int = 0
+) -> tuple[list[str], set[str]]:
+    """The metrics after so many questions, 60 seconds apart; an answer of None is HTTP 503. And the queries."""
+    left, queries, now = list(answers), set[str](), [0.0]
+
+    async def handle(request: web.Request) -> web.Response:
+        queries.add(str((await request.post())["query"]))
+        answer = left.pop(0)
+        return web.Response(status=503) if answer is None else web.json_response(answer)
+
+    async def go() -> TelemetryWatch:
+        app = web.Application()
+        app.router.add_post("/api/v1/query", handle)
+        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+            watch = TelemetryWatch(
+                Prometheus(str(server.make_url("/"))),
+                Observations(stale_seconds=100, drift_percent=10, drift_seconds=60),
+                query=query,
+                label="",
+                host_watts=host_watts,
+                stale_seconds=100,
+                state=lambda: state,
+                monotonic=lambda: now[0],
+            )
+            for _ in answers:
+                await watch.look(session)
+                now[0] += 60
+        return watch
+
+    registry = CollectorRegistry()
+    registry.register(asyncio.run(go()))
+    lines = generate_latest(registry).decode().splitlines()
+    return [line for line in lines if not line.startswith("#")], queries
+
+
+def test_watts_of_all_nodes_are_those_of_their_rack() -> None:
+    state = rack()
+    lines, queries = shown(state, vector("node_name", dict.fromkeys(names(state), 3000.2)))
+    assert lines == [
+        f'rackplane_rack_observed_watts{{rack="row-ab"}} {float(500 + len(names(state)) * 3000)}',
+        'rackplane_rack_unobserved_nodes{rack="row-ab"} 0.0',
+        'rackplane_rack_drifts{rack="row-ab"} 0.0',
+        "rackplane_telemetry_up 1.0",
+    ]
+    assert queries == {'sum by (node_name) (last_over_time(kepler_platform_watts{source="redfish"}[100s]))'}
+
+
+def test_dcgm_tells_of_gpus_and_the_rest_of_the_node_is_added() -> None:
+    state = rack()
+    gpus = state.node_type(names(state)[0])
+    assert gpus is not None
+    lines, _ = shown(
+        state, vector("Hostname", dict.fromkeys(names(state), 700)), query="dcgm", host_watts=840
+    )
+    watts = 500 + len(names(state)) * (840 + 700 * gpus.gpus_per_node)
+    assert lines[0] == f'rackplane_rack_observed_watts{{rack="row-ab"}} {float(watts)}'
+
+
+def test_while_nobody_answers_readings_grow_old_and_reserved_peak_takes_their_place() -> None:
+    state = rack()
+    readings = vector("node_name", dict.fromkeys(names(state), 3000))
+    assert shown(state, readings, None)[0][0].endswith(f" {float(500 + len(names(state)) * 3000)}")
+    peak = float(500 + len(names(state)) * drawn(state)[1])
+    lines, _ = shown(state, readings, None, None)
+    assert float(lines[0].rpartition(" ")[2]) == peak
+    assert lines[-1] == "rackplane_telemetry_up 0.0"
+
+
+def test_series_that_name_no_node_of_ours_are_no_telemetry() -> None:
+    state = rack()
+    lines, _ = shown(state, vector("node_name", {"10.0.0.7:9400": 3000}))
+    assert lines[1] == f'rackplane_rack_unobserved_nodes{{rack="row-ab"}} {float(len(names(state)))}'
+    assert lines[-1] == "rackplane_telemetry_up 0.0"
