@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import msgspec
 import pytest
 
+from rackplane.core.arrivals import put_node
 from rackplane.core.instructions import SendCap
 from rackplane.core.settings import Confirmation, MachineSettings
 from tests.stepped.test_shedding import caps, lose, over, regain, running, site
@@ -184,3 +186,19 @@ def test_without_an_endpoint_nothing_is_sent() -> None:
     h = site(settings=AGENT)
     running(h, give="Sheddable")
     assert h.sent == []
+
+
+def test_what_a_node_draws_asks_nobody_what_it_is_held_to_asks_its_gangs() -> None:
+    h = site(settings=AGENT)
+    running(h, full="Sheddable")
+    world, name = h.machine.world, f"{rack_of(h, 'job-full')}-n0"
+
+    def annotated(key: str) -> list[tuple[str, str]]:
+        node, replace_ = world.nodes[name], msgspec.structs.replace
+        annotations = {**node.metadata.annotations, key: "4711"}
+        world.dirty.clear()
+        put_node(world, replace_(node, metadata=replace_(node.metadata, annotations=annotations)))
+        return list(world.dirty)
+
+    assert annotated("rackplane.dev/power-observed-watts") == []
+    assert annotated(APPLIED) == [("default", "job-full")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rackplane.api.labels import GANG_LABEL
+from rackplane.api.labels import GANG_LABEL, POWER_OBSERVED_WATTS
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.podnews import changed_by_start
@@ -39,8 +39,16 @@ def put_node(world: World, node: Node) -> None:
         world.room.look(name)
         world.neighbours.node(name)
         world.node_touched(name)
-    elif before.metadata.annotations != node.metadata.annotations or world.caps.awaits(name):
+    elif _told_anew(before, node) or world.caps.awaits(name):
         world.dirty.update(world.gangs_on(name))
+
+
+def _told_anew(before: Node, node: Node) -> bool:
+    """Whether its annotations say something else of its caps; what it draws is written often and decides nothing."""
+    old, new = before.metadata.annotations, node.metadata.annotations
+    return old != new and any(
+        old.get(key) != new.get(key) for key in (old.keys() | new.keys()) - {POWER_OBSERVED_WATTS}
+    )
 
 
 def drop_node(world: World, name: str) -> None:
