@@ -183,6 +183,38 @@ def test_of_bins_that_are_alike_the_first_by_name_are_enough_to_compare(
         assert best(search.sets.by_kind(usable, count)) == best(combinations(usable, count))
 
 
+changes = st.dictionaries(st.integers(0, 19), st.integers(0, 3), max_size=4)
+
+
+@given(worlds(), changes, changes, changes, changes, st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_a_view_under_a_mask_made_of_another_is_as_if_it_were_read_anew(
+    state: State,
+    first: dict[int, int],
+    apart: dict[int, int],
+    then: dict[int, int],
+    last: dict[int, int],
+    seen: bool,
+) -> None:
+    names, kind = sorted(n.name for n in state.nodes()), PodKind("gpu", 1, "MaxP")
+
+    def named(changed: dict[int, int]) -> dict[str, int]:
+        return {names[i % len(names)]: slots for i, slots in changed.items()}
+
+    base = NodeMask(dict.fromkeys(names, 2))
+    if seen:  # as it was, before it changed
+        state.view(kind, base)
+    for name, slots in named(first).items():
+        base.set(name, slots)
+    state.view(kind, base)
+    other = base.changed(named(apart))
+    for mask, more in ((base, then), (other, last)):
+        for name, slots in named(more).items():
+            mask.set(name, slots)
+    state.view(kind, other).validate()
+    state.view(kind, base).validate()
+
+
 @given(
     worlds(),
     st.lists(

@@ -79,6 +79,60 @@ def test_the_opening_is_the_first_time_at_which_a_look_at_all_of_them_finds_one(
     assert {name: tree.used(name) for name in QUEUES} == before
 
 
+@given(
+    tree=trees(),
+    found=lists("r", 8),
+    again=lists("r", 8),
+    others=lists("o", 2, held=True),
+    wanted=shares("w"),
+    at=st.integers(0, 25),
+    gone=st.sets(st.sampled_from([f"r{i}" for i in range(8)])),
+)
+def test_who_comes_and_goes_counts_as_if_all_were_told_anew(
+    tree: QuotaTree,
+    found: list[Share],
+    again: list[Share],
+    others: list[Share],
+    wanted: Share,
+    at: int,
+    gone: set[str],
+) -> None:
+    """``again``: what the first of them hold afterwards; the rest hold nothing any more."""
+    later = QuotaLater(tree, found)
+    for share in found:
+        tree.add(share.queue, dict(share.amounts))
+    later.takes(wanted, float(at), others)  # what it has counted by then must not be used any more
+    for i in range(max(len(found), len(again))):
+        if i < len(found):
+            tree.remove(found[i].queue, dict(found[i].amounts))
+        if i < len(again):
+            tree.add(again[i].queue, dict(again[i].amounts))
+        later.put(f"r{i}", again[i] if i < len(again) else None)
+    anew = QuotaLater(tree, again)
+    assert later.takes(wanted, float(at), others, gone) == anew.takes(wanted, float(at), others, gone)
+    opening = later.opening(wanted, others, now=float(at), latest=LATEST)
+    assert opening == anew.opening(wanted, others, now=float(at), latest=LATEST)
+
+
+@given(
+    tree=trees(),
+    found=lists("r", 8),
+    others=lists("o", 2, held=True),
+    wanted=shares("w"),
+    at=st.integers(0, 25),
+    gone=st.sets(st.sampled_from([f"r{i}" for i in range(8)])),
+)
+def test_it_takes_what_the_quotas_take_with_all_that_is_over_by_then_gone(
+    tree: QuotaTree, found: list[Share], others: list[Share], wanted: Share, at: int, gone: set[str]
+) -> None:
+    running, there = runs(tree, found), QuotaTree(tree)
+    left = [s for s in running if s.until > at and s.key not in gone]
+    for share in [*left, *(o for o in others if o.at <= at < o.until)]:
+        there.add(share.queue, dict(share.amounts))
+    expected = there.check(wanted.queue, dict(wanted.amounts)) is None
+    assert QuotaLater(tree, running).takes(wanted, float(at), others, gone) == expected
+
+
 @given(tree=trees(), found=lists("r", 8), wanted=shares("w"), come=lists("n", 5))
 def test_whoever_goes_ahead_by_the_rule_does_not_delay_it(
     tree: QuotaTree, found: list[Share], wanted: Share, come: list[Share]

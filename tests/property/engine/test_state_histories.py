@@ -33,7 +33,7 @@ class History:
         tape, state = self.tape, self.state
         name = tape.of(*NODES)
         keys = list(state.keys())
-        match tape.below(9):
+        match tape.below(10):
             case 0 | 1:
                 rack = f"r{tape.below(len(self.spec.racks) + (1 if tape.rarely() else 0))}"
                 state.set_node(NodeSpec(name, rack, tape.of(None, "d"), healthy=not tape.rarely()))
@@ -52,6 +52,8 @@ class History:
                 state.remove_node(name)
             case 8 if keys:
                 self.grow(tape.of(*keys))
+            case 9:
+                state.release_all([key for key in keys if tape.below(2)])
 
     def grow(self, key: str) -> None:
         """Slots are added, some that were given up are taken again, and its power profile changes."""

@@ -177,7 +177,11 @@ class Derived:
         key = (kind, id(mask))
         found = self._views.pop(key, None)
         if found is None or found.mask is not mask:
-            found = View(self.inventory, table, kind, self.needs(kind), self.holding, mask)
+            allowed = None
+            if mask is not None and mask.origin is not None:
+                near = self._views.get((kind, id(mask.origin[0])))
+                allowed = None if near is None else near.allowed_by(mask)
+            found = View(self.inventory, table, kind, self.needs(kind), self.holding, mask, allowed)
         else:
             found.follow()
         self._views[key] = found  # at the end: the first is the one unused for longest

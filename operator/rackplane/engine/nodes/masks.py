@@ -17,6 +17,9 @@ class NodeMask:
         """``slots``: node -> the most slots it takes; a node that is absent takes none."""
         self._slots = dict(slots)
         self._log: ChangeLog[str] = ChangeLog()
+        self.origin: tuple[NodeMask, int] | None = None
+        """What it was made of by `changed`, and how many changes that had had; it differs on `touched` since."""
+        self.touched: tuple[str, ...] = ()
 
     @staticmethod
     def of(slots: Mapping[str, int] | NodeMask) -> NodeMask:
@@ -25,7 +28,10 @@ class NodeMask:
 
     def changed(self, slots: Mapping[str, int]) -> NodeMask:
         """Another one, that differs on these nodes."""
-        return NodeMask({**self._slots, **slots})
+        found = NodeMask(self._slots)
+        found._slots.update(slots)
+        found.origin, found.touched = (self, self.position), tuple(slots)
+        return found
 
     def set(self, node: str, slots: int) -> None:
         """Change one node; 0 takes none."""

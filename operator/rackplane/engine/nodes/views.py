@@ -55,6 +55,8 @@ class View:
     needs: RackNeeds
     holding: Holding
     mask: NodeMask | None = None
+    _allowed: Ints | None = None
+    """The mask by node; None: to be read from it."""
     slots: Ints = field(init=False)
     _serves: NDArray[np.bool_] = field(init=False)
     """Per node: whether its rack may take such pods."""
@@ -64,8 +66,6 @@ class View:
     """Per node: whether it is not wholly free."""
     _position: int = field(init=False)
     _mask_position: int = 0
-    _allowed: Ints | None = None
-    """The mask by node."""
     _away: NDArray[np.bool_] | None = None
     """The nodes that maintenance takes away, if any."""
     _sums: dict[Layout, _Sums] = field(default_factory=dict)
@@ -79,7 +79,10 @@ class View:
         self._serves[known] = needs.fits[rack[known]]
         if self.kind.gpus:
             self._own_cap[known] = needs.caps[rack[known]]
-        self._read_mask()
+        if self._allowed is None:
+            self._read_mask()
+        elif self.mask is not None:
+            self._mask_position = self.mask.position
         self._build()
 
     def _read_mask(self) -> None:
@@ -87,6 +90,20 @@ class View:
             self._mask_position = self.mask.position
             names = self.inventory.names
             self._allowed = np.fromiter(map(self.mask.get, names), dtype=np.int64, count=len(names))
+
+    def allowed_by(self, mask: NodeMask) -> Ints | None:
+        """Another mask by node, that was made of this one's: only where they differ is it read; None: it is not."""
+        if self.mask is None or mask.origin is None or mask.origin[0] is not self.mask:
+            return None
+        since = self.mask.changes(min(self._mask_position, mask.origin[1]))
+        own = mask.changes(0)
+        if self._allowed is None or since is None or own is None:
+            return None
+        index, found = self.inventory.index, self._allowed.copy()
+        for name in {*mask.touched, *since, *own}:
+            if name in index:
+                found[index[name]] = mask.get(name)
+        return found
 
     def _follow_mask(self) -> list[int] | None:
         """The nodes whose bound by the mask has changed; None if all may have."""

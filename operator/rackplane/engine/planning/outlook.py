@@ -160,12 +160,15 @@ def _endings(
     order: Iterable[tuple[float, str]], spans: Iterable[Span], *, now: float, latest: float
 ) -> dict[float, list[Ending]]:
     """What ends when, within the horizon."""
-    ends = [(s.ends_at, Ending(s.name, s.of_budget, s.of_maintenance)) for s in spans]
-    ends += [(until, Ending(key, of_budget=False)) for until, key in order]
+    of_spans = ((s.ends_at, Ending(s.name, s.of_budget, s.of_maintenance)) for s in spans)
     found: dict[float, list[Ending]] = {}
-    for at, ending in ends:
-        if now < at <= latest and ending not in found.setdefault(at, []):
-            found[at].append(ending)
+    # One budget is many rows, and all of them end at once; a booking ends once.
+    for at, ending in dict.fromkeys(of_spans):
+        if now < at <= latest:
+            found.setdefault(at, []).append(ending)
+    for at, key in order:
+        if now < at <= latest:
+            found.setdefault(at, []).append(Ending(key, of_budget=False))
     return found
 
 
@@ -226,8 +229,7 @@ class _Search:
             return all(s.takes(offer, request.until) for s in shadows) and self.admits(offer, at)
 
         with self.state.simulation() as later:
-            for key in ended:
-                later.release(key)
+            later.release_all(ended)
             placement = find(later, request, admits, later=shadows)
         return None if placement is None else Opening(at, placement, tuple(self.endings[at]))
 
@@ -235,8 +237,7 @@ class _Search:
         ended = self._ended(at)
         if ended:
             self.passed.enter_context(self.state.simulation())
-            for key in ended:
-                self.state.release(key)
+            self.state.release_all(ended)
             self.over = self.over.union(ended)
 
     def _ended(self, at: float) -> list[str]:

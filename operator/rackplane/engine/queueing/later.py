@@ -7,12 +7,11 @@ time at which enough is expected to be there. Another may take some before, if i
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rackplane.engine.queueing.quotas import QuotaTree, Shortfall
+from rackplane.engine.queueing.quotas import Amounts, QuotaTree, Shortfall
 
 __all__ = ["QuotaLater", "Share", "keeps_within"]
 
@@ -28,20 +27,68 @@ class Share:
     until: float = math.inf
 
 
-class QuotaLater:
-    """Answers for the tree as it is now; to be made anew when anybody has got or given back something."""
+class _Ends:
+    """Shares that are expected to end, in order of that, and what all up to a time amount to."""
 
-    def __init__(self, tree: QuotaTree, running: Iterable[Share]) -> None:
+    def __init__(self) -> None:
+        self.order: list[tuple[float, str]] = []
+        self._amounts: dict[str, tuple[tuple[str, int], ...]] = {}
+        #: of the first so many; None: to be counted anew
+        self._sums: list[dict[str, int]] | None = None
+
+    def put(self, share: Share) -> None:
+        insort(self.order, (share.until, share.key))
+        self._amounts[share.key] = share.amounts
+        self._sums = None
+
+    def drop(self, share: Share) -> None:
+        del self.order[bisect_left(self.order, (share.until, share.key))]
+        del self._amounts[share.key]
+        self._sums = None
+
+    def over(self, at: float) -> Amounts:
+        """What is over by then, together."""
+        if self._sums is None:
+            self._sums = [{}]
+            for _, key in self.order:
+                total = dict(self._sums[-1])
+                for resource, amount in self._amounts[key]:
+                    total[resource] = total.get(resource, 0) + amount
+                self._sums.append(total)
+        return self._sums[bisect_right(self.order, at, key=lambda end: end[0])]
+
+
+class QuotaLater:
+    """Answers for the tree as it is, which is told to it gang by gang.
+
+    What ends counts queue by queue and not gang by gang: a question costs as much as the tree has queues in use.
+    """
+
+    def __init__(self, tree: QuotaTree, running: Iterable[Share] = ()) -> None:
         """``running``: what the tree holds, each with its expected end."""
         self.tree = tree
-        self._running: dict[str, list[Share]] = {}
         self._of: dict[str, Share] = {}
+        #: by the root of the tree they are in: queues, and all that ends there in order
+        self._queues: dict[str, dict[str, _Ends]] = {}
+        self._order: dict[str, list[tuple[float, str]]] = {}
         for share in running:
-            self._of[share.key] = share
-            if share.until < math.inf:
-                self._running.setdefault(tree.path(share.queue)[-1], []).append(share)
-        for shares in self._running.values():
-            shares.sort(key=lambda s: (s.until, s.key))
+            self.put(share.key, share)
+
+    def put(self, key: str, share: Share | None) -> None:
+        """What the gang of that key holds from now on, as the tree knows it already; None: nothing."""
+        old = self._of.pop(key, None)
+        if old is not None and old.until < math.inf:
+            root = self.tree.root(old.queue)
+            self._queues[root][old.queue].drop(old)
+            order = self._order[root]
+            del order[bisect_left(order, (old.until, key))]
+        if share is None:
+            return
+        self._of[key] = share
+        if share.until < math.inf:
+            root = self.tree.root(share.queue)
+            self._queues.setdefault(root, {}).setdefault(share.queue, _Ends()).put(share)
+            insort(self._order.setdefault(root, []), (share.until, key))
 
     def takes(
         self, wanted: Share, at: float, others: Iterable[Share] = (), gone: Collection[str] = ()
@@ -52,12 +99,14 @@ class QuotaLater:
             others: what is held for others, or asked for before it; it counts while it lasts.
             gone: gangs that hold nothing any more, whatever their expected end.
         """
-        root = self.tree.path(wanted.queue)[-1]
-        ended = self._ended(root, at)
-        over = {share.key for share in ended}
-        ended = [*ended, *(self._of[key] for key in gone if key in self._of and key not in over)]
-        plus = [s for s in others if s.at <= at < s.until and s.key != wanted.key]
-        with self._changed(ended, plus):
+        root = self.tree.root(wanted.queue)
+        changes = [
+            (queue, over, -1) for queue, ends in self._queues.get(root, {}).items() if (over := ends.over(at))
+        ]
+        left = (self._of[key] for key in dict.fromkeys(gone) if key in self._of)
+        changes += [(s.queue, dict(s.amounts), -1) for s in left if s.until > at]
+        changes += _there(others, at, wanted.key)
+        with self.tree.changed(changes):
             return self.tree.check(wanted.queue, dict(wanted.amounts)) is None
 
     def opening(self, wanted: Share, others: Sequence[Share], *, now: float, latest: float) -> float | None:
@@ -67,64 +116,56 @@ class QuotaLater:
             wanted: ``until`` less ``at`` is how long it lasts.
             others: what is held for others, which it must not delay.
         """
-        lasts, missing = wanted.until - wanted.at, 0
+        root, lasts, missing = self.tree.root(wanted.queue), wanted.until - wanted.at, 0
+        others = [s for s in others if s.key != wanted.key and self.tree.root(s.queue) == root]
+        given, held = self._order.get(root, ()), [s.until for s in others if now < s.until < math.inf]
         short: Shortfall | None = None
-        with self._changed((), ()) as undo:
-            for at, (over, is_other) in sorted(self._endings(wanted, others, now).items()):
+        below: dict[str, bool] = {}
+        freed: dict[str, dict[str, int]] = {}
+        done: list[tuple[str, Amounts]] = []
+        reached = 0
+        try:
+            for at in sorted({now, *held, *(max(now, until) for until, _ in given)}):
                 if at > latest:
                     return None
-                for share in over:
-                    self.tree.add(share.queue, dict(share.amounts), -1)
-                    undo.append((share, 1))
-                    if short is not None and short.queue in self.tree.path(share.queue):
-                        missing -= dict(share.amounts).get(short.resource, 0)
-                if missing > 0 and not is_other:
+                while reached < len(given) and given[reached][0] <= at:
+                    share = self._of[given[reached][1]]
+                    reached += 1
+                    back = freed.setdefault(share.queue, {})
+                    for resource, amount in share.amounts:
+                        back[resource] = back.get(resource, 0) + amount
+                        if short is not None and resource == short.resource:
+                            if share.queue not in below:
+                                below[share.queue] = short.queue in self.tree.path(share.queue)
+                            missing -= amount * below[share.queue]
+                if missing > 0 and at not in held:
                     continue  # not enough of what it lacked has come back
+                for queue, amounts in freed.items():
+                    self.tree.add(queue, amounts, -1)
+                    done.append((queue, amounts))
+                freed = {}
                 short = self._short(wanted, at, at + lasts, others)
                 if short is None:
                     return at
-                missing = short.missing
-        return None
-
-    def _endings(
-        self, wanted: Share, others: Iterable[Share], now: float
-    ) -> dict[float, tuple[list[Share], bool]]:
-        """When something ends: what the tree holds that is over then, and whether what was held for others is."""
-        found: dict[float, tuple[list[Share], bool]] = {now: ([], True)}
-        for share in self._running.get(self.tree.path(wanted.queue)[-1], ()):
-            found.setdefault(max(now, share.until), ([], False))[0].append(share)
-        for share in others:
-            if now < share.until < math.inf:
-                found[share.until] = (found.get(share.until, ([], True))[0], True)
-        return found
+                missing, below = short.missing, {}
+            return None
+        finally:
+            for queue, given_back in reversed(done):
+                self.tree.add(queue, given_back)
 
     def _short(self, wanted: Share, at: float, until: float, others: Sequence[Share]) -> Shortfall | None:
         """What it lacks, with what is over by then gone already: at once, or when one begins while it lasts."""
         for begin in [at, *(s.at for s in others if at < s.at < until)]:
-            plus = [s for s in others if s.at <= begin < s.until and s.key != wanted.key]
-            with self._changed((), plus):
+            with self.tree.changed(_there(others, begin, wanted.key)):
                 short = self.tree.check(wanted.queue, dict(wanted.amounts))
             if short is not None:
                 return short
         return None
 
-    def _ended(self, root: str, at: float) -> list[Share]:
-        shares = self._running.get(root, [])
-        return shares[: bisect_right(shares, at, key=lambda s: s.until)]
 
-    @contextmanager
-    def _changed(self, minus: Iterable[Share], plus: Iterable[Share]) -> Iterator[list[tuple[Share, int]]]:
-        """The tree without some and with others; what is changed further is undone too, if it is noted."""
-        undo: list[tuple[Share, int]] = []
-        for times, shares in ((-1, minus), (1, plus)):
-            for share in shares:
-                self.tree.add(share.queue, dict(share.amounts), times)
-                undo.append((share, -times))
-        try:
-            yield undo
-        finally:
-            for share, times in reversed(undo):
-                self.tree.add(share.queue, dict(share.amounts), times)
+def _there(others: Iterable[Share], at: float, but: str) -> Iterator[tuple[str, Amounts, int]]:
+    """What is held for others at that time, as changes of the tree."""
+    return ((s.queue, dict(s.amounts), 1) for s in others if s.at <= at < s.until and s.key != but)
 
 
 def keeps_within(tree: QuotaTree, asked: Share, other: str) -> bool:

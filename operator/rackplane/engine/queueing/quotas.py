@@ -13,6 +13,7 @@ A resource is "gpus", "watts", or the GPUs on nodes of one hardware profile; eac
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rackplane.engine.model import InvariantViolation
@@ -112,11 +113,13 @@ class Shortfall:
 class _Queue:
     """One queue of the tree, by resource; what a resource has no entry for is 0, or no bound."""
 
-    __slots__ = ("bound", "charged", "kept", "nominal", "parent", "spec", "used")
+    __slots__ = ("bound", "charged", "kept", "nominal", "parent", "path", "spec", "used")
 
     def __init__(self, spec: QueueSpec) -> None:
         self.spec = spec
         self.parent: _Queue | None = None
+        #: itself and those above it, nearest first
+        self.path: tuple[_Queue, ...] = (self,)
         self.nominal: dict[str, int] = {}
         #: the most it may hold
         self.bound: dict[str, int] = {}
@@ -124,12 +127,6 @@ class _Queue:
         self.used: dict[str, int] = {}
         #: what it has used and what queues below it keep
         self.charged: dict[str, int] = {}
-
-    def path(self) -> Iterator[_Queue]:
-        queue: _Queue | None = self
-        while queue is not None:
-            yield queue
-            queue = queue.parent
 
     def left(self, resource: str, kept_below: int) -> int:
         """What it may still take of a gang of a queue below it, for which queues on the way keep ``kept_below`` unused.
@@ -146,7 +143,7 @@ class _Queue:
 
     def borrowed(self, resource: str) -> int:
         """What it holds above its quota."""
-        if self.parent is None or resource not in _root(self).nominal:
+        if self.parent is None or resource not in self.path[-1].nominal:
             return 0
         return max(0, self.used.get(resource, 0) - self.nominal.get(resource, 0))
 
@@ -176,6 +173,9 @@ class QuotaTree:
         for queue in roots:
             self._order.append(queue)
             self._order[len(self._order) :] = _below(queue, children)
+        for queue in self._order:
+            if queue.parent is not None:
+                queue.path = (queue, *queue.parent.path)
         for queue in reversed(self._order):
             self._settle(queue, children[queue.spec.name])
 
@@ -219,7 +219,7 @@ class QuotaTree:
             self._order.append(found)
         for resource, amount in amounts.items():
             change = amount * times
-            for level in found.path():
+            for level in found.path:
                 level.used[resource] = level.used.get(resource, 0) + amount * times
                 kept, before = level.kept.get(resource, 0), level.charged.get(resource, 0)
                 level.charged[resource] = before + change
@@ -228,6 +228,21 @@ class QuotaTree:
     def remove(self, queue: str, amounts: Amounts) -> None:
         """The gang does not hold them any more."""
         self.add(queue, amounts, -1)
+
+    @contextmanager
+    def changed(self, changes: Iterable[tuple[str, Amounts, int]]) -> Iterator[None]:
+        """As if these had been added, each so many times, for as long as the block lasts.
+
+        What one queue gives back in many parts counts as given back at once: only the sums matter.
+        """
+        made = list(changes)
+        for queue, amounts, times in made:
+            self.add(queue, amounts, times)
+        try:
+            yield
+        finally:
+            for queue, amounts, times in reversed(made):
+                self.add(queue, amounts, -times)
 
     def used(self, queue: str) -> Amounts:
         """What the gangs of the queue and of those below it hold."""
@@ -243,7 +258,7 @@ class QuotaTree:
             return None
         for resource, amount in amounts.items():
             kept_below = 0
-            for level in found.path():
+            for level in found.path:
                 if resource in level.bound and amount > 0:
                     left = level.left(resource, kept_below)
                     if amount > left:
@@ -259,7 +274,7 @@ class QuotaTree:
         """The queue and those above it that are bounded, nearest first, and the most that each may take for it."""
         found = self._queues.get(queue)
         rooms, kept_below = [], 0
-        for level in () if found is None else found.path():
+        for level in () if found is None else found.path:
             if resource in level.bound:
                 rooms.append((level.spec.name, level.left(resource, kept_below)))
             kept_below += level.kept_unused(resource)
@@ -280,12 +295,17 @@ class QuotaTree:
     def bounded(self, queue: str) -> list[str]:
         """Resources for which some queue of the queue's tree has a figure."""
         found = self._queues.get(queue)
-        return [] if found is None else sorted(_root(found).nominal)
+        return [] if found is None else sorted(found.path[-1].nominal)
 
     def path(self, queue: str) -> list[str]:
         """The queue and those above it, nearest first; an unknown one alone."""
         found = self._queues.get(queue)
-        return [queue] if found is None else [level.spec.name for level in found.path()]
+        return [queue] if found is None else [level.spec.name for level in found.path]
+
+    def root(self, queue: str) -> str:
+        """The last of its `path`: of two queues with different ones neither has any say in what the other may take."""
+        found = self._queues.get(queue)
+        return queue if found is None else found.path[-1].spec.name
 
     def __iter__(self) -> Iterator[QueueSpec]:
         """All queues, each after its parent."""
@@ -332,12 +352,6 @@ def _shortfall(own: _Queue, level: _Queue, resource: str, asked: int, left: int)
 
 def _positive(amounts: Amounts) -> dict[str, int]:
     return {resource: n for resource, n in amounts.items() if n}
-
-
-def _root(queue: _Queue) -> _Queue:
-    while queue.parent is not None:
-        queue = queue.parent
-    return queue
 
 
 def _below(queue: _Queue, children: Mapping[str, list[_Queue]]) -> Iterator[_Queue]:

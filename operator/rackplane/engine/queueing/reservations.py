@@ -95,7 +95,7 @@ class Reservations:
 
         Args:
             stamp: another one for every other content of the state.
-            ends: when bookings are taken to end that the state expects no end of.
+            ends: when bookings are taken to end that the state expects no end of; not to be changed any more.
         """
         if state is not self._state or stamp != self._stamp:
             self._shadows.clear()
@@ -103,7 +103,7 @@ class Reservations:
             if state is not self._state or state.inventory is not self._inventory:
                 self._draws.clear()  # a node may have moved to another rack
                 self._state, self._inventory = state, state.inventory
-            self._ends = {} if ends is None else dict(ends)
+            self._ends = {} if ends is None else ends
 
     def stands_for(self, state: State, stamp: object) -> bool:
         """Whether it answers for this content of this state already."""
