@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from rackplane.core.gangs.statuses import timestamp
+from rackplane.core.queues import reserving
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import START, Harness, facility
 
@@ -14,9 +16,8 @@ LASTS = "rackplane.dev/expected-duration"
 
 
 def hall(*, racks: int = 1, nodes: int = 4, reservations: int = 1, **settings: Any) -> Harness:
-    harness = Harness(
-        settings=MachineSettings(validate=True, reservations=reservations, estimate_seconds=1.0, **settings)
-    )
+    settings = {"estimate_seconds": 1.0, **settings}
+    harness = Harness(settings=MachineSettings(validate=True, reservations=reservations, **settings))
     harness.apply(*facility(racks=racks, nodes=nodes))
     harness.start_machine()
     return harness
@@ -295,6 +296,31 @@ def test_a_gang_of_higher_priority_takes_the_first_place_in_the_queue_and_with_i
     assert status(harness, "urgent")["reservation"]["startTime"] == at(100)
     assert "reservation" not in status(harness, "large")
     assert status(harness, "large")["estimatedStart"] == at(150)
+
+
+def test_who_is_first_again_soon_takes_its_place_up_again_without_another_search() -> None:
+    harness = hall(estimate_seconds=10.0)
+    job(harness, "runs", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(5)
+    held = status(harness, "large")["reservation"]
+    meta = {"name": "high"}
+    harness.apply(
+        {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": meta, "value": 9}
+    )
+    harness.job(
+        "urgent", slots=4, run=10, annotations={LASTS: "10s"},
+        template={"priorityClassName": "high", "priority": 9},
+    )  # fmt: skip
+    harness.advance(2)
+    assert status(harness, "urgent").get("reservation") and not status(harness, "large").get("reservation")
+    with patch.object(
+        reserving, "look_ahead", side_effect=AssertionError("it has a place that is still good")
+    ):
+        harness.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/urgent")
+        harness.advance(2)
+    assert status(harness, "large")["reservation"] == held
 
 
 def test_a_place_on_a_rack_that_is_drained_is_looked_for_elsewhere() -> None:

@@ -23,7 +23,7 @@ from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Pod
 from rackplane.core.offline import rehearsal
 from rackplane.core.offline.documents import DocumentError, core_object, read_documents
-from rackplane.core.queues.queueing import pending
+from rackplane.core.queues.lining_up import pending
 from rackplane.core.site.figures import worst_contingency
 from rackplane.engine.model import Placement, Refusal
 from rackplane.engine.reporting.reports import FacilityReport, WorstCase, facility_report

@@ -14,7 +14,8 @@ from rackplane.core.gangs.seen import gang_changed, gang_deleted
 from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import Instruction, WriteFacilityStatus
 from rackplane.core.queues.holds import know_held
-from rackplane.core.queues.queueing import reasons, schedule
+from rackplane.core.queues.lining_up import reasons
+from rackplane.core.queues.queueing import schedule
 from rackplane.core.queues.tally import Tally
 from rackplane.core.refreshing import refresh
 from rackplane.core.settings import Confirmation, MachineSettings
@@ -199,6 +200,7 @@ class Machine:
         self.world.telling.resign()
         self._publisher.resign()
         self.world.held_places.clear()
+        self.world.set_aside.clear()
         self.world.held_quota.clear()
         self.world.quota_ahead.clear()
         self.world.remembered.clear()

@@ -10,7 +10,7 @@ from rackplane.core.pods.neighbours import Pods
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import Amounts, held_by
 from rackplane.core.queues.counting import count_usages, usage_held
-from rackplane.core.queues.queueing import pending, waiting_in_order
+from rackplane.core.queues.lining_up import pending, waiting_in_order
 from rackplane.core.world import World
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.state import State

@@ -20,8 +20,8 @@ from rackplane.core.pods.neighbours import Neighbours
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.restrictions import Restrictions
 from rackplane.core.pods.room import Room
+from rackplane.core.queues.lateness import Lateness
 from rackplane.core.queues.ledger import Ledger
-from rackplane.core.queues.quota import Usage
 from rackplane.core.queues.tally import Tally
 from rackplane.core.queues.waiting import Waiting
 from rackplane.core.settings import MachineSettings
@@ -30,7 +30,7 @@ from rackplane.core.site.confirmations import Confirmations
 from rackplane.core.site.draining import Draining
 from rackplane.core.site.facility import Catalog
 from rackplane.core.site.removals import Removals
-from rackplane.engine.queueing.later import QuotaLater, Share
+from rackplane.engine.queueing.later import QuotaLater
 from rackplane.engine.queueing.reservations import Reservations
 from rackplane.engine.queueing.shares import Rank
 from rackplane.engine.state import State
@@ -94,11 +94,15 @@ class World:
     #: quota held for the first gangs of queues that wait for it; and of these who was asked already in this pass
     held_quota: dict[Key, QuotaHold] = field(default_factory=dict)
     quota_ahead: dict[Key, QuotaHold] = field(default_factory=dict)
-    #: quotas at later times, for one `stamp`
-    quota_later: tuple[tuple[int, int], QuotaLater, dict[str, tuple[Usage, Share]]] | None = None
+    #: when gangs are taken to be over that have run past their expected end
+    lateness: Lateness = field(default_factory=Lateness)
+    #: quotas at later times, and the `lateness` that they take note of
+    quota_later: tuple[QuotaLater, Mapping[str, float]] | None = None
     tally: Tally = field(default_factory=Tally)
     #: what an earlier process held, as the Gangs say, and was not looked at yet
     remembered: dict[Key, GangReservation] = field(default_factory=dict)
+    #: places that gangs held until others came to be the first, which are theirs again if they are still good
+    set_aside: dict[Key, HeldPlace] = field(default_factory=dict)
     #: when no place could be found to hold, in seconds since the epoch
     sought: dict[Key, float] = field(default_factory=dict)
     #: moves of this process: when, in seconds since the epoch, and GPU-seconds lost; their Gangs may be gone since

@@ -48,6 +48,8 @@ def expect(world: World, record: GangRecord) -> None:
     if world.state is None or record.decision is None:
         return
     key, until = booking_key(record.key), expected_end(world, record)
+    if until is None:
+        world.look_at_usage(record.key)  # it may have begun later than was known, and is over later
     if until != world.state.until(key):
         world.state.expect(key, until)
         watch_end(world, key, until)

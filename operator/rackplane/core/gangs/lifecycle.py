@@ -42,8 +42,8 @@ from rackplane.core.instructions import (
     ResumeJob,
     UpdateGangSpec,
 )
+from rackplane.core.queues.committing import commit
 from rackplane.core.queues.preempting import stop_victims
-from rackplane.core.queues.queueing import commit
 from rackplane.core.world import World
 
 __all__ = ["reconcile"]

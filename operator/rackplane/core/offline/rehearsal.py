@@ -51,9 +51,10 @@ from rackplane.core.objects import (
 from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.holds import is_cleared, know_held
+from rackplane.core.queues.lining_up import pending
 from rackplane.core.queues.movebudget import saved_gpu_hours, wait_without
 from rackplane.core.queues.moving import movable, moves_for, moves_for_domains
-from rackplane.core.queues.queueing import pending, schedule
+from rackplane.core.queues.queueing import schedule
 from rackplane.engine.planning.moves import Bounds, MovePlan
 
 __all__ = ["Tidying", "decide", "stand_in", "stand_in_all", "submit", "submit_all", "submitted", "tidy"]

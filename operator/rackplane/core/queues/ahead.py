@@ -12,7 +12,8 @@ from rackplane.core.gangs.decisions import booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.quota import QuotaRefusal, Usage, usage_by
+from rackplane.core.queues.following import quota_later, share_of
+from rackplane.core.queues.quota import Usage, usage_by
 from rackplane.core.queues.quotaholds import in_way
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
@@ -22,14 +23,13 @@ from rackplane.engine.planning.outlook import Ending, Outlook, Span, earliest_st
 from rackplane.engine.queueing.reservations import bounds
 from rackplane.engine.queueing.shadow import Shadow
 
-__all__ = ["apart", "bounded", "cause", "fits_then", "look_ahead", "only", "quota_then"]
+__all__ = ["apart", "bounded", "cause", "fits_then", "has_quota_then", "look_ahead", "only"]
 
 
 def look_ahead(world: World, record: GangRecord) -> Outlook:
     """The earliest start beside what is reserved for others; to be asked after `follow`."""
     assert world.state is not None
     key = booking_key(record.key)
-    gangs = {booking_key(other.key): other for other in world.gangs.values() if other.decision is not None}
     count_usages(world)
     now = mask_of(world, record)
     # One mask for all probes, so that the engine follows it instead of counting every node for each.
@@ -39,7 +39,7 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         return world.reserved.beside(at, end_of_start(world, record, at), but=key)
 
     def request(at: float, over: frozenset[str]) -> Request:
-        ended = [gangs[key] for key in over if key in gangs]
+        ended = [other for key in over if (other := world.gangs.get(key_of(key))) is not None]
         freed, shadows = slots_without(world, record, ended), beside(at)
         less = bounded(world, record, shadows, lambda node: freed.get(node, now.get(node)))
         changed = {**freed, **less}
@@ -132,10 +132,10 @@ def fits_then(world: World, record: GangRecord, placement: Placement, at: float)
 def _quota_admits(world: World, record: GangRecord, placement: Placement, at: float) -> bool:
     key, asked = booking_key(record.key), usage_of(world, record, placement, at=at)
     in_time = in_way(world, asked, at, key=key, but=key) is None
-    return in_time and quota_then(world, record, placement, at) is None
+    return in_time and has_quota_then(world, record, placement, at)
 
 
-def quota_then(
+def has_quota_then(
     world: World,
     record: GangRecord,
     placement: Placement,
@@ -144,30 +144,35 @@ def quota_then(
     plus: Iterable[Usage] = (),
     without: Iterable[str] = (),
     but: str | None = None,
-) -> QuotaRefusal | None:
-    """As `quota_of`, beside what is reserved for others then, and without what is taken to be over by then.
+) -> bool:
+    """Whether queues and budgets take it beside what is reserved for others then, with all that is over by then gone.
 
     Args:
         plus: what counts beside those that do.
         without: bookings that do not count.
         but: another gang whose reservation does not count.
     """
-    gone = {*without, *(key for key, end in world.reserved.ends.items() if end <= at)}
-    more = list(plus)
+    gone, more, mine = set(without), list(plus), (booking_key(record.key), but)
     for r in world.reserved:
         other = world.gangs.get(key_of(r.key))
         holds = at < r.until and (r.blocks or r.at <= at) and r.key != but
         if holds and other is not None and other is not record:
             gone |= r.over
             more.append(usage_of(world, other, r.placement, at=max(r.at, world.now)))
-    mine = (booking_key(record.key), but)
     more += [
-        usage_by(booking, share.queue, dict(share.amounts))
+        usage_by(share.key, share.queue, dict(share.amounts))
         for held in world.quota_ahead.values()
-        for share, booking in ((held.share, held.share.key),)
-        if share.at <= at < share.until and booking not in mine
+        for share in (held.share,)
+        if share.at <= at < share.until and share.key not in mine
     ]
-    return quota_of(world, record, placement, at=at, without=gone, plus=more)
+    asked = share_of(mine[0], usage_of(world, record, placement, at=at))
+    others = [replace(share_of("", usage), until=math.inf) for usage in more]
+    if not quota_later(world).takes(asked, at, others, gone):
+        return False
+    if not world.catalog.budgets.groups(world.now):
+        return True
+    late = (key for key, end in world.reserved.ends.items() if end <= at)
+    return quota_of(world, record, placement, at=at, without=gone.union(late), plus=more) is None
 
 
 def _after(world: World, record: GangRecord, at: float) -> Sequence[Shadow]:

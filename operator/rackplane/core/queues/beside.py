@@ -15,7 +15,7 @@ from rackplane.core.gangs.asking import usage_of
 from rackplane.core.gangs.decisions import QuotaHold, booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.queues.ahead import apart, bounded, quota_then
+from rackplane.core.queues.ahead import apart, bounded, has_quota_then
 from rackplane.core.queues.following import follow
 from rackplane.core.queues.quotaholds import in_way
 from rackplane.core.world import World
@@ -87,7 +87,7 @@ class Beside:
             if other is None or r.key == but or not (r.blocks or r.at < until):
                 continue
             at = max(r.at, world.now)
-            if quota_then(world, other, r.placement, at, plus=[asked], without=gone, but=but) is not None:
+            if not has_quota_then(world, other, r.placement, at, plus=[asked], without=gone, but=but):
                 return False
         return self.quota_in_way(record, placement, gone) is None
 

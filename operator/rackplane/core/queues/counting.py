@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from rackplane.core.gangs.decisions import Key, booking_key
+from rackplane.core.gangs.ends import planned_end
 from rackplane.core.queues.quota import Usage
 from rackplane.core.world import World
 from rackplane.engine.physics.draw import full_increment
@@ -27,7 +28,11 @@ def count_usages(world: World) -> None:
     Whoever asks `counted` in a simulation has called this before it, so that nothing simulated is kept.
     """
     for key in world.stale.usages:
-        world.ledger.put(key, usage_held(world, key), world.now)
+        usage = usage_held(world, key)
+        world.ledger.put(key, usage, world.now)
+        runs_over = usage is not None and usage.until is None
+        planned = planned_end(world, world.gangs[key]) if runs_over else None
+        world.lateness.put(booking_key(key), planned)
     world.stale.usages.clear()
 
 

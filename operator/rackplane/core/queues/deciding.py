@@ -20,7 +20,7 @@ from rackplane.engine.placing.placement import find
 from rackplane.engine.queueing.quotas import profile_of
 from rackplane.engine.queueing.words import sentence
 
-__all__ = ["barred", "decide", "refused", "renewed"]
+__all__ = ["barred", "decide", "plain_request", "refused", "renewed"]
 
 
 def barred(world: World, record: GangRecord) -> Wait | None:
@@ -78,15 +78,15 @@ def decide(
     if claim is not None:
         return Wait(claim, reason="ResourceClaim", misfit=True, subject=_workload)
     count_usages(world)
-    shape, used_up = shape_of(world, record), frozenset[str]()
-    may_hold = backfill.may_reserve or record.key in world.held_places
-    short = world.ledger.tree.check(spec.queue, least_of(world, record))
+    least = least_of(world, record)
+    short = world.ledger.tree.check(spec.queue, least)
+    may_hold = short is None or backfill.may_reserve or record.key in world.held_places
+    shape, used_up = shape_of(world, record) if may_hold else None, frozenset[str]()
     if short is not None:
         # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
-        plain = partial(_request, world, record, used_up)
-        if not may_hold or not explainer.refuses((request_key(shape, used_up), stage), plain):
-            asks = tuple(least_of(world, record).items())
-            return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
+        plain = partial(plain_request, world, record)
+        if not may_hold or not explainer.refuses((request_key(shape), stage), plain):
+            return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=tuple(least.items()))
     while True:
         request = partial(_request, world, record, used_up)
         answer = explainer.place((request_key(shape, used_up), stage), request)
@@ -133,12 +133,17 @@ def renewed(world: World, record: GangRecord, wait: Wait, renewal: Renewal, stag
     """
     if wait.refusal is not None:
         asked = (request_key(shape_of(world, record)), stage)
-        answer = renewal.renewed(asked, partial(_request, world, record, frozenset[str]()))
+        answer = renewal.renewed(asked, partial(plain_request, world, record))
         return wait if answer is None else refused(answer)
     if wait.reason == OVER_QUOTA and record.gang is not None:
         short = world.ledger.tree.check(record.gang.spec.queue, least_of(world, record))
         return wait if short is None else replace(wait, message=sentence(short))
     return wait
+
+
+def plain_request(world: World, record: GangRecord) -> Request:
+    """What the gang asks of the engine, for a start now."""
+    return request_of(world, record, mask_of(world, record))
 
 
 def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Request:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -29,6 +29,8 @@ class Ledger:
         self.tree = QuotaTree()
         self.shares = Shares(half_life_seconds)
         self._usages: dict[Key, Usage] = {}
+        #: see `news`
+        self._news: dict[Key, None] | None = None
         self._remembered: set[str] = set()
         self._written: dict[str, Mapping[str, Any]] = {}
 
@@ -65,10 +67,23 @@ class Ledger:
             del self._usages[gang]
             self.tree.remove(old.queue, old.amounts())
             self.shares.add(old.queue, old.amounts(), now, -1)
+        if self._news is not None:
+            self._news[gang] = None
+            if len(self._news) > 2 * len(self._usages) + 64:
+                self._news = None  # nobody has asked for long
         if usage is not None:
             self._usages[gang] = usage
             self.tree.add(usage.queue, usage.amounts())
             self.shares.add(usage.queue, usage.amounts(), now)
+
+    def news(self) -> Collection[Key] | None:
+        """Gangs that may hold something else than at the last call; None: any may."""
+        found, self._news = self._news, {}
+        return found
+
+    def get(self, gang: Key) -> Usage | None:
+        """What the gang holds; None if it has no place."""
+        return self._usages.get(gang)
 
     def usages(self) -> ValuesView[Usage]:
         return self._usages.values()
@@ -86,13 +101,8 @@ class Ledger:
             *((usage.queue, usage.amounts(), -1) for usage in gone),
             *((usage.queue, usage.amounts(), 1) for usage in plus),
         ]
-        for queue, amounts, times in changes:
-            self.tree.add(queue, amounts, times)
-        try:
+        with self.tree.changed(changes):
             yield self.tree
-        finally:
-            for queue, amounts, times in reversed(changes):
-                self.tree.add(queue, amounts, -times)
 
     def history(self, queue: str, now: float) -> Mapping[str, Any] | None:
         """What `status.usageHistory` is to be: None if nothing is kept.

@@ -74,6 +74,12 @@ class Clearing:
         pause = self._world.settings.preempting_pause_seconds
         return max(self._world.clearing_due, self._world.now + pause)
 
+    def due(self, record: GangRecord) -> float:
+        """When it may be worked out for the gang, in seconds since the epoch; inf: not before anything changes."""
+        if record.preempted_version == self._world.version:
+            return math.inf
+        return record.preempted_at + self._world.settings.preempting_seconds
+
     def make_room(self, record: GangRecord, beside: Beside) -> HeldPlace | None:
         """The place that is held for the gang from now on; None if nobody is stopped for it."""
         world, settings = self._world, self._world.settings
@@ -81,12 +87,17 @@ class Clearing:
         if not Rights.asked_by(world, record):
             record.no_room = ""
             return None
-        if record.preempted_version == world.version:
+        due = self.due(record)
+        if due == math.inf:
             return None
-        due = max(record.preempted_at + settings.preempting_seconds, world.clearing_due)
-        if world.now < due or not self._left:
+        if world.now < due:
             record.ask_again = max(due, world.now + settings.preempting_pause_seconds)
             world.waiting.ask_at(record.key, record.ask_again)
+            return None
+        if not self.is_open:
+            # Then they are looked at in the order of the queue: no timer of its own for each of thousands.
+            record.ask_again = self.reopens_at
+            world.waiting.due = min(world.waiting.due, record.ask_again)
             return None
         self._left -= 1
         record.preempted_at, record.preempted_version = world.now, world.version

@@ -3,104 +3,42 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
-from rackplane.core.gangs.asking import desired, shape_of, shortest_alike, size_of
-from rackplane.core.gangs.booking import book
-from rackplane.core.gangs.decisions import Decision, Key
-from rackplane.core.gangs.elastic import fullest, grow, with_slots
+from rackplane.core.gangs.asking import shortest_alike
+from rackplane.core.gangs.decisions import Key
+from rackplane.core.gangs.elastic import fullest, grow
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.explaining import Explainer, Renewal
-from rackplane.core.gangs.profiles import lowered
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.statuses import admitted, condition, timestamp
-from rackplane.core.gangs.writing import conditions_of
-from rackplane.core.instructions import CommitGang, Instruction
+from rackplane.core.instructions import Instruction
 from rackplane.core.queues.beside import Beside
+from rackplane.core.queues.committing import start
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.deciding import barred, decide, refused, renewed
+from rackplane.core.queues.deciding import barred, decide, plain_request, refused, renewed
 from rackplane.core.queues.estimates import estimate, without_estimate
-from rackplane.core.queues.gates import Gates, Left
+from rackplane.core.queues.gates import Gates
 from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
+from rackplane.core.queues.lining_up import look
 from rackplane.core.queues.planned import MOVING, follow_moves, keeps
 from rackplane.core.queues.preempting import Clearing, review
-from rackplane.core.queues.priorities import standing
-from rackplane.core.queues.proposing import Proposals, proposed, withdraw
+from rackplane.core.queues.proposing import Proposals, withdraw
 from rackplane.core.queues.quotaholds import let_quota_go
 from rackplane.core.queues.relocating import carry_out, take_up_moves
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.resettling import back, held_answer
-from rackplane.core.queues.rights import stops_others
-from rackplane.core.queues.waiting import PREEMPTING, RESERVED, Answer, Kind, Wait
+from rackplane.core.queues.stages import coming, last_before
+from rackplane.core.queues.waiting import PREEMPTING, RESERVED, Answer, Kind, Wait, request_key
+from rackplane.core.queues.wanted import Wanted, with_holders
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
-from rackplane.engine.queueing.order import Line, Place, Turn
+from rackplane.engine.queueing.order import Line
 
-__all__ = ["commit", "pending", "reasons", "schedule", "waiting_in_order"]
+__all__ = ["schedule"]
 
 _OVERDUE = 5
 """What can wait for a pass in which nobody is placed waits for so many `status_seconds` at most."""
-
-
-def pending(world: World) -> list[GangRecord]:
-    """Gangs that wait for a place, in the order in which they are asked. A look at all gangs."""
-    count_usages(world)
-    found = [(key, place) for key in world.gangs if (place := _place(world, key)) is not None]
-    found.sort(key=lambda f: (-f[1].priority, world.rank(f[1].line.queue), f[1].since, f[0]))
-    return [world.gangs[key] for key, _ in found]
-
-
-def _place(world: World, key: Key) -> Place | None:
-    """Where in the queue the gang stands; None if it does not wait for a place."""
-    record = world.gangs.get(key)
-    if (
-        record is None
-        or record.gang is None
-        or record.decision is not None
-        or record.phase != "Pending"
-        or record.gang.metadata.deletion_timestamp is not None
-        or not _can_start(record)
-    ):
-        return None
-    if not record.judged and desired(world, record) is not None and not _as_wanted(record):
-        world.dirty[key] = None
-    if not _as_wanted(record):
-        return None
-    spec = record.gang.spec
-    created = record.gang.status.submitted_at or record.gang.metadata.creation_timestamp or ""
-    alone = key if key in world.held_places else None
-    kind = Kind(key[0], alone, shape_of(world, record), is_cleared(world, key), size_of(world, record))
-    return Place(Line(spec.queue, kind), standing(spec, world.catalog.queue), created)
-
-
-def waiting_in_order(world: World) -> list[GangRecord]:
-    """As `pending`, by a look at the gangs that have changed since."""
-    _look(world)
-    count_usages(world)
-    return [world.gangs[key] for key in world.waiting.order.first(world.rank)]
-
-
-def reasons(world: World) -> Iterator[tuple[str, str, int]]:
-    """Queue, reason and how many gangs wait there for it."""
-    _look(world)
-    waiting = world.waiting
-    for key in waiting.order:
-        place, record = waiting.order.get(key), world.gangs[key]
-        assert place is not None
-        answer = waiting.answer(place.line, end_of_start(world, record, world.now))
-        yield place.line.queue, record.reason if answer is None else answer.wait.reason, 1
-
-
-def _look(world: World) -> None:
-    if world.waiting.refusing_terms != world.neighbours.revision:
-        # Who asks for the same may be told another thing now, by pods that refuse some of them as neighbours.
-        world.waiting.refusing_terms = world.neighbours.revision
-        world.waiting.look(world.gangs)
-    world.waiting.look(world.dirty)
-    world.waiting.refresh(partial(_place, world))
 
 
 def schedule(world: World) -> Iterator[Instruction]:
@@ -110,13 +48,13 @@ def schedule(world: World) -> Iterator[Instruction]:
     """
     assert world.state is not None
     waiting, before = world.waiting, world.placements
-    _look(world)
+    look(world)
     _give_up_places(world)
     lapse(world)
     whole = waiting.to_ask(world.version, world.now)
     if whole is not None:
         yield from _ask(world, whole=whole)
-        _look(world)  # who was placed waits no more
+        look(world)  # who was placed waits no more
     _tell(world)
     # Who was placed is to be told first: the rest takes longer, and is of no use to them.
     overdue = world.now - waiting.renewed_at >= _OVERDUE * world.settings.status_seconds
@@ -136,7 +74,7 @@ def _give_up_places(world: World) -> None:
     if world.remembered:
         take_up_moves(world)
         take_up(world)
-        _look(world)  # each is asked by itself
+        look(world)  # each is asked by itself
     # First the places of plans, then those of the gangs that move for them.
     for key in sorted(world.held_places, key=lambda key: world.held_places[key].moving):
         if not world.waiting.waits(key) and not keeps(world, key):
@@ -158,10 +96,10 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
     waiting, backfill, gates = world.waiting, Backfill(world), Gates(world)
     beside, clearing, proposals = Beside(world), Clearing(world), Proposals(world)
     turn = _Turn(world, Explainer(world), beside, backfill)
-    wanted = _Wanted(world, backfill, clearing, proposals, gates)
+    wanted = Wanted(world, backfill, clearing, proposals, gates, turn.lacks_room)
     new, moved = waiting.begin(world.version, world.now, whole=whole)
     freshly, considered = set[Line](), set[Key]()
-    lines = _with_holders(world, [*new, *(gates.may_start() if moved else ())])
+    lines = with_holders(world, [*new, *(gates.may_start() if moved else ())])
     asked = waiting.order.turn(world.rank, lines)
     while (found := wanted.next(asked) if whole else asked.next()) is not None:
         line, record = found[0], world.gangs[found[1]]
@@ -176,13 +114,14 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
                 waiting.ask_at(record.key, record.not_before)
                 continue
             waiting.asked += 1
+            record.ask_again = math.inf
             given = turn.ask(record)
             if isinstance(given, Placement):
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
-                yield from _commit(world, record, fullest(world, record, given, beside, backfill))
+                yield from start(world, record, fullest(world, record, given, beside, backfill))
                 follow_moves(world)
                 continue
             # Nobody is stopped for one that only has to let others go first.
@@ -204,7 +143,6 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         if answer.wait.foreseeable and not cleared:
             considered.add(record.key)
             yield from proposals.consider(record, beside)
-        waiting.ask_at(record.key, record.ask_again)
         holds_for_all = answer.stage < math.floor(world.now) + shortest_alike(world, record)
         if holds_for_all and not (line in freshly and answer.wait.wants_place and backfill.may_reserve):
             asked.close()
@@ -218,70 +156,9 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
     yield from grow(world, beside, backfill)
 
 
-class _Wanted:
-    """Who is looked at though there is no room or no quota: it may be held for them, or others may make way."""
-
-    def __init__(
-        self, world: World, backfill: Backfill, clearing: Clearing, proposals: Proposals, gates: Gates
-    ) -> None:
-        self._world, self._backfill, self._gates = world, backfill, gates
-        self._clearing, self._proposals = clearing, proposals
-        queues = world.waiting.order.queues()
-        self._stopping = {queue for queue in queues if stops_others(world, queue)}
-        #: queues of which somebody may hold quota, and what they had left of it at the last look; those to look at
-        self._seeking: dict[str, Left] = {}
-        self._unseen = dict.fromkeys(queues)
-        self._stamp = world.stamp
-
-    def next(self, asked: Turn[Key]) -> tuple[Line, Key] | None:
-        """Whom to look at next, of the lines that are asked in any case and of these."""
-        clears = bool(self._stopping) and self._clearing.is_open
-        if clears or self._backfill.may_reserve or self._proposals.is_open:
-            return asked.next(others=True)
-        self._seek_quota(asked)
-        return asked.next()
-
-    def _seek_quota(self, asked: Turn[Key]) -> None:
-        """Of each queue the first behind those who were looked at that its quota refuses."""
-        if self._stamp != self._world.stamp:
-            self._stamp = self._world.stamp
-            changed = (queue for queue, left in self._seeking.items() if left != self._gates.left(queue))
-            self._unseen.update(dict.fromkeys(changed))
-        for queue in self._unseen:
-            if not self._backfill.seeks_quota(queue):
-                self._seeking.pop(queue, None)
-                continue
-            self._seeking[queue] = self._gates.left(queue)
-            short = (line for line in asked.behind(queue) if not self._gates.has_quota(line))
-            line = next(short, None)
-            if line is not None:
-                asked.add(line)
-        self._unseen.clear()
-
-    def is_wanted(self, line: Line, record: GangRecord) -> bool:
-        """Whether the gang may be one."""
-        world = self._world
-        if self._backfill.seeks_quota(line.queue):
-            self._unseen[line.queue] = None  # if it holds none, the next may
-            if not self._gates.has_quota(line):
-                return True
-        return (
-            self._backfill.may_reserve
-            or self._proposals.is_open
-            or record.key in world.held_places
-            or record.key in world.held_quota
-            or (self._clearing.is_open and line.queue in self._stopping)
-        )
-
-    @property
-    def due(self) -> float:
-        """When it may be worked out for more of them whom to stop, in seconds since the epoch."""
-        return self._clearing.reopens_at if self._stopping and not self._clearing.is_open else math.inf
-
-
 def _renew(world: World) -> None:
     """Tell few of those who were refused what would help, and the first of the queue the numbers as they are now."""
-    waiting, settings, turns = world.waiting, world.settings, _coming(world)
+    waiting, settings, turns = world.waiting, world.settings, coming(world)
     renewal = Renewal(world)
 
     def renew(gang: Key) -> None:
@@ -291,7 +168,7 @@ def _renew(world: World) -> None:
         until = end_of_start(world, world.gangs[gang], world.now)
         answer = waiting.answer(place.line, until)
         if answer is not None and answer.stage < until:
-            stage = _last_before(turns, until)
+            stage = last_before(turns, until)
             wait = renewed(world, world.gangs[gang], answer.wait, renewal, stage)
             waiting.renew(place.line, replace(answer, wait=wait))
 
@@ -304,12 +181,6 @@ def _renew(world: World) -> None:
         renew(gang)
 
 
-def _with_holders(world: World, among: Iterable[Line]) -> list[Line]:
-    """These lines, and those of the gangs that hold a place or quota: who comes after them must mind it."""
-    places = (world.waiting.order.get(key) for key in [*world.held_places, *world.held_quota])
-    return list(dict.fromkeys([*among, *(place.line for place in places if place is not None)]))
-
-
 class _Turn:
     """Asks one gang after the other in one pass."""
 
@@ -317,7 +188,7 @@ class _Turn:
         self._world = world
         self._explainer, self._beside, self._backfill = explainer, beside, backfill
         self._barred: dict[tuple[str, str], Wait | None] = {}
-        self._coming = _coming(world)
+        self._coming = coming(world)
 
     def ask(self, record: GangRecord) -> Placement | Wait:
         """The decision; of one whose place is being cleared, once nobody is in its way any more."""
@@ -337,7 +208,7 @@ class _Turn:
             waits = review(world, record, self._beside)
             if waits is not None:
                 return Wait(waits, reason=PREEMPTING)
-        stage = _last_before(self._coming, end_of_start(world, record, world.now))
+        stage = last_before(self._coming, end_of_start(world, record, world.now))
         found = closed or decide(world, record, self._explainer, self._backfill, stage)
         if gave_up and isinstance(found, Wait):
             found = back(world, record) or found
@@ -345,6 +216,13 @@ class _Turn:
         if isinstance(found, Wait) and held is not None and held.reservation.exclusive:
             let_go(world, record.key)  # the place is free, and not what the gang needs any more
         return found
+
+    def lacks_room(self, line: Line, record: GangRecord) -> bool:
+        """Whether the engine refuses the gang, as things are now: asked once for all who ask the same."""
+        assert isinstance(line.kind, Kind)
+        stage = last_before(self._coming, end_of_start(self._world, record, self._world.now))
+        asked = request_key(line.kind.shape), stage
+        return self._explainer.refuses(asked, lambda: plain_request(self._world, record))
 
     def note_unexplained(self, record: GangRecord) -> None:
         """The gang was refused, and is to be told what would help."""
@@ -360,7 +238,7 @@ class _Turn:
         if wait.reason == RESERVED:
             held = self._world.quota_ahead.values()
             times = sorted([*times, *(r.at for r in self._world.reserved), *(h.share.at for h in held)])
-        return _last_before(times, until)
+        return last_before(times, until)
 
 
 def _by_force(world: World, record: GangRecord, clearing: Clearing, beside: Beside) -> None:
@@ -371,25 +249,6 @@ def _by_force(world: World, record: GangRecord, clearing: Clearing, beside: Besi
         record.message, record.reason, record.refusal = held.why, PREEMPTING, None
         record.misfit = record.foreseeable = False
         world.dirty[record.key] = None
-
-
-def _coming(world: World) -> list[float]:
-    """When budgets or maintenance start that who still runs then must fit beside, in order."""
-    assert world.state is not None
-    budgets = world.catalog.budgets.groups(world.now)
-    maintenance = world.catalog.maintenance_times(world.now)
-    return sorted(
-        {
-            *world.state.facility.windows,
-            *maintenance,
-            *(b.starts_at for b in budgets if b.starts_at is not None),
-        }
-    )
-
-
-def _last_before(times: Sequence[float], until: float) -> float:
-    at = bisect_left(times, until)
-    return times[at - 1] if at else -math.inf
 
 
 def _tell(world: World) -> None:
@@ -426,82 +285,3 @@ def _note(world: World, record: GangRecord, position: int | None) -> bool:
         return False
     world.dirty[record.key] = None
     return True
-
-
-def _can_start(record: GangRecord) -> bool:
-    if record.external():
-        return not record.finished_by_maker()
-    if record.job is not None:
-        ready = record.suspended_by_us() and record.ungated() is None and not record.live_pods()
-        if not record.several:
-            return ready
-        # Groups are there once all Jobs are.
-        return ready and bool(record.groups) and (not record.judged or _as_wanted(record))
-    assert record.gang is not None
-    return len(record.live_pods()) >= record.gang.spec.slots and (not record.judged or _as_wanted(record))
-
-
-def _as_wanted(record: GangRecord) -> bool:
-    """Whether its Gang says of its pods what they are; if not, it is written anew first."""
-    assert record.gang is not None
-    spec = record.gang.spec
-    return (
-        not record.problems
-        and record.groups == record.groups_wanted
-        and record.priority_wanted in (None, spec.priority)
-        and record.accelerators_wanted in (None, (spec.resource_name, spec.gpus_per_slot))
-    )
-
-
-def _commit(world: World, record: GangRecord, placement: Placement) -> Iterator[Instruction]:
-    assert record.gang is not None
-    version = record.gang.metadata.resource_version
-    # Term and resourceVersion together name one attempt: no two decisions of a gang share them.
-    decision = Decision(
-        id=f"{world.term}-{version}", term=world.term, time=world.now, placement=placement, committed=False
-    )
-    record.position = None
-    book(world, record, decision)
-    count_usages(world)  # the share of its queue is larger from here on, for who is asked next
-    if record.gang_write == version:
-        record.deferred = True
-        return
-    record.committing, record.gang_write = True, version
-    yield commit(world, record)
-
-
-def commit(world: World, record: GangRecord) -> CommitGang:
-    """The write that makes a booked decision the gang's."""
-    assert world.state is not None and record.gang is not None and record.decision is not None
-    decision, asked = record.decision, record.gang.spec.power.profile
-    where = ", ".join(dict.fromkeys(group.rack for group in decision.placement.groups))
-    domains = {group.domain for group in decision.placement.groups} - {""}
-    if len(domains) > 1:
-        where = f"{where}, over {len(domains)} NVLink domains"
-    lower = lowered(world.state, decision.placement, asked)
-    text = f"placed on {where}" if lower is None else f"placed on {where} {lower}"
-    if record.gang.spec.min_slots is not None:
-        text = f"{text}, {with_slots(record, len(decision.placement.slots))}"
-    status = {
-        **admitted(decision.placement, asked=asked),
-        "phase": "Admitted",
-        "slots": len(decision.placement.slots),
-        "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
-        "message": text,
-        # Its age is kept if it has to give its place up.
-        "submittedAt": record.gang.status.submitted_at or record.gang.metadata.creation_timestamp,
-        "observedGeneration": record.gang.metadata.generation,
-        "conditions": conditions_of(
-            record,
-            condition("Ready", true=True, reason="Accepted", message="", now=world.now),
-            condition("Admitted", true=True, reason="Placed", message=text, now=world.now),
-            *proposed(record, world.now),
-        ),
-    }
-    return CommitGang(
-        namespace=record.key[0],
-        name=record.key[1],
-        resource_version=record.gang.metadata.resource_version,
-        decision_id=decision.id,
-        status=status,
-    )

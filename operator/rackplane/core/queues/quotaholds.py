@@ -16,12 +16,11 @@ from rackplane.core.gangs.asking import usage_of
 from rackplane.core.gangs.decisions import Key, QuotaHold, booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.queues.counting import counted_by_gang
-from rackplane.core.queues.following import follow
+from rackplane.core.queues.following import quota_later, share_of
 from rackplane.core.queues.quota import Usage
 from rackplane.core.world import World
 from rackplane.engine.explaining.times import when
-from rackplane.engine.queueing.later import QuotaLater, Share, keeps_within
+from rackplane.engine.queueing.later import Share, keeps_within
 from rackplane.engine.queueing.quotas import Amounts
 
 __all__ = ["QuotaHolds", "in_way", "let_quota_go"]
@@ -87,7 +86,8 @@ class QuotaHolds:
         spec, key = record.gang.spec, booking_key(record.key)
         wanted = Share(key, spec.queue, tuple(sorted(amounts.items())), world.now, world.now + lasts)
         latest = world.now + world.settings.lookahead_seconds
-        at = _later(world).opening(wanted, _others(world, key), now=world.now, latest=latest)
+        others = _others(world, spec.queue, key)
+        at = quota_later(world).opening(wanted, others, now=world.now, latest=latest)
         if at is None:
             return None
         estimate = record.estimate
@@ -145,58 +145,34 @@ def in_way(
     if not world.quota_ahead:
         return None
     tree = world.ledger.tree
-    mine = replace(_share(key, asked), at=at)
-    root = tree.path(mine.queue)[-1]
+    mine = replace(share_of(key, asked), at=at)
+    root = tree.root(mine.queue)
     for held in world.quota_ahead.values():
         share = held.share
-        if share.key in (key, but) or tree.path(share.queue)[-1] != root:
+        if share.key in (key, but) or tree.root(share.queue) != root:
             continue
         if mine.until <= share.at or share.until <= at:
             continue
         if share.queue != mine.queue and keeps_within(tree, mine, share.queue):
             continue
-        later, both = _later(world), max(share.at, at)
-        others = _others(world, share.key, key, but)
+        later, both = quota_later(world), max(share.at, at)
+        others = _others(world, mine.queue, share.key, key, but)
         # One who would not get it without this gang either is not kept from it by this gang.
         if not later.takes(share, both, [*others, mine], gone) and later.takes(share, both, others, gone):
             return held
     return None
 
 
-def _later(world: World) -> QuotaLater:
-    """The quotas at later times, by what gangs hold as they are now."""
-    tree, known = world.ledger.tree, world.quota_later
-    if known is None or known[0] != world.stamp or known[1].tree is not tree:
-        follow(world)
-        ends, before = world.reserved.ends, {} if known is None else known[2]
-        shares: dict[str, tuple[Usage, Share]] = {}
-        for gang, usage in counted_by_gang(world):
-            booking = booking_key(gang)
-            same = before.get(booking)
-            # Few differ from one time to the next.
-            if same is not None and same[0] is usage and usage.until is not None:
-                shares[booking] = same
-            else:
-                shares[booking] = (usage, _share(booking, usage, ends.get(booking)))
-        known = world.quota_later = (world.stamp, QuotaLater(tree, (s for _, s in shares.values())), shares)
-    return known[1]
-
-
-def _others(world: World, *but: str) -> list[Share]:
-    """What is held for others: quota, or places with what they will count."""
-    found = [held.share for held in world.quota_ahead.values() if held.share.key not in but]
+def _others(world: World, queue: str, *but: str) -> list[Share]:
+    """What is held for others that may have a say in that queue: quota, or places with what they will count."""
+    tree = world.ledger.tree
+    root = tree.root(queue)
+    shares = (held.share for held in world.quota_ahead.values())
+    found = [share for share in shares if share.key not in but and tree.root(share.queue) == root]
     for r in world.reserved:
         other = world.gangs.get(key_of(r.key))
-        if other is not None and r.key not in but:
-            share = _share(r.key, usage_of(world, other, r.placement, at=max(r.at, world.now)))
-            found.append(replace(share, at=-math.inf if r.blocks else r.at, until=r.until))
+        if other is None or other.gang is None or r.key in but or tree.root(other.gang.spec.queue) != root:
+            continue
+        share = share_of(r.key, usage_of(world, other, r.placement, at=max(r.at, world.now)))
+        found.append(replace(share, at=-math.inf if r.blocks else r.at, until=r.until))
     return found
-
-
-def _share(key: str, usage: Usage, late: float | None = None) -> Share:
-    """Args:
-    late: when it is taken to be over, of one whose expected end has passed.
-    """
-    until = usage.until if usage.until is not None else late
-    amounts = tuple(sorted(usage.amounts().items()))
-    return Share(key, usage.queue, amounts, until=math.inf if until is None else until)

@@ -33,7 +33,7 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.placement import find
 from rackplane.engine.planning.outlook import Ending
 from rackplane.engine.queueing.reservations import backfill
-from rackplane.engine.queueing.shadow import Reservation
+from rackplane.engine.queueing.shadow import Reservation, gpus_by_node
 
 __all__ = ["Backfill"]
 
@@ -50,6 +50,9 @@ class Backfill:
         self._version = world.stamp
         for r in world.reserved:
             world.reserved.drop(r.key)
+        for key, before in list(world.set_aside.items()):
+            if world.now - before.made >= world.settings.estimate_seconds or not world.waiting.waits(key):
+                del world.set_aside[key]
         # What is held already binds everybody; the rest is put back as the pass comes to those who hold it.
         for key, held in world.held_places.items():
             if held.reservation.blocks:
@@ -122,6 +125,9 @@ class Backfill:
         """Hold a place for a gang that was refused, if it is among the first."""
         world = self._world
         if not self._left:
+            # Shares change with each gang that starts or ends: it may well be among the first again soon.
+            if (passed := world.held_places.get(record.key)) is not None:
+                world.set_aside[record.key] = passed
             self._release(record)
             return
         follow(world)
@@ -163,6 +169,10 @@ class Backfill:
         world, held = self._world, self._world.held_places.get(record.key)
         if held is None or not made_for(record, held) or world.state is None:
             return None
+        # Most often somebody is there still: then there is nothing to ask.
+        wanted = gpus_by_node(held.reservation.placement)
+        if any(gpus > world.state.free_gpus(node) for node, gpus in wanted.items()):
+            return None
         return find(world.state, only(request, held.reservation.placement.slots))
 
     def _release(self, record: GangRecord) -> None:
@@ -172,7 +182,7 @@ class Backfill:
     def _still_held(self, record: GangRecord) -> HeldPlace | None:
         """What the gang held before, if it may go on holding it."""
         world = self._world
-        held = world.held_places.get(record.key)
+        held = world.held_places.get(record.key) or world.set_aside.pop(record.key, None)
         if held is None or held.reservation.at <= world.now or not made_for(record, held):
             return None
         at = held.reservation.at

@@ -27,6 +27,8 @@ from rackplane.engine.queueing.quotas import GPUS
 
 __all__ = ["Rights", "stops_others"]
 
+_NOBODY = QueuePreemption()
+
 
 class Rights:
     """Whom one gang may stop now, and in which ways they can make room for it."""
@@ -39,16 +41,14 @@ class Rights:
         queue = world.catalog.queue(self._spec.queue)
         self._policy = QueuePreemption() if queue is None else queue.spec.preemption
         taken = {v for key, held in world.held_places.items() if key != record.key for v in held.victims}
-        possible = [
-            other for other in world.gangs.values() if other.key not in taken and may_be_stopped(other)
-        ]
         usages = dict(counted_by_gang(world))
-        self._ways = {
-            way.key: way
-            for other in possible
-            if other.key in usages
-            for way in ways(world, other, usages[other.key])
-        }
+        # Of many gangs most wait, and hold nothing.
+        possible = [
+            other
+            for key, other in world.gangs.items()
+            if key in usages and key not in taken and may_be_stopped(other)
+        ]
+        self._ways = {way.key: way for other in possible for way in ways(world, other, usages[other.key])}
         held = {way.key: (way.usage.queue, way.freed) for way in self._ways.values()}
         self._reclaiming = Reclaiming(world.ledger.tree, self._spec.queue, held)
         self.gangs = [other for other in possible if booking_key(other.key) in held and self._may_stop(other)]
@@ -117,4 +117,4 @@ class Rights:
 def stops_others(world: World, queue: str) -> bool:
     """Whether gangs of the queue may have any gang stopped."""
     found = world.catalog.queue(queue)
-    return found is not None and found.spec.preemption != QueuePreemption()
+    return found is not None and found.spec.preemption != _NOBODY

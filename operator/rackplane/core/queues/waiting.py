@@ -142,6 +142,7 @@ class Waiting:
     #: `Neighbours.revision` when everybody was looked at
     refusing_terms: int = 0
     _answers: dict[Line, dict[float, Answer]] = field(default_factory=dict)
+    _lines: dict[Line, Line] = field(default_factory=dict)
     _stale: dict[Key, None] = field(default_factory=dict)
     #: lines with somebody who has not been asked
     _unasked: dict[Line, None] = field(default_factory=dict)
@@ -171,7 +172,7 @@ class Waiting:
             place: of a gang; None if it does not wait.
         """
         for key in self._stale:
-            new, old = place(key), self.order.get(key)
+            new, old = self._as_known(place(key)), self.order.get(key)
             if self.order.put(key, new):
                 self._news = True
                 self._follow(old, new)
@@ -180,6 +181,13 @@ class Waiting:
                     if old is None or not self._same_answer(old.line, new.line):
                         self._unasked[new.line] = None
         self._stale.clear()
+
+    def _as_known(self, place: Place | None) -> Place | None:
+        """The place with the line by which it is known: equal ones that are one are told apart at a glance."""
+        if place is None:
+            return None
+        line = self._lines.setdefault(place.line, place.line)
+        return place if line is place.line else replace(place, line=line)
 
     def _follow(self, old: Place | None, new: Place | None) -> None:
         """Bring the sizes in line with the lines that there are."""
@@ -349,6 +357,8 @@ class Waiting:
             self._answers = {
                 line: known for line, known in self._answers.items() if any(self.order.line(line))
             }
+        if len(self._lines) > 2 * self.order.lines() + 64:
+            self._lines = {line: line for line in self._lines if self.order.has(line)}
         if len(self.verdicts) > 2 * self.order.lines() + 64:
             told = {id(a.wait.refusal) for known in self._answers.values() for a in known.values()}
             self.verdicts = {

@@ -1,0 +1,102 @@
+"""Who is looked at in a pass though there is no room or no quota: it may be held for them, or others may make way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from rackplane.core.gangs.decisions import Key
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.queues.gates import Gates, Left
+from rackplane.core.queues.preempting import Clearing
+from rackplane.core.queues.proposing import Proposals
+from rackplane.core.queues.reserving import Backfill
+from rackplane.core.queues.rights import stops_others
+from rackplane.core.world import World
+from rackplane.engine.queueing.order import Line, Turn
+
+__all__ = ["Wanted", "with_holders"]
+
+
+class Wanted:
+    """Whom to look at next in one pass over the queue, beside those who may start."""
+
+    def __init__(
+        self,
+        world: World,
+        backfill: Backfill,
+        clearing: Clearing,
+        proposals: Proposals,
+        gates: Gates,
+        lacks_room: Callable[[Line, GangRecord], bool],
+    ) -> None:
+        """``lacks_room``: whether the engine refuses the gang, which its queue's quota does too."""
+        self._world, self._backfill, self._gates = world, backfill, gates
+        self._clearing, self._proposals, self._lacks_room = clearing, proposals, lacks_room
+        queues = world.waiting.order.queues()
+        self._stopping = {queue for queue in queues if stops_others(world, queue)}
+        #: queues of which somebody may hold quota, and what they had left of it at the last look; those to look at
+        self._seeking: dict[str, Left] = {}
+        self._unseen = dict.fromkeys(queues)
+        self._stamp = world.stamp
+
+    def next(self, asked: Turn[Key]) -> tuple[Line, Key] | None:
+        """Whom to look at next, of the lines that are asked in any case and of these."""
+        clears = bool(self._stopping) and self._clearing.is_open
+        if clears or self._backfill.may_reserve or self._proposals.is_open:
+            return asked.next(others=True)
+        self._seek_quota(asked)
+        return asked.next()
+
+    def _seek_quota(self, asked: Turn[Key]) -> None:
+        """Of each queue the first behind those who were looked at that its quota refuses."""
+        if self._stamp != self._world.stamp:
+            self._stamp = self._world.stamp
+            changed = (queue for queue, left in self._seeking.items() if left != self._gates.left(queue))
+            self._unseen.update(dict.fromkeys(changed))
+        for queue in self._unseen:
+            if not self._backfill.seeks_quota(queue):
+                self._seeking.pop(queue, None)
+                continue
+            self._seeking[queue] = self._gates.left(queue)
+            short = (line for line in asked.behind(queue) if not self._gates.has_quota(line))
+            line = next(short, None)
+            if line is not None:
+                asked.add(line)
+        self._unseen.clear()
+
+    def is_wanted(self, line: Line, record: GangRecord) -> bool:
+        """Whether the gang, which would be refused, may be one."""
+        world = self._world
+        if self._backfill.seeks_quota(line.queue):
+            self._unseen[line.queue] = None  # if it holds none, the next may
+            if not self._gates.has_quota(line):
+                return True
+        return (
+            self._proposals.is_open
+            or record.key in world.held_places
+            or record.key in world.held_quota
+            or (self._clearing.is_open and line.queue in self._stopping and self._may_clear(record))
+            or (
+                self._backfill.may_reserve
+                and (not self._gates.has_room(line) or self._lacks_room(line, record))
+            )
+        )
+
+    def _may_clear(self, record: GangRecord) -> bool:
+        """Whether it may be worked out now whom to stop for the gang; if that is too early, it is asked then."""
+        due = self._clearing.due(record)
+        if due > self._world.now:
+            self._world.waiting.ask_at(record.key, due)
+        return due <= self._world.now
+
+    @property
+    def due(self) -> float:
+        """When it may be worked out for more of them whom to stop, in seconds since the epoch."""
+        return self._clearing.reopens_at if self._stopping and not self._clearing.is_open else math.inf
+
+
+def with_holders(world: World, among: Iterable[Line]) -> list[Line]:
+    """These lines, and those of the gangs that hold a place or quota: who comes after them must mind it."""
+    places = (world.waiting.order.get(key) for key in [*world.held_places, *world.held_quota])
+    return list(dict.fromkeys([*among, *(place.line for place in places if place is not None)]))
