@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import math
 
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.gangs.unlike import gpus_of
 from rackplane.core.queues.ahead import look_ahead
 from rackplane.core.queues.following import follow
+from rackplane.core.settings import MachineSettings
 from rackplane.core.world import World
+from rackplane.engine.planning.moverule import HOUR, MoveRule
 from rackplane.engine.planning.moves import Bounds, MovePlan
 
-__all__ = ["gains", "left", "saved_gpu_hours", "wait_without", "worth"]
-
-HOUR = 3600.0
+__all__ = ["gains", "left", "rule_of", "saved_gpu_hours", "wait_without", "worth"]
 
 
 def left(world: World) -> Bounds | None:
@@ -23,20 +22,24 @@ def left(world: World) -> Bounds | None:
 
     What counts is in the Gangs, and so outlives the process; of a Gang that is gone this process alone knows.
     """
-    settings = world.settings
     done = dict(world.moved)
     for key, record in world.gangs.items():
         last = None if record.gang is None else record.gang.status.last_move
         if last is not None:
             with contextlib.suppress(ValueError):
                 done[key] = (seconds(last.time), last.lost_gpu_seconds)
-    recent = [lost for time, lost in done.values() if world.now - time < HOUR]
-    moves = min(settings.most_moves, settings.moves_per_hour - len(recent))
-    budgets = [] if settings.most_lost_gpu_hours is None else [settings.most_lost_gpu_hours * HOUR]
-    if settings.lost_gpu_hours_per_hour is not None:
-        budgets.append(settings.lost_gpu_hours_per_hour * HOUR - sum(recent))
-    lost = int(min(budgets)) if budgets else None
-    return None if moves <= 0 or (lost is not None and lost <= 0) else Bounds(moves, lost)
+    return rule_of(world.settings).left([lost for time, lost in done.values() if world.now - time < HOUR])
+
+
+def rule_of(settings: MachineSettings) -> MoveRule:
+    """The rule that these settings make."""
+    return MoveRule(
+        most_moves=settings.most_moves,
+        most_lost_gpu_hours=settings.most_lost_gpu_hours,
+        moves_per_hour=settings.moves_per_hour,
+        lost_gpu_hours_per_hour=settings.lost_gpu_hours_per_hour,
+        least_gain=settings.least_gain,
+    )
 
 
 def wait_without(world: World, record: GangRecord) -> float | None:
@@ -59,8 +62,8 @@ def saved_gpu_hours(world: World, record: GangRecord, wait: float | None) -> flo
 
 def gains(world: World, record: GangRecord, plan: MovePlan) -> bool:
     """Whether the moves save the gang that waits enough for what they lose."""
-    least = world.settings.least_gain * plan.lost_gpu_seconds / HOUR
-    return saved_gpu_hours(world, record, wait_without(world, record)) >= max(least, math.ulp(0.0))
+    saved = saved_gpu_hours(world, record, wait_without(world, record)) * HOUR
+    return rule_of(world.settings).gains(saved, plan.lost_gpu_seconds)
 
 
 def worth(world: World, plan: MovePlan) -> bool:

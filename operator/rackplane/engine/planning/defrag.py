@@ -141,23 +141,33 @@ class _Search:
                 if self.checks <= 0:
                     self.complete = False
                     return None
-                victim = next((v for v in self._others(best.region) if v not in best.decided), -1)
-                if victim < 0:
+                victim = self._another(best.region, best.decided)
+                if victim < 0 or len(chosen) >= self.bounds.moves:
                     continue
             decided = best.decided | {victim}
             more = (*best.chosen, victim)
             if self.bounds.allow(movable[v].cost for v in more):
                 self._push(best.region, more, decided)
-            self._push(best.region, best.chosen, decided)
+            if best.next >= 0:
+                self._push(best.region, best.chosen, decided)
+            elif (cheapest := self._another(best.region, decided)) >= 0:
+                # The chosen are not enough by themselves: what is left of these sets costs one more at least.
+                self._push(best.region, best.chosen, decided, more=self.weights[cheapest])
         return None
 
-    def _push(self, r: int, chosen: tuple[int, ...], decided: frozenset[int]) -> None:
-        """Note these sets by a lower bound on what they cost, if any of them could be enough."""
-        dearest, wanted = 0, -1
+    def _push(self, r: int, chosen: tuple[int, ...], decided: frozenset[int], *, more: int = 0) -> None:
+        """Note these sets by a lower bound on what they cost, if any of them could be enough.
+
+        Args:
+            more: what any of them costs at least beside the chosen.
+        """
+        dearest, wanted, may_move = more, -1, self.bounds.moves - len(chosen)
         for gains, amount in self.regions[r].demands:
             missing = amount - sum(gains.amounts.get(v, 0) for v in chosen)
             if missing <= 0:
                 continue
+            if gains.most(may_move) < missing:
+                return
             least, first, steps = gains.least(missing, decided)
             if not self.work.take(steps) or least is None:
                 return
@@ -168,6 +178,10 @@ class _Search:
         heapq.heappush(
             self.open, _Open(price + dearest, -len(chosen), self.pushed, r, chosen, decided, wanted)
         )
+
+    def _another(self, r: int, decided: Collection[int]) -> int:
+        """The cheapest who else may be moved and is not decided on; -1: nobody."""
+        return next((v for v in self._others(r) if v not in decided), -1)
 
     def _others(self, r: int) -> list[int]:
         """Who else may be moved where a set that seemed enough is not, the cheapest first."""

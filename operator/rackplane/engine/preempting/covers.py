@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 _SCALE = 64
 """Bits after the point of a price per unit: prices are rounded down, so bounds stay bounds."""
@@ -28,6 +29,14 @@ class Gains:
         """Victim, amount and price per unit, the best first."""
         priced = sorted(((self._weights[v] << _SCALE) // n, v) for v, n in self.amounts.items())
         return [(v, self.amounts[v], price) for price, v in priced]
+
+    @cached_property
+    def _most(self) -> list[int]:
+        return list(accumulate(sorted(self.amounts.values(), reverse=True), initial=0))
+
+    def most(self, count: int) -> int:
+        """What so many of them give at most."""
+        return self._most[min(count, len(self.amounts))]
 
     def least(self, deficit: int, decided: Collection[int]) -> tuple[int | None, int, int]:
         """A lower bound on the price of so much from the undecided; the first of them; and how many were looked at.
