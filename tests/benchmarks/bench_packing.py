@@ -3,7 +3,8 @@
 Offline: a queue that asks for three times the cluster, in one pass, first come, skipping what does not fit; GPUs that
 run over the most that any choice from that queue could run (CP-SAT up to 64 racks, a pattern LP beyond). Online: jobs
 that come and go at 1.05 times what the power can feed; busy GPUs averaged over time, over the clairvoyant fluid bound:
-the pattern LP with no more of each job at once than its work in that time allows. All else (what must share a rack,
+the pattern LP with no more of each job at once than its work in that time allows. "With moves" is ours with the moves
+of running jobs that the operator makes where it may, at what they cost. All else (what must share a rack,
 watts, the queue's order) is the same for every rule; see `packing/view.py` and `packing/cluster.py`.
 """
 
@@ -18,6 +19,7 @@ import pytest
 
 from tests.benchmarks.packing import bound, exact, jobs
 from tests.benchmarks.packing.cluster import HALL_PERCENT, SIZES
+from tests.benchmarks.packing.moving import Mover
 from tests.benchmarks.packing.policies import (
     first_fit,
     hived_buddy,
@@ -49,8 +51,11 @@ RULES: dict[str, Decide] = {
     "first fit": by_rule(first_fit.choose),
 }
 """Ours, told how long jobs run, Kueue's two, Volcano's, Slurm's, HiveD's, and first fit."""
-GUESSES = {"ours": 0.0, "ours told roughly": 1.0, "ours not told": None}
+MOVES = "ours with moves"
+GUESSES = {"ours": 0.0, "ours told roughly": 1.0, "ours not told": None, MOVES: 0.0}
 """How well ours knows how long jobs run: the standard deviation of the logarithm, 1 being a factor of 2.7."""
+MOVED_RACKS = 64
+"""Up to here jobs are also moved (``packing/moving.py``): beyond, looking for moves takes too long for a benchmark."""
 
 cases = pytest.mark.parametrize(
     ("racks", "mix"), [pytest.param(n, mix, id=f"racks{n}-{mix}") for n in SIZES for mix in jobs.MIXES]
@@ -84,7 +89,10 @@ def test_jobs_that_come_and_go(racks: int, mix: str) -> None:
     began = time.perf_counter()
     seeds, count = STREAMS[racks]
     rules = {**dict.fromkeys(GUESSES, rackplane.choose), **RULES}
+    if racks > MOVED_RACKS:
+        del rules[MOVES]
     shares: dict[str, list[float]] = {name: [] for name in rules}
+    lost = moves = 0.0
     for seed in range(SEED, SEED + seeds):
         usable = racks * 72 * HALL_PERCENT / 100
         stream = jobs.stream(mix, racks * 72, usable, seed, load=LOAD, count=count)
@@ -97,7 +105,11 @@ def test_jobs_that_come_and_go(racks: int, mix: str) -> None:
         most = bound.most_gpus(limits, offered)
         fed = bound.most_gpus(limits, {Job.of(1): racks * 72})
         for name, room in rooms.items():
-            busy = online(room, stream, most=fed, guesses=jobs.guesses(stream, seed, GUESSES.get(name)))
+            mover = Mover(jobs.unit_seconds(mix)) if name == MOVES else None
+            said = jobs.guesses(stream, seed, GUESSES.get(name))
+            busy = online(room, stream, most=fed, guesses=said, mover=mover)
+            lost += mover.lost_gpu_seconds / mover.unit / horizon / most / seeds if mover else 0.0
+            moves += mover.moves / seeds if mover else 0.0
             assert busy <= most * (1 + 1e-6)
             shares[name].append(busy / most)
     share = {name: fmean(values) for name, values in shares.items()}
@@ -105,6 +117,11 @@ def test_jobs_that_come_and_go(racks: int, mix: str) -> None:
     best_other = share[best]
     lead = [ours - other for ours, other in zip(shares["ours"], shares[best], strict=True)]
     chance = stdev(lead) / seeds**0.5 if seeds > 1 else nan
+    if MOVES in share:
+        print(
+            f"moving  {racks:>3} racks {mix:<6}: ours with moves {share[MOVES]:.4f}  limit {best_other:.4f}"
+            f" (best other)  ratio {share[MOVES] / best_other:.4f}  | {moves:.1f} moves a stream, which lost {lost:.4f}"
+        )
     print(
         f"online  {racks:>3} racks {mix:<6}: ours {share['ours']:.4f}  limit {best_other:.4f} (best other)"
         f"  ratio {share['ours'] / best_other:.4f} +- {chance / best_other:.4f} by chance  | "

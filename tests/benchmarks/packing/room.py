@@ -73,9 +73,13 @@ class Room:
         placement = self._decide(self, job)
         if placement is None:
             return False
-        self.state.book(key, placement, until=None if times is None else times.start + times.lasts)
-        self.busy += job.gpus
+        self.admit(key, placement, times)
         return True
+
+    def admit(self, key: str, placement: Placement, times: Times | None = None) -> None:
+        """Book a job that has this place."""
+        self.state.book(key, placement, until=None if times is None else times.start + times.lasts)
+        self.busy += len(placement.slots) * placement.gpus_per_slot
 
     def end(self, key: str) -> None:
         """The job is over."""
