@@ -32,6 +32,11 @@ demo: $(STAMPS)/runtime ## A row of 8 GB300 NVL72 racks in an embedded cluster, 
 test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+.PHONY: chaos
+chaos: $(STAMPS)/test ## Random events over 200 gangs, longer than in the tests (RACKPLANE_CHAOS_SEEDS=20 RACKPLANE_CHAOS_EVENTS=5000; _SEED=7: that one)
+	RACKPLANE_CHAOS_SEEDS=$${RACKPLANE_CHAOS_SEEDS:-20} RACKPLANE_CHAOS_EVENTS=$${RACKPLANE_CHAOS_EVENTS:-5000} \
+	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -s --dist worksteal tests/chaos $(PYTEST_ARGS)
+
 .PHONY: record
 record: $(STAMPS)/test ## Record the embedded cluster's specification anew from RACKPLANE_TEST_KUBECONFIG (ARGS=jobs: one area)
 	$(BIN)/python -m tests.conformance.record $(ARGS)
@@ -102,6 +107,11 @@ bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds
 bench-control-plane: $(STAMPS)/test ## From a commit to pods let go, from a Job to bound pods, beside doing it blindly (RACKPLANE_TEST_KUBECONFIG)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 7200 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_control_plane.py $(PYTEST_ARGS)
+
+.PHONY: bench-failover
+bench-failover: $(STAMPS)/test ## 100 leaders killed or stopped while jobs come and go: time without one, decisions lost and made twice
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_failover.py $(PYTEST_ARGS)
 
 .PHONY: bench-memory
 bench-memory: $(STAMPS)/test ## Resident memory of the whole operator with 25,000 nodes and 100,000 pods

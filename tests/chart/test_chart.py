@@ -230,7 +230,7 @@ def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manif
         ResizeJob("ns", "j", "u", "1", JobSize(2, None, 4)),
         ResumeJob("ns", "j", "u", "1"),
         *(SetFinalizers(kind, "x", "1", ()) for kind in ELEMENTS),
-        SuspendJob("ns", "j", "u"),
+        SuspendJob("ns", "j", "u", "1"),
         UngatePod("ns", "p", "u", "n", 0, "g", "MaxP", ()),
         UpdateGangSpec("ns", "g", "1", {}),
         WriteFacilityStatus("Rack", "r", {}),
@@ -293,6 +293,25 @@ def test_the_node_agent_reaches_nodes_only_and_its_policy_names_its_account() ->
     ]
 
 
+def test_who_only_observes_has_no_right_to_touch_a_workload() -> None:
+    manifests = render({"mode": "Observe"})
+    rules = _rules(manifests)
+    for group, plural in (("batch", "jobs"), ("", "pods"), ("", "nodes"), ("rackplane.dev", "racks")):
+        assert _verbs(rules, group, plural) == {"get", "list", "watch"}, plural
+    assert _verbs(rules, "", "pods/eviction") == set()
+    assert not [m for m in manifests if "AdmissionPolicy" in m["kind"]]
+    for instruction in (
+        CreateGang("ns", "g", {}),
+        PublishEvent("v1", "Node", "", "n", "u", False, "R", "m"),
+        UpdateGangSpec("ns", "g", "1", {}),
+        WriteFacilityStatus("Rack", "r", {}),
+        WriteGangStatus("ns", "g", "1", {}),
+    ):
+        write = requests_for(instruction, now=0.0)
+        asked = Asked.of(Request(write.method, write.path))
+        assert asked.verb in _verbs(rules, asked.group, asked.resource), instruction
+
+
 def test_leases_are_reached_in_the_operators_namespace_only(defaults: list[Manifest]) -> None:
     cluster = find(defaults, "ClusterRole")
     assert not _verbs(cluster["rules"], "coordination.k8s.io", "leases")
@@ -344,6 +363,12 @@ def test_images_are_pinned(values: Manifest | None) -> None:
     ("values", "arguments"),
     [
         pytest.param({}, ["operator"], id="default"),
+        pytest.param({"mode": "Observe"}, ["operator", "--mode=Observe"], id="observe"),
+        pytest.param(
+            {"lease": {"seconds": 30}},
+            ["operator", "--lease-seconds=30", "--lease-renew-seconds=3", "--lease-retry-seconds=1"],
+            id="lease",
+        ),
         pytest.param({"admitAfterLoss": True}, ["operator", "--admit-after-loss"], id="admit-after-loss"),
         pytest.param(
             {"admitAfterLoss": True, "operator": {"extraArgs": ["--validate"]}},

@@ -23,7 +23,7 @@ from rackplane.core.instructions import CommitGang, Instruction, PublishEvent, S
 from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
 from rackplane.kube.client import ApiError as ClientError
-from rackplane.localcluster import LocalCluster, Request
+from rackplane.localcluster import LocalCluster, Request, Response
 from rackplane.localcluster.podruns import ended_status, exit_code, run_seconds, running_status, started_at
 from rackplane.localcluster.store import DELETED, Change
 
@@ -80,6 +80,7 @@ class Harness:
     Args:
         answers_first: whether the machine hears the answer to a write before it sees the change, or after.
         kill: called with the number of each write (from 1) and "before" or "after"; True kills the machine there.
+        time: the cluster's clock; by default one that stands still until the test moves it.
     """
 
     def __init__(
@@ -88,8 +89,9 @@ class Harness:
         settings: MachineSettings | None = None,
         answers_first: bool = True,
         kill: Callable[[int, str], bool] | None = None,
+        time: Time | None = None,
     ) -> None:
-        self.time = Time()
+        self.time = time or Time()
         self.cluster = LocalCluster(clock=self.time, seed=7)
         self.settings = settings or MachineSettings(validate=True)
         self.answers_first = answers_first
@@ -109,6 +111,8 @@ class Harness:
         self._changes: deque[Change] = deque()
         self._todo: deque[Instruction] = deque()
         self._term = 0
+        #: what a process that was killed had still to send, its next write first
+        self.unsent: list[Instruction] = []
         self._seen_terminating: set[str] = set()
         self.cluster.store.subscribe(self._changes.append)
         for definition in (*_crds(), *_policies()):
@@ -171,6 +175,7 @@ class Harness:
         instruction = self._todo.popleft()
         self.writes += 1
         if self.kill(self.writes, "before"):
+            self.unsent = [instruction, *self._todo]
             self.restart_machine()
             return True
         if isinstance(instruction, SendCap):
@@ -179,16 +184,7 @@ class Harness:
             failed = e.WriteFailed(instruction, e.FailureReason.UNAVAILABLE, problem)
             self._feed(failed if problem else e.WriteSucceeded(instruction))
             return True
-        request = requests_for(instruction, now=self.time.now)
-        answer = self.cluster.handle(
-            Request(
-                request.method,
-                request.path,
-                body=msgspec.json.decode(msgspec.json.encode(request.body)),
-                content_type=request.content_type,
-                user="operator",
-            )
-        )
+        answer = self._send(instruction)
         if answer.code < 400 and isinstance(instruction, CommitGang):
             self.commits.append(instruction)
         if answer.code < 400 and isinstance(instruction, PublishEvent):
@@ -227,6 +223,27 @@ class Harness:
                 self.write,
                 lambda: self.deliver(1),
             )[who]()
+
+    def send_late(self) -> None:
+        """The process that was killed was only paused: what it had still to send arrives now."""
+        late, self.unsent = self.unsent, []
+        for instruction in late:
+            if isinstance(instruction, SendCap):
+                self.sent.append(instruction)
+            else:
+                self._send(instruction)
+
+    def _send(self, instruction: Instruction) -> Response:
+        request = requests_for(instruction, now=self.time.now)
+        return self.cluster.handle(
+            Request(
+                request.method,
+                request.path,
+                body=msgspec.json.decode(msgspec.json.encode(request.body)),
+                content_type=request.content_type,
+                user="operator",
+            )
+        )
 
     # -- the cluster -------------------------------------------------------------------------------
 

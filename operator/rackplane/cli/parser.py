@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from rackplane import __version__
-from rackplane.cli import capacity, defrag, drill, explain, node_agent, release, tree, validate
+from rackplane.cli import capacity, defrag, drill, explain, node_agent, release, tree, validate, verify
 from rackplane.cli.errors import CommandError, nearest
 
 # Commands import what they run when they run: `rackplane version` must not take seconds to load kopf.
@@ -27,7 +27,7 @@ from rackplane.cli.errors import CommandError, nearest
 __all__ = ["main"]
 
 _ENVIRONMENT = "RACKPLANE_"
-_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, release, node_agent)
+_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, verify, release, node_agent)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,7 +136,11 @@ def _parser(environment: Mapping[str, str]) -> _Parser:
 _HELP = {
     "kubeconfig": "default: the pod's service account, else $KUBECONFIG, else ~/.kube/config",
     "namespace": "namespace of the Lease (default: $POD_NAMESPACE, else %(default)s)",
+    "mode": "Active, or Observe: tell where gangs would be placed, and touch nothing (default: %(default)s)",
     "lease_name": "name of the Lease (default: %(default)s)",
+    "lease_seconds": "seconds after the last sign of life of its leader until a Lease is free (default: %(default)s)",
+    "lease_renew_seconds": "seconds between its signs of life (default: %(default)s)",
+    "lease_retry_seconds": "seconds between two looks of a standby at the Lease (default: %(default)s)",
     "identity": "holder of the Lease, unique to this process (default: pod or host name and a random suffix)",
     "host": "address for metrics and probes (default: %(default)s)",
     "metrics_port": "port of /metrics (default: %(default)s)",
@@ -213,6 +217,7 @@ _MOST_MOVES = 64
 _LONGEST_HALF_LIFE = 400 * 86_400
 _MOST_RESERVATIONS = 100
 _CHOICES = {
+    "mode": ("Active", "Observe"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": ("json", "text"),
     "defragmentation": ("Off", "Propose", "Move"),
@@ -253,6 +258,7 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     from rackplane.controller.operator import run
     from rackplane.controller.settings import OperatorSettings
     from rackplane.kube.client import ApiError
+    from rackplane.kube.leader import lease_problem
 
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(OperatorSettings)}
     for name, choices in _CHOICES.items():
@@ -288,6 +294,11 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
             parser.error(f"{name}: {values[name]!r} is no http:// or https:// URL")
     if values["confirmation"] == "Endpoint" and not values["power_endpoint"]:
         parser.error("confirmation: Endpoint needs a power_endpoint to ask")
+    problem = lease_problem(
+        values["lease_seconds"], values["lease_renew_seconds"], values["lease_retry_seconds"]
+    )
+    if problem:
+        parser.error(problem)
     try:
         parse_fabric(values["fabric_levels"], values["fabric_labels"])
     except FabricError as error:

@@ -21,8 +21,15 @@ __all__ = ["Executor", "Verifier"]
 _LONGEST_PAUSE: Final = 60.0
 
 
+#: Why a write was not sent.
+NOT_LEADING: Final = "not the leader any more"
+
+
 class Verifier(Protocol):
     """The part of `rackplane.kube.leader.Elector` that writing needs."""
+
+    @property
+    def term(self) -> int | None: ...
 
     async def verify(self) -> bool: ...
 
@@ -87,7 +94,7 @@ class Executor:
         """Drop what has not been sent yet: this process no longer leads. What is under way is left to end."""
         for queue in self._queues.values():
             while queue:
-                self._feed(WriteFailed(queue.popleft(), FailureReason.UNAVAILABLE, "not the leader any more"))
+                self._feed(WriteFailed(queue.popleft(), FailureReason.UNAVAILABLE, NOT_LEADING))
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is under way, at most that long, then cut it off."""
@@ -153,6 +160,9 @@ class Executor:
 
     async def _carry_out(self, instruction: Instruction) -> tuple[Event, float]:
         """The outcome, and how many seconds to wait before telling it."""
+        if self._elector.term is None:
+            # A process that was paused knows by its own clock, before anybody has told it.
+            return WriteFailed(instruction, FailureReason.UNAVAILABLE, NOT_LEADING), 0.0
         write = requests_for(instruction, now=self._clock())
         try:
             await self._client.request(

@@ -120,6 +120,7 @@ class FacilityWatch:
         kubeconfig: as for `KubeClient.connect`; kopf logs in with it.
         feed: takes the events; called on the loop of `run`.
         resync: seconds between lists.
+        watch: tells what happens from then on, until cancelled; None: kopf does. monotonic, sleep: for tests, too.
     """
 
     def __init__(
@@ -129,12 +130,16 @@ class FacilityWatch:
         kubeconfig: str | None,
         feed: Callable[[Event], None],
         resync: float = 300.0,
+        watch: Callable[[Seen], Awaitable[None]] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._kubeconfig = kubeconfig
         self._feed = feed
         self._resync = resync
+        self._watch = watch
+        self._monotonic = monotonic
         self._sleep = sleep
         self._known = {kind: _Known() for kind in PLURALS}
         self._stale: set[str] = set()
@@ -142,19 +147,22 @@ class FacilityWatch:
         #: Set once every kind has been listed.
         self.synced = asyncio.Event()
         #: Monotonic time of the last complete list or kopf event.
-        self.last_activity = time.monotonic()
+        self.last_activity = self._monotonic()
 
     async def run(self) -> None:
         """List and watch until cancelled."""
         await self._list_until_done(set(PLURALS))
         self.synced.set()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._supervise(), name="kopf")
+            if self._watch is None:
+                tasks.create_task(self._supervise(), name="kopf")
+            else:
+                tasks.create_task(_until_cancelled(self._watch, self.seen), name="facility watch")
             tasks.create_task(self._keep_listing(), name="facility lists")
 
     def seen(self, kind: str, type: str | None, body: Mapping[str, Any]) -> None:
         """Take one event of a watch; a type of None means that kopf has listed anew."""
-        self.last_activity = time.monotonic()
+        self.last_activity = self._monotonic()
         if type == "DELETED":
             self._delete(kind, body["metadata"]["name"], _version(body))
             return
@@ -187,7 +195,7 @@ class FacilityWatch:
             if name not in names and version <= listed:
                 self._delete(kind, name, listed)
         known.graves = {name: version for name, version in known.graves.items() if version > listed}
-        self.last_activity = time.monotonic()
+        self.last_activity = self._monotonic()
 
     def _change(self, kind: str, body: Mapping[str, Any]) -> None:
         known, name, version = self._known[kind], _name(body), _version(body)
@@ -336,6 +344,10 @@ class _KopfThread:
             clusterwide=True,
             stop_flag=self._flag,
         )
+
+
+async def _until_cancelled(watch: Callable[[Seen], Awaitable[None]], seen: Seen) -> None:
+    await watch(seen)
 
 
 def _name(body: Mapping[str, Any]) -> str:

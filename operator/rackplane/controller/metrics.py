@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final, Protocol, TypeVar
 
@@ -117,9 +117,15 @@ class MachineCollector(Collector):
         informers: by the name of their resource; `last_activity` is monotonic.
     """
 
-    def __init__(self, machine: Observed, informers: Mapping[str, Watched]) -> None:
+    def __init__(
+        self,
+        machine: Observed,
+        informers: Mapping[str, Watched],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._machine = machine
         self._informers = informers
+        self._monotonic = monotonic
 
     def describe(self) -> Iterable[Metric]:
         # Without this the registry would call `collect` to learn the names, before the machine has a state.
@@ -133,7 +139,7 @@ class MachineCollector(Collector):
         ages = GaugeMetricFamily(
             "rackplane_informer_age_seconds", "Time since the last sign of life.", labels=["resource"]
         )
-        now = time.monotonic()
+        now = self._monotonic()
         for name, informer in self._informers.items():
             ages.add_metric([name], max(0.0, now - informer.last_activity))
         yield ages

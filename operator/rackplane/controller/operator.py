@@ -7,7 +7,9 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import structlog
@@ -16,7 +18,7 @@ from rackplane import __version__
 from rackplane.api.fabric import parse_fabric
 from rackplane.controller.actuators.endpoint import PowerEndpoint
 from rackplane.controller.executor import Executor
-from rackplane.controller.facility import FacilityWatch
+from rackplane.controller.facility import FacilityWatch, Seen
 from rackplane.controller.http import Health, HttpServer
 from rackplane.controller.leadership import Leadership
 from rackplane.controller.metrics import MachineCollector, Metrics
@@ -33,7 +35,7 @@ from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding
-from rackplane.kube.client import KubeClient
+from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
 from rackplane.kube.resources import (
@@ -47,7 +49,7 @@ from rackplane.kube.resources import (
 )
 from rackplane.kube.sharing import Sharer
 
-__all__ = ["Operator", "run"]
+__all__ = ["Operator", "Surroundings", "run"]
 
 #: Seconds without a turn of the machine, which ticks every second, after which it counts as hung.
 _HUNG_SECONDS = 60.0
@@ -57,17 +59,37 @@ _DRIFT_SECONDS = 300.0
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process takes from the world besides the API server; tests have their own."""
+
+    wall: Callable[[], float] = time.time
+    """Seconds since the epoch. It may be set forward or back."""
+
+    monotonic: Callable[[], float] = time.monotonic
+
+    random: Random = field(default_factory=Random)
+    """Spreads the ends of watches and the pauses after failures."""
+
+    watch_facility: Callable[[Seen], Awaitable[None]] | None = None
+    """Tells changes of the facility until cancelled; None: kopf does."""
+
+
 class Operator:
     """One operator process on a connected client; `run` it, `stop` it.
 
     Several can live in one event loop, as the tests and the demo have it.
     """
 
-    def __init__(self, *, settings: OperatorSettings, client: KubeClient) -> None:
+    def __init__(
+        self, *, settings: OperatorSettings, client: Client, surroundings: Surroundings | None = None
+    ) -> None:
         self.settings = settings
+        self._around = surroundings or Surroundings()
         self.machine = Machine(
             settings=MachineSettings(
                 validate=settings.validate,
+                observe=settings.mode == "Observe",
                 admit_after_loss=settings.admit_after_loss,
                 shedding=Shedding(settings.shedding),
                 shed_protected=settings.shed_protected,
@@ -103,7 +125,7 @@ class Operator:
             client=client,
             elements=lambda: self.machine.world.catalog.elements(),
             count=self.metrics.count_report,
-            clock=time.time,
+            clock=self._around.wall,
         )
         #: Set once every watched kind has been listed.
         self.ready = asyncio.Event()
@@ -130,6 +152,7 @@ class Operator:
                 metrics=self.metrics,
                 tasks=tasks,
                 concurrency=settings.concurrency,
+                clock=self._around.wall,
             )
             endpoint = PowerEndpoint(
                 settings.power_endpoint,
@@ -148,13 +171,21 @@ class Operator:
                 executor.abandon()
                 endpoint.abandon()
 
-            runtime = Runtime(machine=self.machine, submit=submit, metrics=self.metrics)
+            runtime = Runtime(
+                machine=self.machine,
+                submit=submit,
+                metrics=self.metrics,
+                clock=self._around.wall,
+                monotonic=self._around.monotonic,
+            )
             informers = self._informers(runtime.feed)
             facility = FacilityWatch(
                 client=self._client,
                 kubeconfig=settings.kubeconfig,
                 feed=runtime.feed,
                 resync=settings.facility_resync_seconds,
+                watch=self._around.watch_facility,
+                monotonic=self._around.monotonic,
             )
             leadership = Leadership(
                 relist=informers["gangs"].relist,
@@ -240,7 +271,12 @@ class Operator:
             namespace=settings.namespace,
             name=settings.lease_name,
             identity=settings.identity,
+            lease_seconds=settings.lease_seconds,
+            renew_seconds=settings.lease_renew_seconds,
+            retry_seconds=settings.lease_retry_seconds,
             least_term=self._least_term,
+            monotonic=self._around.monotonic,
+            wall=self._around.wall,
         )
 
     def _least_term(self) -> int:
@@ -253,6 +289,7 @@ class Operator:
 
     def _informers(self, feed: Callable[[e.Event], None]) -> dict[str, Informer[Any]]:
         client = self._client
+        around: Any = {"random": self._around.random, "monotonic": self._around.monotonic}
         return {
             "nodes": Informer(
                 client,
@@ -261,6 +298,7 @@ class Operator:
                 on_change=lambda node: feed(e.NodeChanged(node)),
                 on_delete=lambda _, name: feed(e.NodeDeleted(name)),
                 share=Sharer(),
+                **around,
             ),
             "pods": Informer(
                 client,
@@ -269,6 +307,7 @@ class Operator:
                 on_change=lambda pod: feed(e.PodChanged(pod)),
                 on_delete=lambda namespace, name: feed(e.PodDeleted(namespace, name)),
                 share=Sharer(),
+                **around,
             ),
             "jobs": Informer(
                 client,
@@ -278,6 +317,7 @@ class Operator:
                 on_delete=lambda namespace, name: feed(e.JobDeleted(namespace, name)),
                 # Of every annotation: what a user mistyped is named.
                 share=Sharer(annotations=("",)),
+                **around,
             ),
             "gangs": Informer(
                 client,
@@ -285,6 +325,7 @@ class Operator:
                 Gang,
                 on_change=lambda gang: feed(e.GangChanged(gang)),
                 on_delete=lambda namespace, name: feed(e.GangDeleted(namespace, name)),
+                **around,
             ),
             "resourceclaims": Informer(
                 client,
@@ -293,6 +334,7 @@ class Operator:
                 on_change=lambda claim: feed(e.ClaimChanged(claim)),
                 on_delete=lambda namespace, name: feed(e.ClaimDeleted(namespace, name)),
                 optional=True,
+                **around,
             ),
             "resourceclaimtemplates": Informer(
                 client,
@@ -301,6 +343,7 @@ class Operator:
                 on_change=lambda template: feed(e.ClaimTemplateChanged(template)),
                 on_delete=lambda namespace, name: feed(e.ClaimTemplateDeleted(namespace, name)),
                 optional=True,
+                **around,
             ),
             "priorityclasses": Informer(
                 client,
@@ -308,6 +351,7 @@ class Operator:
                 PriorityClass,
                 on_change=lambda found: feed(e.PriorityClassChanged(found)),
                 on_delete=lambda _, name: feed(e.PriorityClassDeleted(name)),
+                **around,
             ),
         }
 
@@ -318,7 +362,7 @@ class Operator:
             tokens=Tokens(settings.reports_tokens),
             count=self.metrics.count_report,
             ready=self.ready.is_set,
-            clock=time.time,
+            clock=self._around.wall,
             host=settings.host,
             port=settings.reports_port,
             tls=settings.reports_tls,
@@ -329,7 +373,7 @@ class Operator:
     ) -> HttpServer:
         settings = self.settings
         watched: dict[str, Any] = {**informers, "facility": facility}
-        self.metrics.registry.register(MachineCollector(self.machine, watched))
+        self.metrics.registry.register(MachineCollector(self.machine, watched, self._around.monotonic))
         ages: dict[str, Callable[[], float]] = {
             name: (lambda watch=watch: watch.last_activity)  # type: ignore[misc]
             for name, watch in watched.items()
@@ -341,7 +385,9 @@ class Operator:
         limits["machine"] = _HUNG_SECONDS
         return HttpServer(
             registry=self.metrics.registry,
-            health=Health(ages=ages, limits=limits, ready=lambda: self.machine.synced),
+            health=Health(
+                ages=ages, limits=limits, ready=lambda: self.machine.synced, clock=self._around.monotonic
+            ),
             host=settings.host,
             metrics_port=settings.metrics_port,
             health_port=settings.health_port,

@@ -142,15 +142,12 @@ def failure(error: ApiError) -> FailureReason:
 
 
 def _job_patch(instruction: SuspendJob | ResumeJob | ResizeJob) -> dict[str, Any]:
-    # The uid makes the API server refuse a patch meant for an earlier Job of the same name.
+    # The uid makes the API server refuse a patch meant for an earlier Job of the same name, the resourceVersion one
+    # that comes late: from a former leader, or after a user suspended the Job or changed its parallelism.
+    metadata = {"uid": instruction.uid, "resourceVersion": instruction.resource_version}
     if isinstance(instruction, SuspendJob):
         annotations = {SUSPENDED_BY: SUSPENDED_BY_VALUE}
-        return {
-            "metadata": {"uid": instruction.uid, "annotations": annotations},
-            "spec": {"suspend": True},
-        }
-    # The resourceVersion as well: a user who suspends the Job, or changes its parallelism, meanwhile must win.
-    metadata = {"uid": instruction.uid, "resourceVersion": instruction.resource_version}
+        return {"metadata": {**metadata, "annotations": annotations}, "spec": {"suspend": True}}
     notes: dict[str, str | None] = {} if instruction.size is None else _size_notes(instruction.size)
     spec: dict[str, Any] = {} if instruction.size is None else _size_spec(instruction.size)
     if isinstance(instruction, ResumeJob):

@@ -12,7 +12,7 @@ from rackplane.controller.metrics import Metrics
 from rackplane.core.events import Event, TimePassed
 from rackplane.core.instructions import Instruction
 
-__all__ = ["Runtime"]
+__all__ = ["ClockSetBack", "Runtime"]
 
 #: The most events in one call of the machine. The first list of a large cluster comes in several, so that probes
 #: are answered in between.
@@ -21,6 +21,17 @@ _LARGEST_BATCH: Final = 5_000
 _LONGEST_PAUSE: Final = 0.05
 #: The shortest that a turn counts for, in seconds, where the next one follows at once.
 _SHORTEST_TURN: Final = 0.001
+
+
+#: The wall clock may be set back by so many seconds: no deadline is put off by more.
+_LONGEST_WAY_BACK: Final = 5.0
+
+
+class ClockSetBack(RuntimeError):
+    """The wall clock was set back so far that what was to be done by some time would be done too late.
+
+    A new process works out its deadlines anew, from the times that the API server holds.
+    """
 
 
 class Decider(Protocol):
@@ -65,9 +76,11 @@ class Runtime:
         self._sleep = sleep
         self._record = record
         self._events: deque[Event] = deque()
+        #: how far the wall clock is ahead of the monotonic one
+        self._ahead = clock() - monotonic()
         self._wake = asyncio.Event()
         #: Monotonic seconds at which the machine last answered; stays behind if it hangs.
-        self.last_turn = time.monotonic()
+        self.last_turn = monotonic()
 
     def feed(self, *events: Event) -> None:
         """Queue events, in this order; only from the event loop's own thread."""
@@ -79,6 +92,9 @@ class Runtime:
 
         Whatever the machine raises ends this, and with it the process: its state can no longer be trusted, and a
         new process builds a new one from the API server.
+
+        Raises:
+            ClockSetBack: likewise.
         """
         due = self._monotonic() + self._tick
         pause = 0.0
@@ -110,11 +126,14 @@ class Runtime:
         if not batch:
             return
         now = self._clock()
+        before, self._ahead = self._ahead, now - self._monotonic()
+        if before - self._ahead > _LONGEST_WAY_BACK:
+            raise ClockSetBack(f"the clock was set back by {before - self._ahead:.0f} s: starting anew")
         if self._record is not None:
             self._record(now, batch)
         started = time.perf_counter()
         instructions = self._machine.handle(now, *batch)
         self._metrics.decision_seconds.observe(time.perf_counter() - started)
-        self.last_turn = time.monotonic()
+        self.last_turn = self._monotonic()
         for instruction in instructions:
             self._submit(instruction)

@@ -25,8 +25,24 @@ class OperatorSettings:
     namespace: str = "rackplane-system"
     """Namespace of the Lease. In a pod, $POD_NAMESPACE."""
 
+    mode: str = "Active"
+    """Active, or Observe: where gangs would be placed is worked out and told, and nothing of a user's is touched. See
+    docs/adopting.md."""
+
     lease_name: str = "rackplane"
     """Name of the Lease. Operators with different names would both lead."""
+
+    lease_seconds: float = 10.0
+    """So long after its leader's last sign of life a Lease is free for another, in seconds. With the two below this
+    makes at most 13 s without a leader after one died: see docs/when-the-operator-is-down.md."""
+
+    lease_renew_seconds: float = 3.0
+    """Between two signs of life of the leader, in seconds; less than half of `lease_seconds`. A leader gives up so many
+    seconds before its Lease is free."""
+
+    lease_retry_seconds: float = 1.0
+    """Between two looks of a standby at the Lease, in seconds; not more than `lease_renew_seconds`. A standby takes a
+    Lease that was handed over within that time."""
 
     identity: str = field(default_factory=_identity)
     """Holder of the Lease: unique to this process."""

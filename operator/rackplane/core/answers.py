@@ -25,6 +25,8 @@ from rackplane.core.world import World
 
 __all__ = ["failed", "succeeded"]
 
+_OF_JOBS = (SuspendJob, ResumeJob, ResizeJob)
+
 
 def succeeded(world: World, instruction: Instruction) -> None:
     if isinstance(instruction, SetFinalizers):
@@ -70,9 +72,11 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
     record = _record_of(world, instruction)
     if record is None:
         return
-    record.failures += 1
+    if reason is not FailureReason.CONFLICT or not isinstance(instruction, _OF_JOBS):
+        # A Job changes whenever one of its pods does: that is no reason to wait longer each time.
+        record.failures += 1
     if reason is not FailureReason.GONE:
-        pause = world.settings.retry_seconds * 2 ** min(record.failures - 1, 10)
+        pause = world.settings.retry_seconds * 2 ** min(max(record.failures - 1, 0), 10)
         record.not_before = world.now + min(pause, world.settings.longest_retry_seconds)
     world.dirty[record.key] = None
     match instruction:

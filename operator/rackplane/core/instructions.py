@@ -69,9 +69,12 @@ class WriteGangStatus:
 
 @dataclass(frozen=True, slots=True)
 class SuspendJob:
+    """Stop its pods, compare-and-swap: what a former leader sends late must not stop what a successor has resumed."""
+
     namespace: str
     name: str
     uid: str
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)

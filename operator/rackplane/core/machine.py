@@ -13,6 +13,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.seen import gang_changed, gang_deleted
 from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import Instruction, WriteFacilityStatus
+from rackplane.core.observing import observe
 from rackplane.core.queues.holds import know_held
 from rackplane.core.queues.lining_up import reasons
 from rackplane.core.queues.queueing import schedule
@@ -98,7 +99,10 @@ class Machine:
         refresh(world)
         self._next_change = world.next_change()
         result: list[Instruction] = []
-        if self.leading:
+        if self.leading and self.settings.observe:
+            result.extend(observe(world))
+            refresh(world)
+        elif self.leading:
             # First: who is placed now is under elements that cannot vanish.
             result.extend(world.removals.run(world))
             # Before anybody is placed: whoever waits gets what is left when those who run have given way.
@@ -108,8 +112,8 @@ class Machine:
             result.extend(self._reconcile_dirty())
             refresh(world)
             result.extend(world.caps.run(world))
-            if self._publisher.due(world):
-                result.extend(self._publisher.run(world))
+        if self.leading and self._publisher.due(world):
+            result.extend(self._publisher.run(world))
         if self.settings.validate:
             self.validate()
         return result

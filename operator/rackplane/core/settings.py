@@ -189,6 +189,9 @@ class MachineSettings:
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss that
     shares its redundancy. False: what the facility was designed to survive it goes on surviving."""
 
+    observe: bool = False
+    """Where gangs would be placed is worked out and told; Jobs, pods, nodes and finalizers are not touched."""
+
     dra_drivers: tuple[str, ...] = ("gpu.nvidia.com", "gpu.amd.com")
     """DRA drivers whose devices count as GPUs that are not ours."""
 

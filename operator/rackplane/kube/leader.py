@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ import msgspec
 from .client import ApiError, Client
 from .resources import LEASES
 
-__all__ = ["Elector"]
+__all__ = ["Elector", "lease_problem"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,23 @@ UNKNOWN_LIMIT = 2
 It may hold the Lease without knowing. Trying on would renew it for ever, and neither this process nor another would
 lead.
 """
+
+
+def lease_problem(lease_seconds: float, renew_seconds: float, retry_seconds: float) -> str:
+    """What is wrong with these times of a Lease; empty: nothing."""
+    if not math.isfinite(lease_seconds):
+        return f"lease_seconds: {lease_seconds} is no number of seconds, and without an end nobody could take over"
+    if not 0 < renew_seconds * 2 < lease_seconds:
+        return (
+            f"lease_renew_seconds: {renew_seconds} must be more than 0 s and less than half of lease_seconds "
+            f"({lease_seconds})"
+        )
+    if not 0 < retry_seconds <= renew_seconds:
+        return (
+            f"lease_retry_seconds: {retry_seconds} must be more than 0 s and not more than lease_renew_seconds "
+            f"({renew_seconds})"
+        )
+    return ""
 
 
 class Elector:
@@ -65,14 +83,9 @@ class Elector:
     ) -> None:
         if not identity:
             raise ValueError("identity must not be empty: an empty holder means a released Lease")
-        if not 0 < renew_seconds * 2 < lease_seconds:
-            raise ValueError(
-                f"renew_seconds ({renew_seconds}) must be less than half of lease_seconds ({lease_seconds})"
-            )
-        if not 0 < retry_seconds <= renew_seconds:
-            raise ValueError(
-                f"retry_seconds ({retry_seconds}) must not exceed renew_seconds ({renew_seconds})"
-            )
+        problem = lease_problem(lease_seconds, renew_seconds, retry_seconds)
+        if problem:
+            raise ValueError(problem)
         self.identity = identity
         self._client = client
         self._collection = LEASES.path(namespace)

@@ -143,6 +143,10 @@ class _Armed:
             self._left -= 1
         return True
 
+    def waits(self, now: float) -> bool:
+        """Whether it may still happen."""
+        return self._left != 0 and (self._until is None or now < self._until)
+
 
 class Strikable:
     """An open stream, as far as faults go."""
@@ -241,6 +245,12 @@ class Faults:
         if isinstance(effect, Effect):
             return sum(fired.effect == effect for fired in self.fired)
         return sum(isinstance(fired.effect, effect) for fired in self.fired)
+
+    @property
+    def armed(self) -> bool:
+        """Whether the server cannot be reached, or a fault may still meet a request."""
+        now = _now()
+        return self._down is not None or any(fault.waits(now) for fault in self._armed.values())
 
     # -- for the two ways to reach the server
 

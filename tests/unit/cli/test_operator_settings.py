@@ -75,6 +75,17 @@ def test_reservations(flags: list[str], most: int, runs: list[OperatorSettings])
     assert Operator(settings=settings, client=nobody).machine.settings.reservations == most
 
 
+def test_mode_and_lease(runs: list[OperatorSettings]) -> None:
+    assert main(["operator"]) == 0
+    lease = ["--lease-seconds=30", "--lease-renew-seconds=9", "--lease-retry-seconds=2"]
+    assert main(["operator", "--mode=Observe", *lease]) == 0
+    usual, other = runs
+    nobody: Any = None
+    assert [Operator(settings=s, client=nobody).machine.settings.observe for s in runs] == [False, True]
+    assert (usual.lease_seconds, usual.lease_renew_seconds, usual.lease_retry_seconds) == (10.0, 3.0, 1.0)
+    assert (other.lease_seconds, other.lease_renew_seconds, other.lease_retry_seconds) == (30.0, 9.0, 2.0)
+
+
 @pytest.mark.parametrize(("flags", "half_life"), [([], 7 * 86_400.0), (["--share-half-life-seconds=0"], 0.0)])
 def test_half_life_of_shares(flags: list[str], half_life: float, runs: list[OperatorSettings]) -> None:
     assert main(["operator", *flags]) == 0
@@ -106,6 +117,12 @@ def test_levels(flags: list[str], levels: tuple[str, ...], runs: list[OperatorSe
         ("--fabric-levels=leaf,leaf", "fabric_levels, fabric_labels: level leaf is named twice"),
         ("--fabric-labels=leaf=tor", "fabric_levels, fabric_labels: 'tor' is neither a node label"),
         ("--assumed-duration-seconds=0", "assumed_duration_seconds: 0.0 is not 1 s or more"),
+        (
+            "--lease-seconds=6",
+            "lease_renew_seconds: 3.0 must be more than 0 s and less than half of lease_seconds",
+        ),
+        ("--lease-retry-seconds=4", "lease_retry_seconds: 4.0 must be more than 0 s and not more than"),
+        ("--mode=observe", "there is no 'observe'"),
         ("--reservations=-1", "reservations: -1 is not within 0 to 100"),
         ("--share-half-life-seconds=-1", "share_half_life_seconds: -1.0 is not within 0 to 34560000 s"),
         ("--share-half-life-seconds=nan", "share_half_life_seconds: nan is not within 0 to 34560000 s"),

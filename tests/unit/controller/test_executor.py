@@ -35,6 +35,7 @@ class Server:
         self.open = asyncio.Event()
         self.open.set()
         self.holds = True
+        self.term: int | None = 1
         self.looks: list[asyncio.Future[bool]] | None = None
 
     async def request(
@@ -174,6 +175,14 @@ async def test_a_commit_counts_only_while_the_lease_is_ours() -> None:
     told, metrics = await run(server, commit)
     assert told == [LeadershipLost()]
     assert b'rackplane_admission_attempts_total{result="fenced"} 1.0' in generate_latest(metrics.registry)
+
+
+async def test_a_process_whose_term_has_run_out_sends_nothing() -> None:
+    commit, server = CommitGang("ml", "a", "1", "d1", {}), Server()
+    server.term = None
+    told, _ = await run(server, commit)
+    assert told == [WriteFailed(commit, FailureReason.UNAVAILABLE, "not the leader any more")]
+    assert server.started == []
 
 
 async def test_commits_answered_before_a_look_at_the_lease_share_it_and_later_ones_the_next() -> None:

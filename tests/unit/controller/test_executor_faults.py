@@ -50,6 +50,8 @@ def gangs() -> dict[str, Any]:
 
 
 class Holder:
+    term = 1
+
     async def verify(self) -> bool:
         return True
 
@@ -168,7 +170,9 @@ WRITES = {
     ),
     "SuspendJob": Write(
         ((JOBS, job(False)),),
-        lambda stored: SuspendJob("default", "j", stored["metadata"]["uid"]),
+        lambda stored: SuspendJob(
+            "default", "j", stored["metadata"]["uid"], stored["metadata"]["resourceVersion"]
+        ),
         f"{JOBS}/j",
         lambda stored: stored["spec"]["suspend"] is True,
     ),

@@ -103,12 +103,16 @@ def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> 
             id="write-gang-status",
         ),
         pytest.param(
-            SuspendJob("ml", "train", "u1"),
+            SuspendJob("ml", "train", "u1", "5"),
             Write(
                 "PATCH",
                 "/apis/batch/v1/namespaces/ml/jobs/train",
                 {
-                    "metadata": {"uid": "u1", "annotations": {"rackplane.dev/suspended-by": "rackplane"}},
+                    "metadata": {
+                        "uid": "u1",
+                        "resourceVersion": "5",
+                        "annotations": {"rackplane.dev/suspended-by": "rackplane"},
+                    },
                     "spec": {"suspend": True},
                 },
                 MERGE,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from rackplane.controller.leadership import Leadership
 from rackplane.controller.metrics import Metrics
-from rackplane.controller.runtime import Runtime
+from rackplane.controller.runtime import ClockSetBack, Runtime
 from rackplane.core.events import Event, LeadershipGained, LeadershipLost, Synced, TimePassed, WriteSucceeded
 from rackplane.core.instructions import Instruction, SuspendJob
 
-STOP = SuspendJob("ml", "train", "u1")
+STOP = SuspendJob("ml", "train", "u1", "5")
 
 
 class Decider:
@@ -114,11 +115,38 @@ async def test_what_the_machine_raises_ends_the_run() -> None:
         await runtime.run()
 
 
+@pytest.mark.parametrize(("seconds", "ends"), [(-3600.0, True), (-4.0, False), (3600.0, False)])
+def test_a_clock_that_is_set_back_far_ends_the_process(seconds: float, ends: bool) -> None:
+    wall, turns = [10_000.0], list[float]()
+
+    class Counting:
+        def handle(self, now: float, *events: Event) -> list[Instruction]:
+            turns.append(now)
+            return []
+
+    runtime = Runtime(
+        machine=Counting(),
+        submit=lambda _: None,
+        metrics=Metrics(),
+        clock=lambda: wall[0],
+        monotonic=lambda: 5.0,
+    )
+    runtime.feed(Synced())
+    runtime.turn()
+    wall[0] += seconds
+    runtime.feed(Synced())
+    with pytest.raises(ClockSetBack) if ends else contextlib.nullcontext():
+        runtime.turn()
+    assert turns == ([10_000.0] if ends else [10_000.0, wall[0]])
+
+
 async def test_leadership_begins_with_a_list_and_is_taken_up_again_after_a_doubt() -> None:
     steps: list[object] = []
     ready, done, answers = asyncio.Event(), asyncio.Event(), [False, True]
 
     class Lease:
+        term = 4
+
         async def verify(self) -> bool:
             return answers.pop(0)
 

@@ -35,6 +35,14 @@ def test_the_first_end_with_which_there_are_nodes_enough_by_level() -> None:
     assert room_from(state, wanted(sizes[order[0][1]]), order[1:]) == -math.inf
 
 
+def test_an_end_on_a_node_that_is_gone_makes_no_room() -> None:
+    state = full(48)
+    order = sorted((until, key) for key in tuple(state.keys()) if (until := state.until(key)) is not None)
+    first = len(set(state.held(order[0][1]).values()))
+    state.remove_node(next(iter(state.held(order[0][1]).values())))
+    assert room_from(state, wanted(first), order) == order[1][0]
+
+
 def test_times_with_too_few_nodes_cost_no_placement(monkeypatch: pytest.MonkeyPatch) -> None:
     state = full(48)
     probed: list[float] = []

@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import msgspec
-
 from rackplane.api.labels import PLACEMENT_GATE
 from rackplane.core.gangs.asking import desired
 from rackplane.core.gangs.booking import unbook
@@ -29,18 +27,16 @@ from rackplane.core.gangs.promises import broken_promises, is_unschedulable, nex
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.saying import say, why_it_waits
 from rackplane.core.gangs.slotting import assign_slots, ended_slots, released
-from rackplane.core.gangs.speccing import differs, new_owners
+from rackplane.core.gangs.speccing import respec
 from rackplane.core.gangs.statuses import condition, timestamp
 from rackplane.core.gangs.stopping import awake_jobs, finished, is_over, stop, stopping, suspend, unplace
 from rackplane.core.gangs.together import slots_of, stopped_by
 from rackplane.core.gangs.ungating import all_let_go, all_running, tell_of_profile, ungate
-from rackplane.core.gangs.workload import with_removals
 from rackplane.core.gangs.writing import conditions_of, may_write, may_write_job, write
 from rackplane.core.instructions import (
     CreateGang,
     Instruction,
     ResumeJob,
-    UpdateGangSpec,
 )
 from rackplane.core.queues.committing import commit
 from rackplane.core.queues.preempting import stop_victims
@@ -110,13 +106,9 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from write(record, finished(world, record))
         return
     if body is not None:
-        current = msgspec.to_builtins(gang.spec)
-        spec = with_removals(body["spec"], current)
-        owners = new_owners(gang, body)
-        if owners is not None or differs(spec, current):
-            if may_write(record):
-                version = record.gang_write = gang.metadata.resource_version
-                yield UpdateGangSpec(record.key[0], record.key[1], version, spec, owners)
+        anew = respec(record, body)
+        if anew is not None:
+            yield from anew
             return
     if record.problems:
         text = "; ".join(f"{p.where}: {p.what.removesuffix('.')}. {p.remedy}" for p in record.problems)

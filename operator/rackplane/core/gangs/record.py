@@ -99,6 +99,8 @@ class GangRecord:
     #: the power profile that its booking counts at while its nodes are not sure to carry the lower cap of its
     #: decision, or while a higher one is being written; None: that of its decision
     counts_at: str | None = None
+    #: with mode Observe, where it would have been placed, in words; it is not asked again
+    would: str = ""
     #: a higher profile is being written
     raising: bool = False
     #: when its caps were lowered, in seconds since the epoch

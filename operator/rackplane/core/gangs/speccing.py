@@ -7,9 +7,31 @@ from typing import Any
 
 import msgspec
 
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.workload import with_removals
+from rackplane.core.gangs.writing import may_write
+from rackplane.core.instructions import UpdateGangSpec
 from rackplane.core.objects import Gang, GangGroup
 
-__all__ = ["differs", "new_owners"]
+__all__ = ["differs", "new_owners", "respec"]
+
+
+def respec(record: GangRecord, body: Mapping[str, Any]) -> list[UpdateGangSpec] | None:
+    """The write that makes the Gang ask for what its Jobs and pods do; empty while another is under way.
+
+    Returns:
+        None if it asks for that.
+    """
+    gang = record.gang
+    assert gang is not None
+    current = msgspec.to_builtins(gang.spec)
+    spec, owners = with_removals(body["spec"], current), new_owners(gang, body)
+    if owners is None and not differs(spec, current):
+        return None
+    if not may_write(record):
+        return []
+    version = record.gang_write = gang.metadata.resource_version
+    return [UpdateGangSpec(record.key[0], record.key[1], version, spec, owners)]
 
 
 def new_owners(gang: Gang, body: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:

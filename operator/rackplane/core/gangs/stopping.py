@@ -121,7 +121,8 @@ def suspend(record: GangRecord, jobs: Iterable[Job]) -> Iterator[Instruction]:
     """Suspend those Jobs that we may."""
     for job in jobs:
         if job.metadata.deletion_timestamp is None and may_write_job(record, job):
-            yield SuspendJob(job.metadata.namespace, job.metadata.name, job.metadata.uid)
+            meta = job.metadata
+            yield SuspendJob(meta.namespace, meta.name, meta.uid, meta.resource_version)
 
 
 def stopping(world: World, record: GangRecord) -> Iterator[Instruction]:

@@ -8,6 +8,7 @@ from functools import partial
 from rackplane.core.gangs.asking import desired, shape_of, size_of
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.ends import end_of_start
+from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.holds import is_cleared
@@ -36,7 +37,7 @@ def place_of(world: World, key: Key) -> Place | None:
         or record.decision is not None
         or record.phase != "Pending"
         or record.gang.metadata.deletion_timestamp is not None
-        or not _can_start(record)
+        or not (_may_be_asked(record) if world.settings.observe else _can_start(record))
     ):
         return None
     if not record.judged and desired(world, record) is not None and not _as_wanted(record):
@@ -89,6 +90,21 @@ def _can_start(record: GangRecord) -> bool:
         return ready and bool(record.groups) and (not record.judged or _as_wanted(record))
     assert record.gang is not None
     return len(record.live_pods()) >= record.gang.spec.slots and (not record.judged or _as_wanted(record))
+
+
+def _may_be_asked(record: GangRecord) -> bool:
+    """With mode Observe: whether it has not been decided about yet, and nothing of it runs."""
+    if record.would or record.external() or record.suspended_by_user() is not None:
+        return False
+    assert record.gang is not None
+    if record.jobs:
+        ended = all(job_outcome(job) is not None for job in record.jobs.values())
+        # What its pods take, once they are there, is not to be had twice.
+        runs = any(job.status.active for job in record.jobs.values())
+        there = not ended and not runs and (bool(record.groups) or not record.several)
+    else:
+        there = len(record.live_pods()) >= record.gang.spec.slots
+    return there and (not record.judged or _as_wanted(record))
 
 
 def _as_wanted(record: GangRecord) -> bool:

@@ -44,9 +44,9 @@ def room_from(state: State, request: Request, order: Iterable[tuple[float, str]]
     free, domain = count.tolist(), domains.tolist()
     for end, key in order:
         for node, gpus in state.held_gpus(key).items():
-            i = inventory.index[node]
-            d = domain[i]
-            if d < 0:
+            i = inventory.index.get(node)
+            # A node that is gone keeps its bookings: it may come back, but nobody starts on it.
+            if i is None or (d := domain[i]) < 0:
                 continue
             more = (free[i] + gpus) // each - free[i] // each
             free[i] += gpus

@@ -1,0 +1,67 @@
+"""`rackplane verify`: whether the cluster is as its Gangs say, and of each difference what comes of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import Any
+
+from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
+
+__all__ = ["add", "run"]
+
+_EXAMPLES = """\
+examples:
+  rackplane verify                           after an upgrade, a restored etcd, or by hand-made changes
+  rackplane verify -o json | jq '.[].kind'
+  rackplane verify --facility dump/          of what was written down: kubectl get ... -o yaml
+
+While an operator leads, what it is just about to write shows as a difference and is gone a second later: what is
+still there at a second look is one.
+
+exit codes:
+  0  nothing differs
+  1  the cluster cannot be read
+  3  something differs; it is named
+"""
+_DIFFERS = 3
+
+
+def add(commands: Any) -> None:
+    """Register the command (see `rackplane.cli.parser`)."""
+    parser = commands.add_parser(
+        "verify",
+        help="compare the cluster with what its Gangs say",
+        description="Compares Jobs, pods and nodes with what the Gangs say of them, and explains each difference. "
+        "Writes nothing.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_source_arguments(parser)
+    add_output_argument(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare; 0 if nothing differs, 3 if something does.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    from rackplane.core.offline.verifying import differences
+
+    machine = open_source(options)
+    found = differences(machine)
+    if options.output == "json":
+        print(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
+    else:
+        for each in found:
+            print(f"{each.kind}: {each.subject} {each.what}")
+            print(f"  {each.then}")
+        gangs = sum(record.decision is not None for record in machine.gangs.values())
+        count = f"{len(found)} difference{'' if len(found) == 1 else 's'}" if found else "nothing differs"
+        print(
+            f"{gangs} gangs with a place, {len(machine.world.pods)} pods, {len(machine.world.nodes)} nodes: {count}."
+        )
+    return _DIFFERS if found else 0

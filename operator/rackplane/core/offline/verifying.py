@@ -1,0 +1,242 @@
+"""What in a cluster is not as its Gangs say: each difference, and what comes of it.
+
+Asked of a machine that has seen everything once and does not lead. While an operator leads, most differences are steps
+that it is just taking, and gone at a second look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rackplane.api.labels import (
+    HOSTNAME_LABEL,
+    NODE_GANGS,
+    POWER_CAP_WATTS,
+    POWER_PROFILE,
+    QUEUE_LABEL,
+    SLOT_ANNOTATION,
+)
+from rackplane.core.gangs.decisions import Key, booking_key
+from rackplane.core.gangs.jobs import job_outcome, suspended_by_us
+from rackplane.core.gangs.ranks import annotated_slot, is_gated
+from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.workload import gang_name_of_pod
+from rackplane.core.machine import Machine
+from rackplane.core.objects import Pod
+from rackplane.core.pods.pod import is_terminal
+from rackplane.core.world import ACTIVE, World
+
+__all__ = ["Difference", "differences"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be."""
+
+    kind: str
+    """A word for programs, such as WithoutGang."""
+    subject: str
+    """The object: "Job ml/train"."""
+    what: str
+    """What is, and what should be."""
+    then: str
+    """What the operator does about it, or a person has to."""
+
+
+def differences(machine: Machine) -> list[Difference]:
+    """All there are, in order of their subjects; none of a cluster in which an operator has nothing left to do."""
+    world = machine.world
+    found = [*_without_gang(world), *_stray_pods(world), *_caps(world), *_sums(world)]
+    for record in machine.gangs.values():
+        if record.gang is not None:
+            found += _of_gang(world, record)
+    return sorted(found, key=lambda each: (each.subject, each.kind, each.what))
+
+
+def _without_gang(world: World) -> Iterator[Difference]:
+    for (namespace, name), job in world.jobs.items():
+        gang = world.gang_of_job((namespace, name))
+        if (gang is not None and gang.gang is not None) or job_outcome(job) is not None:
+            continue
+        if suspended_by_us(job):
+            then = "the operator makes one, or says on the Job why it cannot"
+            if QUEUE_LABEL not in job.metadata.labels:
+                then = "its queue label is gone: put it back, or start the Job with rackplane release"
+            yield Difference(
+                "WithoutGang", f"Job {namespace}/{name}", "is suspended by Rackplane and has no Gang", then
+            )
+    for key, pod in world.pods.items():
+        if not is_gated(pod) or is_terminal(pod):
+            continue
+        gang_key = world.belonging.of_pod.get(key)
+        record = None if gang_key is None else world.gangs.get(gang_key)
+        if record is None or record.gang is None:
+            then = "the operator makes one once all pods of the gang exist"
+            if gang_name_of_pod(pod) is None:
+                then = f"it has no label {QUEUE_LABEL}: put it on, or let it go with rackplane release"
+            yield Difference("WithoutGang", _pod(pod), "waits at our scheduling gate and has no Gang", then)
+
+
+def _stray_pods(world: World) -> Iterator[Difference]:
+    """Labelled pods that run though their gang has no place."""
+    for key, pod in world.pods.items():
+        gang_key = world.belonging.of_pod.get(key)
+        record = None if gang_key is None else world.gangs.get(gang_key)
+        if record is None or record.external() or is_terminal(pod) or not pod.spec.node_name:
+            continue
+        if record.gang is not None and record.phase in ACTIVE:
+            continue
+        yield Difference(
+            "RunsWithoutPlace",
+            _pod(pod),
+            f"runs on {pod.spec.node_name}, and gang {_name(record.key)} has no place",
+            "its watts count as those of a stranger until it ends; delete it, or wait for it",
+        )
+
+
+def _of_gang(world: World, record: GangRecord) -> Iterator[Difference]:
+    subject = f"Gang {_name(record.key)}"
+    awake = [job for job in record.jobs.values() if not job.spec.suspend and job_outcome(job) is None]
+    if record.phase == "Pending" and awake and not record.external():
+        yield Difference(
+            "AwakeWithoutPlace",
+            f"Job {record.key[0]}/{awake[0].metadata.name}",
+            f"is not suspended, and {subject} waits",
+            "the operator suspends it",
+        )
+    if record.phase not in ACTIVE:
+        return
+    if record.decision is None:
+        yield Difference(
+            "NoAssignment", subject, f"is {record.phase} without an assignment", "it is placed again"
+        )
+        return
+    if not record.external() and not record.jobs and not record.live_pods():
+        kind = "Jobs are" if record.several else "Job or pods are"
+        yield Difference(
+            "WithoutWorkload", subject, f"holds its place, and its {kind} gone", "its place is given up"
+        )
+        return
+    yield from _slots(world, record, subject)
+    if record.phase == "Running" and any(suspended_by_us(job) for job in record.jobs.values()):
+        yield Difference(
+            "Asleep", subject, "is Running, and Rackplane has suspended its Job", "it is resumed"
+        )
+
+
+def _slots(world: World, record: GangRecord, subject: str) -> Iterator[Difference]:
+    decision = record.decision
+    assert decision is not None
+    nodes = decision.placement.slots
+    for name in dict.fromkeys(nodes):
+        if name not in world.nodes:
+            yield Difference(
+                "NodeGone",
+                subject,
+                f"was given node {name}, which does not exist",
+                "the slots on it are lost",
+            )
+    if record.external():
+        return
+    there: dict[int, Pod] = {}
+    for pod in record.live_pods():
+        slot = annotated_slot(pod)
+        if slot is None:
+            if not is_gated(pod):
+                yield Difference(
+                    "NotLetGoByUs",
+                    _pod(pod),
+                    f"has no gate and no {SLOT_ANNOTATION}: somebody else let it go",
+                    "its watts count as those of a stranger; delete it, and its owner makes another",
+                )
+            continue
+        if slot in there:
+            yield Difference(
+                "SlotTwice",
+                _pod(pod),
+                f"holds slot {slot}, and so does {_pod(there[slot])}",
+                "delete one of them",
+            )
+        there[slot] = pod
+        node = world.nodes.get(nodes[slot]) if slot < len(nodes) else None
+        wanted = None if node is None else node.metadata.labels.get(HOSTNAME_LABEL, node.metadata.name)
+        has = pod.spec.node_selector.get(HOSTNAME_LABEL)
+        if wanted is not None and (has != wanted or pod.spec.node_name not in ("", nodes[slot])):
+            where = pod.spec.node_name or has
+            yield Difference(
+                "Elsewhere",
+                _pod(pod),
+                f"is on {where}, and slot {slot} of {subject} on {nodes[slot]}",
+                "a pod's node cannot be changed: delete it, and its owner makes another",
+            )
+    if record.phase == "Running":
+        empty = [s for s in range(len(nodes)) if s not in there and s not in record.released]
+        waiting = sum(1 for pod in record.live_pods() if annotated_slot(pod) is None)
+        if len(empty) > waiting:
+            first = ", ".join(map(str, empty[:5]))
+            yield Difference(
+                "BookedWithoutPod",
+                subject,
+                f"holds {len(empty)} slots without pods (slot {first}{', ...' if len(empty) > 5 else ''})",
+                "they stay booked until their pods are made anew or the Job needs them no more",
+            )
+
+
+def _caps(world: World) -> Iterator[Difference]:
+    """Nodes that do not carry the power cap of their gangs, and nodes that carry one of nobody's."""
+    for name, node in world.nodes.items():
+        have = node.metadata.annotations
+        gangs = [
+            world.gangs[key]
+            for key in world.gangs_on(name)
+            if world.gangs[key].decision is not None and world.gangs[key].phase in ACTIVE
+        ]
+        drawing = world.state is not None and any(
+            world.state.held_gpus(booking_key(record.key)).get(name) for record in gangs
+        )
+        if drawing and not world.caps.in_force(world, (name,))[name]:
+            cap = have.get(POWER_CAP_WATTS, "none")
+            yield Difference(
+                "OtherCap",
+                f"Node {name}",
+                f"carries the power cap {cap} ({have.get(POWER_PROFILE, 'no profile')}), and gang "
+                f"{_name(gangs[0].key)} was given another",
+                "the operator writes it; until then no pod of the gang is let go there",
+            )
+        elif not gangs and have.get(NODE_GANGS):
+            yield Difference(
+                "CapOfNobody",
+                f"Node {name}",
+                f"carries the power cap of {have[NODE_GANGS]}, which holds nothing there",
+                "the operator takes it away",
+            )
+
+
+def _sums(world: World) -> Iterator[Difference]:
+    state = world.state
+    if state is None:
+        return
+    for name in state.overbooked():
+        yield Difference(
+            "BookedTwice",
+            f"Node {name}",
+            "has more GPUs booked than it has",
+            "stop one of its gangs or strangers",
+        )
+    for violation in state.violations():
+        if violation.contingency.normal:
+            yield Difference(
+                "OverLimit",
+                violation.row.label,
+                f"carries {violation.load_watts:,.0f} of {violation.limit_watts:,.0f} W",
+                "running gangs give way, as docs/shedding.md says",
+            )
+
+
+def _pod(pod: Pod) -> str:
+    return f"Pod {pod.metadata.namespace}/{pod.metadata.name}"
+
+
+def _name(key: Key) -> str:
+    return f"{key[0]}/{key[1]}"

@@ -1,0 +1,247 @@
+"""Operators as a Deployment runs them: started, stopped, killed and paused, on connections that can be held.
+
+Each is the whole operator (`rackplane.controller.operator.Operator`): machine, informers, elector, executor. Left out
+is kopf, in whose place a plain watch tells of the facility.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import msgspec
+
+from rackplane.controller.facility import PLURALS, Seen
+from rackplane.controller.operator import Operator, Surroundings
+from rackplane.controller.runtime import ClockSetBack
+from rackplane.controller.settings import OperatorSettings
+from rackplane.core.machine import Machine
+from rackplane.core.settings import MachineSettings
+from rackplane.kube.client import ApiError, Client
+from rackplane.kube.resources import facility
+from rackplane.localcluster import LocalCluster, WallClock
+
+__all__ = ["Link", "Replica"]
+
+SETTINGS = OperatorSettings(
+    namespace="rackplane-system",
+    host="127.0.0.1",
+    metrics_port=0,
+    health_port=0,
+    lease_seconds=4,
+    lease_renew_seconds=1.5,
+    lease_retry_seconds=0.5,
+    shed_protected=True,
+    actuation_seconds=5,
+    restore_seconds=30,
+    facility_resync_seconds=60,
+)
+
+
+class Link:
+    """The connection of one process. Held, nothing goes out and no answer comes in; broken, it is the process' end.
+
+    Args:
+        client: what it leads to.
+        on_write: called with each write ("POST gangs", ...) before it is sent and again when it was answered.
+    """
+
+    def __init__(self, client: Client, on_write: Callable[[str], None]) -> None:
+        self._client = client
+        self._on_write = on_write
+        self._open = asyncio.Event()
+        self._open.set()
+        self.broken = False
+
+    @property
+    def held(self) -> bool:
+        return not self._open.is_set()
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def let_go(self) -> None:
+        self._open.set()
+
+    def cut(self) -> None:
+        self.broken = True
+        self._open.set()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        timeout: float = 30,  # noqa: ASYNC109
+    ) -> bytes:
+        writes = method != "GET" and "/leases" not in path
+        if writes:
+            self._on_write("before")
+        await self._passage()
+        answer = await self._client.request(
+            method, path, query=query, body=body, content_type=content_type, timeout=timeout
+        )
+        if writes:
+            self._on_write("after")
+        await self._passage()
+        return answer
+
+    async def lines(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout: float = 330,  # noqa: ASYNC109
+    ) -> AsyncGenerator[bytes, None]:
+        await self._passage()
+        async with aclosing(self._client.lines(path, query=query, timeout=timeout)) as lines:
+            async for line in lines:
+                await self._passage()
+                yield line
+
+    async def _passage(self) -> None:
+        await self._open.wait()
+        if self.broken:
+            raise ApiError(0, "Transport", "this process is dead")
+
+
+class Replica:
+    """One place of the Deployment, and the process that is in it.
+
+    Args:
+        on_write: called with the replica and "before" or "after" at each of its writes.
+        settings: but for the identity, which is another for each process.
+    """
+
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        name: str,
+        seed: str,
+        on_write: Callable[[Replica, str], None],
+        settings: OperatorSettings = SETTINGS,
+    ) -> None:
+        self.name = name
+        self.clock = WallClock()
+        self._cluster = cluster
+        self._seed = seed
+        self._on_write = on_write
+        self._settings = settings
+        self._count = 0
+        self._skew = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self.link: Link | None = None
+        self.operator: Operator | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._task is not None
+
+    @property
+    def held(self) -> bool:
+        return self.link is not None and self.link.held
+
+    @property
+    def leads(self) -> bool:
+        return self.operator is not None and self.operator.machine.leading and not self.held
+
+    def skew(self, seconds: float) -> None:
+        """Its wall clock is off by so many seconds from now on."""
+        self.clock.jump(seconds - self._skew)
+        self._skew = seconds
+
+    def start(self) -> None:
+        """A new process, if there is none."""
+        if self._task is not None:
+            return
+        self._count += 1
+        client = self._cluster.client(user="operator", agent=self.name)
+        link = self.link = Link(client, lambda when: self._on_write(self, when))
+        settings = replace(self._settings, identity=f"{self.name}_{self._count}")
+        around = Surroundings(
+            wall=self.clock,
+            monotonic=asyncio.get_running_loop().time,
+            random=Random(f"{self._seed}/{self.name}/{self._count}"),
+            watch_facility=lambda seen: _watch_facility(link, seen),
+        )
+        operator = self.operator = Operator(settings=settings, client=link, surroundings=around)
+        # As set, but for the pace at which figures of the facility are written, which nothing here looks at.
+        slower: MachineSettings = replace(
+            operator.machine.settings, status_seconds=20.0, status_refresh_seconds=120.0, queue_seconds=60.0
+        )
+        operator.machine = Machine(settings=slower)
+        self._task = asyncio.create_task(self._run(operator, client.close), name=self.name)
+
+    @staticmethod
+    async def _run(operator: Operator, close: Callable[[], Any]) -> None:
+        try:
+            await operator.run()
+        finally:
+            await close()
+
+    async def kill(self) -> None:
+        """As SIGKILL: nothing is sent any more, not even the release of the Lease."""
+        if self._task is None or self.link is None:
+            return
+        self.raise_its_problem()
+        self.link.cut()
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._task = self.operator = self.link = None
+
+    async def stop(self) -> None:
+        """As SIGTERM, to its end."""
+        if self._task is None or self.operator is None:
+            return
+        self.operator.stop()
+        await self._task
+        self._task = self.operator = self.link = None
+
+    def raise_its_problem(self) -> None:
+        """Raises what the process died of, if it died by itself; one whose clock was set back is started again."""
+        if self._task is None or not self._task.done():
+            return
+        try:
+            self._task.result()
+        except ExceptionGroup as problems:
+            if problems.subgroup(ClockSetBack) is None:
+                raise
+            self._task = self.operator = self.link = None
+            self.start()
+            return
+        raise AssertionError(f"{self.name} ended")
+
+
+async def _watch_facility(client: Client, seen: Seen) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for kind, plural in PLURALS.items():
+            tasks.create_task(_watch_kind(client, kind, plural, seen))
+
+
+async def _watch_kind(client: Client, kind: str, plural: str, seen: Seen) -> None:
+    """List, then watch, for ever: as kopf does, which tells of what is listed with a type of None."""
+    while True:
+        try:
+            document = msgspec.json.decode(await client.request("GET", facility(plural).path()))
+            for item in document["items"]:
+                seen(kind, None, {"apiVersion": "rackplane.dev/v1alpha1", "kind": kind, **item})
+            query = {"watch": "true", "resourceVersion": document["metadata"]["resourceVersion"]}
+            async with aclosing(client.lines(facility(plural).path(), query=query)) as lines:
+                async for line in lines:
+                    event = msgspec.json.decode(line)
+                    if event["type"] == "ERROR":
+                        break
+                    if event["type"] != "BOOKMARK":
+                        seen(kind, event["type"], event["object"])
+        except (ApiError, msgspec.DecodeError):
+            pass
+        await asyncio.sleep(1)

@@ -1,0 +1,50 @@
+"""Thousands of random events over 200 gangs: whatever befalls hall, API and operators, what is promised is kept.
+
+`RACKPLANE_CHAOS_SEED=7` replays one run; RACKPLANE_CHAOS_SEEDS, _EVENTS and _GANGS say how many and how long
+(`make chaos`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from tests.chaos.storm import Storm
+from tests.support.virtualtime import run
+
+GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "200"))
+EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "2000"))
+SEEDS = (
+    [int(os.environ["RACKPLANE_CHAOS_SEED"])]
+    if "RACKPLANE_CHAOS_SEED" in os.environ
+    else list(range(1, 1 + int(os.environ.get("RACKPLANE_CHAOS_SEEDS", "1"))))
+)
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_promised_is_kept_whatever_happens(seed: int) -> None:
+    storm = Storm(seed=seed, gangs=GANGS, events=EVENTS)
+    try:
+        run(storm.run())
+    except BaseException:
+        print("\n".join(storm.log[-60:]))
+        print(
+            f"again: RACKPLANE_CHAOS_SEED={seed} RACKPLANE_CHAOS_EVENTS={EVENTS} RACKPLANE_CHAOS_GANGS={GANGS}"
+        )
+        raise
+    print(f"seed {seed}: {dict(storm.happened)}; {dict(storm.judge.counts)}")
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Operators log what befalls them, and here something always does."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)
+    structlog.reset_defaults()
