@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TypeVar
@@ -10,9 +10,12 @@ from typing import TypeVar
 from rackplane.engine.bookings import Reserved
 from rackplane.engine.model import Group, Placement
 
-__all__ = ["allowed_counts", "enlarged", "most_that_fit"]
+__all__ = ["Place", "allowed_counts", "enlarged", "most_that_fit", "relocated"]
 
 T = TypeVar("T")
+
+Place = tuple[str, str, str]
+"""NVLink domain ("" for none beyond the node), rack and node of a slot."""
 
 
 def allowed_counts(fewest: int, most: int, segment: int | None = None) -> Sequence[int]:
@@ -65,18 +68,8 @@ def enlarged(
             where[slot] = place
         else:
             where.append(place)
-    groups = tuple(
-        Group(domain, rack, tuple(node for _, _, node in run))
-        for (domain, rack), run in groupby(where, key=lambda place: place[:2])
-    )
     grown = replace(
-        placement,
-        slots=tuple(node for _, _, node in where),
-        groups=groups,
-        nominal_watts=watts.nominal_watts,
-        peak_watts=watts.peak_watts,
-        liquid_watts=watts.liquid_watts,
-        air_watts=watts.air_watts,
+        _at(placement, where, watts),
         relative_performance_percent=min(
             placement.relative_performance_percent, more.relative_performance_percent
         ),
@@ -84,6 +77,30 @@ def enlarged(
     return grown, frozenset(given)
 
 
-def _where(placement: Placement) -> list[tuple[str, str, str]]:
+def relocated(placement: Placement, places: Mapping[int, Place], watts: Reserved) -> Placement:
+    """A gang's placement with some of its slots elsewhere; ``watts`` is what it reserves then."""
+    where = _where(placement)
+    for slot, place in places.items():
+        where[slot] = place
+    return _at(placement, where, watts)
+
+
+def _at(placement: Placement, where: Sequence[Place], watts: Reserved) -> Placement:
+    groups = tuple(
+        Group(domain, rack, tuple(node for _, _, node in run))
+        for (domain, rack), run in groupby(where, key=lambda place: place[:2])
+    )
+    return replace(
+        placement,
+        slots=tuple(node for _, _, node in where),
+        groups=groups,
+        nominal_watts=watts.nominal_watts,
+        peak_watts=watts.peak_watts,
+        liquid_watts=watts.liquid_watts,
+        air_watts=watts.air_watts,
+    )
+
+
+def _where(placement: Placement) -> list[Place]:
     """Domain, rack and node of each slot."""
     return [(group.domain, group.rack, node) for group in placement.groups for node in group.nodes]
