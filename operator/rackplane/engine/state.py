@@ -41,7 +41,8 @@ class State(Loads):
         self._placed: dict[str, tuple[int, NodeType]] = {}
         self._bookings = Bookings()
         self._unmanaged: dict[str, int] = {}
-        self._uses = Uses(self._placed, self._bookings, self._unmanaged, facility.windows)
+        self._left: dict[str, tuple[str, int]] = {}
+        self._uses = Uses(self._placed, self._bookings, self._unmanaged, self._left, facility.windows)
         self._planned: Planned | None = None
         self._derived = Derived(facility, self._specs, self._figures, self._bookings.latest_end)
         self._order: tuple[str, ...] | None = None
@@ -106,6 +107,34 @@ class State(Loads):
         else:
             self._unmanaged.pop(node, None)
         self._refresh((node,))
+
+    def set_left(self, node: str, profile: str, gpus: int) -> None:
+        """Say how many of the node's GPUs pods hold that a gang has left behind: not free until they are gone.
+
+        They count under the cap of ``profile``, which the node keeps for as long.
+        """
+        old = self._left.get(node)
+        new = (profile, gpus) if gpus > 0 else None
+        if old == new:
+            return
+        self._record(lambda: self.set_left(node, *(old or ("", 0))))
+        if new is None:
+            del self._left[node]
+        else:
+            self._left[node] = new
+        self._refresh((node,))
+
+    def left_gpus(self, name: str) -> int:
+        """GPUs of the node that pods hold which a gang has left behind."""
+        return self._left.get(name, ("", 0))[1]
+
+    def other_gpus(self, name: str) -> int:
+        """GPUs of the node that no gang holds and nobody can have: used by what is not ours, or left behind."""
+        return self.unmanaged_gpus(name) + self.left_gpus(name)
+
+    def left_nodes(self) -> Mapping[str, tuple[str, int]]:
+        """Nodes with such pods: the power profile that they count under, and their GPUs."""
+        return dict(self._left)
 
     def node(self, name: str) -> NodeSpec | None:
         """The node as last set."""
@@ -276,7 +305,7 @@ class State(Loads):
     def overbooked(self) -> list[str]:
         """Nodes on which gangs and others together use more GPUs than there are."""
         result = []
-        for name in dict.fromkeys([*self._bookings.keys_on, *self._unmanaged]):
+        for name in dict.fromkeys([*self._bookings.keys_on, *self._unmanaged, *self._left]):
             if self.is_overbooked(name):
                 result.append(name)
         return result
@@ -286,7 +315,7 @@ class State(Loads):
         node_type = self.node_type(name)
         if node_type is None:
             return False
-        return self.booked_gpus(name) + self.unmanaged_gpus(name) > node_type.gpus_per_node
+        return self.booked_gpus(name) + self.other_gpus(name) > node_type.gpus_per_node
 
     def _check_booking(self, key: str, booking: Booking) -> None:
         profile, last, checked = booking.placement.power_profile, None, -1
@@ -445,7 +474,7 @@ class State(Loads):
         """Recompute everything from nodes, bookings and unmanaged use; InvariantViolation names what differs."""
         self._bookings.validate()
         fresh = Loads(self.facility)
-        uses = Uses(self._placed, self._bookings, self._unmanaged, self.facility.windows)
+        uses = Uses(self._placed, self._bookings, self._unmanaged, self._left, self.facility.windows)
         for rack, delta in uses.refresh(self._specs)[1]:
             fresh.add(rack, delta)
         if not uses.same(self._uses):

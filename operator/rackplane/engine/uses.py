@@ -21,7 +21,7 @@ class Use:
     booked: int
     """GPUs that gangs hold."""
     free: int
-    """GPUs that neither gangs nor others use."""
+    """GPUs that neither gangs nor others use, nor pods that gangs have left behind."""
     cap: int | None
     """Watts of the cap of the gangs on it, None if there are none: a node has one power profile."""
     watts: tuple[int, ...]
@@ -36,16 +36,20 @@ class Uses:
         placed: Mapping[str, tuple[int, NodeType]],
         bookings: Bookings,
         unmanaged: Mapping[str, int],
+        left: Mapping[str, tuple[str, int]],
         windows: tuple[float, ...],
     ) -> None:
-        """``placed``: node -> rack and type; ``unmanaged``: node -> GPUs; ``windows``: starts of coming budgets."""
+        """``placed``: node -> rack and type; ``unmanaged``: node -> GPUs; ``left``: node -> power profile and GPUs;
+        ``windows``: starts of coming budgets.
+        """
         self._placed = placed
         self._bookings = bookings
         self._unmanaged = unmanaged
+        self._left = left
         self._windows = windows
         self.now: dict[str, Use] = {}
         """By node; without those of no known rack or type."""
-        self._shared: dict[tuple[int, int, str, int, int], Use] = {}
+        self._shared: dict[tuple[int, int, str, int, int, tuple[str, int] | None], Use] = {}
         self._increments: dict[tuple[int, str, int], Watts] = {}
 
     def refresh(self, names: Iterable[str]) -> tuple[list[str], list[tuple[int, list[int]]]]:
@@ -87,7 +91,7 @@ class Uses:
             booking = self._bookings.by_key[key]
             profile, gpus = booking.placement.power_profile, booking.gpus[name]
         # By the identity of the type: the facility keeps its node types, and hashing one costs more than all the rest.
-        alike = (rack, id(node_type), profile, gpus, others)
+        alike = (rack, id(node_type), profile, gpus, others, self._left.get(name))
         found = self._shared.get(alike)
         if found is None:
             booked = self._bookings.on(name)
@@ -115,6 +119,16 @@ class Uses:
             foreign = draw.unmanaged_increment(node_type, others)
             nominal += foreign.nominal
             peak += foreign.peak
+        left = self._left.get(name)
+        if left is not None:
+            profile, held = left
+            increment = self._increment(node_type, profile, held)
+            nominal += increment.nominal
+            peak += increment.peak
+            others += held
+            cap = draw.find_cap(node_type, profile)
+            if cap_watts is None:
+                cap_watts = node_type.max_watts if cap is None else cap.node_watts
         free = max(0, node_type.gpus_per_node - gpus - others)
         return Use(rack, node_type, gpus, free, cap_watts, (nominal, peak, *over_by))
 

@@ -26,9 +26,12 @@ def named(contingency: Contingency, row: LimitRow) -> tuple[Loss, Row]:
 
 def drawn_by(state: State, without: Collection[str] = ()) -> Draws:
     """The racks' draws by the oracle, from what the state says runs where, but for these bookings."""
-    nodes = []
+    nodes, left = [], state.left_nodes()
     for node in state.nodes():
         works = [Work(state.unmanaged_gpus(node.name), None)]
+        if node.name in left:
+            profile, gpus = left[node.name]
+            works.append(Work(gpus, profile))
         for key in list(state.keys()):
             placement = state.booking(key)
             assert placement is not None

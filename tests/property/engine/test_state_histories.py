@@ -33,7 +33,7 @@ class History:
         tape, state = self.tape, self.state
         name = tape.of(*NODES)
         keys = list(state.keys())
-        match tape.below(10):
+        match tape.below(11):
             case 0 | 1:
                 rack = f"r{tape.below(len(self.spec.racks) + (1 if tape.rarely() else 0))}"
                 state.set_node(NodeSpec(name, rack, tape.of(None, "d"), healthy=not tape.rarely()))
@@ -54,6 +54,8 @@ class History:
                 self.grow(tape.of(*keys))
             case 9:
                 state.release_all([key for key in keys if tape.below(2)])
+            case 10:
+                state.set_left(name, tape.of("MaxP", "MaxQ", "none"), tape.below(4))
 
     def grow(self, key: str) -> None:
         """Slots are added, some that were given up are taken again, and its power profile changes."""
@@ -87,6 +89,8 @@ class History:
             state.release(key, set(range(len(placement.slots))) - set(self.state.held(key)))
         for name in NODES:
             state.set_unmanaged(name, self.state.unmanaged_gpus(name))
+        for name, left in self.state.left_nodes().items():
+            state.set_left(name, *left)
         return state
 
 
@@ -111,7 +115,8 @@ def exact(state: State) -> list[object]:
             for key in list(state.keys())
         },
         sorted(state.overbooked()),
-        {name: (state.node(name), state.unmanaged_gpus(name), state.cap_watts(name)) for name in NODES},
+        {name: (state.node(name), state.other_gpus(name), state.cap_watts(name)) for name in NODES},
+        state.left_nodes(),
     ]
 
 

@@ -308,7 +308,7 @@ def _usable(state: State, node: str) -> bool:
     return (
         spec is not None
         and spec.healthy
-        and not state.unmanaged_gpus(node)
+        and not state.other_gpus(node)
         and rack is not None
         and facility.usable(rack)
     )

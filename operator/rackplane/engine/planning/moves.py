@@ -150,7 +150,7 @@ def domains_of(state: State) -> dict[str, list[str]]:
 
 def whole(state: State, nodes: Iterable[str]) -> bool:
     """Whether nothing is on any of these nodes."""
-    return not any(any(True for _ in state.keys_on(node)) or state.unmanaged_gpus(node) for node in nodes)
+    return not any(any(True for _ in state.keys_on(node)) or state.other_gpus(node) for node in nodes)
 
 
 def changes(state: State, moved: Sequence[Movable], places: Places) -> tuple[Move, ...]:

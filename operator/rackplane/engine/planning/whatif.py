@@ -109,6 +109,8 @@ def what_if(state: State, changes: Iterable[Change]) -> State:
             continue
         after.set_node(replace(node, healthy=True) if online else node)
         after.set_unmanaged(node.name, state.unmanaged_gpus(node.name))
+    for name, (profile, gpus) in state.left_nodes().items():
+        after.set_left(name, profile, gpus)
     keys = state.keys()
     for key in keys:
         placement = state.booking(key)

@@ -131,7 +131,7 @@ class Shadow:
         if node_type is None or node in self._spares:
             return 0
         wanted = find_cap(node_type, profile)
-        free = node_type.gpus_per_node - state.unmanaged_gpus(node)
+        free = node_type.gpus_per_node - state.other_gpus(node)
         for gpus, theirs in self._running(node):
             there = find_cap(node_type, theirs)
             if gpus and (there is None or wanted is None or there.node_watts != wanted.node_watts):
@@ -161,7 +161,7 @@ class Shadow:
             for i in state.holding.domains[domain][1].tolist()
             if state.table.healthy[i]
             and state.table.gpus[i] > 0
-            and not state.unmanaged_gpus(names[i])
+            and not state.other_gpus(names[i])
             and not any(gpus for gpus, _ in self._running(names[i]))
         ]
 
