@@ -18,6 +18,7 @@ from rackplane.core.instructions import (
     CapNode,
     CommitGang,
     CreateGang,
+    EvictPod,
     Instruction,
     JobSize,
     PublishEvent,
@@ -226,6 +227,7 @@ def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manif
         CapNode("n", "1", {}),
         CommitGang("ns", "g", "1", "d", {}),
         CreateGang("ns", "g", {}),
+        EvictPod("ns", "p", "u", "g"),
         PublishEvent("v1", "Node", "", "n", "u", False, "R", "m"),
         ResizeJob("ns", "j", "u", "1", JobSize(2, None, 4)),
         ResumeJob("ns", "j", "u", "1"),
@@ -418,6 +420,11 @@ def test_images_are_pinned(values: Manifest | None) -> None:
                 "--telemetry-drift-percent=10",
             ],
             id="telemetry",
+        ),
+        pytest.param(
+            {"nodeLoss": {"seconds": 90, "conditions": ["KernelDeadlock", "GpuHealthy=False"]}},
+            ["operator", "--node-loss-seconds=90", "--lost-node-conditions=KernelDeadlock,GpuHealthy=False"],
+            id="node-loss",
         ),
         pytest.param(
             {"assumedDurationSeconds": 2_592_000, "lookaheadSeconds": 1_209_600},

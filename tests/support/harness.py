@@ -168,6 +168,10 @@ class Harness:
             self._feed(*events)
         return bool(events)
 
+    def pending(self) -> bool:
+        """Whether there are changes that the machine has not been told of."""
+        return bool(self._changes)
+
     def write(self) -> bool:
         """Carry out the operator's next write, if there is one."""
         if not self._todo:

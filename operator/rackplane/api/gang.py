@@ -50,6 +50,15 @@ class Disruption(StrEnum):
     SHEDDABLE = "Sheddable"
 
 
+class NodeLoss(StrEnum):
+    """What becomes of a running gang that has lost a node. Wait: nothing, the node may come back. Swap: other nodes of
+    the same NVLink domain take its slots; if there are none, the whole gang moves. Restart: the whole gang moves."""
+
+    WAIT = "Wait"
+    SWAP = "Swap"
+    RESTART = "Restart"
+
+
 class GangPhase(StrEnum):
     """Where a gang stands."""
 
@@ -179,6 +188,12 @@ class GangSpec(ApiModel):
         default=Disruption.CHECKPOINTABLE,
         description="What may be done to it. Protected: nothing. Checkpointable: stop it after a checkpoint. "
         "Sheddable: stop it at once when power or cooling is lost.",
+    )
+    on_node_loss: NodeLoss | None = Field(
+        default=None,
+        description="What becomes of it when a node is lost under it. Wait: nothing. Swap, or absent: its slots "
+        "there go to other nodes of the same NVLink domain; if there are none, the whole gang moves. Restart: the "
+        "whole gang moves.",
     )
     flex_tier: Annotated[Integer, Field(ge=0, le=3)] = Field(
         default=0,

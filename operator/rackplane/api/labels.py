@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final, TypeVar
 
 from rackplane.api.base import GROUP as GROUP
@@ -13,12 +14,13 @@ from rackplane.api.base import LEVEL_PATTERN, MAX_SLOTS, PROFILE_PATTERN
 from rackplane.api.common import NVLINK_LEVEL
 from rackplane.api.fabric import CLIQUE_LABEL as CLIQUE_LABEL
 from rackplane.api.fabric import Fabric
-from rackplane.api.gang import Disruption
+from rackplane.api.gang import Disruption, NodeLoss
 from rackplane.api.hardware_profile import MAX_PROFILE
 from rackplane.api.problems import FieldProblem as FieldProblem
 from rackplane.api.problems import show
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 # --- what a user writes ----------------------------------------------------------------------------
 
@@ -34,6 +36,7 @@ POWER_PROFILE: Final = f"{GROUP}/power-profile"
 POWER_STRICT: Final = f"{GROUP}/power-strict"
 EXPECTED_DURATION: Final = f"{GROUP}/expected-duration"
 DISRUPTION: Final = f"{GROUP}/disruption"
+ON_NODE_LOSS: Final = f"{GROUP}/on-node-loss"
 FLEX_TIER: Final = f"{GROUP}/flex-tier"
 MIN_SLOTS: Final = f"{GROUP}/min-slots"
 #: When a job's last checkpoint was complete, in RFC 3339: what it did before is not lost when it is stopped.
@@ -58,6 +61,7 @@ USER_ANNOTATIONS: Final = (
     POWER_STRICT,
     EXPECTED_DURATION,
     DISRUPTION,
+    ON_NODE_LOSS,
     FLEX_TIER,
     MIN_SLOTS,
     LAST_CHECKPOINT,
@@ -127,6 +131,7 @@ class UserRequest:
     power_strict: bool = False
     expected_duration_seconds: int | None = None
     disruption: Disruption = Disruption.CHECKPOINTABLE
+    on_node_loss: NodeLoss | None = None
     flex_tier: int = 0
     min_slots: int | None = None
     gang_size: int | None = None
@@ -194,7 +199,8 @@ def parse_request(
         power_profile=reader.profile(POWER_PROFILE) or MAX_PROFILE,
         power_strict=reader.flag(POWER_STRICT) or False,
         expected_duration_seconds=reader.duration(EXPECTED_DURATION),
-        disruption=reader.disruption(DISRUPTION) or Disruption.CHECKPOINTABLE,
+        disruption=reader.choice(DISRUPTION, Disruption) or Disruption.CHECKPOINTABLE,
+        on_node_loss=reader.choice(ON_NODE_LOSS, NodeLoss),
         flex_tier=reader.integer(FLEX_TIER, lowest=0, highest=3) or 0,
         min_slots=reader.integer(MIN_SLOTS, KUEUE_MIN_PARALLELISM, lowest=1, highest=MAX_SLOTS),
         gang_size=reader.integer(GANG_SIZE, lowest=1, highest=MAX_SLOTS),
@@ -253,10 +259,11 @@ class _Reader:
     def duration(self, key: str) -> int | None:
         return self._agreed([(k, d) for k, text in self._texts(key) if (d := self._read(k, _duration, text))])
 
-    def disruption(self, key: str) -> Disruption | None:
-        return self._agreed(
-            [(k, d) for k, text in self._texts(key) if (d := self._read(k, _disruption, text))]
-        )
+    def choice(self, key: str, values: type[E]) -> E | None:
+        def read(text: str) -> E:
+            return _choice(text, values)
+
+        return self._agreed([(k, d) for k, text in self._texts(key) if (d := self._read(k, read, text))])
 
     def check_segment_level(self) -> None:
         """Kueue lets a slice ask for any level; our segments lie in one NVLink domain."""
@@ -371,13 +378,11 @@ def _flag(text: str) -> bool:
             )
 
 
-def _disruption(text: str) -> Disruption:
-    for value in Disruption:
+def _choice(text: str, values: type[E]) -> E:
+    for value in values:
         if text.lower() == value.lower():
             return value
-    raise _Unreadable(
-        f"is {show(text)}, which is none of the three", f"Write one of {', '.join(Disruption)}."
-    )
+    raise _Unreadable(f"is {show(text)}, which is none of the three", f"Write one of {', '.join(values)}.")
 
 
 def _duration(text: str) -> int:

@@ -155,6 +155,10 @@ _HELP = {
     "facility_resync_seconds": "seconds between full lists of the facility (default: %(default)s)",
     "silence_seconds": "seconds of silence of a watch that fail the liveness probe (default: %(default)s)",
     "shutdown_seconds": "seconds that writes under way may take at shutdown (default: %(default)s)",
+    "node_loss_seconds": "a node must be lost for so long before what a gang has there goes elsewhere, in seconds "
+    "(default: %(default)s)",
+    "lost_node_conditions": "conditions of a Node that mean it is lost to gangs: KernelDeadlock,GpuHealthy=False "
+    "(default: none but Ready)",
     "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "
     "over a limit",
     "shedding": "what is done to running gangs while an element is over its limit: Stop, after lower power profiles; "
@@ -205,6 +209,7 @@ _LEAST = {
     "telemetry_host_watts": (0, "0 W or more"),
     "telemetry_stale_seconds": (1, "1 s or more"),
     "telemetry_drift_percent": (1, "1 % or more"),
+    "node_loss_seconds": (0, "0 s or more"),
     "defragmentation_moves_per_hour": (0, "0 moves or more"),
     "defragmentation_gpu_hours_per_hour": (0, "0 GPU-hours or more"),
     "defragmentation_least_gain": (0.01, "0.01 or more: moves for nothing are not made"),
@@ -257,6 +262,7 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     from rackplane.controller.logging import configure_logging
     from rackplane.controller.operator import run
     from rackplane.controller.settings import OperatorSettings
+    from rackplane.core.settings import parse_conditions
     from rackplane.kube.client import ApiError
     from rackplane.kube.leader import lease_problem
 
@@ -299,6 +305,10 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     )
     if problem:
         parser.error(problem)
+    try:
+        parse_conditions(values["lost_node_conditions"])
+    except ValueError as error:
+        parser.error(f"lost_node_conditions: {error}")
     try:
         parse_fabric(values["fabric_levels"], values["fabric_labels"])
     except FabricError as error:

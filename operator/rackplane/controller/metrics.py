@@ -98,6 +98,8 @@ class Observed(Protocol):
     def pending_by_cause(self) -> Mapping[tuple[str, str], int]: ...
     @property
     def move_results(self) -> Mapping[str, int]: ...
+    @property
+    def gangs_on_lost_nodes(self) -> int: ...
 
 
 class Watched(Protocol):
@@ -176,6 +178,11 @@ class MachineCollector(Collector):
         yield shed
         if machine.actuation is not None:
             yield from _actuation(machine.actuation, machine.settings.actuation_seconds)
+        yield _gauge(
+            "rackplane_gangs_on_lost_nodes",
+            "Gangs with a place of which some slots are on nodes that are gone, not ready or broken.",
+            machine.gangs_on_lost_nodes,
+        )
         state = machine.state
         if state is not None:
             yield from facility_metrics(state)
@@ -210,6 +217,13 @@ def _stops(tally: Tally) -> Iterator[Metric]:
         "(nobody was stopped yet), or given_up (somebody was).",
         ["queue", "result"],
         tally.plans,
+    )
+    yield _counter(
+        "rackplane_node_loss_repairs",
+        "Gangs that have got over the loss of nodes, by queue and result: swapped (other nodes took their slots), "
+        "shrunk (an elastic gang runs without them) or moved (the whole gang was stopped and queued again).",
+        ["queue", "result"],
+        tally.repaired,
     )
     yield _counter(
         "rackplane_evicted_gangs",

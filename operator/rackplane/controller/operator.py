@@ -34,7 +34,7 @@ from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
-from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding
+from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding, parse_conditions
 from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
@@ -90,6 +90,8 @@ class Operator:
             settings=MachineSettings(
                 validate=settings.validate,
                 observe=settings.mode == "Observe",
+                node_loss_seconds=settings.node_loss_seconds,
+                lost_node_conditions=parse_conditions(settings.lost_node_conditions),
                 admit_after_loss=settings.admit_after_loss,
                 shedding=Shedding(settings.shedding),
                 shed_protected=settings.shed_protected,

@@ -27,6 +27,7 @@ from rackplane.core.instructions import (
     CapNode,
     CommitGang,
     CreateGang,
+    EvictPod,
     Instruction,
     JobSize,
     PublishEvent,
@@ -89,6 +90,9 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
         case UngatePod():
             path = PODS.path(instruction.namespace, instruction.name)
             return Write("PATCH", path, _pod_patch(instruction), STRATEGIC_MERGE_PATCH)
+        case EvictPod():
+            path = PODS.path(instruction.namespace, instruction.name, "eviction")
+            return Write("POST", path, _eviction(instruction))
         case CapNode():
             path = NODES.path(None, instruction.name)
             version = {"resourceVersion": instruction.resource_version}
@@ -117,7 +121,7 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
             return ("Gang", instruction.namespace, instruction.name)
         case SuspendJob() | ResumeJob() | ResizeJob():
             return ("Job", instruction.namespace, instruction.name)
-        case UngatePod():
+        case UngatePod() | EvictPod():
             return ("Pod", instruction.namespace, instruction.name)
         case CapNode():
             return ("Node", instruction.name)
@@ -187,6 +191,16 @@ def _pod_patch(instruction: UngatePod) -> dict[str, Any]:
             "tolerations": tolerations,
             "schedulingGates": [{"$patch": "delete", "name": PLACEMENT_GATE}],
         },
+    }
+
+
+def _eviction(instruction: EvictPod) -> dict[str, Any]:
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": instruction.name, "namespace": instruction.namespace},
+        # A pod of the same name that was made since is another one.
+        "deleteOptions": {"preconditions": {"uid": instruction.uid}},
     }
 
 

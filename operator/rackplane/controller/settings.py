@@ -86,6 +86,14 @@ class OperatorSettings:
     shutdown_seconds: float = 10.0
     """How long writes under way may take at shutdown, in seconds. Less than the pod's grace period."""
 
+    node_loss_seconds: float = 30.0
+    """A node must be lost for so long before what a gang has there goes elsewhere, in seconds. See
+    docs/node-loss.md."""
+
+    lost_node_conditions: str = ""
+    """Conditions of a Node that mean it is lost to gangs, as `KernelDeadlock,GpuHealthy=False`; without a status
+    True."""
+
     admit_after_loss: bool = False
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss. See
     docs/status.md."""

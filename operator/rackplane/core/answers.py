@@ -9,6 +9,7 @@ from rackplane.core.instructions import (
     CapNode,
     CommitGang,
     CreateGang,
+    EvictPod,
     Instruction,
     PublishEvent,
     ResizeJob,
@@ -44,6 +45,9 @@ def succeeded(world: World, instruction: Instruction) -> None:
     record = _record_of(world, instruction)
     if record is None:
         return
+    if isinstance(instruction, EvictPod):
+        record.refused_eviction = ""
+        return
     record.failures, record.not_before = 0, 0.0
     if isinstance(instruction, UngatePod):
         # The pod itself will be seen without its gate, and the gang looked at then: once a pod, not twice.
@@ -71,6 +75,14 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
         world.telling.answered((instruction.namespace, instruction.name))
     record = _record_of(world, instruction)
     if record is None:
+        return
+    if isinstance(instruction, EvictPod):
+        # Whatever keeps one pod from going keeps the gang from nothing else.
+        if reason in (FailureReason.GONE, FailureReason.CONFLICT):
+            record.evictions.pop(instruction.uid, None)
+        else:
+            record.refused_eviction = message
+        world.dirty[record.key] = None
         return
     if reason is not FailureReason.CONFLICT or not isinstance(instruction, _OF_JOBS):
         # A Job changes whenever one of its pods does: that is no reason to wait longer each time.
@@ -109,7 +121,7 @@ def _record_of(world: World, instruction: Instruction) -> GangRecord | None:
     match instruction:
         case SuspendJob() | ResumeJob() | ResizeJob():
             return world.gang_of_job((instruction.namespace, instruction.name))
-        case UngatePod():
+        case UngatePod() | EvictPod():
             return world.gangs.get((instruction.namespace, instruction.gang))
         case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
             return world.gangs.get((instruction.namespace, instruction.name))

@@ -96,14 +96,15 @@ def _pod_of_gang(world: World, gang: Key, before: Pod | None, pod: Pod, *, moved
     key = (pod.metadata.namespace, pod.metadata.name)
     other = world.belonging.of_pod.get(key, gang)
     if other != gang and other in world.gangs:
-        world.record(other).pods.pop(pod.metadata.name, None)
+        world.record(other).drop_pod(pod.metadata.name)
         world.pods_differ(other)
     world.belonging.of_pod[key] = gang
     record = world.gangs.get(gang)
     starts = record is not None and other == gang and changed_by_start(record, before, pod)
     if record is None or not starts:
         record = world.record(gang)
-    record.pods[pod.metadata.name] = pod
+    if record.put_pod(pod):
+        world.stale.nodes[pod.spec.node_name] = None
     if not is_gated(pod):
         record.ungating.discard(pod.metadata.uid)
     # One that is only let go asks for what it asked for.
@@ -133,7 +134,7 @@ def drop_pod(world: World, key: Key) -> None:
     world.claimants.put(pod, None)
     gang = world.belonging.of_pod.pop(key, None)
     if gang is not None and gang in world.gangs:
-        world.record(gang).pods.pop(pod.metadata.name, None)
+        world.record(gang).drop_pod(pod.metadata.name)
         world.pods_differ(gang)
     node = pod.spec.node_name
     if node:

@@ -14,6 +14,7 @@ __all__ = [
     "CapNode",
     "CommitGang",
     "CreateGang",
+    "EvictPod",
     "Instruction",
     "JobSize",
     "PublishEvent",
@@ -127,6 +128,16 @@ class UngatePod:
 
 
 @dataclass(frozen=True, slots=True)
+class EvictPod:
+    """Delete a pod as a disruption: budgets may refuse it, and its owner sees that it did not fail by itself."""
+
+    namespace: str
+    name: str
+    uid: str
+    gang: str
+
+
+@dataclass(frozen=True, slots=True)
 class CapNode:
     """The power cap of a node, written where its agent reads it: annotations, None removes one.
 
@@ -194,6 +205,7 @@ Instruction = (
     | ResumeJob
     | ResizeJob
     | UngatePod
+    | EvictPod
     | CapNode
     | SendCap
     | PublishEvent

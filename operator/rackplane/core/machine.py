@@ -39,7 +39,11 @@ class Machine:
 
     def __init__(self, *, settings: MachineSettings | None = None) -> None:
         self.settings = settings or MachineSettings()
-        catalog = Catalog(horizon=self.settings.lookahead_seconds, fabric=self.settings.fabric)
+        catalog = Catalog(
+            horizon=self.settings.lookahead_seconds,
+            fabric=self.settings.fabric,
+            lost_conditions=self.settings.lost_node_conditions,
+        )
         self.world = World(settings=self.settings, catalog=catalog)
         self.leading = False
         self.synced = False
@@ -72,6 +76,11 @@ class Machine:
         """How long caps took until they were confirmed; None if nobody confirms them."""
         confirmed = self.settings.confirmation is not Confirmation.NONE
         return self.world.confirmations.times if confirmed else None
+
+    @property
+    def gangs_on_lost_nodes(self) -> int:
+        """Gangs with slots on nodes that are lost."""
+        return len({key for name in self.world.losses.nodes() for key in self.world.gangs_on(name)})
 
     def pending_by_cause(self) -> dict[tuple[str, str], int]:
         """Gangs that wait for a decision, by queue and cause; the queue is "" where there is none of that name."""
@@ -189,6 +198,8 @@ class Machine:
                 for record in world.gangs.values():
                     if record.failures or record.unschedulable or _time_counts(record, world.now):
                         world.dirty[record.key] = None
+                for name in world.losses.nodes():
+                    world.dirty.update(world.gangs_on(name))
                 world.dirty.update(
                     (key, None) for key, held in world.held_places.items() if held.victims or held.moves
                 )
@@ -255,4 +266,8 @@ class Machine:
 
 def _time_counts(record: GangRecord, now: float) -> bool:
     """Whether the gang is in a phase that may not last, and may have been in it for too long."""
-    return record.phase == "Stopping" or (record.phase == "Admitted" and now >= record.due)
+    return (
+        record.phase == "Stopping"
+        or (record.phase == "Admitted" and now >= record.due)
+        or bool(record.evictions)
+    )

@@ -235,12 +235,35 @@ class PodTemplate(_Object, frozen=True):
     spec: PodSpec = PodSpec()
 
 
+class ExitCodes(_Object, frozen=True):
+    operator: str = "In"
+    values: list[int] = []
+
+
+class PodConditionPattern(_Object, frozen=True):
+    type: str = ""
+    status: str = "True"
+
+
+class FailureRule(_Object, frozen=True):
+    action: str = ""
+    on_exit_codes: ExitCodes | None = None
+    on_pod_conditions: list[PodConditionPattern] = []
+
+
+class FailurePolicy(_Object, frozen=True):
+    rules: list[FailureRule] = []
+
+
 class JobSpec(_Object, frozen=True):
     parallelism: int = 1
     completions: int | None = None
     completion_mode: str = "NonIndexed"
     suspend: bool = False
     backoff_limit: int | None = None
+    backoff_limit_per_index: int | None = None
+    pod_failure_policy: FailurePolicy | None = None
+    pod_replacement_policy: str = ""
     template: PodTemplate = PodTemplate()
 
 
@@ -305,6 +328,7 @@ class GangSpec(_Object, frozen=True):
     power: GangPower = GangPower()
     expected_duration_seconds: int | None = None
     disruption: str = "Checkpointable"
+    on_node_loss: str = ""
     flex_tier: int = 0
 
 

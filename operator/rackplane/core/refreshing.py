@@ -22,6 +22,7 @@ def refresh(world: World) -> None:
         _rebuild(world)
     for name in stale.nodes:
         refresh_node(world, name)
+        world.losses.judge(world, name)
     stale.nodes.clear()
     for key in stale.promises:
         if key in world.gangs:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from rackplane.api.fabric import Fabric
 
-__all__ = ["Confirmation", "Defragmentation", "MachineSettings", "Shedding"]
+__all__ = ["Confirmation", "Defragmentation", "MachineSettings", "Shedding", "parse_conditions"]
 
 _USUAL: Final = Fabric()
 
@@ -39,6 +40,27 @@ class Confirmation(StrEnum):
     ENDPOINT = "Endpoint"
 
 
+def parse_conditions(text: str) -> tuple[tuple[str, str], ...]:
+    """Type and status of conditions that are written `KernelDeadlock,GpuHealthy=False`; without a status True.
+
+    Raises:
+        ValueError: with a sentence for people.
+    """
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        kind, _, status = part.partition("=")
+        if not re.fullmatch(r"[A-Za-z]([-A-Za-z0-9_./]*[A-Za-z0-9])?", kind):
+            raise ValueError(f"{part!r} does not begin with the type of a condition")
+        if kind == "Ready":
+            raise ValueError(
+                "Ready need not be named: a node whose Ready condition is not True is lost anyway"
+            )
+        if (status or "True") not in ("True", "False", "Unknown"):
+            raise ValueError(f"{part!r}: the status of a condition is True, False or Unknown")
+        found.append((kind, status or "True"))
+    return tuple(dict.fromkeys(found))
+
+
 @dataclass(frozen=True, slots=True)
 class MachineSettings:
     start_seconds: float = 300.0
@@ -46,6 +68,15 @@ class MachineSettings:
 
     unschedulable_seconds: float = 10.0
     """How long kube-scheduler may call a released pod unschedulable before its promise counts as broken. Seconds."""
+
+    node_loss_seconds: float = 30.0
+    """How long a node must be lost before what a gang has there is put elsewhere. Seconds."""
+
+    evict_again_seconds: float = 10.0
+    """An eviction that was refused, or whose effect is not seen, is asked for again after so long. Seconds."""
+
+    lost_node_conditions: tuple[tuple[str, str], ...] = ()
+    """Conditions of a Node, type and status, that mean it is lost to gangs: those of a node-problem-detector."""
 
     retry_seconds: float = 0.5
     """First pause after a write that failed; doubled with each further failure. Seconds."""

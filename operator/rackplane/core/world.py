@@ -13,6 +13,7 @@ from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.belonging import Belonging
 from rackplane.core.gangs.decisions import HeldPlace, Key, QuotaHold
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.repair_nodes import Losses
 from rackplane.core.gangs.telling import Telling
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
 from rackplane.core.pods.claimants import Claimants
@@ -115,6 +116,8 @@ class World:
     elastic: dict[Key, None] = field(default_factory=dict)
     #: gangs that give way, as their status says
     shed: dict[Key, None] = field(default_factory=dict)
+    #: nodes that are lost to who runs there
+    losses: Losses = field(default_factory=Losses)
     #: gangs whose load counts at another power profile than that of their decision
     easing: dict[Key, None] = field(default_factory=dict)
     #: counts changes of what gangs hold

@@ -1,4 +1,4 @@
-"""Lost slots of a gang find other nodes of their domains exactly when some choice of nodes holds; all were looked at."""
+"""Lost slots of a gang find other nodes of their domains exactly when some choice of nodes holds."""
 
 from __future__ import annotations
 

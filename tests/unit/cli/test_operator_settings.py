@@ -128,6 +128,15 @@ def test_levels(flags: list[str], levels: tuple[str, ...], runs: list[OperatorSe
         ("--share-half-life-seconds=nan", "share_half_life_seconds: nan is not within 0 to 34560000 s"),
         ("--assumed-duration-seconds=nan", "assumed_duration_seconds: nan is not 1 s or more"),
         ("--lookahead-seconds=inf", "lookahead_seconds: inf is not within 1 to 34560000 s"),
+        ("--node-loss-seconds=-1", "node_loss_seconds: -1.0 is not 0 s or more"),
+        (
+            "--lost-node-conditions=GpuHealthy=no",
+            "lost_node_conditions: 'GpuHealthy=no': the status of a condition is True, False or Unknown",
+        ),
+        (
+            "--lost-node-conditions=Ready=False",
+            "lost_node_conditions: Ready need not be named: a node whose Ready condition is not True is lost anyway",
+        ),
         ("--lookahead-seconds=0", "lookahead_seconds: 0.0 is not within 1 to 34560000 s"),
     ],
 )

@@ -17,7 +17,7 @@ from rackplane.engine.model import Group, Placement
 
 __all__ = [
     "book",
-    "book_larger",
+    "book_changed",
     "confirm",
     "count_at",
     "follow_profile",
@@ -26,7 +26,7 @@ __all__ = [
     "rebook_known",
     "release",
     "unbook",
-    "unbook_larger",
+    "unbook_changed",
     "unbook_uncommitted",
 ]
 
@@ -50,7 +50,11 @@ def confirm(world: World, record: GangRecord) -> None:
     """The API server has the decision that is booked: from here on it is carried out."""
     if record.decision is not None:
         record.decision = replace(record.decision, committed=True, released=None)
-        record.previous = None
+        before, record.previous = record.previous, None
+        if before is not None:
+            world.belonging.take(
+                record.key, set(before.placement.slots) - set(record.decision.placement.slots)
+            )
         world.caps.look(record.decision.placement.slots)
 
 
@@ -58,13 +62,14 @@ def unbook(world: World, record: GangRecord) -> None:
     """Give up what is booked for the gang."""
     decision, record.decision = record.decision, None
     record.deferred = False
-    record.previous, record.slots, record.ungating = None, {}, set()
+    before, record.previous, record.slots, record.ungating = record.previous, None, {}, set()
     record.counts_at, record.raising = None, False
     world.easing.pop(record.key, None)
     world.elastic.pop(record.key, None)
     if decision is None:
         return
-    world.belonging.take(record.key, decision.placement.slots)
+    also = () if before is None else before.placement.slots
+    world.belonging.take(record.key, {*decision.placement.slots, *also})
     if world.state is not None:
         world.state.release(booking_key(record.key))
     world.version += 1
@@ -79,15 +84,16 @@ def release(world: World, record: GangRecord, slots: frozenset[int]) -> None:
         _decision_changed(world, record, record.decision)
 
 
-def book_larger(world: World, record: GangRecord, decision: Decision) -> None:
-    """Book a larger assignment of a gang that keeps what it has; undone by `unbook_larger`, final by `confirm`."""
+def book_changed(world: World, record: GangRecord, decision: Decision) -> None:
+    """Book another assignment of a gang that runs, larger or with slots elsewhere; undone by `unbook_changed`, final
+    by `confirm`."""
     assert world.state is not None and decision.released is not None
     record.previous, record.decision = record.decision, decision
     _rebook(world, record, decision, decision.released)
 
 
-def unbook_larger(world: World, record: GangRecord) -> None:
-    """The larger assignment did not come about."""
+def unbook_changed(world: World, record: GangRecord) -> None:
+    """The other assignment did not come about."""
     decision, record.decision, record.previous = record.decision, record.previous, None
     assert decision is not None and record.decision is not None
     world.belonging.take(record.key, set(decision.placement.slots) - set(record.decision.placement.slots))
@@ -108,7 +114,7 @@ def keep_booked(world: World, record: GangRecord) -> None:
 def unbook_uncommitted(world: World, record: GangRecord) -> None:
     """What was booked and never became the gang's is given up: its place, or what it would have grown by."""
     if record.previous is not None:
-        unbook_larger(world, record)
+        unbook_changed(world, record)
     else:
         unbook(world, record)
 
@@ -191,6 +197,7 @@ def _decision_changed(world: World, record: GangRecord, decision: Decision) -> N
     world.placements += 1
     world.dirty[record.key] = None
     world.stale.nodes.update(dict.fromkeys(decision.placement.slots))
+    world.stale.nodes.update(dict.fromkeys(record.look_for_left()))
     world.look_at_usage(record.key)
     promise(world, record)
     world.room.settle()

@@ -19,14 +19,13 @@ from functools import partial
 
 from rackplane.api.common import NVLINK_LEVEL
 from rackplane.core.gangs.asking import mask_of, quota_of, request_of
-from rackplane.core.gangs.booking import book_larger
+from rackplane.core.gangs.booking import book_changed
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.ends import expected_end
 from rackplane.core.gangs.parallelism import fewest_slots, follows, full_size, own_slots, size_for
 from rackplane.core.gangs.ranks import is_gated
+from rackplane.core.gangs.reassigning import reassignment, with_slots
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.slots import format_slots
-from rackplane.core.gangs.statuses import admitted, reserved, timestamp
 from rackplane.core.gangs.workload import job_outcome
 from rackplane.core.gangs.writing import gang_event, may_write, may_write_job, write
 from rackplane.core.instructions import CommitGang, Instruction, JobSize, ResizeJob
@@ -44,13 +43,11 @@ __all__ = [
     "fullest",
     "give_back",
     "grow",
-    "growth",
     "keep_size",
     "note_growable",
     "shrink",
     "shrinkable",
     "size_at_start",
-    "with_slots",
 ]
 
 
@@ -98,34 +95,6 @@ def grow(world: World, beside: Beside, backfill: Backfill) -> Iterator[Instructi
                 record.stays_at = world.version
             else:
                 yield _grow(world, record, more)
-
-
-def growth(world: World, record: GangRecord) -> CommitGang:
-    """The write that makes what is booked for the gang its assignment, whatever of it the API server has."""
-    assert world.state is not None and record.gang is not None and record.decision is not None
-    decision, gang = record.decision, record.gang
-    held = world.state.held(booking_key(record.key))
-    released = set(range(len(decision.placement.slots))) - set(held)
-    asked = gang.status.requested_power_profile or gang.spec.power.profile
-    status = {
-        **admitted(decision.placement, asked=asked),
-        **reserved(world.state.reserved(booking_key(record.key))),
-        "slots": len(held),
-        "releasedSlots": format_slots(released) or None,
-        "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},
-        "message": f"runs {with_slots(record, len(held))}",
-    }
-    version = gang.metadata.resource_version
-    return CommitGang(record.key[0], record.key[1], version, decision.id, status)
-
-
-def with_slots(record: GangRecord, count: int) -> str:
-    """ "with 4 of 8 slots", "with all 8 slots"."""
-    assert record.gang is not None
-    of = record.gang.spec.slots
-    if record.job is not None and not record.external() and not record.several:
-        of = own_slots(record.job)
-    return f"with all {count} slots" if count >= of else f"with {count} of {of} slots"
 
 
 def _growable(world: World) -> Iterator[GangRecord]:
@@ -268,9 +237,9 @@ def _grow(world: World, record: GangRecord, more: Placement) -> CommitGang:
         committed=False,
         released=record.released - slots,
     )
-    book_larger(world, record, larger)
+    book_changed(world, record, larger)
     record.committing, record.gang_write, record.grown_at = True, version, world.now
-    return growth(world, record)
+    return reassignment(world, record)
 
 
 # -- shrinking ---------------------------------------------------------------------------------------

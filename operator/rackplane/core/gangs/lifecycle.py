@@ -14,22 +14,32 @@ from rackplane.core.gangs.asking import desired
 from rackplane.core.gangs.booking import unbook
 from rackplane.core.gangs.elastic import (
     give_back,
-    growth,
     keep_size,
     note_growable,
     size_at_start,
-    with_slots,
 )
 from rackplane.core.gangs.explaining import explanation
 from rackplane.core.gangs.jobs import job_outcome, suspended_by_us
 from rackplane.core.gangs.profiles import running_words
 from rackplane.core.gangs.promises import broken_promises, is_unschedulable, next_deadline, without_broken
+from rackplane.core.gangs.reassigning import reassignment, with_slots
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.repair import evict_left, repair
+from rackplane.core.gangs.repair_warning import warn_of_rules
 from rackplane.core.gangs.saying import say, why_it_waits
 from rackplane.core.gangs.slotting import assign_slots, ended_slots, released
 from rackplane.core.gangs.speccing import respec
 from rackplane.core.gangs.statuses import condition, timestamp
-from rackplane.core.gangs.stopping import awake_jobs, finished, is_over, stop, stopping, suspend, unplace
+from rackplane.core.gangs.stopping import (
+    awake_jobs,
+    finished,
+    is_over,
+    nothing_runs,
+    stop,
+    stopping,
+    suspend,
+    unplace,
+)
 from rackplane.core.gangs.together import slots_of, stopped_by
 from rackplane.core.gangs.ungating import all_let_go, all_running, tell_of_profile, ungate
 from rackplane.core.gangs.writing import conditions_of, may_write, may_write_job, write
@@ -110,6 +120,7 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         if anew is not None:
             yield from anew
             return
+    yield from warn_of_rules(world, record)
     if record.problems:
         text = "; ".join(f"{p.where}: {p.what.removesuffix('.')}. {p.remedy}" for p in record.problems)
         yield from say(world, record, phase="Pending", ready=False, reason="InvalidRequest", message=text)
@@ -164,10 +175,10 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if not decision.committed or (
         gang.status.decision is not None and gang.status.decision.id != decision.id
     ):
-        # The answer to a growth never came; or a former leader's has to be taken back.
+        # The answer to a change never came; or a former leader's has to be taken back.
         if may_write(record) and (record.previous is not None or decision.committed):
             record.committing, record.gang_write = True, gang.metadata.resource_version
-            yield growth(world, record)
+            yield reassignment(world, record)
         return
     if record.announce:
         record.announce = False
@@ -176,16 +187,19 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         # Its maker starts the pods, sees to them, and says when they are over.
         if record.finished_by_maker():
             yield from write(record, finished(world, record))
+        else:
+            yield from repair(world, record, ()) or ()
         return
-    if assign_slots(record):
+    yield from warn_of_rules(world, record)
+    if assign_slots(world, record):
         world.slots_changed(record)
-    live = record.live_pods()
+    live, over = record.live_pods(), nothing_runs(world, record)
     if job is None and record.of_job():
         # The Job is deleted: what it held is free when its pods are gone, and its Gang is collected after it.
         if not live:
             unbook(world, record)
         return
-    if is_over(record) and not live:
+    if is_over(record) and over:
         yield from write(record, finished(world, record))
         return
     if record.several:
@@ -196,7 +210,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     elif job is not None and job.metadata.deletion_timestamp is not None:
         return
     elif job is not None and job.spec.suspend and not record.suspended_by_us():
-        if not live:
+        if over:
             yield from unplace(world, record, phase="Held", why="the Job was suspended by its user")
         return
     record.unschedulable = {
@@ -204,13 +218,20 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         for pod in live
         if is_unschedulable(pod)
     }
+    yield from evict_left(world, record)
     found = broken_promises(world, record)
-    spared = without_broken(world, record, found)
-    if spared is not None:
-        yield from spared
-    elif found:
-        yield from stop(world, record, found[0][1], reason="PromiseBroken")
-        return
+    repaired = repair(world, record, found)
+    if repaired is not None:
+        yield from repaired
+        if record.committing or not may_write(record):
+            return
+    else:
+        spared = without_broken(world, record, found)
+        if spared is not None:
+            yield from spared
+        elif found:
+            yield from stop(world, record, found[0][1], reason="PromiseBroken")
+            return
     resume = [job for job in record.jobs.values() if suspended_by_us(job) and job_outcome(job) is None]
     for one in resume:
         if may_write_job(record, one):

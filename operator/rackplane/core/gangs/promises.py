@@ -84,6 +84,8 @@ def _broken(world: World, record: GangRecord) -> Iterator[tuple[int | None, str]
             continue
         if name not in sound:
             node = world.nodes.get(name)
+            if not starting and (node is None or not is_ready(node)):
+                continue  # it is lost, which is waited for: see repair.py
             if node is None:
                 yield slot, f"node {name}, promised to slot {slot}, is gone"
                 continue

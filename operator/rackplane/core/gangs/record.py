@@ -62,6 +62,19 @@ class GangRecord:
     slots: dict[str, int] = field(default_factory=dict)
     #: pods whose gate is being removed
     ungating: set[str] = field(default_factory=set)
+    #: pods, by uid, that are bound where the gang has no slot for them any more: others take their place, and what they
+    #: hold of their node counts until they are gone
+    left: set[str] = field(default_factory=set)
+    #: pods that are evicted: pod uid -> when that is tried again, in seconds since the epoch
+    evictions: dict[str, float] = field(default_factory=dict)
+    #: why the API server last refused one, and what of that was told
+    refused_eviction: str = ""
+    told_of_eviction: str = ""
+    #: pods that were let go to a node that is not that of their slot any more, and are not bound
+    astray: set[str] = field(default_factory=set)
+    #: when no other nodes were found for lost slots: the version of the machine's state, the slots and those of them
+    #: that pods hold still; and whether there will be some once these are gone
+    unrepaired: tuple[tuple[int, tuple[int, ...], tuple[int, ...]], bool] | None = None
     #: since when kube-scheduler has been seen to call a released pod unschedulable: pod uid -> seconds since the epoch
     unschedulable: dict[str, float] = field(default_factory=dict)
     #: resourceVersion of the Gang, or by name of a Job, that a write of ours is based on: no second one on the same
@@ -352,8 +365,50 @@ class GangRecord:
         return next((j for j in self.jobs.values() if j.spec.suspend and not suspended_by_us(j)), None)
 
     def live_pods(self) -> list[Pod]:
-        """Pods that draw watts or may come to: not terminal; a terminating one lives until its object is gone."""
-        return [pod for pod in self.pods.values() if not is_terminal(pod)]
+        """Pods that draw watts or may come to: not terminal; a terminating one lives until its object is gone.
+
+        Without those that it has left behind.
+        """
+        live = [pod for pod in self.pods.values() if not is_terminal(pod)]
+        return [pod for pod in live if pod.metadata.uid not in self.left] if self.left else live
+
+    def put_pod(self, pod: Pod) -> bool:
+        """Take in a pod as it is now; returns whether it is left behind, or was."""
+        uid, before = pod.metadata.uid, self.pods.get(pod.metadata.name)
+        was = uid in self.left
+        if before is not None and before.metadata.uid != uid:
+            self.left.discard(before.metadata.uid)
+        self.pods[pod.metadata.name] = pod
+        if self._is_left(pod):
+            self.left.add(uid)
+        else:
+            self.left.discard(uid)
+        return was or uid in self.left
+
+    def drop_pod(self, name: str) -> None:
+        pod = self.pods.pop(name, None)
+        if pod is not None:
+            self.left.discard(pod.metadata.uid)
+            self.evictions.pop(pod.metadata.uid, None)
+
+    def look_for_left(self) -> list[str]:
+        """Judge all pods by the decision as it is now: the nodes of those for which that makes a difference."""
+        before = self.left
+        self.left = {pod.metadata.uid for pod in self.pods.values() if self._is_left(pod)}
+        changed = before ^ self.left
+        return [pod.spec.node_name for pod in self.pods.values() if pod.metadata.uid in changed]
+
+    def _is_left(self, pod: Pod) -> bool:
+        node = pod.spec.node_name
+        if not node or is_terminal(pod) or not self.of_job():
+            return False
+        slot = annotated_slot(pod)
+        if slot is None:
+            return False
+        if self.decision is None:
+            return pod.metadata.deletion_timestamp is not None
+        slots = self.decision.placement.slots
+        return slot >= len(slots) or slots[slot] != node
 
     def started(self) -> bool:
         """Whether any pod has been let go: from here on a replacement is let go alone."""

@@ -10,11 +10,12 @@ from rackplane.core.gangs.booking import (
     placement_of,
     release,
     unbook,
-    unbook_larger,
+    unbook_changed,
 )
 from rackplane.core.gangs.decisions import Decision, Key, booking_key
 from rackplane.core.gangs.ends import expect
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.repair import count_repair
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.objects import Gang
 from rackplane.core.queues.holds import hold_for_retry
@@ -37,6 +38,7 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
         world.shed.pop(key, None)
     if leading and before is not None:
         count_stop(world, record, before)
+        count_repair(world, record, before)
     if status.phase in ACTIVE and status.decision is not None and status.assignment:
         if decision is not None and decision.id == status.decision.id:
             if not decision.committed or decision.released is not None:
@@ -46,9 +48,9 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
                 follow_profile(world, record)
         elif record.previous is not None and record.previous.id == status.decision.id:
             if not record.committing and record.gang_write != gang.metadata.resource_version:
-                unbook_larger(world, record)
-        elif leading and before is not None and _is_stray_growth(world, record):
-            # A former leader's, after our first list: what it added does not count, and is taken back.
+                unbook_changed(world, record)
+        elif leading and before is not None and _is_stray_change(world, record, before):
+            # A former leader's, after our first list: what it changed does not count, and is taken back.
             keep_booked(world, record)
             return
         elif leading and before is not None and status.decision.term < world.term:
@@ -103,15 +105,18 @@ def gang_deleted(world: World, key: Key) -> None:
         world.dirty[key] = None
 
 
-def _is_stray_growth(world: World, record: GangRecord) -> bool:
-    """Whether the Gang has an assignment of an earlier term that holds what we know to be the gang's, and more."""
+def _is_stray_change(world: World, record: GangRecord, before: Gang) -> bool:
+    """Whether the Gang has an assignment of an earlier term that we do not know, of the place that the gang is in: it
+    holds more, or has some slots elsewhere."""
     decision, gang, state = record.decision, record.gang, world.state
     if decision is None or not decision.committed or gang is None or state is None:
         return False
     if gang.status.decision is None or gang.status.decision.term >= world.term:
         return False
+    if gang.status.phase != before.status.phase:
+        return False
     held, shown = state.held(booking_key(record.key)), dict(enumerate(placement_of(gang).slots))
-    return bool(held) and all(shown.get(slot) == node for slot, node in held.items())
+    return bool(held) and any(shown.get(slot) == node for slot, node in held.items())
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rackplane.api.labels import HOSTNAME_LABEL
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.ranks import annotated_slot, completion_index, in_order, is_gated
 from rackplane.core.gangs.record import GangRecord
@@ -16,11 +17,11 @@ from rackplane.core.world import World
 __all__ = ["assign_slots", "ended_slots", "released"]
 
 
-def assign_slots(record: GangRecord) -> bool:
+def assign_slots(world: World, record: GangRecord) -> bool:
     """Give every live pod a slot: its index where slots are keyed by it, else the lowest that is free.
 
     A pod keeps the slot that its annotation names once it is let go. A replacement gets its predecessor's slot
-    only when that pod's object is gone.
+    only when that pod's object is gone, or left behind on a node that is not the slot's any more.
 
     Returns:
         whether anything changed.
@@ -28,13 +29,23 @@ def assign_slots(record: GangRecord) -> bool:
     before, live = record.slots, record.live_pods()
     known = {pod.metadata.uid for pod in live}
     record.slots = {uid: slot for uid, slot in record.slots.items() if uid in known}
+    record.astray = set()
     for pod in live:
         slot = annotated_slot(pod)
-        if slot is not None and not is_gated(pod):
+        if slot is None or is_gated(pod):
+            continue
+        if pod.spec.node_name or _goes_there(world, record, pod, slot):
             record.slots[pod.metadata.uid] = slot
+        else:
+            record.astray.add(pod.metadata.uid)
+            record.slots.pop(pod.metadata.uid, None)
     free = set(range(record.slot_count())) - record.released - set(record.slots.values())
     waiting = [
-        p for p in live if p.metadata.uid not in record.slots and p.metadata.deletion_timestamp is None
+        p
+        for p in live
+        if p.metadata.uid not in record.slots
+        and p.metadata.uid not in record.astray
+        and p.metadata.deletion_timestamp is None
     ]
     of_group = slots_by_group(record.groups)
     for pod in in_order(waiting):
@@ -43,6 +54,17 @@ def assign_slots(record: GangRecord) -> bool:
             free.discard(slot)
             record.slots[pod.metadata.uid] = slot
     return record.slots != before
+
+
+def _goes_there(world: World, record: GangRecord, pod: Pod, slot: int) -> bool:
+    """Whether the node that the pod was let go to, and is not bound to yet, is still that of its slot."""
+    assert record.decision is not None
+    slots = record.decision.placement.slots
+    node = world.nodes.get(slots[slot]) if slot < len(slots) else None
+    wanted = pod.spec.node_selector.get(HOSTNAME_LABEL)
+    if node is None or wanted is None:
+        return slot < len(slots)
+    return wanted == node.metadata.labels.get(HOSTNAME_LABEL, node.metadata.name)
 
 
 def _slot_for(record: GangRecord, pod: Pod, of_group: list[range], free: set[int]) -> int | None:

@@ -9,6 +9,7 @@ from rackplane.core.gangs.booking import unbook
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.repair_rules import replaced_only_when_ended
 from rackplane.core.gangs.statuses import UNPLACED, condition, timestamp
 from rackplane.core.gangs.together import how_it_ended, outcome
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, may_write_job, write
@@ -21,13 +22,27 @@ from rackplane.core.queues.planned import MOVED
 from rackplane.core.queues.preempting import STOPPED_FOR_OTHERS
 from rackplane.core.world import World
 
+NODE_LOST = "NodeLost"
+"""Stopped because nodes are lost under it, as the reason of its conditions and Events."""
 SHED = "Shed"
 """Stopped so that an element comes back under its limit, as the reason of its conditions and Events."""
 
 DRAINED = "Drained"
 """Stopped because what it ran on is being emptied."""
 
-__all__ = ["DRAINED", "SHED", "awake_jobs", "finished", "is_over", "stop", "stopping", "suspend", "unplace"]
+__all__ = [
+    "DRAINED",
+    "NODE_LOST",
+    "SHED",
+    "awake_jobs",
+    "finished",
+    "is_over",
+    "nothing_runs",
+    "stop",
+    "stopping",
+    "suspend",
+    "unplace",
+]
 
 
 def stop(
@@ -112,6 +127,22 @@ def is_over(record: GangRecord) -> bool:
     return not record.live_pods()
 
 
+def nothing_runs(world: World, record: GangRecord) -> bool:
+    """Whether all its pods are gone, but for those that a lost node keeps from going and that are replaced anyway.
+
+    What these may draw goes on to count where they are.
+    """
+    live = record.live_pods()
+    if not live:
+        return True
+    return bool(world.losses) and all(
+        pod.metadata.deletion_timestamp is not None
+        and world.losses.silent(world, pod.spec.node_name)
+        and not any(replaced_only_when_ended(job) for job in record.jobs.values())
+        for pod in live
+    )
+
+
 def awake_jobs(record: GangRecord) -> list[Job]:
     """Its Jobs that make pods."""
     return [job for job in record.jobs.values() if not job.spec.suspend and job_outcome(job) is None]
@@ -144,11 +175,11 @@ def stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
             return
         yield from unplace(world, record, phase="Pending", why=why)
     elif job_outcome(record.job) is not None:
-        if not record.live_pods():
+        if nothing_runs(world, record):
             yield from write(record, finished(world, record))
     elif not record.job.spec.suspend:
         yield from suspend(record, [record.job])
-    elif not record.live_pods():
+    elif nothing_runs(world, record):
         yield from unplace(world, record, phase="Pending", why=why, reason=_reason_to_stop(record))
 
 
@@ -156,13 +187,13 @@ def _reason_to_stop(record: GangRecord) -> str:
     """Why it gives its place up: for another gang, or because it could not keep it."""
     assert record.gang is not None
     known = {c.reason for c in record.gang.status.conditions if c.type == "Admitted"}
-    return next(iter(known & {*STOPPED_FOR_OTHERS, MOVED, SHED, DRAINED}), "Requeued")
+    return next(iter(known & {*STOPPED_FOR_OTHERS, MOVED, NODE_LOST, SHED, DRAINED}), "Requeued")
 
 
 def _stopping_together(world: World, record: GangRecord, why: str) -> Iterator[Instruction]:
     awake = awake_jobs(record)
     yield from suspend(record, awake)
-    if any(job.metadata.deletion_timestamp is None for job in awake) or record.live_pods():
+    if any(job.metadata.deletion_timestamp is None for job in awake) or not nothing_runs(world, record):
         return
     if not record.jobs:
         unbook(world, record)

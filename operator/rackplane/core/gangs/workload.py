@@ -193,6 +193,8 @@ def desired_gang(
         body_spec["expectedDurationSeconds"] = request.expected_duration_seconds
     if fewest is not None:
         body_spec["minSlots"] = fewest
+    if request.on_node_loss is not None:
+        body_spec["onNodeLoss"] = str(request.on_node_loss)
     if groups and not problems:
         hardest = max(groups, key=lambda g: (g.slots * g.gpus_per_slot, g.gpus_per_slot))
         body_spec["groups"] = [
@@ -226,7 +228,7 @@ def with_removals(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict
     """A Gang's spec as a merge patch: what is asked for no more is removed, its workload stays."""
     gone = {
         key: None
-        for key in ("expectedDurationSeconds", "minSlots", "groups")
+        for key in ("expectedDurationSeconds", "minSlots", "onNodeLoss", "groups")
         if current.get(key) and key not in wanted
     }
     topology = {**dict.fromkeys(current.get("topology", ())), **wanted["topology"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rackplane.api.labels import POWER_PROFILE
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.objects import Pod
 from rackplane.core.pods.pod import gpus, is_terminal
@@ -31,6 +32,15 @@ def refresh_node(world: World, name: str) -> None:
     node_type = state.node_type(name)
     if node_type is None:
         return
+    left = _left_behind(world, name, node_type.resource)
+    if left != state.left_gpus(name):
+        world.version += 1
+        # They are held to the cap that the node carries, which stays until they are gone.
+        state.set_left(
+            name, node.metadata.annotations.get(POWER_PROFILE, "") if node is not None else "", left
+        )
+        world.caps.look((name,))
+        world.dirty.update(world.gangs_on(name))
     count = unmanaged_gpus(
         list(_outside(world, name, node_type.resource)),
         resource=node_type.resource,
@@ -44,6 +54,17 @@ def refresh_node(world: World, name: str) -> None:
         world.dirty.update(world.gangs_on(name))
 
 
+def _left_behind(world: World, node: str, resource: str) -> int:
+    """Accelerators on the node that pods hold which their gang has left behind."""
+    total = 0
+    for key in world.pods_on.get(node, ()):
+        gang = world.belonging.of_pod.get(key)
+        record = world.gangs.get(gang) if gang is not None else None
+        if record is not None and record.left and world.pods[key].metadata.uid in record.left:
+            total += gpus(world.pods[key].spec, resource)
+    return total
+
+
 def _outside(world: World, node: str, resource: str) -> Iterator[Pod]:
     """Pods on the node that no booking of a gang counts already."""
     assert world.state is not None
@@ -51,6 +72,8 @@ def _outside(world: World, node: str, resource: str) -> Iterator[Pod]:
     for key in world.pods_on.get(node, ()):
         pod, gang = world.pods[key], world.belonging.of_pod.get(key)
         record = world.gangs.get(gang) if gang is not None else None
+        if record is not None and pod.metadata.uid in record.left:
+            continue
         if record is None or record.decision is None:
             yield pod
         elif record.external():

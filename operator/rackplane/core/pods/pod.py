@@ -21,6 +21,7 @@ __all__ = [
     "fits_required",
     "fits_selectors",
     "gpus",
+    "has_condition",
     "is_ready",
     "is_terminal",
     "requests",
@@ -35,8 +36,12 @@ def is_terminal(pod: Pod) -> bool:
     return pod.status.phase in ("Succeeded", "Failed")
 
 
+def has_condition(node: Node, kind: str, status: str) -> bool:
+    return any(c.type == kind and c.status == status for c in node.status.conditions)
+
+
 def is_ready(node: Node) -> bool:
-    return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
+    return has_condition(node, "Ready", "True")
 
 
 def requests(spec: PodSpec) -> dict[str, int]:

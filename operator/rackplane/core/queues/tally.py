@@ -42,6 +42,8 @@ class Tally:
     lost_gpu_seconds: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     #: (queue of the gang, reason) -> gangs that gave their place up before they were over
     evicted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: (queue of the gang, result) -> gangs that have got over the loss of nodes: "swapped", "shrunk" or "moved"
+    repaired: Counter[tuple[str, str]] = field(default_factory=Counter)
     _open: dict[Key, _Plan] = field(default_factory=dict)
 
     def began(self, gang: Key, queue: str) -> None:

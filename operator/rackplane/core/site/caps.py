@@ -217,8 +217,9 @@ def _wanted(world: World, name: str, held: dict[str, Mapping[str, int]]) -> Mapp
         )
         gangs.append(booked)
     if not gangs:
-        # What is there stays until it is known what comes: one write instead of two.
-        return None if coming else _NOTHING
+        # What is there stays until it is known what comes: one write instead of two; and until pods are gone that a
+        # gang has left behind.
+        return None if coming or world.state.left_gpus(name) else _NOTHING
     watts, profile = min(caps)
     return {POWER_PROFILE: profile, POWER_CAP_WATTS: str(watts), NODE_GANGS: ",".join(sorted(gangs))}
 

@@ -71,13 +71,19 @@ class Catalog:
     Args:
         horizon: how far ahead starts of gangs are estimated, in seconds.
         fabric: the levels there are, and the node labels that name their domains.
+        lost_conditions: of a Node, type and status: one that has them takes no gang.
     """
 
     def __init__(
-        self, *, horizon: float = _DEFAULTS.lookahead_seconds, fabric: Fabric = _DEFAULTS.fabric
+        self,
+        *,
+        horizon: float = _DEFAULTS.lookahead_seconds,
+        fabric: Fabric = _DEFAULTS.fabric,
+        lost_conditions: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._horizon = horizon
         self.fabric = fabric
+        self._lost_conditions = lost_conditions
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in FACILITY_KINDS}
         self._budgets: Budgets | None = None
         self._maintenance: list[float] | None = None
@@ -319,6 +325,7 @@ class Catalog:
                 invalid_racks=self._invalid("Rack"),
                 invalid_domains=self._invalid("NVLinkDomain"),
                 fabric=self.fabric,
+                lost_conditions=self._lost_conditions,
             )
         claim = self._membership.claim(node)
         self._claims[node.metadata.name] = claim

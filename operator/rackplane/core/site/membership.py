@@ -18,7 +18,7 @@ from rackplane.api.hardware_profile import HardwareProfile, NVLinkScope
 from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.rack import Rack
 from rackplane.core.objects import Node
-from rackplane.core.pods.pod import is_ready
+from rackplane.core.pods.pod import has_condition, is_ready
 from rackplane.core.pods.quantity import milli
 from rackplane.engine.model import NodeSpec, Problem
 
@@ -78,6 +78,7 @@ class Membership:
             that matches them is in conflict.
         invalid_domains: the same for NVLinkDomains, so that their nodes do not pass for nodes without policy.
         fabric: the levels there are, and the node labels that name their domains.
+        lost_conditions: of a Node, type and status: one that has them is not healthy.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class Membership:
         invalid_racks: Mapping[str, object],
         invalid_domains: Mapping[str, object],
         fabric: Fabric,
+        lost_conditions: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._fabric = fabric
+        self._lost_conditions = lost_conditions
         self._racks = racks
         self._domains = domains
         self._profiles = profiles
@@ -142,7 +145,7 @@ class Membership:
             rack=rack.name,
             domain=own or self._domain_by_profile(node, claim),
             fabric=self._above(node, rack, self._domains.get(own) if own else None),
-            healthy=is_ready(node),
+            healthy=is_ready(node) and not any(has_condition(node, *c) for c in self._lost_conditions),
             inner=self._by_label(node, self._fabric.inner),
         )
 

@@ -1,8 +1,8 @@
 """Other nodes for slots of a running gang whose nodes are lost: inside the same NVLink domain, spare nodes among them.
 
 Where NVLink ends in the node, a node outside it takes the slot: one in the same domain of the level that the gang
-requires, as near to the lost one as there is.  Slots of one segment stay on one node there.  All lost slots find a place
-together or none does: they share nodes, racks and every limit in every contingency.
+requires, as near to the lost one as there is.  Slots of one segment stay on one node there.  All lost slots find
+a place together or none does: they share nodes, racks and every limit in every contingency.
 
 The search tries every way, the preferred one first: nodes of a rack that are alike count as one, a limit that is
 exceeded cuts off all that lies behind it, for more slots never draw less.  So ``None`` is proved, up to ``STEPS``.
@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.model import NVLINK, NvlinkScope, Placement, Request
+from rackplane.engine.model import NVLINK, NvlinkScope, Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.podkinds import PodKind
 from rackplane.engine.nodes.spares import Holding
@@ -123,7 +123,8 @@ class _Search:
         away = self.state.away(request.at, request.until)
         kinds: list[_Kind] = []
         first = 0
-        for group, of in enumerate(request.groups or (request,)):
+        alike: Sequence[SlotGroup | Request] = request.groups or (request,)
+        for group, of in enumerate(alike):
             kind = PodKind(of.resource, of.gpus_per_slot, request.power_profile)
             mask = None if of.capacity is None else NodeMask.of(of.capacity)
             view = View(self.inventory, self.state.table, kind, self.state.needs(kind), holding, mask)
