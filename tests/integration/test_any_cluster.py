@@ -61,6 +61,8 @@ class Site:
         self.made: list[str] = []
         #: set once it runs
         self.operator: Operator | None = None
+        #: stand in for the nodes' kubelets
+        self.agents: NodeAgents
 
     async def create(self, path: str, body: Body) -> Body:
         found: Body = json.loads(await self.client.request("POST", path, body=body))
@@ -252,7 +254,8 @@ async def operated(tmp_path: Path, **options: Any) -> AsyncIterator[Site]:
         )  # fmt: skip
         operator = site.operator = Operator(settings=settings, client=client)
         async with asyncio.TaskGroup() as tasks:
-            agents = tasks.create_task(NodeAgents(api, site.nodes).run())
+            site.agents = NodeAgents(api, site.nodes)
+            agents = tasks.create_task(site.agents.run())
             running = tasks.create_task(operator.run())
             yield site
             operator.stop()

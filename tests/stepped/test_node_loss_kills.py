@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ DOMAIN = {"rackplane.dev/required-topology": "nvlink"}
 
 
 def scenario(h: Harness) -> None:
-    """One node is replaced by the spare; with the next the whole gang moves, for no spare is left; a second gang waits."""
+    """One node is replaced by the spare; with the next the whole gang moves, for no spare is left."""
     h.job("alpha", slots=3, run=None, annotations=DOMAIN)
     h.settle()
     h.node_ready("r1-n1", False)
@@ -40,12 +41,12 @@ def running(h: Harness) -> int:
     )
 
 
-def watched(**options: object) -> Harness:
+def watched(**options: Any) -> Harness:
     objects = facility(racks=2)
     for each in objects:
         if each["kind"] == "NVLinkDomain":
             each["spec"]["spareNodes"] = 1
-    h = started(objects, **options)  # type: ignore[arg-type]
+    h = started(objects, **options)
 
     def check() -> None:
         state = h.machine.state
@@ -55,7 +56,10 @@ def watched(**options: object) -> Harness:
         # Every pod that may draw counts, where it is: by the booking of its gang, or as left behind.
         held: Counter[str] = Counter()
         for pod in h.pods():
-            if pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+            if pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") not in (
+                "Succeeded",
+                "Failed",
+            ):
                 held[pod["spec"]["nodeName"]] += 4
         assert all(used <= 4 for used in held.values()), held
         if not h.pending():

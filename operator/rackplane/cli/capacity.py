@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall no
     from rich.console import Console
 
     from rackplane.engine.planning.capacity import Capacity
+    from rackplane.engine.planning.spares import Spares
     from rackplane.engine.state import State
 
 __all__ = ["add"]
@@ -59,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
         CommandError: the source cannot be read, or there is no such level or profile.
     """
     from rackplane.engine.planning.capacity import capacities
+    from rackplane.engine.planning.spares import spares
 
     state = open_source(options).state
     assert state is not None  # the source has listed everything
@@ -73,15 +75,20 @@ def run(options: argparse.Namespace) -> int:
     if options.output == "json":
         import json
 
-        print(json.dumps({"capacities": [_as_data(c) for c in found]}, indent=2))
+        kept = [_spares_as_data(s) for s in spares(state)]
+        print(json.dumps({"capacities": [_as_data(c) for c in found], "spares": kept}, indent=2))
         return 0
     from rackplane.cli.view import console_for
 
-    _show(found, console_for())
+    console = console_for()
+    _show(found, console)
+    _show_spares(spares(state), console)
     return 0
 
 
 _LEVELS = {"facility": ""}
+_NAMED = 6
+"""Domains short of spares that are named."""
 
 
 def _check(state: State, options: argparse.Namespace) -> None:
@@ -135,6 +142,24 @@ def _show(found: Sequence[Capacity], console: Console) -> None:
         )
 
 
+def _show_spares(kept: Sequence[Spares], console: Console) -> None:
+    """How many nodes are kept free for the loss of others; the domains that are short of them by name."""
+    from rackplane.cli.view import paragraph
+    from rackplane.cli.words import count
+
+    if not kept:
+        return
+    free, domains = sum(len(s.nodes) for s in kept), count(len(kept), "NVLink domain")
+    text = f"Beside that {count(free, 'spare node')} of {sum(s.wanted for s in kept):,} in {domains} are kept free."
+    short = [s for s in kept if s.missing]
+    if short:
+        named = ", ".join(f"{s.domain} has {len(s.nodes)} of {s.wanted}" for s in short[:_NAMED])
+        more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
+        text += f" Short of spares: {named}{more}."
+    console.print()
+    paragraph(console, text)
+
+
 def _row(c: Capacity) -> tuple[str, ...]:
     from rackplane.cli.words import kilowatts
 
@@ -167,6 +192,10 @@ def _stop(c: Capacity) -> str:
     needs, _, rest = message.partition("; ")
     said = rest if needs.startswith("needs ") and rest else message
     return said if c.stopped_by.kind is RefusalKind.UNPLACEABLE else f"{said} (not proved)"
+
+
+def _spares_as_data(s: Spares) -> dict[str, Any]:
+    return {"nvlinkDomain": s.domain, "spareNodes": s.wanted, "nodes": list(s.nodes)}
 
 
 def _as_data(c: Capacity) -> dict[str, Any]:
