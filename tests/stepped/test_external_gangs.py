@@ -218,3 +218,24 @@ def test_a_new_operator_finds_it_as_it_was() -> None:
     h.until(lambda: h.phase("high") == "Admitted", seconds=10)
     assert h.machine.state is not None
     assert QUEUE not in h.gang("low")["metadata"].get("labels", {})
+
+
+def test_its_maker_is_asked_to_stop_it_when_a_node_is_lost_and_it_is_placed_elsewhere() -> None:
+    h = started(facility(racks=2))
+    policies: dict[str, dict[str, Any]] = {"ray": {}, "waits": {"onNodeLoss": "Wait"}}
+    for name, policy in policies.items():
+        make(h, name, slots=2, topology={"required": "nvlink"}, **policy)
+    h.settle()
+    before = {name: nodes(h, name) for name in ("ray", "waits")}
+    for name in before:
+        start_pods(h, name)
+        h.settle()
+        h.node_ready(before[name][0], False)
+    h.advance(40)
+    assert (h.phase("ray"), admitted(h, "ray"), h.phase("waits")) == ("Stopping", "-NodeLost", "Admitted")
+    assert h.gang("ray")["status"]["message"] == f"node {before['ray'][0]} (slot 0) is not ready"
+    note(h, "ray", STOPPED, h.gang("ray")["status"]["decision"]["id"])
+    h.settle()
+    assert h.phase("ray") == "Admitted"
+    assert not set(nodes(h, "ray")) & {before["ray"][0], before["waits"][0]}
+    assert nodes(h, "waits") == before["waits"]

@@ -217,7 +217,9 @@ def test_its_user_says_what_becomes_of_it(policy: str, after: dict[int, str], th
     h.node_ready("r1-n1", True)
     h.advance(5)
     assert on(h, "a") == after
-    assert said(h, "job-a") == ("True", "Sound", "no node is lost under the gang")
+    moved = ("True", "Moves", "the gang moves as a whole")
+    sound = ("True", "Sound", "no node is lost under the gang")
+    assert said(h, "job-a") == (moved if policy == "restart" else sound)
 
 
 def test_an_annotation_that_says_none_of_the_three_is_refused_in_words() -> None:
@@ -300,6 +302,25 @@ def test_a_taint_that_evicts_loses_the_node_to_whom_it_evicts(
     h.advance(GRACE + AGAIN)
     assert on(h, "a") == {0: "r1-n0", 1: "r1-n1" if stays else "r1-n2"}
     assert (said(h, "job-a") is None) is stays
+
+
+def test_where_most_nodes_fall_silent_at_once_nothing_is_stopped() -> None:
+    h = hall(spares=0)
+    h.job("a", slots=4, run=None, annotations=DOMAIN)
+    h.settle()
+    before = nodes_of(h, "job-a")
+    for node in (*before, "r2-n0"):
+        status(h, node, conditions=[{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}])
+    h.advance(GRACE + 60, step=5)
+    assert (h.phase("job-a"), nodes_of(h, "job-a")) == ("Running", before)
+    found = said(h, "job-a")
+    assert found is not None and found[2].endswith(
+        "most nodes are not ready, which no loss of nodes explains: nothing is done before that is over"
+    )
+    for node in (*before[1:], "r2-n0"):
+        status(h, node, conditions=[{"type": "Ready", "status": "True", "reason": "KubeletReady"}])
+    h.advance(10)
+    assert {n[:2] for n in nodes_of(h, "job-a")} == {"r2"}
 
 
 def test_a_node_that_somebody_says_is_out_of_service_is_not_waited_for() -> None:

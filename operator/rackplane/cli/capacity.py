@@ -149,8 +149,8 @@ def _show_spares(kept: Sequence[Spares], console: Console) -> None:
 
     if not kept:
         return
-    free, domains = sum(len(s.nodes) for s in kept), count(len(kept), "NVLink domain")
-    text = f"Beside that {count(free, 'spare node')} of {sum(s.wanted for s in kept):,} in {domains} are kept free."
+    free, wanted = sum(len(s.nodes) for s in kept), count(sum(s.wanted for s in kept), "node")
+    text = f"Kept free as spares, beside that: {free:,} of {wanted} in {count(len(kept), 'NVLink domain')}."
     short = [s for s in kept if s.missing]
     if short:
         named = ", ".join(f"{s.domain} has {len(s.nodes)} of {s.wanted}" for s in short[:_NAMED])

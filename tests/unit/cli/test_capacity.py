@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -80,3 +81,21 @@ def test_a_facility_without_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run(capsys, "--facility", where) == (
         "No usable rack has nodes of a known hardware profile, so no gang could start.\n"
     )
+
+
+def test_spares_are_counted_and_domains_that_are_short_of_them_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objects = copy.deepcopy(HALL)
+    for each in objects:
+        if each["kind"] == "NVLinkDomain" and each["metadata"]["name"] != "nvl-r3":
+            each["spec"]["spareNodes"] = 2
+    hall = folder(tmp_path / "hall", *objects, gang("a", "r1-01", "r1-02", "r1-03"))
+    arguments = ["--level", "nvlink", "--profile", "MaxP", "--facility", hall]
+    assert run(capsys, *arguments).endswith(
+        "\n\nKept free as spares, beside that: 3 of 4 nodes in 2 NVLink domains. Short of spares: nvl-r1 has 1 of 2.\n"
+    )
+    assert json.loads(run(capsys, *arguments, "-o", "json"))["spares"] == [
+        {"nvlinkDomain": "nvl-r1", "spareNodes": 2, "nodes": ["r1-04"]},
+        {"nvlinkDomain": "nvl-r2", "spareNodes": 2, "nodes": ["r2-03", "r2-04"]},
+    ]

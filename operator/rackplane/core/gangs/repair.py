@@ -19,11 +19,11 @@ from rackplane.core.gangs.elastic import shrink, shrinkable
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.reassigning import moved_slots, reassignment
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair_nodes import Loss, losses_of
+from rackplane.core.gangs.repair_nodes import NOT_READY, Loss, losses_of
 from rackplane.core.gangs.repair_rules import fatal_rule
 from rackplane.core.gangs.repair_search import elsewhere
 from rackplane.core.gangs.statuses import condition
-from rackplane.core.gangs.stopping import NODE_LOST, stop
+from rackplane.core.gangs.stopping import NODE_LOST, is_over, stop
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, write
 from rackplane.core.instructions import EvictPod, Instruction
 from rackplane.core.objects import Gang, Pod
@@ -54,6 +54,8 @@ def repair(
         broken: slots whose pods are not bound and cannot have their nodes, for other reasons than that these are lost.
     """
     lost: Mapping[int, tuple[str, Loss]] = {}
+    if not record.external() and is_over(record):
+        return None
     if world.losses:
         template = record.template
         lost = losses_of(world, record.key, () if template is None else template.tolerations)
@@ -65,7 +67,12 @@ def repair(
         # Bare pods that are gone are made anew by nobody.
         return None if broken else _tell(world, record, lost)
     grace = world.settings.node_loss_seconds
-    due = {slot: known for slot, known in lost.items() if world.now >= known[1].due(grace)}
+    cut_off = world.losses.cut_off(world)
+    due = {
+        slot: known
+        for slot, known in lost.items()
+        if world.now >= known[1].due(grace) and not (cut_off and known[1].kind == NOT_READY)
+    }
     unbindable = dict(broken) if record.phase == "Running" and policy is NodeLoss.SWAP and ours else {}
     if broken and not unbindable:
         return None
@@ -76,7 +83,7 @@ def repair(
         return iter(())
     why = _words(due) if due else next(iter(unbindable.values()))
     if policy is NodeLoss.RESTART or not ours:
-        return stop(world, record, why, reason=NODE_LOST)
+        return _move(world, record, why)
     until = max((loss.due(grace) for _, loss in due.values()), default=0.0) + world.settings.start_seconds
     damage = _Damage(sorted(slots), _bound(record, slots), why, until)
     # Slots that no pod has yet, on nodes that are not lost: whoever cannot be helped is judged as at the start.
@@ -172,7 +179,11 @@ def _tell(
     if not lost:
         return None
     seconds = f"{world.settings.node_loss_seconds:g} s"
-    if record.external():
+    if world.losses.cut_off(world) and any(loss.kind == NOT_READY for _, loss in lost.values()):
+        then = (
+            "most nodes are not ready, which no loss of nodes explains: nothing is done before that is over"
+        )
+    elif record.external():
         then = f"the gang is stopped after {seconds}"
     elif not record.jobs:
         then = "its pods are in no Job, so nobody would make them anew: delete them and create them again"
@@ -231,7 +242,7 @@ def _get_over(
     if fewer is not None or not last:
         return fewer
     none = fatal or "no other node of the NVLink domain can take that"
-    return stop(world, record, f"{damage.why}; the whole gang moves: {none}", reason=NODE_LOST)
+    return _move(world, record, f"{damage.why}; the whole gang moves: {none}")
 
 
 def _place(world: World, record: GangRecord, damage: _Damage) -> Placement | bool:
@@ -283,6 +294,14 @@ def _fewer(
     if there:
         return _evict(world, record, there) if may_evict else None
     return shrink(world, record, to, why=damage.why)
+
+
+def _move(world: World, record: GangRecord, why: str) -> Iterator[Instruction]:
+    """Stopped as a whole and queued with its age: where it is placed anew no node is lost."""
+    said = condition(
+        NODES_READY, true=True, reason="Moves", message="the gang moves as a whole", now=world.now
+    )
+    yield from stop(world, record, why, reason=NODE_LOST, also=(said,))
 
 
 def _fatal(record: GangRecord, damage: _Damage) -> str | None:

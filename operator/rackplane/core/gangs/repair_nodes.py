@@ -20,12 +20,16 @@ from rackplane.core.pods.quantity import milli
 if TYPE_CHECKING:
     from rackplane.core.world import World
 
-__all__ = ["Loss", "Losses", "losses_of"]
+__all__ = ["NOT_READY", "Loss", "Losses", "losses_of"]
+
+NOT_READY: Final = "not ready"
 
 OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 #: they come with Ready not being True, and every pod tolerates them for some minutes
 _FOLLOW_READINESS: Final = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
 _EVICTS: Final = "NoExecute"
+_CUT_OFF_SHARE: Final = 0.55
+_FEWEST_CUT_OFF: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Losses:
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[Loss, ...]] = {}
+        self._not_ready: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -85,8 +90,20 @@ class Losses:
             self._found[name] = found
         else:
             self._found.pop(name, None)
+        if any(loss.kind == NOT_READY for loss in found):
+            self._not_ready.add(name)
+        else:
+            self._not_ready.discard(name)
         if found != before:
             world.dirty.update(world.gangs_on(name))
+
+    def cut_off(self, world: World) -> bool:
+        """Whether so many nodes are not ready that rather the control plane is cut off from them than all are lost.
+
+        The share is the default of kube-controller-manager's --unhealthy-zone-threshold.
+        """
+        silent = len(self._not_ready)
+        return silent >= _FEWEST_CUT_OFF and silent >= _CUT_OFF_SHARE * len(world.nodes)
 
     def silent(self, world: World, name: str) -> bool:
         """Whether no pod on the node is sure to end any more: its kubelet has been away for the grace time."""
@@ -119,7 +136,7 @@ def _causes(world: World, name: str) -> Iterator[Loss]:
     if any(taint.key == OUT_OF_SERVICE for taint in taints):
         yield Loss("out of service", "is out of service", certain=True, silent=True)
     if not is_ready(node):
-        yield Loss("not ready", "is not ready", silent=True)
+        yield Loss(NOT_READY, "is not ready", silent=True)
     for wanted in world.settings.lost_node_conditions:
         if has_condition(node, *wanted):
             yield Loss(f"condition {wanted[0]}", f"has condition {'='.join(wanted)}")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from rackplane.core.gangs.booking import book
 from rackplane.core.gangs.decisions import Decision
-from rackplane.core.gangs.reassigning import with_slots
 from rackplane.core.gangs.profiles import lowered
+from rackplane.core.gangs.reassigning import with_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import admitted, condition, timestamp
 from rackplane.core.gangs.writing import conditions_of
