@@ -9,13 +9,17 @@ worked out then.
 
 from __future__ import annotations
 
+import gc
 import random
 import statistics
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 
+from rackplane.controller.collecting import settle, tune
 from rackplane.core import events as e
 from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.instructions import CommitGang, Instruction, WriteGangStatus
@@ -87,6 +91,16 @@ def _queues() -> list[e.Event]:
     return [*parents, *children]
 
 
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """The garbage collector as the operator has it."""
+    before = gc.get_threshold()
+    tune()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
 def test_a_pass_over_a_long_queue_after_one_gang_ends() -> None:
     draw = random.Random(SEED)
     site = _Site()
@@ -112,6 +126,7 @@ def test_a_pass_over_a_long_queue_after_one_gang_ends() -> None:
     for _ in range(20):  # estimates and reservations find their values
         site.now += 1.0
         site.settle(site.machine.handle(site.now, e.TimePassed()))
+    settle()  # as the operator does once a minute
     waiting = GANGS - len(site.running)
     took, asked, placed = [], [], 0
     for _ in range(PASSES):

@@ -17,6 +17,7 @@ import structlog
 from rackplane import __version__
 from rackplane.api.fabric import parse_fabric
 from rackplane.controller.actuators.endpoint import PowerEndpoint
+from rackplane.controller.collecting import collected
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch, Seen
 from rackplane.controller.http import Health, HttpServer
@@ -416,6 +417,7 @@ async def run(settings: OperatorSettings) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, operator.stop)
                 stack.callback(loop.remove_signal_handler, number)
-            await operator.run()
+            async with collected():
+                await operator.run()
     finally:
         await client.close()
