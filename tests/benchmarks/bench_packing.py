@@ -54,8 +54,6 @@ RULES: dict[str, Decide] = {
 MOVES = "ours with moves"
 GUESSES = {"ours": 0.0, "ours told roughly": 1.0, "ours not told": None, MOVES: 0.0}
 """How well ours knows how long jobs run: the standard deviation of the logarithm, 1 being a factor of 2.7."""
-MOVED_RACKS = 64
-"""Up to here jobs are also moved (``packing/moving.py``): beyond, looking for moves takes too long for a benchmark."""
 
 cases = pytest.mark.parametrize(
     ("racks", "mix"), [pytest.param(n, mix, id=f"racks{n}-{mix}") for n in SIZES for mix in jobs.MIXES]
@@ -89,8 +87,6 @@ def test_jobs_that_come_and_go(racks: int, mix: str) -> None:
     began = time.perf_counter()
     seeds, count = STREAMS[racks]
     rules = {**dict.fromkeys(GUESSES, rackplane.choose), **RULES}
-    if racks > MOVED_RACKS:
-        del rules[MOVES]
     shares: dict[str, list[float]] = {name: [] for name in rules}
     lost = moves = 0.0
     for seed in range(SEED, SEED + seeds):
@@ -117,11 +113,10 @@ def test_jobs_that_come_and_go(racks: int, mix: str) -> None:
     best_other = share[best]
     lead = [ours - other for ours, other in zip(shares["ours"], shares[best], strict=True)]
     chance = stdev(lead) / seeds**0.5 if seeds > 1 else nan
-    if MOVES in share:
-        print(
-            f"moving  {racks:>3} racks {mix:<6}: ours with moves {share[MOVES]:.4f}  limit {best_other:.4f}"
-            f" (best other)  ratio {share[MOVES] / best_other:.4f}  | {moves:.1f} moves a stream, which lost {lost:.4f}"
-        )
+    print(
+        f"moving  {racks:>3} racks {mix:<6}: ours with moves {share[MOVES]:.4f}  limit {best_other:.4f}"
+        f" (best other)  ratio {share[MOVES] / best_other:.4f}  | {moves:.1f} moves a stream, which lost {lost:.4f}"
+    )
     print(
         f"online  {racks:>3} racks {mix:<6}: ours {share['ours']:.4f}  limit {best_other:.4f} (best other)"
         f"  ratio {share['ours'] / best_other:.4f} +- {chance / best_other:.4f} by chance  | "
