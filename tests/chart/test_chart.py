@@ -61,6 +61,7 @@ EVERYTHING_SET: Manifest = {
     "podDisruptionBudget": {"maxUnavailable": "50%"},
     "shedding": {"confirmation": "Endpoint"},
     "powerEndpoint": {"url": "https://dps.example/caps", "tokenSecret": {"name": "dps", "key": "token"}},
+    "telemetry": {"url": "https://prometheus.example", "tokenSecret": {"name": "thanos", "key": "bearer"}},
     "priorityClassName": "system-cluster-critical",
     "podAnnotations": {"a": "b"},
     "podLabels": {"team": "platform"},
@@ -410,7 +411,14 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             id="power-endpoint",
         ),
         pytest.param(
-            {"telemetry": {"url": "http://prometheus:9090", "query": "dcgm", "hostWatts": 840}},
+            {
+                "telemetry": {
+                    "url": "http://prometheus:9090",
+                    "query": "dcgm",
+                    "hostWatts": 840,
+                    "tokenSecret": {"name": "thanos"},
+                }
+            },
             [
                 "operator",
                 "--telemetry-url=http://prometheus:9090",
@@ -418,6 +426,7 @@ def test_images_are_pinned(values: Manifest | None) -> None:
                 "--telemetry-host-watts=840",
                 "--telemetry-stale-seconds=100",
                 "--telemetry-drift-percent=10",
+                "--telemetry-token-file=/var/run/secrets/rackplane.dev/telemetry/token",
             ],
             id="telemetry",
         ),
@@ -484,6 +493,24 @@ def test_the_operators_arguments(values: Manifest, arguments: list[str]) -> None
     [deployment] = [m for m in render(values) if m["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert container["args"] == arguments
+
+
+@pytest.mark.parametrize("of", ["power-endpoint", "telemetry"])
+def test_a_token_file_is_where_its_secret_is_mounted(of: str) -> None:
+    secret = {"name": "there", "key": "bearer"}
+    value = {"power-endpoint": "powerEndpoint", "telemetry": "telemetry"}[of]
+    [deployment] = [
+        m
+        for m in render({value: {"url": "https://there", "tokenSecret": secret}})
+        if m["kind"] == "Deployment"
+    ]
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    [volume] = [v for v in pod["volumes"] if v["name"] == of]
+    [mount] = [m for m in container["volumeMounts"] if m["name"] == of]
+    assert volume["secret"] == {"secretName": "there", "items": [{"key": "bearer", "path": "bearer"}]}
+    assert mount["readOnly"]
+    assert f"--{of}-token-file={mount['mountPath']}/bearer" in container["args"]
 
 
 def test_probes_and_service_reach_named_ports(defaults: list[Manifest]) -> None:

@@ -5,7 +5,17 @@ from typing import Final
 
 from pydantic import Field
 
-from rackplane.api.base import ApiModel, Column, Count, Flag, Kilowatts, Line, SignedWatts, Watts
+from rackplane.api.base import (
+    ApiModel,
+    Column,
+    Count,
+    Flag,
+    Kilowatts,
+    Line,
+    SignedWatts,
+    Timestamp,
+    Watts,
+)
 from rackplane.api.common import Status
 
 #: Entries that a status shows of a list that the size of the facility decides; counts beside it are of all.
@@ -116,6 +126,18 @@ class FeedingStatus(BoundedStatus):
     )
     unfed: tuple[UnfedNodes, ...] = Field(
         default=(), max_length=SHOWN, description="The same by limit, most watts first."
+    )
+
+
+class ObservedStatus(ApiModel):
+    """Of anything that meters read."""
+
+    observed_watts: Watts | None = Field(
+        default=None,
+        description="Watts by telemetry. Absent unless every node in it or below it has a fresh reading.",
+    )
+    observed_at: Timestamp | None = Field(
+        default=None, description="When the oldest reading in observedWatts was taken."
     )
 
 

@@ -31,6 +31,7 @@ from rackplane.api.figures import (
     WORST_KW,
     WORST_LOSS,
     ElementStatus,
+    ObservedStatus,
     OwnLoss,
     condition_column,
 )
@@ -164,7 +165,7 @@ class PowerDomainSpec(ApiModel):
     )
 
 
-class PowerDomainStatus(ElementStatus):
+class PowerDomainStatus(ElementStatus, ObservedStatus):
     """What the element carries by Rackplane's books. Its headroom is that of the state as it is now."""
 
     reserved_nominal_watts: Watts | None = Field(

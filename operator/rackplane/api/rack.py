@@ -26,7 +26,14 @@ from rackplane.api.base import (
 )
 from rackplane.api.common import FeedRole, NodeSelector, PowerFeed, ServiceState
 from rackplane.api.draining import DrainDeadline, DrainStatus
-from rackplane.api.figures import HEADROOM_KW, UNFED, WORST_LOSS, FeedingStatus, condition_column
+from rackplane.api.figures import (
+    HEADROOM_KW,
+    UNFED,
+    WORST_LOSS,
+    FeedingStatus,
+    ObservedStatus,
+    condition_column,
+)
 from rackplane.api.maintenance import MaintenanceWindows
 from rackplane.api.report import Reports
 
@@ -130,7 +137,7 @@ class RackSpec(ApiModel):
     )
 
 
-class RackStatus(FeedingStatus):
+class RackStatus(FeedingStatus, ObservedStatus):
     """What the rack holds and draws by Rackplane's books. Its headroom is that under every loss."""
 
     nodes: Count | None = Field(default=None, description="Nodes that the selector matches.")
@@ -146,6 +153,9 @@ class RackStatus(FeedingStatus):
     )
     reserved_peak_watts: Watts | None = Field(
         default=None, description="The same with every gang at its peak."
+    )
+    unobserved_nodes: Count | None = Field(
+        default=None, description="Nodes without a fresh reading. Absent without telemetry."
     )
     limit_kilowatts: Kilowatts | None = Field(
         default=None, description="spec.limitWatts in kW, for the table."

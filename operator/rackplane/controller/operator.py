@@ -36,6 +36,7 @@ from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding, parse_conditions
+from rackplane.core.site.observed import drifts
 from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
@@ -99,6 +100,7 @@ class Operator:
                 actuation_seconds=settings.actuation_seconds,
                 confirmation=Confirmation(settings.confirmation),
                 send_caps=bool(settings.power_endpoint),
+                telemetry=bool(settings.telemetry_url),
                 restore_seconds=settings.restore_seconds,
                 ramp_watts_per_second=(
                     settings.ramp_watts_per_second if math.isfinite(settings.ramp_watts_per_second) else None
@@ -212,7 +214,7 @@ class Operator:
                 watching.append(tasks.create_task(facility.run(), name="facility"))
                 watching.append(tasks.create_task(endpoint.run(), name="power endpoint"))
                 if settings.telemetry_url:
-                    watching.append(tasks.create_task(self._telemetry().run(), name="telemetry"))
+                    watching.append(tasks.create_task(self._telemetry(runtime).run(), name="telemetry"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
                 leading = tasks.create_task(self._lead(elector, leadership), name="lease")
                 syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
@@ -233,7 +235,7 @@ class Operator:
                     task.cancel()
         log.info("stopped")
 
-    def _telemetry(self) -> TelemetryWatch:
+    def _telemetry(self, runtime: Runtime) -> TelemetryWatch:
         settings = self.settings
         watch = TelemetryWatch(
             Prometheus(settings.telemetry_url, token_file=settings.telemetry_token_file),
@@ -241,12 +243,16 @@ class Operator:
                 stale_seconds=settings.telemetry_stale_seconds,
                 drift_percent=settings.telemetry_drift_percent,
                 drift_seconds=_DRIFT_SECONDS,
+                drifted=lambda rack: drifts(self.machine.world.catalog.conditions("Rack", rack)),
             ),
             query=settings.telemetry_query,
             label=settings.telemetry_label,
             host_watts=settings.telemetry_host_watts,
             stale_seconds=settings.telemetry_stale_seconds,
             state=lambda: self.machine.state,
+            tell=lambda observed: runtime.feed(e.DrawsObserved(observed)),
+            wall=self._around.wall,
+            monotonic=self._around.monotonic,
         )
         self.metrics.registry.register(watch)
         return watch

@@ -10,12 +10,14 @@ from typing import Any
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.instructions import Instruction
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
+from rackplane.core.site.observed import Observed
 
 __all__ = [
     "ClaimChanged",
     "ClaimDeleted",
     "ClaimTemplateChanged",
     "ClaimTemplateDeleted",
+    "DrawsObserved",
     "Event",
     "FacilityChanged",
     "FacilityDeleted",
@@ -132,6 +134,13 @@ class PriorityClassDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawsObserved:
+    """Telemetry was asked, and this is known now; it changes nothing but what status says."""
+
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
 class Synced:
     """Every watched kind has been listed once. Nothing is decided before."""
 
@@ -189,6 +198,7 @@ Event = (
     | ClaimTemplateDeleted
     | PriorityClassChanged
     | PriorityClassDeleted
+    | DrawsObserved
     | Synced
     | LeadershipGained
     | LeadershipLost

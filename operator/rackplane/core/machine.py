@@ -176,6 +176,8 @@ class Machine:
                 arrivals.put_priority_class(world, found.metadata.name, found)
             case e.PriorityClassDeleted(name):
                 arrivals.put_priority_class(world, name, None)
+            case e.DrawsObserved(observed):
+                world.observed = observed
             case e.Synced():
                 self.synced = True
             case e.LeadershipGained(term):

@@ -87,6 +87,9 @@ class MachineSettings:
     status_seconds: float = 1.0
     """The facility's status is written at most this often, and looked at less often where nothing changes. Seconds."""
 
+    telemetry: bool = False
+    """Whether what racks really draw will be told: until then, status keeps what it says of that."""
+
     lookahead_seconds: float = 7 * 86_400.0
     """How far ahead the start of a gang that waits is looked for. Seconds."""
 

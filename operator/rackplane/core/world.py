@@ -30,6 +30,7 @@ from rackplane.core.site.caps import Caps
 from rackplane.core.site.confirmations import Confirmations
 from rackplane.core.site.draining import Draining
 from rackplane.core.site.facility import Catalog
+from rackplane.core.site.observed import Observed
 from rackplane.core.site.removals import Removals
 from rackplane.engine.queueing.later import QuotaLater
 from rackplane.engine.queueing.reservations import Reservations
@@ -86,6 +87,8 @@ class World:
     telling: Telling = field(default_factory=Telling)
     caps: Caps = field(default_factory=Caps)
     confirmations: Confirmations = field(default_factory=Confirmations)
+    #: what racks draw by telemetry; None while that has said nothing
+    observed: Observed | None = None
     removals: Removals = field(default_factory=Removals)
     draining: Draining = field(default_factory=Draining)
     #: places held for gangs that wait, in the order in which they are asked

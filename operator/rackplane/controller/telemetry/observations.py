@@ -6,21 +6,12 @@ more than its nominal watts allow, by a margin and for a while; it stops when it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
+from rackplane.core.site.observed import RackObserved
 from rackplane.engine.state import State
 
-__all__ = ["Observations", "RackObserved"]
-
-
-@dataclass(frozen=True, slots=True)
-class RackObserved:
-    """What a rack draws, its overhead as it is set included, and how many of its nodes count at their reserved peak."""
-
-    watts: int
-    unobserved_nodes: int
-    drifts: bool
+__all__ = ["Observations"]
 
 
 class Observations:
@@ -30,12 +21,21 @@ class Observations:
         stale_seconds: a reading counts for so long.
         drift_percent: so far above its reserved nominal watts a rack may draw.
         drift_seconds: for so long, before it drifts.
+        drifted: whether a rack drifted by the word of an earlier process: a new one goes on from there.
     """
 
-    def __init__(self, *, stale_seconds: float, drift_percent: float, drift_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        stale_seconds: float,
+        drift_percent: float,
+        drift_seconds: float,
+        drifted: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._stale_seconds = stale_seconds
         self._drift = drift_percent / 100
         self._drift_seconds = drift_seconds
+        self._drifted = drifted
         self._readings: dict[str, tuple[int, float]] = {}
         self._above_since: dict[str, float] = {}
         self._drifting: set[str] = set()
@@ -50,12 +50,14 @@ class Observations:
     def judge(self, state: State, now: float) -> list[tuple[str, bool]]:
         """Work out what racks draw; those that began to drift (True) or stopped (False) since the last time."""
         watts = {r.name: r.overhead_watts for r in state.facility.racks}
-        unobserved = dict.fromkeys(watts, 0)
-        nominal = dict(watts)
+        nodes, unobserved = dict.fromkeys(watts, 0), dict.fromkeys(watts, 0)
+        nominal, oldest = dict(watts), dict[str, float]()
+        self._drifting.update(rack for rack in watts if rack not in self.latest and self._drifted(rack))
         for spec in state.nodes():
             drawn = state.reserved_draw(spec.name)
             if drawn is None or spec.rack not in watts:
                 continue
+            nodes[spec.rack] += 1
             nominal[spec.rack] += drawn.nominal
             reading = self._readings.get(spec.name)
             if reading is None or now > reading[1] + self._stale_seconds:
@@ -63,6 +65,7 @@ class Observations:
                 unobserved[spec.rack] += 1
             else:
                 watts[spec.rack] += reading[0]
+                oldest[spec.rack] = max(oldest.get(spec.rack, 0.0), now - reading[1])
         changed = []
         for rack in watts:
             before = rack in self._drifting
@@ -71,7 +74,14 @@ class Observations:
                 changed.append((rack, after))
         self._drifting.intersection_update(watts)
         self.latest = {
-            rack: RackObserved(watts[rack], unobserved[rack], rack in self._drifting) for rack in watts
+            rack: RackObserved(
+                watts=watts[rack],
+                nodes=nodes[rack],
+                unobserved_nodes=unobserved[rack],
+                drifts=rack in self._drifting,
+                oldest_seconds=oldest.get(rack),
+            )
+            for rack in watts
         }
         return changed
 

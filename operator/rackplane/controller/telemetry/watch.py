@@ -1,4 +1,4 @@
-"""Asks a Prometheus what nodes draw, again and again, and shows it as metrics beside what is reserved."""
+"""Asks a Prometheus what nodes draw, again and again, and tells it: to the machine for status, and as metrics."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from prometheus_client.registry import Collector
 
 from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Prometheus, PrometheusError, Sample
+from rackplane.core.site.observed import Observed
+from rackplane.engine.reporting.carried import carried
 from rackplane.engine.state import State
 
 __all__ = ["PRESETS", "TelemetryWatch", "node_watts"]
@@ -62,8 +64,9 @@ class TelemetryWatch(Collector):
         label: the label that names the node; empty: that of the preset.
         host_watts: what the readings do not include, by node.
         state: the machine's, or None before it has one.
+        tell: called with what is known after each question.
         seconds: between two questions.
-        monotonic, sleep: for tests.
+        wall, monotonic, sleep: for tests.
     """
 
     def __init__(
@@ -76,7 +79,9 @@ class TelemetryWatch(Collector):
         host_watts: int,
         stale_seconds: float,
         state: Callable[[], State | None],
+        tell: Callable[[Observed], None],
         seconds: float = 15.0,
+        wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
@@ -87,7 +92,7 @@ class TelemetryWatch(Collector):
         self._of_gpus = query == "dcgm"
         self._prometheus, self._observations = prometheus, observations
         self._host_watts, self._state, self._seconds = host_watts, state, seconds
-        self._monotonic, self._sleep = monotonic, sleep
+        self._tell, self._wall, self._monotonic, self._sleep = tell, wall, monotonic, sleep
         self._problem = ""
 
     async def run(self) -> None:
@@ -119,6 +124,10 @@ class TelemetryWatch(Collector):
             log.warning(
                 "rack drifts" if drifts else "rack drifts no more", rack=rack, observed_watts=seen.watts
             )
+        self._tell(self._observed())
+
+    def _observed(self) -> Observed:
+        return Observed(self._wall(), self._observations.latest)
 
     def describe(self) -> Iterable[Metric]:
         return ()
@@ -146,6 +155,16 @@ class TelemetryWatch(Collector):
             for rack, value in values.items():
                 family.add_metric([rack], value)
             yield family
+        state = self._state()
+        power = GaugeMetricFamily(
+            "rackplane_power_observed_watts",
+            "Load of a power domain by telemetry; none where a rack below has a node without a fresh reading.",
+            labels=["power_domain"],
+        )
+        if state is not None:
+            for name, load in carried(state.facility, self._observed().watts()).items():
+                power.add_metric([name], load.watts)
+        yield power
         yield GaugeMetricFamily(
             "rackplane_telemetry_up",
             "1 if the last question was answered with readings.",

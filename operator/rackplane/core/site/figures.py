@@ -13,6 +13,7 @@ from rackplane.api.base import MAX_WATTS, kilowatts
 from rackplane.api.figures import SHOWN, LimitKind
 from rackplane.api.rack import Rack
 from rackplane.core.site.draining import drain_figures
+from rackplane.core.site.observed import OBSERVED_FIELDS
 from rackplane.core.world import World
 from rackplane.engine.physics.rows import LimitRow, RowKind
 from rackplane.engine.reporting.reports import (
@@ -27,12 +28,13 @@ from rackplane.engine.reporting.stranded import NOTHING, Stranded, Stranding, Un
 
 __all__ = ["OF_OTHERS", "figures", "worst_contingency"]
 
-#: Fields that change with what other objects carry, not only with what this one does.
+#: Fields that change with what other objects carry, or by themselves, not only with what this one does.
 OF_OTHERS: Final = frozenset(
     {
         *("headroomWatts", "headroomKilowatts", "worstContingency", "worstKilowatts", "ownLoss"),
         *("sharePermille", "usageHistory"),
         *("strandedWatts", "strandedKilowatts", "stranded", "unfedNodes", "unfedWatts", "unfed"),
+        *OBSERVED_FIELDS,
     }
 )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from rackplane.core.gangs.statuses import condition
 from rackplane.core.site.budgetstatus import BUDGET_TYPES
 from rackplane.core.site.draining import DRAINED
+from rackplane.core.site.observed import OBSERVED_TYPES
 from rackplane.core.site.planned import REFUSED
 from rackplane.core.site.removals import DELETION
 from rackplane.core.site.reports import REPORT_TYPES
@@ -23,10 +24,13 @@ _SURVIVES_LOSS: Final = "SurvivesLoss"
 _REDUNDANCY_LOST: Final = "RedundancyLost"
 #: Condition types that are written here: one that no longer applies is taken away.
 OURS: Final = frozenset(
-    {_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST, DRAINED, REFUSED, *REPORT_TYPES, *BUDGET_TYPES}
+    {
+        *(_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST, DRAINED, REFUSED),
+        *(*REPORT_TYPES, *BUDGET_TYPES, *OBSERVED_TYPES),
+    }
 )
 #: Those that are bad news when they are True.
-_BAD_IF_TRUE: Final = frozenset({_REDUNDANCY_LOST, REFUSED, *REPORT_TYPES, *BUDGET_TYPES})
+_BAD_IF_TRUE: Final = frozenset({_REDUNDANCY_LOST, REFUSED, *REPORT_TYPES, *BUDGET_TYPES, *OBSERVED_TYPES})
 _SECOND_LOSS: Final = "SecondLoss"
 _NAMED: Final = 5
 

@@ -17,6 +17,7 @@ from rackplane.core.site.entries import ObjectKey
 from rackplane.core.site.figures import OF_OTHERS, figures
 from rackplane.core.site.judgements import OURS, is_bad, judgements
 from rackplane.core.site.membership import node_without_rack
+from rackplane.core.site.observed import OBSERVED_TYPES, Draws
 from rackplane.core.site.planned import work_judgements
 from rackplane.core.site.removals import deletion_problems
 from rackplane.core.site.reports import report_judgements
@@ -50,8 +51,8 @@ class Publisher:
 
     A gang that starts changes the headroom of everything that shares a limit with it: of a whole hall, each second. So
     what an object carries itself is written at once, and so are its conditions and a headroom that falls below zero or
-    comes back; what it is left by others waits for `MachineSettings.status_refresh_seconds`, and of the objects whose
-    wait is over, those that waited longest come first, `status_refresh_writes` in one period.
+    comes back; what it is left by others, and what meters say, waits for `MachineSettings.status_refresh_seconds`, and
+    of the objects whose wait is over, those that waited longest come first, `status_refresh_writes` in one period.
 
     An object is written again once the last write to it is answered: a slow server gets fewer writes, not older ones.
 
@@ -101,7 +102,10 @@ class Publisher:
             problems.setdefault((waits.kind, waits.name), []).append(waits)
         report, left = world.state.report(), stranded(world.state)
         sums, queues = budget_sums(world, report.budgets), queue_figures(world)
-        waiting: list[tuple[float, ObjectKey, dict[str, Any]]] = []
+        draws = Draws(
+            expected=world.settings.telemetry, observed=world.observed, facility=world.state.facility
+        )
+        waiting: list[tuple[float, ObjectKey, dict[str, Any], list[dict[str, Any]]]] = []
         for kind, name in world.catalog.objects():
             if (kind, name) in self._under_way:
                 self._stamp = ()  # its turn is in the next period
@@ -113,12 +117,14 @@ class Publisher:
                 numbers = queues.get(name, dict(NO_QUEUE))
             else:
                 numbers = figures(world, report, left, kind, name)
+                numbers.update(draws.figures(kind, name, world.catalog.status(kind, name)))
             last = self._published.get((kind, name))
             old = last.status["conditions"] if last else world.catalog.conditions(kind, name)
             wanted = judgements(report, kind, name, found, world.now)
             if kind == "PowerBudget":
                 wanted.extend(budget_judgements(world, sums.get(name, ()), name))
             wanted.extend(_of_the_day(world, kind, name))
+            wanted.extend(draws.judgements(kind, name, old, world.now))
             kept = {c["type"] for c in wanted} | {c["type"] for c in old if c["type"] not in OURS}
             status = {
                 **numbers,
@@ -129,7 +135,7 @@ class Publisher:
                 continue
             if last is not None and _carried(last.status) == _carried(status):
                 if world.now - last.at >= world.settings.status_refresh_seconds:
-                    waiting.append((last.at, (kind, name), status))
+                    waiting.append((last.at, (kind, name), status, wanted))
                 continue
             self._published[kind, name] = _Published(world.now, status)
             # A predecessor may have written it: a restart repeats nothing.
@@ -141,10 +147,13 @@ class Publisher:
         waiting.sort(key=lambda item: item[:2])
         if len(waiting) > world.settings.status_refresh_writes:
             self._stamp = ()  # the others in the next period
-        for _, (kind, name), status in waiting[: world.settings.status_refresh_writes]:
+        for _, (kind, name), status, wanted in waiting[: world.settings.status_refresh_writes]:
+            old = self._published[kind, name].status["conditions"]
             self._published[kind, name] = _Published(world.now, status)
             self._under_way.add((kind, name))
             yield WriteFacilityStatus(kind, name, status)
+            # Of telemetry: where it fails every rack has something to tell.
+            yield from self._tell(world, (kind, name), old, wanted)
         yield from self._tell_unclaimed(world)
 
     def _tell(
@@ -226,6 +235,8 @@ def _carried(status: Mapping[str, Any]) -> dict[str, Any]:
     worst = status.get("worstContingency")
     return {
         **{key: value for key, value in status.items() if key not in OF_OTHERS},
-        "conditions": [(c["type"], _words(c)) for c in status["conditions"]],
+        "conditions": [
+            (c["type"], _words(c)) for c in status["conditions"] if c["type"] not in OBSERVED_TYPES
+        ],
         "over": ((status.get("headroomWatts") or 0) < 0, worst is not None and worst["headroomWatts"] < 0),
     }

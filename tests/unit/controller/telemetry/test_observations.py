@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.controller.telemetry.observations import Observations, RackObserved
+from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Sample
 from rackplane.controller.telemetry.watch import node_watts
+from rackplane.core.site.observed import RackObserved
 from rackplane.engine.model import NodeSpec
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
@@ -32,8 +33,14 @@ def names(state: State) -> list[str]:
     return [spec.name for spec in state.nodes()]
 
 
-def observations() -> Observations:
-    return Observations(stale_seconds=100, drift_percent=10, drift_seconds=60)
+def observations(*, drifted: bool = False) -> Observations:
+    return Observations(stale_seconds=100, drift_percent=10, drift_seconds=60, drifted=lambda _: drifted)
+
+
+def of_rack(watts: int, unobserved: int, oldest: float | None) -> RackObserved:
+    return RackObserved(
+        watts=watts, nodes=NODES, unobserved_nodes=unobserved, drifts=False, oldest_seconds=oldest
+    )
 
 
 def seen(found: Observations) -> RackObserved:
@@ -51,17 +58,17 @@ def drawn(state: State) -> tuple[int, int]:
 def test_without_readings_a_rack_counts_at_its_reserved_peak() -> None:
     state, found = rack(), observations()
     assert found.judge(state, 0.0) == []
-    assert seen(found) == RackObserved(500 + NODES * drawn(state)[1], NODES, drifts=False)
+    assert seen(found) == of_rack(500 + NODES * drawn(state)[1], NODES, None)
 
 
 def test_readings_count_until_they_are_old_and_then_the_reserved_peak_does() -> None:
     state, found = rack(), observations()
     found.take(dict.fromkeys(names(state), 3_000), 0.0)
     found.judge(state, 100.0)
-    assert seen(found) == RackObserved(500 + NODES * 3_000, 0, drifts=False)
+    assert seen(found) == of_rack(500 + NODES * 3_000, 0, 100.0)
     found.take({names(state)[0]: 2_000}, 100.0)
     found.judge(state, 100.1)
-    assert seen(found) == RackObserved(500 + 2_000 + (NODES - 1) * drawn(state)[1], NODES - 1, drifts=False)
+    assert seen(found) == of_rack(500 + 2_000 + (NODES - 1) * drawn(state)[1], NODES - 1, 100.1 - 100.0)
 
 
 def test_a_rack_drifts_after_a_while_and_stops_well_below_where_it_began() -> None:
@@ -82,6 +89,17 @@ def test_a_rack_drifts_after_a_while_and_stops_well_below_where_it_began() -> No
     assert read(108, 95.0) == []
     assert seen(found).drifts
     assert read(104, 96.0) == [(name, False)]
+    assert not seen(found).drifts
+
+
+def test_a_new_process_goes_on_from_what_the_last_one_said_of_drift() -> None:
+    state, found = rack(), observations(drifted=True)
+    (name,) = (r.name for r in state.facility.racks)
+    assert found.judge(state, 0.0) == []
+    assert seen(found).drifts, "nothing is read yet that says otherwise"
+    found.take(dict.fromkeys(names(state), 3_000), 15.0)
+    assert found.judge(state, 15.0) == [(name, False)]
+    assert found.judge(state, 30.0) == []
     assert not seen(found).drifts
 
 

@@ -13,7 +13,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
+from rackplane.core.site.observed import Observed, RackObserved
 from rackplane.engine.state import State
+from tests.support.halls import NODES
 from tests.unit.controller.telemetry.test_observations import drawn, names, rack
 
 
@@ -26,7 +28,15 @@ def shown(
     state: State, *answers: Any, query: str = "kepler", host_watts: int = 0
 ) -> tuple[list[str], set[str]]:
     """The metrics after so many questions, 60 seconds apart; an answer of None is HTTP 503. And the queries."""
-    left, queries, now = list(answers), set[str](), [0.0]
+    lines, queries, _ = asked(state, *answers, query=query, host_watts=host_watts)
+    return lines, queries
+
+
+def asked(
+    state: State, *answers: Any, query: str = "kepler", host_watts: int = 0
+) -> tuple[list[str], set[str], list[Observed]]:
+    """The same, and what the machine was told after each question."""
+    left, queries, now, told = list(answers), set[str](), [0.0], list[Observed]()
 
     async def handle(request: web.Request) -> web.Response:
         queries.add(str((await request.post())["query"]))
@@ -45,6 +55,8 @@ def shown(
                 host_watts=host_watts,
                 stale_seconds=100,
                 state=lambda: state,
+                tell=told.append,
+                wall=lambda: 1_000.0 + now[0],
                 monotonic=lambda: now[0],
             )
             for _ in answers:
@@ -55,16 +67,18 @@ def shown(
     registry = CollectorRegistry()
     registry.register(asyncio.run(go()))
     lines = generate_latest(registry).decode().splitlines()
-    return [line for line in lines if not line.startswith("#")], queries
+    return [line for line in lines if not line.startswith("#")], queries, told
 
 
 def test_watts_of_all_nodes_are_those_of_their_rack() -> None:
     state = rack()
     lines, queries = shown(state, vector("node_name", dict.fromkeys(names(state), 3000.2)))
+    watts = 500 + len(names(state)) * 3000
     assert lines == [
-        f'rackplane_rack_observed_watts{{rack="row-ab"}} {float(500 + len(names(state)) * 3000)}',
+        f'rackplane_rack_observed_watts{{rack="row-ab"}} {float(watts)}',
         'rackplane_rack_unobserved_nodes{rack="row-ab"} 0.0',
         'rackplane_rack_drifts{rack="row-ab"} 0.0',
+        *(f'rackplane_power_observed_watts{{power_domain="ups-{ups}"}} {watts / 2}' for ups in "ab"),
         "rackplane_telemetry_up 1.0",
     ]
     assert queries == {'sum by (node_name) (last_over_time(kepler_platform_watts{source="redfish"}[100s]))'}
@@ -96,3 +110,27 @@ def test_series_that_name_no_node_of_ours_are_no_telemetry() -> None:
     lines, _ = shown(state, vector("node_name", {"10.0.0.7:9400": 3000}))
     assert lines[1] == f'rackplane_rack_unobserved_nodes{{rack="row-ab"}} {float(len(names(state)))}'
     assert lines[-1] == "rackplane_telemetry_up 0.0"
+
+
+def test_the_machine_is_told_after_each_question_how_old_the_oldest_reading_is() -> None:
+    state = rack()
+    first, rest = names(state)[0], names(state)[1:]
+    _, _, told = asked(
+        state,
+        vector("node_name", dict.fromkeys(names(state), 3000)),
+        vector("node_name", dict.fromkeys(rest, 2000)),
+    )
+    watts = 500 + NODES * 3000
+
+    def seen(watts: int, oldest: float) -> dict[str, RackObserved]:
+        return {
+            "row-ab": RackObserved(
+                watts=watts, nodes=NODES, unobserved_nodes=0, drifts=False, oldest_seconds=oldest
+            )
+        }
+
+    assert first not in rest
+    assert told == [
+        Observed(1_000.0, seen(watts, 0.0)),
+        Observed(1_060.0, seen(watts - 1000 * len(rest), 60.0)),
+    ]
