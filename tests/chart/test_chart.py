@@ -416,6 +416,8 @@ def test_images_are_pinned(values: Manifest | None) -> None:
                     "url": "http://prometheus:9090",
                     "query": "dcgm",
                     "hostWatts": 840,
+                    "supplyQuery": "max by (cooling_zone) (supply)",
+                    "stateQuery": "min by (power_domain) (feed_up)",
                     "tokenSecret": {"name": "thanos"},
                 }
             },
@@ -426,6 +428,8 @@ def test_images_are_pinned(values: Manifest | None) -> None:
                 "--telemetry-host-watts=840",
                 "--telemetry-stale-seconds=100",
                 "--telemetry-drift-percent=10",
+                "--telemetry-supply-query=max by (cooling_zone) (supply)",
+                "--telemetry-state-query=min by (power_domain) (feed_up)",
                 "--telemetry-token-file=/var/run/secrets/rackplane.dev/telemetry/token",
             ],
             id="telemetry",

@@ -177,6 +177,8 @@ _HELP = {
     "telemetry_host_watts": "watts of a node that the readings do not include (default: %(default)s)",
     "telemetry_stale_seconds": "a reading counts for so long, then the reserved peak does (default: %(default)s)",
     "telemetry_drift_percent": "so far above its reserved nominal watts a rack may draw (default: %(default)s)",
+    "telemetry_supply_query": "a query with one value in degrees Celsius for each cooling_zone (default: none)",
+    "telemetry_state_query": "a query with one value for each power_domain, 0 where it is lost (default: none)",
     "restore_seconds": "so long there must have been room before a cap is lifted (default: %(default)s)",
     "ramp_watts_per_second": "caps are lifted no faster than this, over the whole facility (default: at once)",
     "assumed_duration_seconds": "how long a gang that does not say is taken to run, in seconds (default: %(default)s)",
@@ -298,6 +300,9 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     for name in ("power_endpoint", "telemetry_url"):
         if values[name] and not values[name].startswith(("http://", "https://")):
             parser.error(f"{name}: {values[name]!r} is no http:// or https:// URL")
+    for name in ("telemetry_supply_query", "telemetry_state_query"):
+        if values[name] and not values["telemetry_url"]:
+            parser.error(f"{name}: it needs a telemetry_url to ask")
     if values["confirmation"] == "Endpoint" and not values["power_endpoint"]:
         parser.error("confirmation: Endpoint needs a power_endpoint to ask")
     problem = lease_problem(

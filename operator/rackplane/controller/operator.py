@@ -27,6 +27,7 @@ from rackplane.controller.reports.desk import Desk
 from rackplane.controller.reports.server import ReportServer, Tokens
 from rackplane.controller.runtime import Runtime
 from rackplane.controller.settings import OperatorSettings
+from rackplane.controller.telemetry.elements import ElementWatch
 from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
@@ -215,6 +216,7 @@ class Operator:
                 watching.append(tasks.create_task(endpoint.run(), name="power endpoint"))
                 if settings.telemetry_url:
                     watching.append(tasks.create_task(self._telemetry(runtime).run(), name="telemetry"))
+                    watching.append(tasks.create_task(self._elements().run(), name="telemetry of elements"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
                 leading = tasks.create_task(self._lead(elector, leadership), name="lease")
                 syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
@@ -256,6 +258,17 @@ class Operator:
         )
         self.metrics.registry.register(watch)
         return watch
+
+    def _elements(self) -> ElementWatch:
+        settings = self.settings
+        return ElementWatch(
+            Prometheus(settings.telemetry_url, token_file=settings.telemetry_token_file),
+            self.desk,
+            supply_query=settings.telemetry_supply_query,
+            state_query=settings.telemetry_state_query,
+            leading=lambda: self.machine.leading,
+            wall=self._around.wall,
+        )
 
     async def _lead(self, elector: Elector, leadership: Leadership) -> None:
         # Who has not seen the cluster yet must not keep the Lease from one who has, nor guess at the lowest term.

@@ -142,6 +142,13 @@ class OperatorSettings:
     telemetry_drift_percent: float = 10.0
     """So far above its reserved nominal watts a rack may draw before it drifts."""
 
+    telemetry_supply_query: str = ""
+    """A query with one value in degrees Celsius for each `cooling_zone`: reported as its supply temperature. Empty:
+    none. See docs/telemetry.md."""
+
+    telemetry_state_query: str = ""
+    """A query with one value for each `power_domain`, 0 where it is lost: reported as its state. Empty: none."""
+
     restore_seconds: float = 300.0
     """So long there must have been room before a cap is lifted, in seconds."""
 

@@ -49,6 +49,19 @@ def test_admission_after_a_loss(
     assert Operator(settings=settings, client=nobody).machine.settings.admit_after_loss is admits
 
 
+@pytest.mark.parametrize("of", ["supply", "state"])
+def test_a_query_needs_somebody_to_ask(
+    of: str, runs: list[OperatorSettings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = f"--telemetry-{of}-query=up"
+    with pytest.raises(SystemExit):
+        main(["operator", query])
+    assert f"telemetry_{of}_query: it needs a telemetry_url to ask" in capsys.readouterr().err
+    assert runs == []
+    assert main(["operator", query, "--telemetry-url=http://prometheus:9090"]) == 0
+    assert len(runs) == 1
+
+
 @pytest.mark.parametrize(
     ("flags", "assumed", "lookahead"),
     [

@@ -12,6 +12,7 @@ from rackplane.api.report import Leak, ReportedState, ReportWhat
 
 __all__ = [
     "AHEAD_SECONDS",
+    "TELEMETRY",
     "Fault",
     "Order",
     "Reading",
@@ -25,6 +26,8 @@ __all__ = [
 
 #: A source's clock may be so far ahead. Beyond, its reports would outlive every later one. Seconds.
 AHEAD_SECONDS: Final = 300.0
+#: The name of our own questions to a Prometheus as a source; no token may have it.
+TELEMETRY: Final = "telemetry"
 _LONGEST_TEXT: Final = 253
 
 

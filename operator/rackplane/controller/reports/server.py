@@ -17,7 +17,7 @@ from aiohttp import web
 
 from rackplane.controller.reports import bms, dps, dsx, redfish
 from rackplane.controller.reports.desk import Desk
-from rackplane.controller.reports.sayings import Reading
+from rackplane.controller.reports.sayings import TELEMETRY, Reading
 from rackplane.kube.client import ApiError
 
 __all__ = ["PATHS", "ReportServer", "Tokens"]
@@ -70,9 +70,16 @@ class Tokens:
         except OSError as error:
             log.warning("tokens cannot be read", directory=str(self._directory), error=str(error))
             return {}
-        bad = [s for s, token in read.items() if len(token) < _SHORTEST_TOKEN or not _SOURCE.fullmatch(s)]
+        bad = [
+            source
+            for source, token in read.items()
+            if len(token) < _SHORTEST_TOKEN or not _SOURCE.fullmatch(source) or source == TELEMETRY
+        ]
         if bad:
-            text = f"tokens need {_SHORTEST_TOKEN} letters, and the names of their files must be label values"
+            text = (
+                f"tokens need {_SHORTEST_TOKEN} letters, and the names of their files must be label values "
+                f"other than {TELEMETRY}, which is the operator's own"
+            )
             log.warning("tokens are not used", files=bad, why=text)
         return {source: token for source, token in read.items() if source not in bad}
 
