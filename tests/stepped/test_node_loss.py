@@ -250,6 +250,25 @@ def test_a_deleted_node_draws_nothing_any_more_and_its_slot_goes_to_another() ->
     not_failed(h, "a")
 
 
+def test_a_pod_whose_node_is_gone_waits_until_the_node_is_back() -> None:
+    h = hall(spares=0)
+    h.job("a", slots=2, run=None, annotations={**DOMAIN, ON_NODE_LOSS: "Wait"})
+    h.settle()
+    node = h.get("", "nodes", "r1-n1", namespace="")
+    h.request("DELETE", "/api/v1/nodes/r1-n1", {})
+    (pod,) = [p["metadata"]["name"] for p in h.pods_of("a") if p["spec"].get("nodeName") == "r1-n1"]
+    h.request("DELETE", f"/api/v1/namespaces/default/pods/{pod}", {"gracePeriodSeconds": 0})
+    h.advance(GRACE + AGAIN)
+    assert on(h, "a") == {0: "r1-n0"}
+    assert len([p for p in h.pods_of("a") if p["spec"].get("schedulingGates")]) == 1
+    meta = {"name": "r1-n1", "labels": node["metadata"]["labels"]}
+    h.apply(
+        {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": node["spec"], "status": node["status"]}
+    )
+    h.advance(AGAIN)
+    assert on(h, "a") == {0: "r1-n0", 1: "r1-n1"}
+
+
 def test_broken_accelerators_lose_a_node_that_still_answers() -> None:
     h = hall()
     h.job("a", slots=3, run=None, annotations=DOMAIN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from rackplane.api.crd import crd
 from rackplane.api.gang import Gang
 from tests.support.harness import Harness, facility, started
@@ -35,7 +37,7 @@ def test_what_an_older_operator_decided_is_taken_over_as_it_is() -> None:
 
 def test_fields_that_this_version_does_not_know_survive_all_its_writes() -> None:
     """The operator is set back by one version, and the newer CRDs stay, as `helm rollback` leaves them."""
-    newer = crd(Gang)
+    newer = deepcopy(crd(Gang))
     schema = newer["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     for part in ("spec", "status"):
         schema[part]["properties"]["ofTomorrow"] = {"type": "string"}

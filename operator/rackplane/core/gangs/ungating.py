@@ -46,16 +46,17 @@ def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
     for pod in sorted(waiting, key=lambda p: record.slots[p.metadata.uid]):
         uid = pod.metadata.uid
         slot = record.slots[uid]
-        node = world.nodes[decision.placement.slots[slot]]
-        if not capped.get(node.metadata.name, True):
-            continue
-        cap = node.metadata.annotations.get(POWER_CAP_WATTS) if node.metadata.name in capped else None
+        name = decision.placement.slots[slot]
+        node = world.nodes.get(name)
+        if node is None or not capped.get(name, True):
+            continue  # on a node that is gone no pod is let go: the slot gets another, or waits for it (`repair`)
+        cap = node.metadata.annotations.get(POWER_CAP_WATTS) if name in capped else None
         record.ungating.add(uid)
         yield UngatePod(
             namespace=pod.metadata.namespace,
             name=pod.metadata.name,
             uid=uid,
-            hostname=node.metadata.labels.get(HOSTNAME_LABEL, node.metadata.name),
+            hostname=node.metadata.labels.get(HOSTNAME_LABEL, name),
             slot=slot,
             gang=record.key[1],
             power_profile=decision.placement.power_profile,

@@ -139,6 +139,18 @@ def _slots(world: World, record: GangRecord, subject: str) -> Iterator[Differenc
             )
     if record.external():
         return
+    left = set[int]()
+    for pod in record.pods.values():
+        slot = annotated_slot(pod) if pod.metadata.uid in record.left else None
+        if slot is not None:
+            left.add(slot)
+            given = f"on {nodes[slot]}" if slot < len(nodes) else "given up"
+            yield Difference(
+                "Elsewhere",
+                _pod(pod),
+                f"is on {pod.spec.node_name}, and slot {slot} of {subject} is {given}",
+                "the operator evicts it, and its Job makes another; its watts count until it is gone",
+            )
     there: dict[int, Pod] = {}
     for pod in record.live_pods():
         slot = annotated_slot(pod)
@@ -171,7 +183,9 @@ def _slots(world: World, record: GangRecord, subject: str) -> Iterator[Differenc
                 "a pod's node cannot be changed: delete it, and its owner makes another",
             )
     if record.phase == "Running":
-        empty = [s for s in range(len(nodes)) if s not in there and s not in record.released]
+        empty = [
+            s for s in range(len(nodes)) if s not in there and s not in left and s not in record.released
+        ]
         waiting = sum(1 for pod in record.live_pods() if annotated_slot(pod) is None)
         if len(empty) > waiting:
             first = ", ".join(map(str, empty[:5]))
