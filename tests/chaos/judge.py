@@ -33,6 +33,8 @@ Body = dict[str, Any]
 STATED_SECONDS = 2 + EMERGENCY_SECONDS + 2 * ACTUATION_SECONDS + 5
 #: How long after a change of the facility a commit may still be one that was decided before it.
 NEWS_SECONDS = 3.0
+#: How long a pod that its slot has left may be there before it is asked to go: the commit, the look at the Lease.
+EVICTED_SECONDS = 15.0
 
 
 class Judge:
@@ -51,6 +53,7 @@ class Judge:
         self._over_since: dict[Row, float] = {}
         self._late: dict[str, str] = {}
         self._promised: dict[str, tuple[str, str]] = {}
+        self._left: dict[str, float] = {}
         h.cluster.store.subscribe(self.changed)
 
     @property
@@ -172,18 +175,24 @@ class Judge:
                 slot = pod["metadata"].get("annotations", {}).get("rackplane.dev/slot")
                 if slot is None or pod["status"].get("phase") in OVER or gated(pod):
                     continue
+                where = pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]
+                if where != slots[int(slot)]:
+                    self._left_behind(pod, f"slot {slot} of {name} is on {where}, not {slots[int(slot)]}")
+                    continue
                 assert int(slot) not in taken, f"two pods hold slot {slot} of {name}"
                 taken.add(int(slot))
-                where = pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]
-                assert where == slots[int(slot)], (
-                    f"slot {slot} of {name} is on {where}, not {slots[int(slot)]}"
-                )
             if name in self._late and self.calm < NEWS_SECONDS:
                 continue
             over = parse_slots(gang["status"].get("releasedSlots", ""))
             for slot, node in enumerate(slots):
                 promised[node] += 0 if slot in over else gang["spec"]["gpusPerSlot"]
         assert all(n <= GPUS for n in promised.values()), f"a GPU is booked twice: {promised.most_common(3)}"
+
+    def _left_behind(self, pod: Body, what: str) -> None:
+        """A pod that is not where its slot is: its slot has gone elsewhere, and it is soon on its way out."""
+        since = self._left.setdefault(pod["metadata"]["uid"], self.h.time.now)
+        if "deletionTimestamp" not in pod["metadata"] and self.calm > EVICTED_SECONDS:
+            assert self.h.time.now - since <= EVICTED_SECONDS, what
 
     def _within_limits(self) -> None:
         """No element is above its limit for longer than is said, as far as an operator was there to see to it."""

@@ -60,8 +60,10 @@ async def test_the_pod_comes_back_on_a_spare_of_the_same_domain_and_the_job_does
         for c in left["status"]["conditions"]
         if c["status"] == "True" and c["type"] == "DisruptionTarget"
     } == {("DisruptionTarget", "EvictionByEvictionAPI")}
-    status = (await site.get(f"{site.jobs}/train"))["status"]
-    assert (status["active"], status["failed"]) == (3, 1)
+    counted = await site.until(
+        f"{site.jobs}/train", lambda j: (j["status"].get("active"), j["status"].get("failed")) == (3, 1)
+    )
+    status = counted["status"]
     assert not [c for c in status.get("conditions", ()) if c["type"] in ("Failed", "FailureTarget")]
     # 5.6 kW over idle for each of the three, and for the pod that nobody says is gone; 4 kW idle.
     await site.until(
