@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from rackplane.api.labels import COMPLETION_INDEX, MIN_SLOTS, ON_NODE_LOSS, POWER_CAP_WATTS
+from rackplane.core.events import FailureReason, PodChanged, WriteFailed
+from rackplane.core.instructions import EvictPod
+from rackplane.core.objects import Pod
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import GPU, STRATEGIC, Harness, facility, started
 
@@ -478,6 +482,22 @@ def test_a_budget_that_refuses_the_eviction_is_told_and_asked_again() -> None:
     h.request("DELETE", "/apis/policy/v1/namespaces/default/poddisruptionbudgets/all", {})
     h.advance(10 + AGAIN)
     assert on(h, "a") == {0: "r1-n0", 1: "r1-n2"}
+
+
+@pytest.mark.parametrize("reason", [FailureReason.GONE, FailureReason.CONFLICT])
+def test_a_pod_that_is_gone_before_that_is_seen_is_not_evicted_again_and_again(reason: FailureReason) -> None:
+    h = hall()
+    h.job("a", slots=2, run=None, annotations=DOMAIN)
+    h.settle()
+    h.node_ready("r1-n1", False)
+    h.advance(GRACE + AGAIN)
+    (pod,) = [p for p in h.pods_of("a") if p["spec"].get("nodeName") == "r1-n1"]
+    meta = {k: v for k, v in pod["metadata"].items() if not k.startswith("deletion")}
+    evict = EvictPod("default", meta["name"], meta["uid"], "job-a")
+    seen = PodChanged(msgspec.convert({**pod, "metadata": meta}, type=Pod))
+    h.machine.handle(h.time.now, seen)
+    again = h.machine.handle(h.time.now + 0.1, WriteFailed(evict, reason, "it is not there"))
+    assert [each for each in again if isinstance(each, EvictPod)] == []
 
 
 def test_bare_pods_are_told_that_nobody_makes_them_anew() -> None:

@@ -77,10 +77,9 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
     if record is None:
         return
     if isinstance(instruction, EvictPod):
-        # Whatever keeps one pod from going keeps the gang from nothing else.
-        if reason in (FailureReason.GONE, FailureReason.CONFLICT):
-            record.evictions.pop(instruction.uid, None)
-        else:
+        # Whatever keeps one pod from going keeps the gang from nothing else. One that is gone already may be seen for
+        # a while longer: it is asked for again after a while, as any other.
+        if reason not in (FailureReason.GONE, FailureReason.CONFLICT):
             record.refused_eviction = message
         world.dirty[record.key] = None
         return
