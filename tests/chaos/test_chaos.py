@@ -1,4 +1,4 @@
-"""Thousands of random events over 200 gangs: whatever befalls hall, API and operators, what is promised is kept.
+"""Random events by the hundred and thousand: whatever befalls hall, API and operators, what is promised is kept.
 
 `RACKPLANE_CHAOS_SEED=7` replays one run; RACKPLANE_CHAOS_SEEDS, _EVENTS and _GANGS say how many and how long
 (`make chaos`).
@@ -16,8 +16,8 @@ import structlog
 from tests.chaos.storm import Storm
 from tests.support.virtualtime import run
 
-GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "200"))
-EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "2000"))
+GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "100"))
+EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "800"))
 SEEDS = (
     [int(os.environ["RACKPLANE_CHAOS_SEED"])]
     if "RACKPLANE_CHAOS_SEED" in os.environ
