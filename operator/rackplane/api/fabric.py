@@ -8,10 +8,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from rackplane.api.base import LEVEL_PATTERN
+from rackplane.api.base import GROUP, LEVEL_PATTERN
 from rackplane.api.common import NVLINK_LEVEL
 
-__all__ = ["CLIQUE_LABEL", "DEFAULT_LEVELS", "PRESETS", "Fabric", "FabricError", "fabric_of", "parse_fabric"]
+__all__ = [
+    "CLIQUE_LABEL",
+    "DEFAULT_LEVELS",
+    "PRESETS",
+    "RACK_LABELS",
+    "Fabric",
+    "FabricError",
+    "fabric_of",
+    "parse_fabric",
+    "parse_rack_labels",
+]
 
 #: `ClusterUUID.CliqueID`: nodes with the same value share one NVSwitch fabric.
 CLIQUE_LABEL: Final = "nvidia.com/gpu.clique"
@@ -25,6 +35,13 @@ _LABEL_KEY: Final = re.compile(
 
 #: By who writes them: level -> node label. The order is that in which a node's labels are looked at.
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
+    # For people who know better, and for `rackplane import`.
+    "rackplane": {
+        NVLINK_LEVEL: f"{GROUP}/nvlink-domain",
+        "leaf": f"{GROUP}/leaf",
+        "spine": f"{GROUP}/spine",
+        "core": f"{GROUP}/core",
+    },
     "nvidia": {NVLINK_LEVEL: CLIQUE_LABEL},
     # From 1.0 on.
     "topograph": {
@@ -63,6 +80,15 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
+
+#: Node labels that name the rack a node is in: our own, a general one, CoreWeave's, OCI's. The first that a node has
+#: counts.
+RACK_LABELS: Final = (
+    f"{GROUP}/rack",
+    "topology.kubernetes.io/rack",
+    "node.coreweave.cloud/rack",
+    "oci.oraclecloud.com/host.rack_id",
+)
 
 #: Of Kueue's own documentation: one rack is one NVLink domain in NVL72.
 _KUEUES_EXAMPLE: Final = {
@@ -167,6 +193,25 @@ def parse_fabric(levels: str, labels: str = "") -> Fabric:
             )
         by_level[level] = _words(keys)
     return fabric_of(_words(levels), by_level)
+
+
+def parse_rack_labels(text: str, fabric: Fabric) -> tuple[str, ...]:
+    """Node labels that name racks, from text: "example.com/rack,nvlink". A level stands for the labels that name it.
+
+    Raises:
+        FabricError: a word is neither a label nor a level, or there is none.
+    """
+    found: list[str] = []
+    for word in _words(text):
+        if word not in fabric.keys and not _LABEL_KEY.fullmatch(word):
+            raise FabricError(
+                f"{word!r} is neither a node label such as example.com/rack nor one of the levels "
+                f"{', '.join(fabric.levels)}"
+            )
+        found += fabric.keys.get(word, (word,))
+    if not found:
+        raise FabricError("no label that names racks: write one such as example.com/rack")
+    return tuple(dict.fromkeys(found))
 
 
 def _words(text: str) -> list[str]:

@@ -19,7 +19,18 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from rackplane import __version__
-from rackplane.cli import capacity, defrag, drill, explain, node_agent, release, tree, validate, verify
+from rackplane.cli import (
+    capacity,
+    defrag,
+    discover,
+    drill,
+    explain,
+    node_agent,
+    release,
+    tree,
+    validate,
+    verify,
+)
 from rackplane.cli.errors import CommandError, nearest
 
 # Commands import what they run when they run: `rackplane version` must not take seconds to load kopf.
@@ -27,7 +38,7 @@ from rackplane.cli.errors import CommandError, nearest
 __all__ = ["main"]
 
 _ENVIRONMENT = "RACKPLANE_"
-_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, verify, release, node_agent)
+_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, verify, discover, release, node_agent)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,8 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,14 +20,20 @@ import msgspec
 from rackplane.cli.errors import CommandError
 
 if TYPE_CHECKING:  # What reads and decides takes half a second to import, and --help shall not.
+    from rackplane.api.fabric import Fabric
     from rackplane.core import events as e
     from rackplane.core.machine import Machine
-    from rackplane.kube.client import ApiError, Client
+    from rackplane.kube.client import ApiError, Client, KubeClient
     from rackplane.kube.resources import Resource
 
 __all__ = [
+    "add_fabric_arguments",
     "add_output_argument",
     "add_source_arguments",
+    "connected",
+    "events_in",
+    "fabric_of",
+    "list_resources",
     "namespace_of",
     "open_source",
     "positive",
@@ -70,6 +77,17 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="decide as an operator with that setting does: second losses hold back nothing",
     )
+    add_fabric_arguments(group)
+    group.add_argument(
+        "--at",
+        type=_moment,
+        metavar="TIME",
+        help="answer for this time, such as 2026-11-23T17:00:00Z: power budgets come and go (default: now)",
+    )
+
+
+def add_fabric_arguments(group: argparse._ActionsContainer) -> None:
+    """The options for levels and their labels, as the operator has them."""
     group.add_argument(
         "--fabric-levels",
         metavar="LEVELS",
@@ -82,12 +100,20 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="the node labels by level that the operator was given, as rackplane operator --help has them",
     )
-    group.add_argument(
-        "--at",
-        type=_moment,
-        metavar="TIME",
-        help="answer for this time, such as 2026-11-23T17:00:00Z: power budgets come and go (default: now)",
-    )
+
+
+def fabric_of(options: argparse.Namespace) -> Fabric:
+    """The levels that the options of `add_fabric_arguments` name.
+
+    Raises:
+        CommandError: they cannot be.
+    """
+    from rackplane.api.fabric import FabricError, parse_fabric
+
+    try:
+        return parse_fabric(options.fabric_levels, options.fabric_labels)
+    except FabricError as error:
+        raise CommandError(f"--fabric-levels, --fabric-labels: {error}") from error
 
 
 def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]] = ()) -> Machine:
@@ -99,16 +125,12 @@ def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]
     Raises:
         CommandError: it cannot be read, or has one of `more` already; the message says what to do.
     """
-    from rackplane.api.fabric import FabricError, parse_fabric
     from rackplane.core import events as e
     from rackplane.core.offline.documents import DocumentError
     from rackplane.core.offline.snapshot import events_of, expected_nodes, load_folder, machine_of
     from rackplane.core.settings import MachineSettings
 
-    try:
-        fabric = parse_fabric(options.fabric_levels, options.fabric_labels)
-    except FabricError as error:
-        raise CommandError(f"--fabric-levels, --fabric-labels: {error}") from error
+    fabric = fabric_of(options)
     if options.facility is None:
         events = asyncio.run(_of_cluster(options.kubeconfig, options.context))
     elif options.kubeconfig is not None or options.context is not None:
@@ -185,16 +207,27 @@ def _moment(text: str) -> float:
 
 
 async def _of_cluster(kubeconfig: str | None, context: str | None) -> list[e.Event]:
+    async with connected(kubeconfig, context, "ask a folder with --facility") as client:
+        return await read_cluster(client)
+
+
+@asynccontextmanager
+async def connected(
+    kubeconfig: str | None, context: str | None, instead: str
+) -> AsyncGenerator[KubeClient, None]:
+    """A client of the cluster that kubectl would ask; `instead`: what else can be done, for the message.
+
+    Raises:
+        CommandError: there is no usable configuration.
+    """
     from rackplane.kube.client import ApiError, KubeClient
 
     try:
         client = await KubeClient.connect(kubeconfig, context=context)
     except ApiError as error:
-        raise CommandError(
-            f"{error.message}; name one with --kubeconfig, or ask a folder with --facility"
-        ) from error
+        raise CommandError(f"{error.message}; name one with --kubeconfig, or {instead}") from error
     try:
-        return await read_cluster(client)
+        yield client
     finally:
         await client.close()
 
@@ -207,7 +240,6 @@ async def read_cluster(client: Client) -> list[e.Event]:
     """
     from rackplane.api.kinds import BY_KIND
     from rackplane.core.site.facility import FACILITY_KINDS
-    from rackplane.kube.client import ApiError
     from rackplane.kube.resources import (
         GANGS,
         JOBS,
@@ -230,20 +262,31 @@ async def read_cluster(client: Client) -> list[e.Event]:
         RESOURCE_CLAIM_TEMPLATES,
         PRIORITY_CLASSES,
     ]
+    lists = await list_resources(client, resources)
+    found: list[e.Event] = []
+    for resource, items in lists.items():
+        found += events_in(resource, items, {plural: kind for kind, plural in kinds.items()})
+    return found
+
+
+async def list_resources(client: Client, resources: Sequence[Resource]) -> dict[Resource, list[msgspec.Raw]]:
+    """Every object of these kinds, undecoded.
+
+    Raises:
+        CommandError: a list was refused, or no answer came.
+    """
+    from rackplane.kube.client import ApiError
+
     lists = await asyncio.gather(*(_list(client, resource) for resource in resources))
     # One wrong address fails every list: one sentence is enough, of the first failure and all that failed like it.
-    answers = zip(resources, lists, strict=True)
+    answers = list(zip(resources, lists, strict=True))
     failed = [(resource, error) for resource, error in answers if isinstance(error, ApiError)]
     if failed:
         first = failed[0][1]
         raise CommandError(
             _words(first, [str(r) for r, error in failed if error.status == first.status])
         ) from first
-    found: list[e.Event] = []
-    for resource, items in zip(resources, lists, strict=True):
-        assert not isinstance(items, ApiError)
-        found += _events(resource, items, {plural: kind for kind, plural in kinds.items()})
-    return found
+    return {resource: items for resource, items in answers if not isinstance(items, ApiError)}
 
 
 async def _list(client: Client, resource: Resource) -> list[msgspec.Raw] | ApiError:
@@ -283,7 +326,10 @@ def _words(error: ApiError, refused: Sequence[str]) -> str:
     return f"the list of {refused[0]} was refused ({error.status}): {message}"
 
 
-def _events(resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resource, str]) -> Iterator[e.Event]:
+def events_in(
+    resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resource, str]
+) -> Iterator[e.Event]:
+    """The objects of a list as a machine hears of them; one that cannot be read is named and passed over."""
     from rackplane.api.base import API_VERSION
     from rackplane.core import events as e
     from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate

@@ -22,6 +22,7 @@ from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.config import ConfigException, incluster_config
 
 __all__ = [
+    "APPLY_PATCH",
     "JSON_PATCH",
     "MERGE_PATCH",
     "STRATEGIC_MERGE_PATCH",
@@ -34,6 +35,8 @@ __all__ = [
     "split_lines",
 ]
 
+#: Server-side apply. JSON is YAML.
+APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ __all__ = [
     "DocumentProblem",
     "core_object",
     "read_documents",
+    "read_text",
     "type_of",
 ]
 
@@ -113,19 +114,31 @@ def read_documents(path: str | Path, *, namespace: str = "default") -> list[Docu
         DocumentError: files or objects that cannot be used; the message names file, document, object and field.
     """
     root = Path(path)
-    found: list[Document] = []
+    texts: list[tuple[str, str]] = []
     problems: list[DocumentProblem] = []
     for file in _files(root):
         shown = str(file.relative_to(root)) if file != root else file.name
         try:
-            texts = file.read_text(encoding="utf-8")
+            texts.append((shown, file.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as error:
             why = (
                 f"cannot be read: {error.strerror}" if isinstance(error, OSError) else "is not text in UTF-8"
             )
             problems.append(_unreadable(shown, 0, why))
-            continue
-        for number, parsed in parse_yaml(texts):
+    return _documents(texts, problems, namespace)
+
+
+def read_text(name: str, text: str, *, namespace: str = "default") -> list[Document]:
+    """As `read_documents`, of one text that is called `name` in messages. Raises what that raises."""
+    return _documents([(name, text)], [], namespace)
+
+
+def _documents(
+    texts: Iterable[tuple[str, str]], problems: list[DocumentProblem], namespace: str
+) -> list[Document]:
+    found: list[Document] = []
+    for shown, text in texts:
+        for number, parsed in parse_yaml(text):
             if isinstance(parsed, NotYaml):
                 problems.append(_unreadable(shown, number, str(parsed)))
                 continue

@@ -1,0 +1,1 @@
+"""Racks and NVLinkDomains from the labels of nodes: what they say, and what of it may be written."""
