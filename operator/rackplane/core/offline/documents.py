@@ -113,31 +113,34 @@ def read_documents(path: str | Path, *, namespace: str = "default") -> list[Docu
     Raises:
         DocumentError: files or objects that cannot be used; the message names file, document, object and field.
     """
-    root = Path(path)
-    texts: list[tuple[str, str]] = []
-    problems: list[DocumentProblem] = []
-    for file in _files(root):
-        shown = str(file.relative_to(root)) if file != root else file.name
-        try:
-            texts.append((shown, file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            why = (
-                f"cannot be read: {error.strerror}" if isinstance(error, OSError) else "is not text in UTF-8"
-            )
-            problems.append(_unreadable(shown, 0, why))
-    return _documents(texts, problems, namespace)
+    return _documents(_texts(Path(path)), namespace)
 
 
 def read_text(name: str, text: str, *, namespace: str = "default") -> list[Document]:
     """As `read_documents`, of one text that is called `name` in messages. Raises what that raises."""
-    return _documents([(name, text)], [], namespace)
+    return _documents([(name, text)], namespace)
 
 
-def _documents(
-    texts: Iterable[tuple[str, str]], problems: list[DocumentProblem], namespace: str
-) -> list[Document]:
+def _texts(root: Path) -> Iterator[tuple[str, str | DocumentProblem]]:
+    """What each file is called in messages, and its text or why it cannot be read."""
+    for file in _files(root):
+        shown = str(file.relative_to(root)) if file != root else file.name
+        try:
+            yield shown, file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = (
+                f"cannot be read: {error.strerror}" if isinstance(error, OSError) else "is not text in UTF-8"
+            )
+            yield shown, _unreadable(shown, 0, why)
+
+
+def _documents(texts: Iterable[tuple[str, str | DocumentProblem]], namespace: str) -> list[Document]:
     found: list[Document] = []
+    problems: list[DocumentProblem] = []
     for shown, text in texts:
+        if isinstance(text, DocumentProblem):
+            problems.append(text)
+            continue
         for number, parsed in parse_yaml(text):
             if isinstance(parsed, NotYaml):
                 problems.append(_unreadable(shown, number, str(parsed)))
