@@ -58,6 +58,7 @@ class Site:
     def __init__(self, client: KubeClient, word: str) -> None:
         self.client = client
         self.word = word
+        self.kubeconfig = ""
         self.made: list[str] = []
         #: set once it runs
         self.operator: Operator | None = None
@@ -241,6 +242,7 @@ async def operated(tmp_path: Path, **options: Any) -> AsyncIterator[Site]:
         stack.push_async_callback(client.close)
         await _prepare(client)
         site = Site(client, uuid.uuid4().hex[:6])
+        site.kubeconfig = kubeconfig
         stack.push_async_callback(site.remove)
         for plural in ("gangs", "racks", "powerbudgets"):
             await site.until(f"{GROUP}/{plural}", lambda found: "items" in found)

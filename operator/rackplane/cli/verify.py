@@ -60,8 +60,14 @@ def run(options: argparse.Namespace) -> int:
             print(f"{each.kind}: {each.subject} {each.what}")
             print(f"  {each.then}")
         gangs = sum(record.decision is not None for record in machine.gangs.values())
-        count = f"{len(found)} difference{'' if len(found) == 1 else 's'}" if found else "nothing differs"
-        print(
-            f"{gangs} gangs with a place, {len(machine.world.pods)} pods, {len(machine.world.nodes)} nodes: {count}."
+        there = ", ".join(
+            f"{number} {what}{'' if number == 1 else 's'}{more}"
+            for number, what, more in (
+                (gangs, "gang", " with a place"),
+                (len(machine.world.pods), "pod", ""),
+                (len(machine.world.nodes), "node", ""),
+            )
         )
+        count = f"{len(found)} difference{'' if len(found) == 1 else 's'}" if found else "nothing differs"
+        print(f"{there}: {count}.")
     return _DIFFERS if found else 0

@@ -170,7 +170,12 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
 
 def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     decision, job, gang = record.decision, record.job, record.gang
-    if decision is None or record.committing or gang is None:
+    if record.committing or gang is None:
+        return
+    if decision is None:
+        if gang.status.decision is None or not gang.status.assignment:
+            text = f"its status says {record.phase} and names no nodes: it is stopped and placed again"
+            yield from stop(world, record, text, reason="NoAssignment")
         return
     if not decision.committed or (
         gang.status.decision is not None and gang.status.decision.id != decision.id

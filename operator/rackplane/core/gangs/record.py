@@ -70,7 +70,8 @@ class GangRecord:
     #: why the API server last refused one, and what of that was told
     refused_eviction: str = ""
     told_of_eviction: str = ""
-    #: pods that were let go to a node that is not that of their slot any more, and are not bound
+    #: pods that were let go to a node that is not that of their slot any more, or by somebody else to none, and are
+    #: not bound
     astray: set[str] = field(default_factory=set)
     #: when no other nodes were found for lost slots: the version of the machine's state, the slots and those of them
     #: that pods hold still; and whether there will be some once these are gone

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rackplane.api.labels import HOSTNAME_LABEL
 from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.ranks import annotated_slot, completion_index, in_order, is_gated
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.repair_rules import fatal_rule
 from rackplane.core.gangs.slots import format_slots
 from rackplane.core.gangs.statuses import reserved
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.objects import Job, Pod
 from rackplane.core.world import World
 
-__all__ = ["assign_slots", "ended_slots", "released"]
+__all__ = ["assign_slots", "by_right", "ended_slots", "released"]
 
 
 def assign_slots(world: World, record: GangRecord) -> bool:
     """Give every live pod a slot: its index where slots are keyed by it, else the lowest that is free.
 
-    A pod keeps the slot that its annotation names once it is let go. A replacement gets its predecessor's slot
-    only when that pod's object is gone, or left behind on a node that is not the slot's any more.
+    A pod keeps the slot that its annotation names once it is let go; of two that name one, which somebody else has
+    written, only the first has it. A replacement gets its predecessor's slot only when that pod's object is gone, or
+    left behind on a node that is not the slot's any more.
 
     Returns:
         whether anything changed.
@@ -30,21 +34,30 @@ def assign_slots(world: World, record: GangRecord) -> bool:
     known = {pod.metadata.uid for pod in live}
     record.slots = {uid: slot for uid, slot in record.slots.items() if uid in known}
     record.astray = set()
+    holders: dict[int, Pod] = {}
+    intruders: set[str] = set()
     for pod in live:
         slot = annotated_slot(pod)
-        if slot is None or is_gated(pod):
+        if is_gated(pod) or (slot is None and not _is_let_go_by_others(record, pod)):
             continue
-        if pod.spec.node_name or _goes_there(world, record, pod, slot):
-            record.slots[pod.metadata.uid] = slot
-        else:
+        if slot is None or (not pod.spec.node_name and not _goes_there(world, record, pod, slot)):
             record.astray.add(pod.metadata.uid)
             record.slots.pop(pod.metadata.uid, None)
+            continue
+        other = holders.get(slot)
+        if other is not None:
+            pod, intruder = by_right((pod, other), slot)
+            record.slots.pop(intruder.metadata.uid, None)
+            intruders.add(intruder.metadata.uid)
+        holders[slot] = pod
+        record.slots[pod.metadata.uid] = slot
     free = set(range(record.slot_count())) - record.released - set(record.slots.values())
     waiting = [
         p
         for p in live
         if p.metadata.uid not in record.slots
         and p.metadata.uid not in record.astray
+        and p.metadata.uid not in intruders
         and p.metadata.deletion_timestamp is None
     ]
     of_group = slots_by_group(record.groups)
@@ -54,6 +67,23 @@ def assign_slots(world: World, record: GangRecord) -> bool:
             free.discard(slot)
             record.slots[pod.metadata.uid] = slot
     return record.slots != before
+
+
+def by_right(pods: Iterable[Pod], slot: int) -> list[Pod]:
+    """Pods that name one slot, first the one whose it is: by its index, else by its name."""
+    return sorted(in_order(pods), key=lambda pod: completion_index(pod) != slot)
+
+
+def _is_let_go_by_others(record: GangRecord, pod: Pod) -> bool:
+    """Whether somebody else took the gate off a pod that is not bound yet, and its Job makes it anew if it is evicted.
+
+    One that it must not lose keeps its slot, and if kube-scheduler finds no node for it, the whole gang moves.
+    """
+    if pod.spec.node_name or not record.jobs:
+        return False
+    return not any(
+        job_outcome(job) is None and fatal_rule(job, failed=job.status.failed) for job in record.jobs.values()
+    )
 
 
 def _goes_there(world: World, record: GangRecord, pod: Pod, slot: int) -> bool:

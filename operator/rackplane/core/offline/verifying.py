@@ -19,15 +19,20 @@ from rackplane.api.labels import (
 )
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.jobs import job_outcome, suspended_by_us
-from rackplane.core.gangs.ranks import annotated_slot, is_gated
+from rackplane.core.gangs.ranks import annotated_slot, completion_index, is_gated
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.slotting import by_right
 from rackplane.core.gangs.workload import gang_name_of_pod
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Pod
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.world import ACTIVE, World
+from rackplane.engine.state import State
 
 __all__ = ["Difference", "differences"]
+
+#: how many slots are named
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,10 @@ def _of_gang(world: World, record: GangRecord) -> Iterator[Difference]:
         return
     if record.decision is None:
         yield Difference(
-            "NoAssignment", subject, f"is {record.phase} without an assignment", "it is placed again"
+            "NoAssignment",
+            subject,
+            f"is {record.phase}, and its status names no nodes",
+            "the operator stops it, and places it again when its pods are gone",
         )
         return
     if not record.external() and not record.jobs and not record.live_pods():
@@ -151,25 +159,12 @@ def _slots(world: World, record: GangRecord, subject: str) -> Iterator[Differenc
                 f"is on {pod.spec.node_name}, and slot {slot} of {subject} is {given}",
                 "the operator evicts it, and its Job makes another; its watts count until it is gone",
             )
-    there: dict[int, Pod] = {}
+    yield from _names(record)
+    there = dict[int, Pod]()
     for pod in record.live_pods():
         slot = annotated_slot(pod)
         if slot is None:
-            if not is_gated(pod):
-                yield Difference(
-                    "NotLetGoByUs",
-                    _pod(pod),
-                    f"has no gate and no {SLOT_ANNOTATION}: somebody else let it go",
-                    "its watts count as those of a stranger; delete it, and its owner makes another",
-                )
             continue
-        if slot in there:
-            yield Difference(
-                "SlotTwice",
-                _pod(pod),
-                f"holds slot {slot}, and so does {_pod(there[slot])}",
-                "delete one of them",
-            )
         there[slot] = pod
         node = world.nodes.get(nodes[slot]) if slot < len(nodes) else None
         wanted = None if node is None else node.metadata.labels.get(HOSTNAME_LABEL, node.metadata.name)
@@ -188,13 +183,59 @@ def _slots(world: World, record: GangRecord, subject: str) -> Iterator[Differenc
         ]
         waiting = sum(1 for pod in record.live_pods() if annotated_slot(pod) is None)
         if len(empty) > waiting:
-            first = ", ".join(map(str, empty[:5]))
+            yield _without_pods(record, subject, empty)
+
+
+def _names(record: GangRecord) -> Iterator[Difference]:
+    """Pods that somebody else let go, and those that name the slot of another."""
+    named: dict[int, list[Pod]] = {}
+    for pod in record.live_pods():
+        slot = annotated_slot(pod)
+        if slot is None and is_gated(pod):
+            slot = completion_index(pod) if record.keyed() else None
+        elif slot is None:
+            what = f"has no gate and no annotation {SLOT_ANNOTATION}: somebody else let it go"
+            yield Difference("NotLetGoByUs", _pod(pod), what, _of_strays(record, pod))
+        if slot is not None:
+            named.setdefault(slot, []).append(pod)
+    for slot, pods in named.items():
+        first, *others = by_right(pods, slot)
+        for pod in others:
             yield Difference(
-                "BookedWithoutPod",
-                subject,
-                f"holds {len(empty)} slots without pods (slot {first}{', ...' if len(empty) > 5 else ''})",
-                "they stay booked until their pods are made anew or the Job needs them no more",
+                "SlotTwice",
+                _pod(pod),
+                f"has the annotation {SLOT_ANNOTATION}={slot}, and slot {slot} is that of {_pod(first)}",
+                _anew(pod),
             )
+
+
+def _of_strays(record: GangRecord, pod: Pod) -> str:
+    node, decision = pod.spec.node_name, record.decision
+    if not node and record.jobs:
+        return "the operator evicts it, and its Job makes another; if that would fail the Job, the whole gang moves"
+    if not node:
+        return _anew(pod)
+    if decision is not None and node in decision.placement.slots:
+        return f"it is on {node}, where its gang has a place, which counts for it; {_anew(pod)}"
+    return f"its watts count on {node} as those of a pod outside every gang; {_anew(pod)}"
+
+
+def _without_pods(record: GangRecord, subject: str, empty: list[int]) -> Difference:
+    shown = ", ".join(map(str, empty[:_SHOWN])) + (", ..." if len(empty) > _SHOWN else "")
+    what = f"holds slot {shown}, which has no pod"
+    if len(empty) > 1:
+        what = f"holds {len(empty)} slots that have no pods: {shown}"
+    job = record.job
+    then = "it stays booked" if len(empty) == 1 else "they stay booked"
+    if job is not None:
+        name, namespace = job.metadata.name, job.metadata.namespace
+        then += (
+            f" until its Job makes a pod anew or needs it no more: kubectl describe job {name} -n {namespace}"
+        )
+        then += " says what keeps it"
+    else:
+        then += ": nobody makes such pods anew; delete the others, and the gang is over"
+    return Difference("BookedWithoutPod", subject, what, then)
 
 
 def _caps(world: World) -> Iterator[Difference]:
@@ -232,12 +273,7 @@ def _sums(world: World) -> Iterator[Difference]:
     if state is None:
         return
     for name in state.overbooked():
-        yield Difference(
-            "BookedTwice",
-            f"Node {name}",
-            "has more GPUs booked than it has",
-            "stop one of its gangs or strangers",
-        )
+        yield _booked_twice(world, state, name)
     for violation in state.violations():
         if violation.contingency.normal:
             yield Difference(
@@ -246,6 +282,32 @@ def _sums(world: World) -> Iterator[Difference]:
                 f"carries {violation.load_watts:,.0f} of {violation.limit_watts:,.0f} W",
                 "running gangs give way, as docs/shedding.md says",
             )
+
+
+def _booked_twice(world: World, state: State, name: str) -> Difference:
+    there = state.node_type(name)
+    assert there is not None
+    held = {key: state.held_gpus(booking_key(key)).get(name, 0) for key in world.gangs_on(name)}
+    by = [f"{gpus} by Gang {_name(key)}" for key, gpus in sorted(held.items()) if gpus]
+    if left := state.left_gpus(name):
+        by.append(f"{left} by pods that their gangs have left behind")
+    if strangers := state.unmanaged_gpus(name):
+        by.append(f"{strangers} by pods outside every gang")
+    return Difference(
+        "BookedTwice",
+        f"Node {name}",
+        f"has {there.gpus_per_node} GPUs, and {state.booked_gpus(name) + state.other_gpus(name)} are booked: "
+        f"{', '.join(by)}",
+        "suspend the Job of one of these gangs"
+        + (", or delete the pods outside every gang" if strangers else ""),
+    )
+
+
+def _anew(pod: Pod) -> str:
+    """What to do about a pod that is not as it should be."""
+    if pod.metadata.owner_references:
+        return f"kubectl delete pod {pod.metadata.name} -n {pod.metadata.namespace}: its owner makes another"
+    return "nobody makes it anew: delete all pods of the gang, and create them again"
 
 
 def _pod(pod: Pod) -> str:
