@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rackplane.api.labels import COMPLETIONS_EQUAL, MIN_SLOTS
@@ -80,7 +80,19 @@ def submit(h: Harness, wanted: Wanted) -> dict[str, int]:
     return priorities
 
 
+# The pod of a slot that is given up goes before its booking does, while another slot of the gang runs on that node.
+SHRINKS: Wanted = [
+    (3, 0, "Protected", 4, True, 0, "research", True),
+    (4, 0, "Checkpointable", 2, False, 0, "theirs", True),
+    (2, 0, "Sheddable", 2, True, 0, "theirs", True),
+    (4, 0, "Protected", 2, True, 0, "research", False),
+    (3, 2, "Protected", 2, False, 2, "theirs", False),
+    (1, 2, "Protected", 2, False, 1, "ours", True),
+]
+
+
 @given(jobs, st.sampled_from(["Any", "LowerPriority"]))
+@example(SHRINKS, "LowerPriority")
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_lower_priorities_make_way_and_all_run_in_the_end(wanted: Wanted, reclaim: str) -> None:
     h = hall(reclaim)

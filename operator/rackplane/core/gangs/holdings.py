@@ -38,9 +38,10 @@ def holdings_of(
             yield *found, 1
     if world.state is None:
         return
-    held = world.state.held(booking_key(record.key))
-    given = Counter(node for slot, node in held.items() if slot in slots)
-    kept = Counter(node for slot, node in held.items() if slot not in slots)
+    # Of slots whose pods are bound nothing is promised: what those have left on a node is not kept for them twice.
+    waiting = unbound(world, record)
+    given = Counter(node for slot, node in waiting if slot in slots)
+    kept = Counter(node for slot, node in waiting if slot not in slots)
     for each, pods in world.room.of_gang(record.key):
         for node, count in given.items():
             promised = min(count, pods.get(node, 0) - kept[node])
