@@ -122,6 +122,7 @@ bench-memory: $(STAMPS)/test ## Resident memory of the whole operator with 25,00
 lock: ## Renew the locked requirements (needs uv)
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/runtime.txt
 	uv pip compile $(LOCK) --extra test -c requirements/runtime.txt pyproject.toml -o requirements/test.txt
+	uv pip compile $(LOCK) --extra device-plugin -c requirements/test.txt pyproject.toml -o requirements/device-plugin.txt
 	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

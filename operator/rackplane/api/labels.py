@@ -103,6 +103,10 @@ POWER_CAP_WATTS: Final = f"{GROUP}/power-cap-watts"
 #: Annotations on a node, by its agent: the watts that the whole node is held to now, and those that it draws.
 POWER_CAP_APPLIED_WATTS: Final = f"{GROUP}/power-cap-applied-watts"
 POWER_OBSERVED_WATTS: Final = f"{GROUP}/power-observed-watts"
+#: Annotation on a node, by its mock GPUs: that they are mocks, and how many of them are well.
+MOCK_GPUS: Final = f"{GROUP}/mock-gpus"
+#: Annotation on a node, by people: which of its mock GPUs are to be broken. "1", "0,2", "1:48" (with its XID), "all".
+FAIL_GPUS: Final = f"{GROUP}/fail-gpus"
 #: Annotation on a node: the gangs whose power profile it runs at, as namespace/name, separated by commas.
 NODE_GANGS: Final = f"{GROUP}/gangs"
 #: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.

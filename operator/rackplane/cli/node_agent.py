@@ -64,10 +64,12 @@ async def _run(options: argparse.Namespace) -> int:
     import signal
     import time
 
+    from rackplane.api.labels import NODE_GANGS
     from rackplane.controller.logging import configure_logging
     from rackplane.kube.client import ApiError, KubeClient
     from rackplane.nodeagent.agent import NodeAgent
     from rackplane.nodeagent.gpus import MockGpus
+    from rackplane.nodeagent.node import Node
 
     configure_logging(level="INFO", json=True)
     gpus = MockGpus(
@@ -81,8 +83,13 @@ async def _run(options: argparse.Namespace) -> int:
         client = await KubeClient.connect(options.kubeconfig)
     except ApiError as error:
         raise CommandError(error.message) from error
+
+    def follow(node: Node) -> None:
+        # Nothing real runs on them, and nobody says what does: a gang on the node is taken for work on all of them.
+        gpus.run(range(gpus.count) if node.metadata.annotations.get(NODE_GANGS) else ())
+
     try:
-        agent = NodeAgent(client, node=options.node, gpus=gpus, host_watts=options.host_watts)
+        agent = NodeAgent(client, node=options.node, gpus=gpus, host_watts=options.host_watts, on_node=follow)
         working = asyncio.ensure_future(agent.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -22,6 +22,7 @@ from rackplane import __version__
 from rackplane.cli import (
     capacity,
     defrag,
+    device_plugin,
     discover,
     drill,
     explain,
@@ -38,7 +39,19 @@ from rackplane.cli.errors import CommandError, nearest
 __all__ = ["main"]
 
 _ENVIRONMENT = "RACKPLANE_"
-_QUESTIONS = (tree, explain, capacity, drill, defrag, validate, verify, discover, release, node_agent)
+_QUESTIONS = (
+    tree,
+    explain,
+    capacity,
+    drill,
+    defrag,
+    validate,
+    verify,
+    discover,
+    release,
+    node_agent,
+    device_plugin,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

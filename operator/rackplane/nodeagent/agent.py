@@ -11,14 +11,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
 import structlog
 
-from rackplane.api.labels import NODE_GANGS, POWER_CAP_APPLIED_WATTS, POWER_CAP_WATTS, POWER_OBSERVED_WATTS
+from rackplane.api.labels import POWER_CAP_APPLIED_WATTS, POWER_CAP_WATTS, POWER_OBSERVED_WATTS
 from rackplane.kube.client import MERGE_PATCH, ApiError, Client
-from rackplane.kube.informer import Informer
 from rackplane.kube.resources import NODES
-from rackplane.nodeagent.gpus import Gpus, MockGpus
+from rackplane.nodeagent.gpus import Gpus
+from rackplane.nodeagent.node import Node, watch
 
 __all__ = ["NodeAgent"]
 
@@ -33,18 +32,6 @@ _WORTH_TELLING: Final = 0.05
 """A change of the draw by less than this share is not written."""
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    annotations: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class _Node(msgspec.Struct):
-    metadata: _Meta = msgspec.field(default_factory=_Meta)
-
-
 class NodeAgent:
     """The agent of one node.
 
@@ -53,6 +40,7 @@ class NodeAgent:
         node: the Node's name.
         gpus: what it limits.
         host_watts: what the rest of the node draws at most: CPUs, memory, network, fans. Caps are of the whole node.
+        on_node: told of the Node before it is acted on, whenever it changed.
         monotonic, sleep: for tests.
     """
 
@@ -63,6 +51,7 @@ class NodeAgent:
         node: str,
         gpus: Gpus,
         host_watts: int,
+        on_node: Callable[[Node], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
@@ -70,6 +59,7 @@ class NodeAgent:
         self._node = node
         self._gpus = gpus
         self._host_watts = host_watts
+        self._on_node = on_node
         self._monotonic = monotonic
         self._sleep = sleep
         self._wanted: int | None = None
@@ -80,25 +70,21 @@ class NodeAgent:
 
     async def run(self) -> None:
         """Work until cancelled. Errors of the API server and of the GPUs are logged, and tried again."""
-        informer = Informer(
-            self._client,
-            NODES,
-            _Node,
-            on_change=self._seen,
-            on_delete=lambda _, __: self._gone(),
-            field_selector=f"metadata.name={self._node}",
-            sleep=self._sleep,
-        )
+        informer = watch(self._client, self._node, on_change=self.see, on_delete=self.gone, sleep=self._sleep)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(informer.run(), name="watch node")
-            while True:
-                try:
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
-                self._changed.clear()
-                await self.step()
+            tasks.create_task(self.work(), name="work")
+
+    async def work(self) -> None:
+        """The same without a watch, for who has one: tell `see` and `gone` of the Node."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            await self.step()
 
     async def step(self) -> None:
         """Bring the GPUs in line with the Node, and say so."""
@@ -112,19 +98,19 @@ class NodeAgent:
         except OSError as error:
             log.warning("GPUs do not answer", node=self._node, error=str(error))
 
-    def _seen(self, node: _Node) -> None:
+    def see(self, node: Node) -> None:
+        """The Node as it is now."""
+        self._on_node(node)
         self._have = dict(node.metadata.annotations)
         text = self._have.get(POWER_CAP_WATTS, "")
         if text and not (text.isascii() and text.isdigit()):
             log.warning("no number of watts", node=self._node, annotation=POWER_CAP_WATTS, value=text)
             return  # the last one stays
         self._wanted, self._known = int(text) if text else None, True
-        if isinstance(self._gpus, MockGpus):
-            # Nothing real runs on them: a gang on the node is taken for work.
-            self._gpus.run(bool(self._have.get(NODE_GANGS)))
         self._changed.set()
 
-    def _gone(self) -> None:
+    def gone(self) -> None:
+        """There is no Node any more: what is set stays."""
         self._known = False
 
     async def _limit(self) -> None:

@@ -13,6 +13,7 @@ from rackplane.kube.client import ApiError
 from rackplane.localcluster import LocalCluster, Request
 from rackplane.nodeagent.agent import NodeAgent
 from rackplane.nodeagent.gpus import MockGpus
+from rackplane.nodeagent.node import Node
 
 CAP = "rackplane.dev/power-cap-watts"
 APPLIED = "rackplane.dev/power-cap-applied-watts"
@@ -78,7 +79,12 @@ class Bench:
         self.cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n0"}})
         self.gpus = MockGpus(clock=self.clock)
         self.client = Direct(self.cluster, self.log, self.gpus)
-        self.agent = NodeAgent(self.client, node="n0", gpus=self.gpus, host_watts=840, monotonic=self.clock)
+        self.agent = NodeAgent(
+            self.client, node="n0", gpus=self.gpus, host_watts=840, on_node=self.on_node, monotonic=self.clock
+        )
+
+    def on_node(self, node: Node) -> None:
+        self.gpus.run(range(4) if GANGS in node.metadata.annotations else ())
 
     def annotate(self, **values: str | None) -> None:
         names = {"cap": CAP, "gangs": GANGS}
@@ -90,10 +96,8 @@ class Bench:
 
     def see(self) -> None:
         """The watch tells the agent of its Node."""
-        from rackplane.nodeagent.agent import _Node
-
         body = self.cluster.handle(Request("GET", PATH, user="agent")).body
-        self.agent._seen(msgspec.convert(body, _Node))
+        self.agent.see(msgspec.convert(body, Node))
 
     def step(self, seconds: float = 0.0) -> None:
         self.clock.now += seconds

@@ -1,0 +1,1 @@
+"""Mock GPUs for nodes that have none: the kubelet's device plugin API, and DCGM's metrics."""
