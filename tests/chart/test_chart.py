@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +13,8 @@ import yaml
 
 from rackplane import __version__
 from rackplane.api.admission import shipped_policies
+from rackplane.api.fabric import CLIQUE_LABEL
+from rackplane.api.labels import MOCK_GPUS, POWER_CAP_APPLIED_WATTS, POWER_OBSERVED_WATTS
 from rackplane.controller.requests import requests_for
 from rackplane.controller.settings import OperatorSettings
 from rackplane.core.instructions import (
@@ -33,6 +36,7 @@ from rackplane.core.instructions import (
     WriteGangStatus,
 )
 from rackplane.core.site.entries import ELEMENTS
+from rackplane.deviceplugin.hardware import COUNT_LABEL, PRODUCT_LABEL
 from rackplane.localcluster import Request
 from rackplane.localcluster.faults import Asked
 from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, render, run, template
@@ -81,12 +85,23 @@ EVERYTHING_OFF: Manifest = {
     "podDisruptionBudget": {"enabled": False},
 }
 AGENT: Manifest = {"nodeAgent": {"enabled": True, "nodeSelector": {"gpu": "mock"}, "gpus": 8}}
+PLUGIN: Manifest = {
+    "devicePlugin": {
+        "enabled": True,
+        "nodeSelector": {"gpu": "mock"},
+        "hostWatts": 840,
+        "kubeletDir": "/data/kubelet/",
+        "podAnnotations": {"prometheus.io/scrape": "true"},
+    },
+}
 VALUES = [
     pytest.param(None, id="defaults"),
     pytest.param(EVERYTHING_SET, id="everything-set"),
     pytest.param(EVERYTHING_OFF, id="everything-off"),
     pytest.param({"admission": {"apiVersion": "admissionregistration.k8s.io/v1beta1"}}, id="older-cluster"),
     pytest.param(AGENT, id="node-agent"),
+    pytest.param({"devicePlugin": {"enabled": True}}, id="device-plugin"),
+    pytest.param(PLUGIN, id="device-plugin-set"),
 ]
 #: Kinds whose schema is no part of Kubernetes' own, which kubernetes-validate knows.
 CUSTOM = {"CustomResourceDefinition", "HardwareProfile"}
@@ -294,6 +309,63 @@ def test_the_node_agent_reaches_nodes_only_and_its_policy_names_its_account() ->
         "--gpu-most-watts=1200",
         "--host-watts=840",
     ]
+
+
+def test_the_device_plugin_reads_the_facility_and_writes_nodes_only() -> None:
+    manifests = [m for m in render(PLUGIN) if m["metadata"]["name"] == "rackplane-device-plugin"]
+    assert find(manifests, "ClusterRole")["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "patch", "watch"]},
+        {
+            "apiGroups": ["rackplane.dev"],
+            "resources": ["hardwareprofiles", "nvlinkdomains", "racks"],
+            "verbs": ["get", "list", "watch"],
+        },
+    ]
+    policy, pod = find(manifests, "ValidatingAdmissionPolicy")["spec"], find(manifests, "DaemonSet")["spec"]
+    user = f"system:serviceaccount:{NAMESPACE}:rackplane-device-plugin"
+    assert policy["matchConditions"][0]["expression"] == f'request.userInfo.username == "{user}"'
+    [labels] = [v["expression"] for v in policy["variables"] if v["name"] == "ownLabels"]
+    assert json.loads(labels) == [PRODUCT_LABEL, COUNT_LABEL, CLIQUE_LABEL]
+    [annotations] = [v["expression"] for v in policy["variables"] if v["name"] == "own"]
+    assert json.loads(annotations) == [MOCK_GPUS, POWER_CAP_APPLIED_WATTS, POWER_OBSERVED_WATTS]
+    assert (
+        pod["template"]["spec"]["serviceAccountName"] == find(manifests, "ServiceAccount")["metadata"]["name"]
+    )
+
+
+def test_the_device_plugin_gets_the_kubelets_two_directories_and_is_confined_beside_that() -> None:
+    pod = find(render(PLUGIN), "DaemonSet")["spec"]["template"]
+    assert pod["metadata"]["annotations"] == {"prometheus.io/scrape": "true"}
+    (container,) = pod["spec"]["containers"]
+    assert container["args"] == [
+        "device-plugin",
+        "--kubelet-dir=/data/kubelet",
+        "--metrics-port=9400",
+        "--host-watts=840",
+    ]
+    mounts = {m["name"]: (m["mountPath"], m.get("readOnly", False)) for m in container["volumeMounts"]}
+    hosts = {v["name"]: v["hostPath"]["path"] for v in pod["spec"]["volumes"] if "hostPath" in v}
+    sockets, resources = "/data/kubelet/device-plugins", "/data/kubelet/pod-resources"
+    assert hosts == {"device-plugins": sockets, "pod-resources": resources}
+    assert mounts == {
+        "device-plugins": (sockets, False),
+        "pod-resources": (resources, True),
+        "tmp": ("/tmp", False),
+    }
+    assert container["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["spec"]["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_mock_gpus_are_held_to_their_cap_by_one_program_only() -> None:
+    result = template(AGENT | PLUGIN)
+    assert result.returncode != 0
+    assert "nodeAgent and devicePlugin both set the cap of mock GPUs: enable one of them" in result.stderr
 
 
 def test_who_only_observes_has_no_right_to_touch_a_workload() -> None:

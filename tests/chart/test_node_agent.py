@@ -1,4 +1,4 @@
-"""What the node agent's account may do, through kubectl on a real API server: tokens that name a node are its own."""
+"""What the accounts on the nodes may do, through kubectl on a real API server: tokens that name a node are its own."""
 
 from __future__ import annotations
 
@@ -61,11 +61,20 @@ def told(**values: str | None) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def agent() -> Iterator[Agent]:
+    yield from installed("node-agent", "nodeAgent")
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Iterator[Agent]:
+    yield from installed("device-plugin", "devicePlugin")
+
+
+def installed(component: str, value: str) -> Iterator[Agent]:
     name = f"rackplane-agent-{uuid.uuid4().hex[:8]}"
     ours = [
         manifest
-        for manifest in render({"fullnameOverride": name, "nodeAgent": {"enabled": True}})
-        if manifest["metadata"]["name"] == f"{name}-node-agent"
+        for manifest in render({"fullnameOverride": name, value: {"enabled": True}})
+        if manifest["metadata"]["name"] == f"{name}-{component}"
         and manifest["kind"] not in ("DaemonSet", "ServiceAccount")
     ]
     it = Agent(name, find(ours, "ClusterRoleBinding")["subjects"][0]["name"])
@@ -117,3 +126,39 @@ def test_it_writes_to_no_other_node_and_nobody_without_a_node_does(agent: Agent)
 )
 def test_it_changes_nothing_else_of_its_node(agent: Agent, patch: dict[str, Any]) -> None:
     assert "a node agent may change nothing of its Node but" in agent.patch(agent.own, patch)
+
+
+PRODUCT = "nvidia.com/gpu.product"
+
+
+def test_a_device_plugin_labels_its_own_node_and_says_that_the_gpus_are_mocks(plugin: Agent) -> None:
+    ours = {
+        "metadata": {
+            "labels": {PRODUCT: "NVIDIA-GB300"},
+            "annotations": {"rackplane.dev/mock-gpus": "all 4 well"},
+        }
+    }
+    gone = {"metadata": {"labels": {PRODUCT: None}, "annotations": {"rackplane.dev/mock-gpus": None}}}
+    assert plugin.patch(plugin.own, ours) == ""
+    assert plugin.patch(plugin.own, told(applied="4800", observed="3000")) == ""
+    assert plugin.patch(plugin.own, gone) == ""
+    assert "a device plugin may change its own Node only" in plugin.patch(plugin.other, ours)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"metadata": {"labels": {"l": "n"}}},
+        {"metadata": {"labels": {"l": None}}},
+        {"metadata": {"labels": {PRODUCT: "NVIDIA-GB300", "rackplane.dev/rack": "r1"}}},
+        {"metadata": {"annotations": {"rackplane.dev/fail-gpus": None, "foreign": "c"}}},
+        {"spec": {"unschedulable": True}},
+    ],
+    ids=["a label changed", "a label removed", "its rack", "a foreign annotation", "the spec"],
+)
+def test_a_device_plugin_changes_nothing_else_of_its_node(plugin: Agent, patch: dict[str, Any]) -> None:
+    refusal = (
+        "a device plugin may change nothing of its Node but the labels nvidia.com/gpu.product, nvidia.com/gpu.count, "
+        "nvidia.com/gpu.clique and the annotations rackplane.dev/mock-gpus, "
+    )
+    assert refusal in plugin.patch(plugin.own, patch)

@@ -85,7 +85,7 @@ async def test_a_kubelet_that_refuses_is_asked_again(kubelet: FakeKubelet, plugi
         return await taken(request, context)
 
     await kubelet.stop()
-    kubelet._register = refuse  # type: ignore[method-assign]
+    kubelet._register = refuse  # type: ignore[method-assign, assignment]
     await kubelet.start()
     async with running(registrar(plugin, kubelet).run()):
         await kubelet.until(lambda: kubelet.healthy(GPU))
