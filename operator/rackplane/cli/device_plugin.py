@@ -72,6 +72,7 @@ async def _run(options: argparse.Namespace) -> int:
     import contextlib
     import signal
 
+    import structlog
     from prometheus_client import CollectorRegistry
 
     from rackplane.controller.http import Health, HttpServer
@@ -103,7 +104,8 @@ async def _run(options: argparse.Namespace) -> int:
         port = options.metrics_port
         async with HttpServer(
             registry=registry, health=health, host=options.listen_address, metrics_port=port, health_port=port
-        ):
+        ) as server:
+            structlog.get_logger(__name__).info("listening", port=server.ports[0])
             working = asyncio.ensure_future(node.run())
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
