@@ -25,8 +25,8 @@ async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         for path in sorted((ROOT / "crds").glob("*.yaml")):
             cluster.apply(yaml.safe_load(path.read_text()))
         cluster.settle()
-        for path in ("profile.yaml", "racks.yaml"):
-            for body in yaml.safe_load_all((ROOT / "examples" / "facilities" / "2n" / path).read_text()):
+        for name in ("profile.yaml", "racks.yaml"):
+            for body in yaml.safe_load_all((ROOT / "examples" / "facilities" / "2n" / name).read_text()):
                 cluster.apply(body)
         labels = {"rackplane.dev/rack": "r1"}
         cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n0", "labels": labels}})
@@ -42,9 +42,9 @@ async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             assert said["event"] == "listening"
             await kubelet.until(lambda: len(kubelet.healthy(GPU)) == 4)
             async with aiohttp.ClientSession(f"http://127.0.0.1:{said['port']}") as session:
-                for path, status in (("/healthz", 200), ("/readyz", 200)):
-                    async with session.get(path) as answer:
-                        assert answer.status == status, path
+                for probe, status in (("/healthz", 200), ("/readyz", 200)):
+                    async with session.get(probe) as answer:
+                        assert answer.status == status, probe
                 async with session.get("/metrics") as answer:
                     lines = (await answer.text()).splitlines()
             assert sum(line.startswith("DCGM_FI_DEV_POWER_USAGE{") for line in lines) == 4
