@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rackplane.api.base import MAX_WATTS
 from rackplane.api.decode import decode
 from rackplane.api.problems import FieldProblem, show
 from rackplane.api.rack import Rack, RackSpec
@@ -15,6 +16,11 @@ __all__ = ["Template", "TemplateError", "read_template"]
 
 _OF_LABELS: Final = "nodeSelector"
 _STAND_IN: Final[Mapping[str, Any]] = {"profile": "any", _OF_LABELS: {"any": "any"}}
+
+_SAID_ELSEWHERE: Final[Mapping[str, Any]] = {
+    "limitWatts": MAX_WATTS,
+    "feeds": [{"powerDomain": "any", "weight": 1}],
+}
 
 
 class TemplateError(ValueError):
@@ -28,9 +34,12 @@ class Template:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_template(text: str) -> Template:
+def read_template(text: str, *, partial: bool = False) -> Template:
     """A template from YAML or JSON: a Rack, or its spec alone. `limitWatts` and `feeds` must be there; `profile` may
     be left to labels; `nodeSelector` always comes from them.
+
+    Args:
+        partial: `limitWatts` and `feeds` may be left out too, where something else says them.
 
     Raises:
         TemplateError: it is none of these, or a field does not fit.
@@ -52,7 +61,10 @@ def read_template(text: str) -> Template:
     unknown = sorted(set(body) - {str(info.alias) for info in RackSpec.model_fields.values()})
     if unknown:
         raise TemplateError(f"a Rack's spec has no field {', '.join(unknown)}")
-    decoded = decode(Rack, {"metadata": {"name": "any"}, "spec": {**_STAND_IN, **body}})
+    stand_in = {**_STAND_IN, **(_SAID_ELSEWHERE if partial else {})}
+    if partial and "peakLimitWatts" in body:
+        stand_in["limitWatts"] = body["peakLimitWatts"]
+    decoded = decode(Rack, {"metadata": {"name": "any"}, "spec": {**stand_in, **body}})
     if isinstance(decoded, list):
         raise TemplateError("; ".join(map(_said, decoded)))
     complete = decoded.spec.to_dict()
