@@ -261,7 +261,7 @@ def _site(options: argparse.Namespace) -> Site:
             Place(
                 node.name,
                 node.rack,
-                node.domain,
+                node.domain or node.name,
                 dict(node.fabric),
                 machine.world.nodes[node.name].metadata.labels,
                 machine.world.nodes[node.name].metadata.uid.startswith("expected/"),

@@ -265,7 +265,8 @@ def sites(draw: st.DrawFn) -> Site:
         if tag := draw(st.sampled_from(["", "main-a", "main-b"])):
             spec["feedTag"] = tag
         powers.append(powered(f"p{index}", **spec))
-    racks, nodes = [], {}
+    racks: list[Rack] = []
+    nodes: dict[str, str] = {}
     for index in range(draw(st.integers(0, 4))):
         limit = draw(st.integers(1, 10**6))
         names = st.sampled_from([p.name for p in powers])
