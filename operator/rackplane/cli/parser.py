@@ -191,6 +191,10 @@ _HELP = {
     "Cap, lower power profiles alone; or Off (default: %(default)s)",
     "shed_protected": "Protected gangs give way too, after all others",
     "actuation_seconds": "a power cap that is not in force after so long counts as not done (default: %(default)s)",
+    "emergency_admission": "a loss may take a power domain up to its emergency rating, where confirmed caps are sure "
+    "to end that in time",
+    "emergency_margin_seconds": "so much earlier than at the end of an emergency rating's seconds caps must be in "
+    "force, in seconds (default: %(default)s)",
     "confirmation": "who says that a power cap is in force: None, nobody, it counts from when it is written; Agent, "
     "the agent on the node; Endpoint, the answer of --power-endpoint (default: %(default)s)",
     "power_endpoint": "URL that power caps are posted to as well (default: none)",

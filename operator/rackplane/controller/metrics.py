@@ -100,6 +100,8 @@ class Observed(Protocol):
     def move_results(self) -> Mapping[str, int]: ...
     @property
     def gangs_on_lost_nodes(self) -> int: ...
+    @property
+    def emergency_ratings_used(self) -> int: ...
 
 
 class Watched(Protocol):
@@ -178,6 +180,12 @@ class MachineCollector(Collector):
         yield shed
         if machine.actuation is not None:
             yield from _actuation(machine.actuation, machine.settings.actuation_seconds)
+        if machine.settings.emergency_admission:
+            yield _gauge(
+                "rackplane_emergency_ratings_used",
+                "Power domains that a loss may take up to their emergency ratings, because caps are in force in time.",
+                machine.emergency_ratings_used,
+            )
         yield _gauge(
             "rackplane_gangs_on_lost_nodes",
             "Gangs with a place of which some slots are on nodes that are gone, not ready or broken.",

@@ -99,6 +99,8 @@ class Operator:
                 shedding=Shedding(settings.shedding),
                 shed_protected=settings.shed_protected,
                 actuation_seconds=settings.actuation_seconds,
+                emergency_admission=settings.emergency_admission,
+                emergency_margin_seconds=settings.emergency_margin_seconds,
                 confirmation=Confirmation(settings.confirmation),
                 send_caps=bool(settings.power_endpoint),
                 telemetry=bool(settings.telemetry_url),

@@ -108,6 +108,13 @@ class OperatorSettings:
     actuation_seconds: float = 10.0
     """A power cap that is not in force after so long counts as not done, in seconds."""
 
+    emergency_admission: bool = False
+    """A loss may take a power domain up to its emergency rating, where confirmed caps are sure to end that in time. See
+    docs/physics.md."""
+
+    emergency_margin_seconds: float = 30.0
+    """So much earlier than at the end of an emergency rating's seconds caps must be in force, in seconds."""
+
     confirmation: str = "None"
     """Who says that a power cap is in force: None (nobody; it counts from when it is written), Agent (the agent on the
     node) or Endpoint (the answer of `power_endpoint`). See docs/actuators.md."""

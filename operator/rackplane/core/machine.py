@@ -20,6 +20,7 @@ from rackplane.core.queues.queueing import schedule
 from rackplane.core.queues.tally import Tally
 from rackplane.core.refreshing import refresh
 from rackplane.core.settings import Confirmation, MachineSettings
+from rackplane.core.shedding.emergency import follow_measurements
 from rackplane.core.shedding.relief import Relief
 from rackplane.core.site.actuation import ActuationTimes
 from rackplane.core.site.facility import Catalog
@@ -78,6 +79,11 @@ class Machine:
         return self.world.confirmations.times if confirmed else None
 
     @property
+    def emergency_ratings_used(self) -> int:
+        """Power domains that a loss may take up to their emergency ratings."""
+        return len(self.world.catalog.emergency)
+
+    @property
     def gangs_on_lost_nodes(self) -> int:
         """Gangs with slots on nodes that are lost."""
         return len({key for name in self.world.losses.nodes() for key in self.world.gangs_on(name)})
@@ -105,6 +111,7 @@ class Machine:
             return []
         if self._next_change is not None and now >= self._next_change:
             world.facility_changed()
+        follow_measurements(world)
         refresh(world)
         self._next_change = world.next_change()
         result: list[Instruction] = []

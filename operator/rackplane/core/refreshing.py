@@ -9,6 +9,7 @@ from rackplane.core.gangs.ends import run_over
 from rackplane.core.gangs.holdings import promise
 from rackplane.core.pods.outside import refresh_node
 from rackplane.core.queues.counting import count_usages, shape_ledger
+from rackplane.core.shedding.emergency import mark_gangs
 from rackplane.core.world import World
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.state import State
@@ -32,6 +33,7 @@ def refresh(world: World) -> None:
     world.version += world.room.settle()
     world.version += world.neighbours.settle()
     run_over(world)
+    mark_gangs(world)
     if stale.ledger:
         shape_ledger(world)
     count_usages(world)

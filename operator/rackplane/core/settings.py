@@ -206,6 +206,12 @@ class MachineSettings:
     send_caps: bool = False
     """Caps are also sent to an endpoint that sets them."""
 
+    emergency_admission: bool = False
+    """A loss may take an element up to its emergency rating, where caps are sure to end that in time."""
+
+    emergency_margin_seconds: float = 30.0
+    """So much earlier than at the end of an emergency rating's seconds caps must be in force. Seconds."""
+
     restore_seconds: float = 300.0
     """So long there must have been room for a gang at its higher power profile before its cap is lifted. Seconds."""
 

@@ -22,12 +22,14 @@ class Reserved:
 class Booking:
     """A placement as it was booked, and what of it is still held."""
 
-    __slots__ = ("gpus", "held", "number", "placement", "until")
+    __slots__ = ("gpus", "held", "lowest", "number", "placement", "until")
 
     def __init__(self, placement: Placement, until: float | None) -> None:
         self.placement = placement
         self.until = until
         """When it is expected to end; None if never."""
+        self.lowest: str | None = None
+        """The power profile that it can be brought down to in time; None: that is not known of what it holds now."""
         self.number = 0
         """Its place among the bookings, in the order they were made."""
         self.held: dict[int, str] = dict(enumerate(placement.slots))
@@ -37,6 +39,11 @@ class Booking:
         each = placement.slot_gpus or (placement.gpus_per_slot,) * len(placement.slots)
         for node, gpus in zip(placement.slots, each, strict=True):
             self.gpus[node] = self.gpus.get(node, 0) + gpus
+
+    def forget_lowest(self) -> list[str]:
+        """It holds something else now: whether that can be capped is asked anew.  The nodes that this concerns."""
+        known, self.lowest = self.lowest is not None, None
+        return list(self.gpus) if known else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Before:
     placement: Placement
     held: Mapping[int, str]
     gpus: Mapping[str, int]
+    lowest: str | None
 
 
 class Bookings:
@@ -96,11 +104,14 @@ class Bookings:
         wanted = list(booking.held) if slots is None else dict.fromkeys(slots)
         gone = [slot for slot in wanted if slot in booking.held]
         touched: dict[str, None] = {}
+        gone_from: dict[str, None] = {}
+        if gone and len(gone) < len(booking.held):
+            touched.update(dict.fromkeys(booking.forget_lowest()))
         for slot in gone:
             node = booking.held.pop(slot)
-            touched[node] = None
+            touched[node] = gone_from[node] = None
             booking.gpus[node] -= booking.placement.gpus_of(slot)
-        for node in touched.keys() - set(booking.held.values()):
+        for node in set(gone_from) - set(booking.held.values()):
             del booking.gpus[node]
             self._off(key, node)
         if not booking.held:
@@ -116,6 +127,8 @@ class Bookings:
         booking.held = {slot: placement.slots[slot] for slot in slots}
         for slot, node in booking.held.items():
             booking.gpus[node] = booking.gpus.get(node, 0) + placement.gpus_of(slot)
+        if before != booking.gpus and booking.forget_lowest():
+            as_fast = False
         for node in before.keys() - booking.gpus.keys():
             self._off(key, node)
         self._index(key, booking.gpus.keys() - before.keys())
@@ -127,12 +140,12 @@ class Bookings:
         booking = self.by_key.get(key)
         if booking is None:
             return None
-        return Before(key, booking, booking.placement, dict(booking.held), dict(booking.gpus))
+        return Before(key, booking, booking.placement, dict(booking.held), dict(booking.gpus), booking.lowest)
 
     def restore(self, before: Before) -> list[str]:
         """Undo what was given up or taken of a booking since: the nodes that this concerns."""
         booking, now = before.booking, before.booking.gpus
-        booking.placement = before.placement
+        booking.placement, booking.lowest = before.placement, before.lowest
         booking.held, booking.gpus = dict(before.held), dict(before.gpus)
         if before.key not in self.by_key:
             self.by_key[before.key] = booking

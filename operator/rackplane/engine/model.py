@@ -159,7 +159,8 @@ class PowerSpec:
     """An element of the power path.  Ratings bound its output; no parents makes it a source.
 
     ``retired``: it is being deleted or can no longer be read; it still carries what it carries, and may carry nothing
-    more.
+    more.  ``emergency_percent``, of its rating, is what it carries after a loss until gangs are capped; None: it is not
+    to be counted on.
     """
 
     name: str
@@ -174,6 +175,7 @@ class PowerSpec:
     modules: Modules | None = None
     online: bool = True
     retired: bool = False
+    emergency_percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class State(Loads):
         self._bookings = Bookings()
         self._unmanaged: dict[str, int] = {}
         self._left: dict[str, tuple[str, int]] = {}
-        self._uses = Uses(self._placed, self._bookings, self._unmanaged, self._left, facility.windows)
+        self._uses = self._fresh_uses()
         self._planned: Planned | None = None
         self._derived = Derived(facility, self._specs, self._figures, self._bookings.latest_end)
         self._order: tuple[str, ...] | None = None
@@ -247,6 +247,30 @@ class State(Loads):
         self._record(lambda: self.expect(key, old))
         self._refresh(booking.gpus)
 
+    def can_be_capped(self, key: str, profile: str | None) -> None:
+        """Say down to which power profile the gang can be brought in time after a loss; None: not at all.
+
+        It is forgotten when the gang holds something else.  Only whole nodes count.  Unknown keys are ignored.
+        """
+        booking = self._bookings.by_key.get(key)
+        if booking is None or booking.lowest == profile:
+            return
+        old, booking.lowest = booking.lowest, profile
+        self._record(lambda: self.can_be_capped(key, old))
+        self._refresh(booking.gpus)
+
+    def lowest(self, key: str) -> str | None:
+        """The power profile that :meth:`can_be_capped` said; None if nothing."""
+        found = self._bookings.by_key.get(key)
+        return None if found is None else found.lowest
+
+    def taken_by_rack(self, key: str) -> Mapping[int, int]:
+        """Rack -> nominal watts that capping the gang would take off its draw, as :meth:`can_be_capped` said."""
+        found = self._bookings.by_key.get(key)
+        if found is None or found.lowest is None or not self.facility.counts_caps:
+            return {}
+        return self._uses.taken_by_rack(found)
+
     def until(self, key: str) -> float | None:
         """When the booking is expected to end; None if never, or if it is not known."""
         found = self._bookings.by_key.get(key)
@@ -375,6 +399,17 @@ class State(Loads):
             finally:
                 self.facility = before
 
+    def _fresh_uses(self) -> Uses:
+        f = self.facility
+        return Uses(
+            self._placed,
+            self._bookings,
+            self._unmanaged,
+            self._left,
+            f.windows,
+            count_caps=f.counts_caps,
+        )
+
     def _keep_order(self) -> None:
         """Remember the order of the nodes before a simulation first changes it: undoing puts a node last."""
         if self._journal is not None and self._order is None:
@@ -474,7 +509,7 @@ class State(Loads):
         """Recompute everything from nodes, bookings and unmanaged use; InvariantViolation names what differs."""
         self._bookings.validate()
         fresh = Loads(self.facility)
-        uses = Uses(self._placed, self._bookings, self._unmanaged, self._left, self.facility.windows)
+        uses = self._fresh_uses()
         for rack, delta in uses.refresh(self._specs)[1]:
             fresh.add(rack, delta)
         if not uses.same(self._uses):

@@ -25,7 +25,8 @@ class Use:
     cap: int | None
     """Watts of the cap of the gangs on it, None if there are none: a node has one power profile."""
     watts: tuple[int, ...]
-    """Nominal, peak, and of the nominal ones those that are over before each coming budget starts."""
+    """Nominal, peak, and of the nominal ones those that are over before each coming budget starts; then, where that is
+    counted, those that caps would take."""
 
 
 class Uses:
@@ -38,18 +39,21 @@ class Uses:
         unmanaged: Mapping[str, int],
         left: Mapping[str, tuple[str, int]],
         windows: tuple[float, ...],
+        *,
+        count_caps: bool = False,
     ) -> None:
         """``placed``: node -> rack and type; ``unmanaged``: node -> GPUs; ``left``: node -> power profile and GPUs;
-        ``windows``: starts of coming budgets.
+        ``windows``: starts of coming budgets; ``count_caps``: whether it is told what caps would take.
         """
         self._placed = placed
         self._bookings = bookings
         self._unmanaged = unmanaged
         self._left = left
         self._windows = windows
+        self._count_caps = count_caps
         self.now: dict[str, Use] = {}
         """By node; without those of no known rack or type."""
-        self._shared: dict[tuple[int, int, str, int, int, tuple[str, int] | None], Use] = {}
+        self._shared: dict[tuple[int, int, str, int, str | None, int, tuple[str, int] | None], Use] = {}
         self._increments: dict[tuple[int, str, int], Watts] = {}
 
     def refresh(self, names: Iterable[str]) -> tuple[list[str], list[tuple[int, list[int]]]]:
@@ -83,15 +87,15 @@ class Uses:
             return None
         rack, node_type = placed
         keys, others = self._bookings.keys_on.get(name), self._unmanaged.get(name, 0)
-        profile, gpus = "", -1
+        profile, gpus, lowest = "", -1, None
         if keys:
             if len(keys) > 1 or self._windows:
                 return self._use(rack, node_type, self._bookings.on(name), others, name)
             (key,) = keys
             booking = self._bookings.by_key[key]
-            profile, gpus = booking.placement.power_profile, booking.gpus[name]
+            profile, gpus, lowest = booking.placement.power_profile, booking.gpus[name], booking.lowest
         # By the identity of the type: the facility keeps its node types, and hashing one costs more than all the rest.
-        alike = (rack, id(node_type), profile, gpus, others, self._left.get(name))
+        alike = (rack, id(node_type), profile, gpus, lowest, others, self._left.get(name))
         found = self._shared.get(alike)
         if found is None:
             booked = self._bookings.on(name)
@@ -101,7 +105,7 @@ class Uses:
     def _use(self, rack: int, node_type: NodeType, booked: Iterable[Booking], others: int, name: str) -> Use:
         nominal = peak = node_type.idle_watts
         over_by = [0] * len(self._windows)
-        gpus, cap_watts = 0, None
+        gpus, cap_watts, taken = 0, None, 0
         for booking in booked:
             held = booking.gpus[name]
             profile = booking.placement.power_profile
@@ -111,6 +115,7 @@ class Uses:
             for w, start in enumerate(self._windows):
                 if booking.until is not None and booking.until <= start:
                     over_by[w] += increment.nominal
+            taken += self.taken(node_type, booking, held)
             gpus += held
             if held > 0 and cap_watts is None:
                 cap = draw.find_cap(node_type, profile)
@@ -130,7 +135,28 @@ class Uses:
             if cap_watts is None:
                 cap_watts = node_type.max_watts if cap is None else cap.node_watts
         free = max(0, node_type.gpus_per_node - gpus - others)
-        return Use(rack, node_type, gpus, free, cap_watts, (nominal, peak, *over_by))
+        by_caps = (taken,) if self._count_caps else ()
+        return Use(rack, node_type, gpus, free, cap_watts, (nominal, peak, *over_by, *by_caps))
+
+    def taken(self, node_type: NodeType, booking: Booking, gpus: int) -> int:
+        """Nominal watts that capping the gang takes of one node.
+
+        Nothing where another gang could come: a node has one power profile.
+        """
+        if booking.lowest is None or gpus != node_type.gpus_per_node:
+            return 0
+        now = self._increment(node_type, booking.placement.power_profile, gpus)
+        return max(0, now.nominal - self._increment(node_type, booking.lowest, gpus).nominal)
+
+    def taken_by_rack(self, booking: Booking) -> dict[int, int]:
+        """Rack -> nominal watts that capping the gang takes."""
+        found: dict[int, int] = {}
+        for node, gpus in booking.gpus.items():
+            placed = self._placed.get(node)
+            if placed is not None:
+                rack, node_type = placed
+                found[rack] = found.get(rack, 0) + self.taken(node_type, booking, gpus)
+        return found
 
     def same(self, other: Uses) -> bool:
         """Whether both say the same of every node."""

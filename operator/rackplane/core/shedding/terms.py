@@ -10,7 +10,7 @@ from rackplane.core.world import World
 from rackplane.engine.shedding.terms import Disruption as May
 from rackplane.engine.shedding.terms import Terms
 
-__all__ = ["is_ending", "terms_of"]
+__all__ = ["is_ending", "takes_caps", "terms_of"]
 
 
 def terms_of(world: World, record: GangRecord) -> Terms:
@@ -21,10 +21,16 @@ def terms_of(world: World, record: GangRecord) -> Terms:
     return Terms(
         May(spec.disruption) if known else May.PROTECTED,
         standing(spec, world.catalog.queue),
-        strict=spec.power.strict or not _in_hand(record) or _does_not_take_caps(world, record),
+        strict=not takes_caps(world, record),
         stoppable=_in_hand(record) and (record.external() or record.of_job()),
         lost_gpu_seconds=victim_of(world, record).lost_gpu_seconds,
     )
+
+
+def takes_caps(world: World, record: GangRecord) -> bool:
+    """Whether its power profile may be lowered now, and it is not known that nothing comes of that."""
+    assert record.gang is not None
+    return not record.gang.spec.power.strict and _in_hand(record) and not _does_not_take_caps(world, record)
 
 
 def is_ending(record: GangRecord) -> bool:

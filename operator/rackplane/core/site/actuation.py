@@ -41,7 +41,11 @@ class ActuationTimes:
 
         So a new process counts on what is set until it has measured enough itself.
         """
-        ordered = sorted(self._latest)
-        if len(ordered) < ENOUGH:
-            return max([assumed, *ordered])
-        return ordered[math.ceil(0.99 * len(ordered)) - 1]
+        measured = self.measured_p99()
+        return max([assumed, *self._latest]) if measured is None else measured
+
+    def measured_p99(self) -> float | None:
+        """The same, only if enough have been measured."""
+        if len(self._latest) < ENOUGH:
+            return None
+        return sorted(self._latest)[math.ceil(0.99 * len(self._latest)) - 1]

@@ -91,6 +91,8 @@ class Catalog:
         self._membership: Membership | None = None
         self._claims: dict[str, Claim] = {}
         self._elements: dict[ObjectKey, Entry] = {}
+        #: power domains whose emergency ratings admissions may count on
+        self.emergency: frozenset[str] = frozenset()
         #: counts changes of what objects say and of which are being deleted
         self.revision = 0
 
@@ -273,7 +275,10 @@ class Catalog:
                 )
                 for r in self.current(Rack).values()
             ),
-            powers=tuple(power_spec(p, retired=self._retired(p)) for p in self.current(PowerDomain).values()),
+            powers=tuple(
+                power_spec(p, retired=self._retired(p), in_emergency=p.name in self.emergency)
+                for p in self.current(PowerDomain).values()
+            ),
             coolings=tuple(
                 cooling_spec(z, retired=self._retired(z)) for z in self.current(CoolingZone).values()
             ),

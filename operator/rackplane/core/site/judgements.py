@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rackplane.core.gangs.statuses import condition
+from rackplane.core.shedding.emergency import EMERGENCY_RATING_USED
 from rackplane.core.site.budgetstatus import BUDGET_TYPES
 from rackplane.core.site.draining import DRAINED
 from rackplane.core.site.observed import OBSERVED_TYPES
@@ -25,7 +26,7 @@ _REDUNDANCY_LOST: Final = "RedundancyLost"
 #: Condition types that are written here: one that no longer applies is taken away.
 OURS: Final = frozenset(
     {
-        *(_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST, DRAINED, REFUSED),
+        *(_READY, _SURVIVES, _SURVIVES_LOSS, _REDUNDANCY_LOST, DRAINED, REFUSED, EMERGENCY_RATING_USED),
         *(*REPORT_TYPES, *BUDGET_TYPES, *OBSERVED_TYPES),
     }
 )

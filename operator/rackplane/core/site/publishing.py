@@ -11,6 +11,7 @@ from rackplane.core.gangs.statuses import merged_conditions
 from rackplane.core.gangs.workload import API_VERSION
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
 from rackplane.core.queues.queuefigures import NO_QUEUE, queue_figures
+from rackplane.core.shedding.emergency import emergency_judgement
 from rackplane.core.site.budgetstatus import budget_figures, budget_judgements, budget_sums
 from rackplane.core.site.draining import drain_judgements
 from rackplane.core.site.entries import ObjectKey
@@ -192,12 +193,14 @@ class Publisher:
 
 
 def _of_the_day(world: World, kind: str, name: str) -> Iterator[dict[str, Any]]:
-    """What people and machines have done to an element: reports of it, and its emptying."""
+    """What people and machines have done to an element or measured of it: reports, its emptying, how quick caps are."""
     entry = world.catalog.entry(kind, name)
     if entry is not None and entry.reports:
         yield from report_judgements(entry.reports, entry.reports_cleared, world.now)
     yield from work_judgements(world.catalog.planned, kind, name, world.now)
     yield from drain_judgements(world.draining.drains.get((kind, name)), world.now)
+    if kind == "PowerDomain":
+        yield from emergency_judgement(world, name)
 
 
 def _stamp(world: World) -> tuple[int, ...]:

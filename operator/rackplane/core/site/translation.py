@@ -86,8 +86,12 @@ def rack_spec(
     )
 
 
-def power_spec(domain: PowerDomain, *, retired: bool = False) -> PowerSpec:
-    """An element of the power path; one that is not Online carries nothing."""
+def power_spec(domain: PowerDomain, *, retired: bool = False, in_emergency: bool = False) -> PowerSpec:
+    """An element of the power path; one that is not Online carries nothing.
+
+    Args:
+        in_emergency: its emergency rating may be counted on.
+    """
     spec = domain.spec
     modules = spec.redundancy
     return PowerSpec(
@@ -105,6 +109,7 @@ def power_spec(domain: PowerDomain, *, retired: bool = False) -> PowerSpec:
         else None,
         online=spec.state is PowerState.ONLINE,
         retired=retired,
+        emergency_percent=spec.emergency.percent if in_emergency and spec.emergency else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,7 +80,7 @@ class _Compiler:
         cell_rows = list(range(len(self.rows)))
         cell_contingencies = [0] * len(self.rows)
         limits, constant = list(self.limits), list(self.constant)
-        permitted = [False] * len(self.rows)
+        permitted, capped = [False] * len(self.rows), [False] * len(self.rows)
         entries: list[dict[int, float]] = [{} for _ in self.racks]
         for b, racks in enumerate(self.by_row):
             for rack, value in racks.items():
@@ -93,23 +93,25 @@ class _Compiler:
             changes, gone = losses.changes(contingency)
             for rack in gone:
                 dropped.setdefault(self.racks[rack].name, []).append(c)
-            for b, change in changes.items():
-                if not self._can_bind(b, change):
-                    continue
-                cell = len(limits)
-                cell_rows.append(b)
-                cell_contingencies.append(c)
-                limits.append(change.limit)
-                constant.append(change.constant)
-                permitted.append(self.spec.admit_after_loss and (c in second or self._unit_is_out(b)))
-                for rack, value in (self.by_row[b] | change.racks).items():
-                    if value:
-                        entries[rack][cell] = value
+            for b, found in changes.items():
+                for change, after_caps in self._bounds(b, found):
+                    if not self._can_bind(b, change):
+                        continue
+                    cell = len(limits)
+                    cell_rows.append(b)
+                    cell_contingencies.append(c)
+                    limits.append(change.limit)
+                    constant.append(change.constant)
+                    permitted.append(self.spec.admit_after_loss and (c in second or self._unit_is_out(b)))
+                    capped.append(after_caps)
+                    for rack, value in (self.by_row[b] | change.racks).items():
+                        if value:
+                            entries[rack][cell] = value
         return self._facility(
             contingencies,
             second,
             {name: tuple(found) for name, found in dropped.items()},
-            cells=(cell_rows, cell_contingencies, limits, constant, permitted),
+            cells=(cell_rows, cell_contingencies, limits, constant, permitted, capped),
             entries=entries,
         )
 
@@ -119,15 +121,18 @@ class _Compiler:
         second: Mapping[int, tuple[str, ...]],
         dropped: Mapping[str, tuple[int, ...]],
         *,
-        cells: tuple[list[int], list[int], list[float], list[float], list[bool]],
+        cells: tuple[list[int], list[int], list[float], list[float], list[bool], list[bool]],
         entries: Sequence[Mapping[int, float]],
     ) -> Facility:
-        cell_rows, cell_contingencies, limits, constant, permitted = cells
+        cell_rows, cell_contingencies, limits, constant, permitted, after_caps = cells
         rows = np.array(cell_rows, dtype=np.int64)
         starts_at = [self.rows[b].starts_at for b in cell_rows]
         coming = np.array([s is not None for s in starts_at], dtype=np.bool_)
         allowed = np.array(permitted, dtype=np.bool_)
         windows = tuple(sorted({s for s in starts_at if s is not None}))
+        parts = np.array([-1 if s is None else windows.index(s) for s in starts_at], dtype=np.int64)
+        capped = np.array(after_caps, dtype=np.bool_)
+        parts[capped] = len(windows)
         flat = np.array([cell for rack in entries for cell in rack], dtype=np.int64)
         peak_cell = np.array([self.rows[b].basis == PEAK for b in cell_rows], dtype=np.bool_)
         facility = Facility(
@@ -156,7 +161,8 @@ class _Compiler:
             cell_starts=np.array([-np.inf if s is None else s for s in starts_at], dtype=np.float64),
             cell_ends=np.array([self._ends_at(self.rows[b]) for b in cell_rows], dtype=np.float64),
             windows=windows,
-            cell_windows=np.array([-1 if s is None else windows.index(s) for s in starts_at], dtype=np.int64),
+            cell_windows=parts,
+            capped=capped,
             live=self.live,
             starts=np.cumsum([0, *(len(rack) for rack in entries)], dtype=np.int64),
             cells=flat,
@@ -299,6 +305,20 @@ class _Compiler:
             if total:
                 result[row] = total
         return result
+
+    def _bounds(self, b: int, change: _Change) -> Iterator[tuple[_Change, bool]]:
+        """The row's limits after a loss, and whether each is of what is left of its load once it is capped.
+
+        Where an emergency rating may be used they are two: that, at once, and the continuous one, after the caps.
+        """
+        row = self.rows[b]
+        if row.kind is RowKind.POWER_NOMINAL and change.limit > 0:
+            short = power.emergency_rating(self.powers[row.element])
+            if short > change.limit:
+                yield replace(change, limit=short), False
+                yield change, True
+                return
+        yield change, False
 
     def _can_bind(self, b: int, change: _Change) -> bool:
         """Whether some load reaches the limit there sooner than in the normal state."""

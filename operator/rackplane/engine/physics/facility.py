@@ -78,7 +78,13 @@ class Facility:
     windows: tuple[float, ...]
     """The distinct starts of coming budgets, in order."""
     cell_windows: NDArray[np.int64]
-    """Cell -> index into ``windows``; -1 if it is not of a coming budget."""
+    """Cell -> index into ``windows``; for a capped cell one beyond the last; -1 for every other cell."""
+    capped: NDArray[np.bool_]
+    """Cell -> whether it bounds what is left of the load once all gangs that can be capped are.
+
+    Such a cell holds an element to its continuous rating after a loss, beside the one that holds the load before that
+    to the emergency rating.
+    """
     live: frozenset[str]
     """The power elements that are live in the normal state."""
     starts: NDArray[np.int64]
@@ -122,8 +128,18 @@ class Facility:
         return np.where(self.enforced, self.limits, np.inf)
 
     @cached_property
+    def counts_caps(self) -> bool:
+        """Whether there are capped cells."""
+        return bool(self.capped.any())
+
+    @cached_property
+    def parts(self) -> int:
+        """How many parts of a rack's nominal draw are told apart: what is over before each window, what caps take."""
+        return len(self.windows) + self.counts_caps
+
+    @cached_property
     def coming(self) -> NDArray[np.int64]:
-        """The entries on cells of coming budgets."""
+        """The entries on cells that a part of the draw does not count on."""
         return np.flatnonzero(self.cell_windows[self.cells] >= 0)
 
     @cached_property

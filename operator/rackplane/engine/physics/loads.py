@@ -54,8 +54,8 @@ class Loads:
         """P_r nominal, exact."""
         self.peak = self.nominal.copy()
         """P_r peak, exact."""
-        self._over_by = np.zeros((len(facility.windows), len(facility.racks)), dtype=np.int64)
-        """By coming budget's start and rack: nominal watts of what is expected to be over by then."""
+        self._over_by = np.zeros((facility.parts, len(facility.racks)), dtype=np.int64)
+        """By part and rack: nominal watts of what is over by each coming budget's start, then what caps take."""
         self._headrooms: Headrooms | None = None
         self._changed: set[int] = set()
         """Racks whose draws have changed since the headrooms were worked out."""
@@ -65,13 +65,13 @@ class Loads:
         """Watts by cell."""
 
     def add(self, rack: int, delta: Sequence[int]) -> None:
-        """Change a rack's draw: by nominal watts, peak watts, and nominal watts over before each coming budget."""
+        """Change a rack's draw: by nominal watts, peak watts, and the nominal watts of each of the facility's parts."""
         nominal, peak, *over_by = delta
         self.nominal[rack] += nominal
         self.peak[rack] += peak
         f, entries = self.facility, self.facility.entries(rack)
         drawn = nominal if peak == nominal else np.where(f.peak[entries], peak, nominal)
-        if f.windows:
+        if f.parts:
             over = np.array((*over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
             self._over_by[:, rack] += over[:-1]
             drawn = drawn - over[f.cell_windows[f.cells[entries]]]
@@ -91,7 +91,7 @@ class Loads:
         f = self.facility
         order, loaded, begins = f.by_cell
         watts = np.concatenate((self.nominal, self.peak))[f.draw_index] * f.coefficients
-        if f.windows:
+        if f.parts:
             rack = f.entry_racks[f.coming]
             over = self._over_by[f.cell_windows[f.cells[f.coming]], rack]
             watts[f.coming] -= over * f.coefficients[f.coming]

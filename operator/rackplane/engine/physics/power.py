@@ -136,6 +136,14 @@ def continuous_rating(spec: PowerSpec) -> float:
     return min(_capability(spec), spec.rated_watts * spec.continuous_percent / 100)
 
 
+def emergency_rating(spec: PowerSpec) -> float:
+    """Watts the element carries for a while after a loss, no less than for good; of modules, those that work count."""
+    if spec.emergency_percent is None:
+        return continuous_rating(spec)
+    short = min(_capability(spec), spec.rated_watts) * spec.emergency_percent / 100
+    return max(short, continuous_rating(spec))
+
+
 def peak_rating(spec: PowerSpec) -> float:
     """Watts its protection allows at any moment; lost modules beyond redundancy lower it too."""
     capability = _capability(spec)

@@ -119,6 +119,7 @@ def what_if(state: State, changes: Iterable[Change]) -> State:
         after.book(key, placement, force=True, until=state.until(key))
         held = state.held(key)
         after.release(key, [slot for slot in range(len(placement.slots)) if slot not in held])
+        after.can_be_capped(key, state.lowest(key))
     return after
 
 

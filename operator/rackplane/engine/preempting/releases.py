@@ -24,14 +24,17 @@ class Releases:
         index, facility = state.inventory.index, state.facility
         rows: list[tuple[int, int, int]] = []
         drawn: dict[tuple[int, int], Watts] = {}
+        firm: list[int] = []
         for v, victim in enumerate(victims):
             placement = state.booking(victim.booking)
             if placement is None:
                 continue
             held_gpus = _given_up(state, victim, placement)
             rows.extend((v, index[name], gpus) for name, gpus in held_gpus.items() if name in index)
+            taken = state.taken_by_rack(victim.booking)
             for rack, watts in state.draws_by_rack(held_gpus, placement.power_profile).items():
                 drawn[v, rack] = watts
+                firm.append(max(0, watts.nominal - taken.get(rack, 0)))
         held = np.array(rows, dtype=np.int64).reshape(-1, 3)
         self.victim: Ints = held[:, 0]
         """By row: a victim on a node."""
@@ -41,6 +44,8 @@ class Releases:
         pairs = np.array(list(drawn), dtype=np.int64).reshape(-1, 2)
         self._pair_victim, self._pair_rack = pairs[:, 0], pairs[:, 1]
         self._nominal = np.array([w.nominal for w in drawn.values()], dtype=np.float64)
+        #: what is left of it once it is capped
+        self._firm = np.array(firm, dtype=np.float64)
         self._peak = np.array([w.peak for w in drawn.values()], dtype=np.float64)
         # What a gang gives up at most counts once, however many ways it has to give up less.
         most: dict[str, tuple[int, int]] = {}
@@ -74,7 +79,10 @@ class Releases:
         watts = f.coefficients[entry] * np.where(f.peak[entry], self._peak[pair], self._nominal[pair])
         if f.windows:
             window = f.cell_windows[cell]
-            watts = np.where((window >= 0) & self._over[window, pair], 0.0, watts)
+            over = (window >= 0) & (window < len(f.windows))
+            watts = np.where(over & self._over[np.where(over, window, 0), pair], 0.0, watts)
+        if f.counts_caps:
+            watts = np.where(f.capped[cell], f.coefficients[entry] * self._firm[pair], watts)
         many = int(self._pair_victim.max(initial=0)) + 1
         keys, place = np.unique(cell * many + self._pair_victim[pair], return_inverse=True)
         total = np.ceil(np.bincount(place, watts, minlength=len(keys)) - 1e-6).astype(np.int64)

@@ -85,20 +85,22 @@ class Shadow:
         state, windows = self._state, self._state.facility.windows
         found: dict[int, list[int]] = {}
 
-        def add(racks: Mapping[int, Watts], until: float | None, sign: int) -> None:
+        def add(racks: Mapping[int, Watts], until: float | None, sign: int, taken: Mapping[int, int]) -> None:
             before = [until is not None and until <= start for start in windows]
             for rack, watts in racks.items():
-                delta = found.setdefault(rack, [0] * (2 + len(windows)))
+                delta = found.setdefault(rack, [0] * (2 + state.facility.parts))
                 delta[0] += sign * watts.nominal
                 delta[1] += sign * watts.peak
                 for w, counts in enumerate(before):
                     delta[2 + w] += sign * watts.nominal * counts
+                if state.facility.counts_caps:
+                    delta[-1] += sign * min(watts.nominal, taken.get(rack, 0))
 
         for key in tuple(state.keys()):
             if self._over(key):
-                add(draws(key), state.until(key), -1)
+                add(draws(key), state.until(key), -1, state.taken_by_rack(key))
         for r in self._reserved:
-            add(state.draws_by_rack(gpus_by_node(r.placement), r.placement.power_profile), r.until, 1)
+            add(state.draws_by_rack(gpus_by_node(r.placement), r.placement.power_profile), r.until, 1, {})
         return found
 
     # -- nodes -------------------------------------------------------------------------------------

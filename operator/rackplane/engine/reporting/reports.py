@@ -183,7 +183,7 @@ class _Figures:
         self.loads = np.rint(state.loads).astype(np.int64)
         # Whole watts: of limits that are equally near, noise must not choose another in every period.
         self.left = whole_watts(f.limits - state.loads)
-        now = f.cell_windows < 0
+        now = (f.cell_windows < 0) | f.capped
         self._of_element = least(f.elements[f.cell_rows], self.left, now)
         self._of_loss = least(f.cell_contingencies, self.left, now & (f.cell_contingencies > 0))
         self.of_rack = self._of_racks(state)

@@ -17,7 +17,7 @@ from rackplane.engine.shedding.terms import Measure, Terms
 from rackplane.engine.state import State
 from rackplane.engine.uses import Use
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["Candidate", "candidates", "lowest_profile"]
 
 Floats = NDArray[np.float64]
 
@@ -177,6 +177,22 @@ class _Rows:
         cell = row[entry] * reach.limits + reach.columns[at]
         gives = np.asarray(np.bincount(cell, watts, self._count * reach.limits), dtype=np.float64)
         return gives.reshape(self._count, reach.limits), [int(watts) for watts in total]
+
+
+def lowest_profile(state: State, key: str) -> str | None:
+    """The lowest power profile that the gang can be brought down to; None if it cannot be, or that is not certain.
+
+    Certain are gangs that have their nodes to themselves, all of one type: nobody can come to a node of theirs whose
+    profile would then have to stay, and every lower profile draws less on every limit.
+    """
+    placement = state.booking(key)
+    alike = {held: count for held, count in state.nodes_alike(key).items() if held[1]}
+    if placement is None or len({id(use.node_type) for use, _ in alike}) != 1:
+        return None
+    if any(use.booked != gpus or gpus != use.node_type.gpus_per_node for use, gpus in alike):
+        return None
+    lower = _lower(alike, placement)
+    return lower[-1] if lower else None
 
 
 def _lower(alike: Alike, placement: Placement) -> list[str]:
