@@ -127,3 +127,38 @@ def test_when_caps_become_slow_what_runs_goes_on_and_nothing_more_starts_on_that
     assert h.machine.state is not None
     after_a_loss = {(v.contingency.label, v.row.label) for v in h.machine.state.violations()}
     assert after_a_loss == {("a", "power domain b"), ("b", "power domain a")}
+
+
+def test_caps_that_were_too_slow_must_be_quick_for_a_while_before_they_count_again() -> None:
+    h = hall()
+    for _ in range(2):
+        h.machine.world.confirmations.times.add(math.inf)
+    h.advance(5)
+    for _ in range(1000):
+        h.machine.world.confirmations.times.add(2.0)
+    h.advance(50)
+    condition = used(h)
+    assert condition is not None
+    assert (condition["status"], condition["reason"]) == ("False", "TooSlow")
+    h.advance(60)
+    condition = used(h)
+    assert condition is not None
+    assert (condition["status"], condition["reason"]) == ("True", "InTime")
+
+
+def test_a_gang_on_a_node_that_is_lost_gives_nothing() -> None:
+    h = hall()
+    h.job(
+        "first",
+        slots=4,
+        run=None,
+        annotations={DISRUPTION: "Sheddable", "rackplane.dev/on-node-loss": "wait"},
+    )
+    h.advance(5)
+    h.node_ready(f"{rack_of(h, 'job-first')}-n0", False)
+    h.job("second", slots=4, run=None, annotations={DISRUPTION: "Checkpointable", STRICT: "true"})
+    h.advance(5)
+    assert h.phase("job-second") == "Pending"
+    h.node_ready(f"{rack_of(h, 'job-first')}-n0", True)
+    h.advance(5)
+    assert profile(h, "job-second") == "MaxP"

@@ -171,6 +171,20 @@ def test_a_checkpointable_gang_is_stopped_at_its_checkpoint_or_when_the_emergenc
     assert h.phase("job-two") == "Running"
 
 
+@pytest.mark.parametrize(("percent", "phase"), [(150, "Running"), (120, "Pending")])
+def test_an_emergency_rating_is_of_what_the_modules_give_where_that_is_less(percent: int, phase: str) -> None:
+    h = site(b_watts=100_000)
+    modules = {"installed": 3, "needed": 3, "moduleWatts": 10_000}
+    h.patch(
+        f"{POWER}/b", {"spec": {"emergency": {"percent": percent, "seconds": 120}, "redundancy": modules}}
+    )
+    running(h, one="Checkpointable", two="Protected")
+    lose(h)
+    h.advance(5)
+    # 44 kW of 30 kW; either percentage of the 100 kW that its frame is rated at would be more.
+    assert h.phase("job-one") == phase
+
+
 def test_a_stop_that_was_announced_is_called_off_when_the_feed_returns() -> None:
     h = site(b_watts=30_000)
     h.patch(f"{POWER}/b", {"spec": {"emergency": {"percent": 200, "seconds": 120}}})

@@ -121,6 +121,8 @@ class World:
     shed: dict[Key, None] = field(default_factory=dict)
     #: nodes that are lost to who runs there
     losses: Losses = field(default_factory=Losses)
+    #: power domains for whose emergency ratings caps were too slow, and when last, in seconds since the epoch
+    too_slow_at: dict[str, float] = field(default_factory=dict)
     #: gangs whose load counts at another power profile than that of their decision
     easing: dict[Key, None] = field(default_factory=dict)
     #: counts changes of what gangs hold

@@ -34,8 +34,9 @@ def follow_measurements(world: World) -> None:
     """Let the facility be compiled with the emergency ratings that may be counted on now, and without all others."""
     usable: frozenset[str] = frozenset()
     if world.settings.emergency_admission:
-        domains = world.catalog.current(PowerDomain).values()
-        usable = frozenset(d.name for d in domains if d.spec.emergency and not _obstacle(world, d))
+        rated = [d for d in world.catalog.current(PowerDomain).values() if d.spec.emergency]
+        world.too_slow_at.update((d.name, world.now) for d in rated if _too_slow(world, d))
+        usable = frozenset(d.name for d in rated if not _obstacle(world, d))
     if usable != world.catalog.emergency:
         world.catalog.emergency = usable
         world.facility_changed()
@@ -46,11 +47,13 @@ def mark_gangs(world: World) -> None:
     state = world.state
     if state is None or not state.facility.counts_caps:
         return
+    # Whoever confirms a cap there may be gone with the node.
+    unsure = {key for name in world.losses.nodes() for key in world.gangs_on(name)}
     for record in world.gangs.values():
         if record.decision is None:
             continue
         key = booking_key(record.key)
-        if not _gives_way(world, record):
+        if record.key in unsure or not _gives_way(world, record):
             state.can_be_capped(key, None)
         elif state.lowest(key) is None and (lowest := lowest_profile(state, key)) is not None:
             state.can_be_capped(key, lowest)
@@ -79,17 +82,27 @@ def _obstacle(world: World, domain: PowerDomain) -> tuple[str, str] | None:
         )
     if s.confirmation is Confirmation.NONE:
         return "NotConfirmed", "nobody says when caps are in force; set shedding.confirmation"
-    p99 = world.confirmations.times.measured_p99()
-    if p99 is None:
-        text = f"how long caps take is known after {ENOUGH} of them, and the operator has seen fewer"
+    if world.confirmations.times.measured_p99() is None:
+        text = f"how long caps take is known after {ENOUGH} that were confirmed or late, and there were fewer"
         return "TooFewMeasured", text
+    slow, at = _too_slow(world, domain), world.too_slow_at.get(domain.name, -math.inf)
+    if not slow and world.now < at + s.restore_seconds:
+        # A percentile near the limit must not change the facility with every cap.
+        slow = f"caps were too slow less than {s.restore_seconds:,.0f} s ago"
+    return ("TooSlow", slow) if slow else None
+
+
+def _too_slow(world: World, domain: PowerDomain) -> str:
+    """How caps are slower than the emergency rating allows, in words; empty if they are not, or that is not known."""
+    p99, margin = world.confirmations.times.measured_p99(), world.settings.emergency_margin_seconds
+    assert domain.spec.emergency is not None
+    allowed = domain.spec.emergency.seconds
+    if p99 is None or p99 + margin <= allowed:
+        return ""
     if math.isinf(p99):
-        return "TooSlow", "more than one cap in a hundred is not confirmed in time"
-    if p99 + s.emergency_margin_seconds > rating.seconds:
-        took = f"caps take {math.ceil(p99):,} s (99th percentile)"
-        margin = f"with a margin of {s.emergency_margin_seconds:,.0f} s"
-        return "TooSlow", f"{took}, {margin} longer than the {rating.seconds:,} s of the emergency rating"
-    return None
+        return "more than one cap in a hundred is not confirmed in time"
+    took = f"caps take {math.ceil(p99):,} s (99th percentile)"
+    return f"{took}, with a margin of {margin:,.0f} s longer than the {allowed:,} s of the emergency rating"
 
 
 def _gives_way(world: World, record: GangRecord) -> bool:

@@ -28,9 +28,11 @@ from rackplane.core.settings import Shedding
 from rackplane.core.shedding.placements import POWER_CAPPED, at_profile
 from rackplane.core.shedding.restoring import Restoring
 from rackplane.core.shedding.terms import is_ending, terms_of
+from rackplane.core.site.translation import power_spec
 from rackplane.core.world import World
 from rackplane.engine.explaining.phrases import against
 from rackplane.engine.physics.loads import Violation
+from rackplane.engine.physics.power import emergency_rating
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.shedding.relieving import exceeded, relieve
 from rackplane.engine.shedding.terms import Disruption, Measure
@@ -232,7 +234,7 @@ def _stands_one(world: World, violation: Violation) -> float:
             rating = None if power is None else power.spec.emergency
             if power is None or rating is None:
                 return 0.0
-            most = power.spec.rated_watts * rating.percent / 100
+            most = emergency_rating(power_spec(power, in_emergency=True))
             return float(rating.seconds) if violation.load_watts <= most else 0.0
         case RowKind.LIQUID | RowKind.AIR:
             zone = catalog.get(CoolingZone, name)
