@@ -8,10 +8,13 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from rackplane.core import events as e
 from rackplane.core.arrivals import put_node
 from rackplane.core.instructions import SendCap
+from rackplane.core.machine import Machine
+from rackplane.core.offline.verifying import Difference, differences
 from rackplane.core.settings import Confirmation, MachineSettings
-from tests.stepped.test_shedding import caps, lose, over, regain, running, site
+from tests.stepped.test_shedding import CAP, POWER, caps, lose, over, regain, running, site
 from tests.support.harness import Harness
 
 APPLIED = "rackplane.dev/power-cap-applied-watts"
@@ -202,3 +205,138 @@ def test_what_a_node_draws_asks_nobody_what_it_is_held_to_asks_its_gangs() -> No
 
     assert annotated("rackplane.dev/power-observed-watts") == []
     assert annotated(APPLIED) == [("default", "job-full")]
+
+
+# -- pods that a gang has left behind on a node that does not answer --------------------------------------------------
+
+
+def cap_of(h: Harness, node: str) -> str | None:
+    found: str | None = h.get("", "nodes", node, "")["metadata"].get("annotations", {}).get(CAP)
+    return found
+
+
+def left_behind(settings: MachineSettings) -> tuple[Harness, str]:
+    """A gang of three was capped, and its second node fell silent before that was confirmed there; and that node.
+
+    Its slot goes to the rack's fourth node. With b alone there were 22 kW and 18 kW of 38 kW.
+    """
+    h = site(b_watts=38_000, settings=settings)
+    running(h, keep="Checkpointable")
+    h.job("give", slots=3, run=None, annotations={"rackplane.dev/disruption": "Sheddable"})
+    h.until(lambda: h.phase("job-give") == "Running")
+    h.advance(3)
+    rack = rack_of(h, "job-give")
+    silent = f"{rack}-n1"
+    h.endpoint = lambda sent: "no answer" if sent.name == silent and sent.watts == 4000 else ""
+    h.node_ready(silent, ready=False)
+    lose(h)
+    h.settle()
+    assert {cap_of(h, f"{rack}-n{n}") for n in range(3)} == {"4000"}
+    # There is room for the fourth node then, and who was capped stays so for a while.
+    h.patch(f"{POWER}/b", {"spec": {"ratedWatts": 100_000}})
+    regain(h)
+    for each in [f"{rack}-n{n}" for n in (0, 2, 3)] + [f"{rack_of(h, 'job-keep')}-n{n}" for n in range(4)]:
+        h.patch(f"/api/v1/nodes/{each}", {"metadata": {"annotations": {APPLIED: "4000"}}})
+    h.advance(60)
+    nodes = [f"{rack}-n{n}" for n in (0, 3, 2)]
+    assert h.gang("job-give")["status"]["assignment"][0]["nodes"] == nodes
+    return h, silent
+
+
+def left(h: Harness) -> dict[str, tuple[str, int]]:
+    """Nodes with pods that are left behind: the profile that they count under, and their GPUs."""
+    assert h.machine.state is not None
+    return dict(h.machine.state.left_nodes())
+
+
+def gone(h: Harness, node: str) -> None:
+    """What ran on the node is gone, says the API server."""
+    for pod in h.pods():
+        if pod["spec"].get("nodeName") == node:
+            h.request(
+                "DELETE",
+                f"/api/v1/namespaces/default/pods/{pod['metadata']['name']}",
+                {"gracePeriodSeconds": 0},
+            )
+    h.settle()
+
+
+def test_pods_left_behind_count_at_what_they_were_let_go_at_until_their_node_confirms_the_lower_cap() -> None:
+    h, silent = left_behind(AGENT)
+    assert cap_of(h, silent) == "4000"
+    assert left(h) == {silent: ("MaxP", 4)}
+    h.restart_machine()
+    h.settle()
+    assert left(h) == {silent: ("MaxP", 4)}
+    h.patch(f"/api/v1/nodes/{silent}", {"metadata": {"annotations": {APPLIED: "4000"}}})
+    h.settle()
+    assert left(h) == {silent: ("MaxQ", 4)}
+    h.patch(f"/api/v1/nodes/{silent}", {"metadata": {"annotations": {APPLIED: "4100"}}})
+    h.settle()
+    assert left(h) == {silent: ("MaxP", 4)}
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_the_cap_of_a_gang_that_is_over_stays_for_the_pods_that_it_left_behind(confirmed: bool) -> None:
+    h, silent = left_behind(AGENT)
+    if confirmed:
+        h.patch(f"/api/v1/nodes/{silent}", {"metadata": {"annotations": {APPLIED: "4000"}}})
+    h.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/give", {"propagationPolicy": "Background"})
+    h.advance(60)
+    assert "job-give" not in h.gangs()
+    for _ in range(2):
+        assert cap_of(h, silent) == "4000"
+        assert left(h) == {silent: ("MaxQ" if confirmed else "MaxP", 4)}
+        h.restart_machine()
+        h.advance(15)
+    reader = Machine(settings=h.settings)
+    reader.handle(h.time.now, *h.listed(), e.Synced())
+    (behind,) = [pod["metadata"]["name"] for pod in h.pods() if pod["spec"].get("nodeName") == silent]
+    assert differences(reader) == [
+        Difference(
+            "Elsewhere",
+            f"Pod default/{behind}",
+            f"was left on {silent} by gang default/job-give, which holds nothing there",
+            "its watts count there, under the power cap of the node, until it is gone; if the machine is off, "
+            f"kubectl taint node {silent} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+        )
+    ]
+    gone(h, silent)
+    assert (cap_of(h, silent), left(h)) == (None, {})
+
+
+def test_what_was_let_go_at_a_lower_cap_was_confirmed_then() -> None:
+    """After a restart too, when nobody has answered yet: else others would give way for nothing."""
+    h = site(settings=AGENT)
+    h.job("low", slots=3, run=None, annotations={"rackplane.dev/power-profile": "MaxQ"})
+    h.settle()
+    rack = rack_of(h, "job-low")
+    applies(h, rack, "4000")
+    h.until(lambda: h.phase("job-low") == "Running")
+    silent = f"{rack}-n1"
+    h.node_ready(silent, ready=False)
+    h.advance(45)
+    assert left(h) == {silent: ("MaxQ", 4)}
+    h.patch(f"/api/v1/nodes/{silent}", {"metadata": {"annotations": {APPLIED: None}}})
+    h.restart_machine()
+    h.settle()
+    assert left(h) == {silent: ("MaxQ", 4)}
+
+
+def test_the_endpoint_is_asked_for_the_cap_of_pods_left_behind_until_it_has_set_it() -> None:
+    h, silent = left_behind(ENDPOINT)
+    assert left(h) == {silent: ("MaxP", 4)}
+    h.sent.clear()
+    h.advance(60)
+    assert {(s.name, s.watts, s.profile) for s in h.sent} == {(silent, 4000, "MaxQ")}
+    h.endpoint = lambda sent: ""
+    h.advance(60)
+    assert left(h) == {silent: ("MaxQ", 4)}
+    h.sent.clear()
+    h.restart_machine()  # whom nobody has told what was answered
+    h.advance(5)
+    assert [s.watts for s in h.sent if s.name == silent] == [4000]
+    assert left(h) == {silent: ("MaxQ", 4)}
+    gone(h, silent)
+    h.settle()
+    assert [(s.watts, s.gangs) for s in h.sent if s.name == silent][-1] == (None, ())

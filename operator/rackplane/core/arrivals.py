@@ -41,6 +41,10 @@ def put_node(world: World, node: Node) -> None:
         world.node_touched(name)
     elif _told_anew(before, node) or world.caps.awaits(name):
         world.dirty.update(world.gangs_on(name))
+        if world.state is not None and world.state.left_gpus(name):
+            world.stale.nodes[name] = (
+                None  # what its gangs have left behind there counts by what it is held to
+            )
 
 
 def _told_anew(before: Node, node: Node) -> bool:

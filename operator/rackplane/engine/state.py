@@ -126,7 +126,11 @@ class State(Loads):
 
     def left_gpus(self, name: str) -> int:
         """GPUs of the node that pods hold which a gang has left behind."""
-        return self._left.get(name, ("", 0))[1]
+        return self.left_on(name)[1]
+
+    def left_on(self, name: str) -> tuple[str, int]:
+        """The power profile that such pods of the node count under, and their GPUs; "" and 0 without any."""
+        return self._left.get(name, ("", 0))
 
     def other_gpus(self, name: str) -> int:
         """GPUs of the node that no gang holds and nobody can have: used by what is not ours, or left behind."""

@@ -90,7 +90,7 @@ def node_gone(h: Harness) -> None:
         (no_gang, {"WithoutGang"}),
         (job_gone, {"WithoutWorkload"}),
         (place_lost, {"RunsWithoutPlace", "AwakeWithoutPlace", "CapOfNobody"}),
-        (other_place, {"Elsewhere", "OtherCap", "CapOfNobody"}),
+        (other_place, {"Elsewhere", "OtherCap"}),
         (other_cap, {"OtherCap"}),
         (over_limit, {"OverLimit"}),
         (node_gone, {"NodeGone"}),

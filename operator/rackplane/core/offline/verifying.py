@@ -92,6 +92,15 @@ def _stray_pods(world: World) -> Iterator[Difference]:
             continue
         if record.gang is not None and record.phase in ACTIVE:
             continue
+        if pod.metadata.uid in record.left:
+            yield Difference(
+                "Elsewhere",
+                _pod(pod),
+                f"was left on {pod.spec.node_name} by gang {_name(record.key)}, which holds nothing there",
+                "its watts count there, under the power cap of the node, until it is gone; if the machine is off, "
+                f"kubectl taint node {pod.spec.node_name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+            )
+            continue
         yield Difference(
             "RunsWithoutPlace",
             _pod(pod),
@@ -259,7 +268,7 @@ def _caps(world: World) -> Iterator[Difference]:
                 f"{_name(gangs[0].key)} was given another",
                 "the operator writes it; until then no pod of the gang is let go there",
             )
-        elif not gangs and have.get(NODE_GANGS):
+        elif not gangs and have.get(NODE_GANGS) and not (world.state and world.state.left_gpus(name)):
             yield Difference(
                 "CapOfNobody",
                 f"Node {name}",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from rackplane.api.labels import POWER_PROFILE
+from rackplane.api.labels import POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.objects import Pod
 from rackplane.core.pods.pod import gpus, is_terminal
 from rackplane.core.pods.usage import unmanaged_gpus
 from rackplane.core.world import World
+from rackplane.engine.model import NodeType
+from rackplane.engine.physics.draw import find_cap
 
 __all__ = ["refresh_node"]
 
@@ -32,13 +34,12 @@ def refresh_node(world: World, name: str) -> None:
     node_type = state.node_type(name)
     if node_type is None:
         return
-    left = _left_behind(world, name, node_type.resource)
-    if left != state.left_gpus(name):
+    behind = list(_left_behind(world, name))
+    left = sum(gpus(pod.spec, node_type.resource) for pod in behind)
+    profile = _profile_of_left(world, name, behind, node_type) if left else ""
+    if (profile, left) != state.left_on(name):
         world.version += 1
-        # They are held to the cap that the node carries, which stays until they are gone.
-        state.set_left(
-            name, node.metadata.annotations.get(POWER_PROFILE, "") if node is not None else "", left
-        )
+        state.set_left(name, profile, left)
         world.caps.look((name,))
         world.dirty.update(world.gangs_on(name))
     count = unmanaged_gpus(
@@ -54,15 +55,34 @@ def refresh_node(world: World, name: str) -> None:
         world.dirty.update(world.gangs_on(name))
 
 
-def _left_behind(world: World, node: str, resource: str) -> int:
-    """Accelerators on the node that pods hold which their gang has left behind."""
-    total = 0
+def _left_behind(world: World, node: str) -> Iterator[Pod]:
+    """Pods on the node that their gang has left behind."""
     for key in world.pods_on.get(node, ()):
         gang = world.belonging.of_pod.get(key)
         record = world.gangs.get(gang) if gang is not None else None
         if record is not None and record.left and world.pods[key].metadata.uid in record.left:
-            total += gpus(world.pods[key].spec, resource)
-    return total
+            yield world.pods[key]
+
+
+def _profile_of_left(world: World, name: str, pods: Iterable[Pod], node_type: NodeType) -> str:
+    """The power profile that such pods count under.
+
+    The node carries its cap until they are gone. If it is lower than theirs when they were let go, which was in force
+    then, it counts once it is confirmed.
+    """
+    node = world.nodes.get(name)
+    annotations = {} if node is None else node.metadata.annotations
+    written, text = annotations.get(POWER_PROFILE, ""), annotations.get(POWER_CAP_WATTS, "")
+    if text.isascii() and text.isdigit() and world.confirmations.confirms(world, name, int(text)):
+        return written
+    profiles = {written, *(pod.metadata.annotations.get(POWER_PROFILE, "") for pod in pods)}
+    return max(sorted(profiles), key=lambda profile: _watts(node_type, profile))
+
+
+def _watts(node_type: NodeType, profile: str) -> int:
+    """What a node is held to under the profile; one that is not known holds it to nothing."""
+    cap = find_cap(node_type, profile)
+    return node_type.max_watts if cap is None else cap.node_watts
 
 
 def _outside(world: World, node: str, resource: str) -> Iterator[Pod]:

@@ -17,6 +17,7 @@ from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.events import FailureReason
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.instructions import CapNode, SendCap
+from rackplane.core.objects import Node
 from rackplane.engine.physics.draw import find_cap
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ class Caps:
                 continue
             wanted = _wanted(world, name, held)
             if wanted is None:
+                if world.state is not None and world.state.left_gpus(name):
+                    # Also of a gang that is over: what it left behind is held to what the node carries.
+                    yield from world.confirmations.send(world, name, _carried(node))
                 continue
             yield from world.confirmations.send(world, name, wanted)
             # In doubt, what is seen need not be what is there: everything is written, changed or not.
@@ -239,6 +243,13 @@ def _is_waited_for(world: World, changes: Mapping[str, str | None], have: Mappin
 def _key(booked: str) -> Key:
     namespace, _, name = booked.partition("/")
     return namespace, name
+
+
+def _carried(node: Node) -> Mapping[str, str | None]:
+    """What the node carries, if that is a cap."""
+    have = node.metadata.annotations
+    text = have.get(POWER_CAP_WATTS, "")
+    return {key: have.get(key) for key in _NOTHING} if text.isascii() and text.isdigit() else _NOTHING
 
 
 def _differing(wanted: Mapping[str, str | None], have: Mapping[str, str]) -> dict[str, str | None]:

@@ -140,6 +140,7 @@ class Confirmations:
         self.look(world, name)
         world.caps.look((name,))
         world.dirty.update(world.gangs_on(name))
+        world.stale.nodes[name] = None  # pods that are left behind there count by it
 
     def _applied(self, world: World, name: str) -> int | None:
         """The cap that is in force on the node, in watts, as far as is known."""
