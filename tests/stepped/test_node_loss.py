@@ -12,6 +12,7 @@ from rackplane.core.events import FailureReason, PodChanged, WriteFailed
 from rackplane.core.instructions import EvictPod
 from rackplane.core.objects import Pod
 from rackplane.core.settings import MachineSettings
+from rackplane.localcluster.store import DELETED, Change
 from tests.support.harness import GPU, STRATEGIC, Harness, facility, started
 
 DOMAIN = {"rackplane.dev/required-topology": "nvlink"}
@@ -251,6 +252,88 @@ def test_a_deleted_node_draws_nothing_any_more_and_its_slot_goes_to_another() ->
     assert state is not None and state.left_nodes() == {}
     # 2 kW of its own, 3 nodes that are there at 5 kW.
     assert state.nominal[state.facility.rack_index["r1"]] == 17_000
+    not_failed(h, "a")
+
+
+def disruptions(h: Harness, pod: str) -> list[tuple[str, str]]:
+    """Phase of the pod and why it is disrupted, at each change from now on."""
+    seen: list[tuple[str, str]] = []
+
+    def note(change: Change) -> None:
+        if change.resource == ("", "pods") and change.name == pod and change.type != DELETED:
+            found = change.object["status"]
+            reasons = [c["reason"] for c in found.get("conditions", ()) if c["type"] == "DisruptionTarget"]
+            now = (found["phase"], *(reasons or [""]))
+            if seen[-1:] != [now]:
+                seen.append(now)
+
+    h.cluster.store.subscribe(note)
+    return seen
+
+
+def pod_on(h: Harness, node: str) -> str:
+    (name,) = [p["metadata"]["name"] for p in h.pods() if p["spec"].get("nodeName") == node]
+    return str(name)
+
+
+def test_the_pod_of_a_deleted_node_is_evicted_with_the_swap_and_ended_by_the_pod_garbage_collector() -> None:
+    h = hall()
+    h.job("a", slots=3, run=None, annotations=DOMAIN)
+    h.settle()
+    old = pod_on(h, "r1-n1")
+    seen = disruptions(h, old)
+    h.down.add("r1-n1")
+    h.request("DELETE", "/api/v1/nodes/r1-n1", {})
+    h.advance(5)
+    text = f"node r1-n1 (slot 1) is gone; after {GRACE} s another node takes its place"
+    assert said(h, "job-a") == ("False", "NodeLost", text)
+    h.advance(GRACE + AGAIN)
+    assert on(h, "a") == {0: "r1-n0", 1: "r1-n3", 2: "r1-n2"}
+    assert seen == [("Running", "EvictionByEvictionAPI")]
+    assert pod_on(h, "r1-n1") == old
+    h.advance(60 - 5 - GRACE - AGAIN)
+    assert seen == [("Running", "EvictionByEvictionAPI"), ("Failed", "DeletionByPodGC")]
+    assert [p for p in h.pods() if p["metadata"]["name"] == old] == []
+    h.advance(60)
+    assert on(h, "a") == {0: "r1-n0", 1: "r1-n3", 2: "r1-n2"}
+    not_failed(h, "a")
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_who_waits_for_a_deleted_node_loses_its_pod_there_after_a_minute_all_the_same(ignored: bool) -> None:
+    rule = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    policy: dict[str, Any] = {"podFailurePolicy": {"rules": [rule]}} if ignored else {}
+    h = hall(spares=0)
+    h.job("a", slots=2, run=None, annotations={**DOMAIN, ON_NODE_LOSS: "Wait"}, **policy)
+    h.settle()
+    seen = disruptions(h, pod_on(h, "r1-n1"))
+    h.down.add("r1-n1")
+    h.request("DELETE", "/api/v1/nodes/r1-n1", {})
+    h.advance(39)
+    assert (seen, on(h, "a")) == ([], {0: "r1-n0", 1: "r1-n1"})
+    h.advance(21 + AGAIN)
+    assert (seen, on(h, "a")) == ([("Failed", "DeletionByPodGC")], {0: "r1-n0"})
+    assert h.get("batch", "jobs", "a")["status"].get("failed", 0) == (0 if ignored else 1)
+    assert len([p for p in h.pods_of("a") if p["spec"].get("schedulingGates")]) == 1
+    not_failed(h, "a")
+
+
+def test_a_node_that_is_out_of_service_gives_its_watts_back_when_its_pods_are_ended() -> None:
+    h = hall()
+    h.job("a", slots=3, run=None, annotations=DOMAIN)
+    h.settle()
+    old = pod_on(h, "r1-n1")
+    seen = disruptions(h, old)
+    h.node_ready("r1-n1", False)
+    spec(h, "r1-n1", taints=[{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}])
+    h.advance(1)
+    assert nodes_of(h, "job-a") == ["r1-n0", "r1-n3", "r1-n2"]  # nothing is waited for
+    h.advance(20)
+    assert seen == [("Running", "EvictionByEvictionAPI"), ("Failed", "EvictionByEvictionAPI")]
+    assert h.machine.state is not None and h.machine.state.left_nodes() == {}
+    assert POWER_CAP_WATTS not in h.get("", "nodes", "r1-n1", "")["metadata"].get("annotations", {})
+    h.advance(AGAIN)
+    assert on(h, "a") == {0: "r1-n0", 1: "r1-n3", 2: "r1-n2"}
     not_failed(h, "a")
 
 

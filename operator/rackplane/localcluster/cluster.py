@@ -20,6 +20,7 @@ from .gc import GarbageCollector
 from .http import Server
 from .jobs.controller import JobController
 from .objects import Clock, Obj
+from .podgc import TERMINATED_PODS, PodCollector
 from .requests import Request, Response
 from .scheduler import Scheduler
 from .service import Service
@@ -43,7 +44,7 @@ class NotSettled(RuntimeError):
 
 
 class LocalCluster:
-    """An API server with a Job controller, a scheduler and a garbage collector.
+    """An API server with a Job controller, a scheduler, the garbage collectors and a disruption controller.
 
     Without `start()` it has no sockets: `handle()` answers requests and `settle()` lets the controllers act until
     nothing is left to do. Started, the controllers follow every change by themselves, one round per loop iteration.
@@ -53,6 +54,7 @@ class LocalCluster:
         seed: of the source of uids and name suffixes, so that a run can be repeated exactly.
         history_limit: number of changes a watch can look back before it gets 410.
         job_batch_seconds: how long changes of pods are collected before their Job is looked at (Kubernetes: 1 s).
+        terminated_pods: how many pods that have ended may stay (Kubernetes: 12,500); 0: any number.
     """
 
     def __init__(
@@ -62,18 +64,21 @@ class LocalCluster:
         *,
         history_limit: int = 50_000,
         job_batch_seconds: float = 0.0,
+        terminated_pods: int = TERMINATED_PODS,
     ) -> None:
         self.clock = clock
         self.service = Service(clock=clock, seed=seed, history_limit=history_limit)
         self.api = Api(self.service)
         self.jobs = JobController(self.service, batch_seconds=job_batch_seconds)
         self.budgets = DisruptionController(self.service)
+        self.pods = PodCollector(self.service, terminated_pods=terminated_pods)
         self.reactors: tuple[Reactor, ...] = (
             GarbageCollector(self.service),
             self.jobs,
             Scheduler(self.service),
             Accounts(self.store),
             self.budgets,
+            self.pods,
         )
         #: What goes wrong with requests: see `faults`.
         self.faults = Faults(seed=seed, clock=clock)
@@ -249,10 +254,8 @@ class LocalCluster:
         if self._round():
             self._schedule()
             return
-        wake = min(
-            (when for when in (self.jobs.next_wake(), self.budgets.next_wake()) if when is not None),
-            default=None,
-        )
+        wakes = (self.jobs.next_wake(), self.budgets.next_wake(), self.pods.next_wake())
+        wake = min((when for when in wakes if when is not None), default=None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
