@@ -37,6 +37,15 @@ chaos: $(STAMPS)/test ## Random events over 200 gangs, longer than in the tests 
 	RACKPLANE_CHAOS_GANGS=$${RACKPLANE_CHAOS_GANGS:-200} RACKPLANE_CHAOS_SEEDS=$${RACKPLANE_CHAOS_SEEDS:-20} RACKPLANE_CHAOS_EVENTS=$${RACKPLANE_CHAOS_EVENTS:-5000} \
 	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -s --dist worksteal tests/chaos $(PYTEST_ARGS)
 
+# Rounds of `make fuzz`.
+ROUNDS ?= 5
+
+.PHONY: fuzz
+fuzz: $(STAMPS)/test ## The property tests with examples that no run before has drawn (ROUNDS=20, PYTEST_ARGS="tests/property/core")
+	for round in $$(seq $(ROUNDS)); do \
+	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --hypothesis-profile fuzz $(or $(PYTEST_ARGS),tests/property) || exit 1; \
+	done
+
 .PHONY: record
 record: $(STAMPS)/test ## Record the embedded cluster's specification anew from RACKPLANE_TEST_KUBECONFIG (ARGS=jobs: one area)
 	$(BIN)/python -m tests.conformance.record $(ARGS)

@@ -19,7 +19,7 @@ budgets = st.tuples(
 )
 
 
-@settings(max_examples=10, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(budgets, min_size=1, max_size=3), st.lists(gangs, min_size=1, max_size=4), st.integers(0, 60))
 def test_no_budget_is_exceeded_by_gangs_that_end_when_they_say(
     orders: list[tuple[str, int, int, int]], work: list[tuple[int, int, bool, int]], killed: int

@@ -197,7 +197,7 @@ def cluster(topology: dict[str, Body], there: list[tuple[str, Body]]) -> Seen:
     return seen
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(topologies, st.lists(st.tuples(names, others), max_size=4), ours)
 def test_a_node_is_open_to_a_pod_if_the_scheduler_would_bind_it_there(
     topology: dict[str, Body], there: list[tuple[str, Body]], body: Body
@@ -210,7 +210,7 @@ def test_a_node_is_open_to_a_pod_if_the_scheduler_would_bind_it_there(
         assert set(seen.mask(body)) == {n for n in topology if seen.binds(body, n)}
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(topologies, st.lists(st.tuples(names, others), max_size=4), ours, st.permutations(NODES))
 def test_every_place_of_a_gang_is_bound_in_whatever_order(
     topology: dict[str, Body], there: list[tuple[str, Body]], body: Body, order: list[str]
@@ -257,7 +257,7 @@ def step(seen: Seen, what: tuple[Any, ...]) -> None:
             seen.mask(body)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(ours, min_size=1, max_size=3), st.lists(steps, max_size=20))
 def test_what_is_followed_is_what_a_new_count_says(asked: list[Body], history: list[tuple[Any, ...]]) -> None:
     seen = Seen()
@@ -280,7 +280,7 @@ def test_what_is_followed_is_what_a_new_count_says(asked: list[Body], history: l
     assert [seen.mask(body) for body in asked] == [fresh.mask(body) for body in asked]
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     topologies,
     st.lists(st.tuples(names, others), max_size=4),

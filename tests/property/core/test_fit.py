@@ -173,7 +173,7 @@ def taken_by_us(node: dict[str, Any], there: list[dict[str, Any]], spec: dict[st
     return min(kind.slots_on(decoded(node, Node), used), MOST)
 
 
-@settings(max_examples=600, derandomize=True, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(nodes, st.lists(specs, max_size=2), specs)
 def test_a_node_takes_as_many_pods_as_the_scheduler_would_bind(
     node: dict[str, Any], there: list[dict[str, Any]], spec: dict[str, Any]

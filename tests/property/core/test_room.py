@@ -99,7 +99,7 @@ class Known:
         return {name: count for name, count in found.items() if count}
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(steps, max_size=40))
 def test_after_any_events_every_mask_is_what_a_count_anew_says(events: list[Any]) -> None:
     known = Known()

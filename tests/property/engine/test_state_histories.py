@@ -120,7 +120,7 @@ def exact(state: State) -> list[object]:
     ]
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.binary(min_size=500, max_size=500))
 def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
     tape = Tape(data)

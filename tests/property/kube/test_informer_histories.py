@@ -45,7 +45,7 @@ def test_ten_thousand_steps(caplog: pytest.LogCaptureFixture) -> None:
     fired = Counter[str]()
     slowest = 0.0
 
-    @settings(max_examples=RUNS, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=RUNS, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(step, min_size=STEPS, max_size=STEPS), st.integers(0, 2**16))
     def follows_the_server(steps: list[Step], seed: int) -> None:
         nonlocal slowest
