@@ -65,6 +65,16 @@ def template(
     )
 
 
+def installed(manifests: list[Manifest]) -> list[Manifest]:
+    """Those that `helm install` creates and keeps; the others are hooks, there while their command runs."""
+    return [m for m in manifests if "helm.sh/hook" not in m["metadata"].get("annotations", {})]
+
+
+def hooks(manifests: list[Manifest], when: str) -> list[Manifest]:
+    """The hooks of one kind: "pre-delete", "test"."""
+    return [m for m in manifests if m["metadata"].get("annotations", {}).get("helm.sh/hook") == when]
+
+
 def find(manifests: list[Manifest], kind: str, name: str | None = None) -> Manifest:
     """The one manifest of a kind (and name)."""
     found = [m for m in manifests if m["kind"] == kind and (name is None or m["metadata"]["name"] == name)]

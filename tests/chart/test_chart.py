@@ -39,7 +39,7 @@ from rackplane.core.site.entries import ELEMENTS
 from rackplane.deviceplugin.hardware import COUNT_LABEL, PRODUCT_LABEL
 from rackplane.localcluster import Request
 from rackplane.localcluster.faults import Asked
-from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, render, run, template
+from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, installed, render, run, template
 
 EVERYTHING_SET: Manifest = {
     "replicas": 3,
@@ -67,6 +67,12 @@ EVERYTHING_SET: Manifest = {
     "powerEndpoint": {"url": "https://dps.example/caps", "tokenSecret": {"name": "dps", "key": "token"}},
     "telemetry": {"url": "https://prometheus.example", "tokenSecret": {"name": "thanos", "key": "bearer"}},
     "priorityClassName": "system-cluster-critical",
+    "networkPolicy": {
+        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
+        "reportsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+    },
+    "helmTest": {"queue": "train", "slots": 4, "gpus": 8, "mustStart": True},
+    "uninstall": {"release": True},
     "podAnnotations": {"a": "b"},
     "podLabels": {"team": "platform"},
     "nodeSelector": {"role": "infra"},
@@ -83,6 +89,11 @@ EVERYTHING_OFF: Manifest = {
     "serviceAccount": {"create": False, "name": "existing"},
     "admission": {"enabled": False, "guard": {"enabled": False}},
     "podDisruptionBudget": {"enabled": False},
+    "priorityClass": {"create": False},
+    "networkPolicy": {"enabled": False},
+    "antiAffinity": "Off",
+    "helmTest": {"enabled": False},
+    "uninstall": {"enabled": False},
 }
 AGENT: Manifest = {"nodeAgent": {"enabled": True, "nodeSelector": {"gpu": "mock"}, "gpus": 8}}
 PLUGIN: Manifest = {
@@ -117,13 +128,14 @@ def test_helm_lint_finds_nothing() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("version", ["1.34", "1.35", "1.36"])
 @pytest.mark.parametrize("values", VALUES)
-def test_what_is_rendered_is_valid_kubernetes(values: Manifest | None) -> None:
-    manifests = render(values)
+def test_what_is_rendered_is_valid_kubernetes(values: Manifest | None, version: str) -> None:
+    manifests = render(values, "--kube-version", f"{version}.0")
     assert manifests
     for manifest in manifests:
         if manifest["kind"] not in CUSTOM:
-            kubernetes_validate.validate(manifest, "1.36", strict=True)
+            kubernetes_validate.validate(manifest, version, strict=True)
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -192,11 +204,12 @@ def test_profiles_come_after_the_crds_and_are_never_deleted_by_an_upgrade(defaul
 
 
 def _rules(manifests: list[Manifest]) -> list[Manifest]:
-    return [rule for m in manifests if m["kind"] in ("ClusterRole", "Role") for rule in m["rules"]]
+    """What the operator and the agents may, hooks apart."""
+    return [rule for m in installed(manifests) if m["kind"] in ("ClusterRole", "Role") for rule in m["rules"]]
 
 
 def test_no_right_is_a_wildcard(defaults: list[Manifest]) -> None:
-    rules = _rules(defaults)
+    rules = [rule for m in defaults if m["kind"] in ("ClusterRole", "Role") for rule in m["rules"]]
     assert rules
     for rule in rules:
         assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
@@ -388,6 +401,7 @@ def test_who_only_observes_has_no_right_to_touch_a_workload() -> None:
 
 
 def test_leases_are_reached_in_the_operators_namespace_only(defaults: list[Manifest]) -> None:
+    defaults = installed(defaults)
     cluster = find(defaults, "ClusterRole")
     assert not _verbs(cluster["rules"], "coordination.k8s.io", "leases")
     role = find(defaults, "Role")
@@ -397,7 +411,7 @@ def test_leases_are_reached_in_the_operators_namespace_only(defaults: list[Manif
 
 @pytest.mark.parametrize("values", [VALUES[0], VALUES[1]])
 def test_bindings_name_the_account_that_the_pods_run_as(values: Manifest | None) -> None:
-    manifests = render(values)
+    manifests = installed(render(values))
     account = find(manifests, "ServiceAccount")["metadata"]
     pod = find(manifests, "Deployment")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == account["name"]
@@ -411,6 +425,46 @@ def test_bindings_name_the_account_that_the_pods_run_as(values: Manifest | None)
 
 
 # The pods --
+
+
+def test_the_operators_pods_have_a_priority_class_of_their_own_unless_one_is_named() -> None:
+    def classes(values: Manifest | None) -> tuple[list[str], str | None]:
+        manifests = render(values)
+        own = [m["metadata"]["name"] for m in manifests if m["kind"] == "PriorityClass"]
+        return own, find(manifests, "Deployment")["spec"]["template"]["spec"].get("priorityClassName")
+
+    assert classes(None) == (["rackplane"], "rackplane")
+    assert classes({"priorityClassName": "infra"}) == ([], "infra")
+    assert classes({"priorityClass": {"create": False}}) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        pytest.param({}, ["preferredDuringSchedulingIgnoredDuringExecution"], id="preferred"),
+        pytest.param(
+            {"antiAffinity": "Required"}, ["requiredDuringSchedulingIgnoredDuringExecution"], id="required"
+        ),
+        pytest.param({"antiAffinity": "Off"}, None, id="off"),
+        pytest.param({"affinity": {"nodeAffinity": {}}}, None, id="own"),
+    ],
+)
+def test_replicas_keep_apart(values: Manifest, kinds: list[str] | None) -> None:
+    pod = find(render(values), "Deployment")["spec"]["template"]["spec"]
+    rule = pod.get("affinity", {}).get("podAntiAffinity")
+    assert (None if rule is None else list(rule)) == kinds
+
+
+def test_the_network_policy_lets_in_what_the_operator_serves() -> None:
+    policy = find(render(), "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["ingress"] == [{"ports": [{"port": "metrics"}]}, {"ports": [{"port": "health"}]}]
+    peers = EVERYTHING_SET["networkPolicy"]
+    assert find(render(EVERYTHING_SET), "NetworkPolicy")["spec"]["ingress"] == [
+        {"ports": [{"port": "metrics"}], "from": peers["metricsFrom"]},
+        {"ports": [{"port": "health"}]},
+        {"ports": [{"port": "reports"}], "from": peers["reportsFrom"]},
+    ]
 
 
 def test_the_pods_are_confined(defaults: list[Manifest]) -> None:

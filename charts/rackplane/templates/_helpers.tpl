@@ -63,3 +63,28 @@ admissionregistration.k8s.io/v1
 admissionregistration.k8s.io/v1beta1
 {{- end -}}
 {{- end }}
+
+{{/* The class of the operator's pods: one that is named, else the chart's own. */}}
+{{- define "rackplane.priorityClassName" -}}
+{{- if .Values.priorityClassName }}
+{{- .Values.priorityClassName }}
+{{- else if .Values.priorityClass.create }}
+{{- include "rackplane.fullname" . }}
+{{- end }}
+{{- end }}
+
+{{/* Of pods that ask the API server and nothing else, beside the operator's own. */}}
+{{- define "rackplane.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "rackplane.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}

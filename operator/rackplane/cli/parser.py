@@ -30,6 +30,8 @@ from rackplane.cli import (
     node_agent,
     release,
     tree,
+    trial,
+    uninstall,
     validate,
     verify,
 )
@@ -50,7 +52,9 @@ _QUESTIONS = (
     verify,
     discover,
     exchange,
+    trial,
     release,
+    uninstall,
     node_agent,
     device_plugin,
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 __all__ = [
+    "DEPLOYMENTS",
     "EVENTS",
     "GANGS",
     "JOBS",
@@ -15,6 +16,7 @@ __all__ = [
     "PRIORITY_CLASSES",
     "RESOURCE_CLAIMS",
     "Resource",
+    "admission_policies",
     "facility",
 ]
 
@@ -60,6 +62,7 @@ class Resource:
 NODES = Resource("", "v1", "nodes", namespaced=False)
 PODS = Resource("", "v1", "pods", namespaced=True)
 EVENTS = Resource("", "v1", "events", namespaced=True)
+DEPLOYMENTS = Resource("apps", "v1", "deployments", namespaced=True)
 JOBS = Resource("batch", "v1", "jobs", namespaced=True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 RESOURCE_CLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", namespaced=True)
@@ -71,3 +74,16 @@ GANGS = Resource("rackplane.dev", "v1alpha1", "gangs", namespaced=True)
 def facility(plural: str) -> Resource:
     """A cluster-scoped kind of rackplane.dev/v1alpha1: racks, powerdomains, queues and so on."""
     return Resource("rackplane.dev", "v1alpha1", plural, namespaced=False)
+
+
+def admission_policies(version: str) -> tuple[Resource, ...]:
+    """Policies of admissionregistration.k8s.io and their bindings: bindings first, without which policies do nothing.
+
+    version: in which MutatingAdmissionPolicies are served, "v1" or "v1beta1".
+    """
+    group = "admissionregistration.k8s.io"
+    return tuple(
+        Resource(group, served, f"{kind}{what}", namespaced=False)
+        for what in ("policybindings", "policies")
+        for kind, served in (("mutatingadmission", version), ("validatingadmission", "v1"))
+    )
