@@ -326,7 +326,8 @@ class TestQueuesAndNamespaces:
         job(h, "second", 1)
         assert status(h, "second")["message"] == (
             "power budget ns of 16.0 kW would be exceeded by 16.0 kW; "
-            "could start at 2026-11-23 13:00 UTC, when gang default/job-first is expected to be over"
+            "could start at 2026-11-23 13:00 UTC, when gang default/job-first is expected to be over; "
+            "16.0 kW of PowerBudget ns are held for it from 2026-11-23 13:00 UTC"
         )
         assert status(h, "second")["estimatedStart"] == "2026-11-23T13:00:00Z"
         h.advance(HOUR + 10, step=10)

@@ -253,3 +253,65 @@ def test_killed_at_any_write_each_gang_moves_once(name: str, when: str) -> None:
         except AssertionError as problem:
             raise AssertionError(f"killed {when} write {at} of {undisturbed.writes}: {problem}") from problem
         assert h.restarts == 1
+
+
+def two_to_move(*, kill: Callable[[int, str], bool] | None = None, **options: Any) -> Harness:
+    """Three racks of four nodes: `a` and `b` on one, and each of the others has room for one of them.
+
+    `want` needs a whole rack, so that both have to move, and each to another rack.
+    """
+    settings = {"status_seconds": 1e9, "defragmentation": Defragmentation.MOVE, "proposing_seconds": 5.0}
+    check = options.pop("check")
+    h = started(facility(racks=3, cooling=False), settings=MachineSettings(**settings, **options), kill=kill)
+    h.check = lambda: check(h)
+    stays = {**NVLINK, "rackplane.dev/disruption": "Protected"}
+    for name in ("c", "d"):
+        h.job(name, slots=3, run=None, annotations=stays)
+        h.until(lambda: h.phase(f"job-{name}") == "Running")  # noqa: B023
+    for name in ("fill-c", "fill-d"):
+        h.job(name, slots=1, run=6)
+        h.until(lambda: h.phase(f"job-{name}") == "Running")  # noqa: B023
+    for name in ("a", "b"):
+        h.job(name, slots=1, run=None)
+        h.until(lambda: h.phase(f"job-{name}") == "Running")  # noqa: B023
+    h.until(lambda: h.phase("job-fill-c") == h.phase("job-fill-d") == "Finished")
+    h.job("want", slots=4, run=3, annotations=NVLINK)
+    return h
+
+
+def both_go_on(h: Harness) -> None:
+    h.until(
+        lambda: h.phase("job-want") == "Finished" and h.phase("job-a") == h.phase("job-b") == "Running",
+        seconds=200,
+    )
+    assert racks(h, "job-a") | racks(h, "job-b") == racks(h, "job-c") | racks(h, "job-d")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_any_write_of_a_plan_of_two_moves_both_move_once_and_the_gang_starts(when: str) -> None:
+    planned: list[int] = []
+
+    def note(h: Harness) -> None:
+        if not planned and h.machine.world.held_places:
+            planned.append(h.writes)
+
+    undisturbed = two_to_move(check=note, validate=True)
+    both_go_on(undisturbed)
+    for at in range(planned[0], undisturbed.writes + 1):
+        h = two_to_move(check=watch, kill=lambda n, w, at=at: (n, w) == (at, when))
+        try:
+            both_go_on(h)
+            told = Counter(t.name for t in h.told if (t.kind, t.reason) == ("Gang", "Moved"))
+            # Events are told once: one that a process dies with is lost, but not what `lastMove` says of it.
+            assert set(told) <= {"job-a", "job-b"} and sum(told.values()) <= 3, told
+            moved = [g for g in h.gangs() if "lastMove" in h.gang(g)["status"]]
+            assert moved == ["job-a", "job-b"]
+            assert [racks(h, g) for g in ("job-c", "job-d")] == [
+                racks(undisturbed, g) for g in ("job-c", "job-d")
+            ]
+            assert not [j for j in h.cluster.store.items(("batch", "jobs")) if j["status"].get("failed")]
+            assert h.machine.world.held_places == {}
+            h.machine.validate()
+        except AssertionError as problem:
+            raise AssertionError(f"killed {when} write {at} of {undisturbed.writes}: {problem}") from problem
+        assert h.restarts == 1

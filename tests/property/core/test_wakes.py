@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rackplane.core import events as e
@@ -121,7 +121,7 @@ class Site:
         return sorted(n for n, b in self.bodies.items() if b.get("status", {}).get("phase") == "Admitted")
 
     def held(self) -> tuple[Any, ...]:
-        """What is held for those who wait: places with their times, and quota."""
+        """What is held for those who wait: places with their times, and what they need of quotas and budgets."""
         world = self.machine.world
         places = {
             key: (h.reservation.at, h.reservation.placement.slots, h.victims)
@@ -130,6 +130,19 @@ class Site:
         return places, {key: h.share for key, h in world.held_quota.items()}
 
 
+def budget(targets: dict[str, list[str]], nodes: int, start: float | None) -> dict[str, Any]:
+    """On what so many nodes in use draw; from `start` seconds on for half a minute, or always."""
+    times = {} if start is None else {"start": timestamp(START + start), "end": timestamp(START + start + 30)}
+    more = {"interval": times} if times else {}
+    return thing("PowerBudget", "team", targets=targets, limitWatts=4_000 * nodes, **more)
+
+
+budgets = st.builds(
+    budget,
+    st.sampled_from([{"queues": ["left"]}, {"queues": ["deep", "free"]}, {"namespaces": ["ns"]}]),
+    st.integers(1, 6),
+    st.sampled_from([None, 0.0, 20.0, 40.0]),
+)
 gangs = st.fixed_dictionaries(
     {
         "queue": st.sampled_from(QUEUES),
@@ -153,17 +166,44 @@ steps = st.one_of(
 )
 
 
+def one(gpus: int, slots: int = 1, queue: str = "left", **more: Any) -> dict[str, Any]:
+    return {"queue": queue, "slots": slots, "gpusPerSlot": gpus, "priority": 0, **more}
+
+
+_LARGE = one(1, 9, expectedDurationSeconds=20, topology={"required": "nvlink"})
+
+
+# The large one lacks quota when it is asked, and room only once the last has started.
+@example(
+    row_watts=36_000,
+    quotas=(4, None, None),
+    watts=None,
+    team=None,
+    history=[
+        ("submit", [one(1), one(1), one(4)]),
+        ("submit", [one(1), one(4), one(4), one(1, 2)]),
+        ("submit", [one(4), one(4), one(4), _LARGE]),
+        ("end", 0),
+        ("submit", [_LARGE, one(4, queue="right")]),
+    ],
+)
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     row_watts=st.sampled_from([26_000, 36_000, 1_000_000]),
     quotas=st.tuples(*[st.sampled_from([None, 4, 8, 16])] * 3),
     watts=st.sampled_from([None, 20_000]),
+    team=st.none() | budgets,
     history=st.lists(steps, min_size=3, max_size=16),
 )
 def test_who_is_not_asked_would_be_refused(
-    row_watts: int, quotas: tuple[int | None, ...], watts: int | None, history: list[tuple[str, Any]]
+    row_watts: int,
+    quotas: tuple[int | None, ...],
+    watts: int | None,
+    team: dict[str, Any] | None,
+    history: list[tuple[str, Any]],
 ) -> None:
     objects = [*facility(racks=2, row_watts=row_watts, cooling=False), *queues(quotas, watts)]
+    objects += [] if team is None else [team]
     some, every = Site(objects, all_asked=False), Site(objects, all_asked=True)
     count, changed = 0, dict[str, bool]()
     for kind, what in history:

@@ -8,16 +8,13 @@ from typing import Any
 
 from rackplane.api.decode import decode
 from rackplane.api.queue import Queue
-from rackplane.core.queues.quota import (
-    QuotaRefusal,
-    Usage,
-    budget_refusal,
-    group_watts,
-    queue_spec,
-    quota_refusal,
-)
-from rackplane.core.site.budgets import GroupBudget
-from rackplane.engine.queueing.quotas import GPUS, QuotaTree
+from rackplane.core.queues.following import share_of
+from rackplane.core.queues.groupbudgets import budget_refusal, excess_of
+from rackplane.core.queues.ledger import Ledger
+from rackplane.core.queues.quota import QuotaRefusal, Usage, queue_spec, quota_refusal
+from rackplane.core.site.budgets import Group, GroupBudget
+from rackplane.engine.queueing.later import Share
+from rackplane.engine.queueing.quotas import GPUS, WATTS, QuotaTree
 
 
 def queue(name: str, parent: str | None = None, **spec: Any) -> Queue:
@@ -34,8 +31,16 @@ BELOW = Usage(queue="below", namespace="a", gpus=4, nominal_watts=5_600)
 OTHER = Usage(queue="other", namespace="b", gpus=4, nominal_watts=1_000)
 
 
+def ledger(*admitted: Usage) -> Ledger:
+    found = Ledger(0.0)
+    found.shape(QUEUES, {}, {}, 0.0)
+    for number, usage in enumerate(admitted):
+        found.put((usage.namespace, f"g{number}"), usage, 0.0)
+    return found
+
+
 def watts(*, queues: tuple[str, ...] = (), namespaces: tuple[str, ...] = ()) -> int:
-    return group_watts([BELOW, OTHER], queues=queues, namespaces=namespaces, queue=QUEUES.get)
+    return ledger(BELOW, OTHER).draws(Group(queues, namespaces)).at(0.0)
 
 
 def test_queues_count_those_below_them_and_nobody_twice() -> None:
@@ -45,12 +50,34 @@ def test_queues_count_those_below_them_and_nobody_twice() -> None:
     assert watts(namespaces=("c",)) == 0
 
 
+def test_a_sum_follows_who_comes_and_goes_and_where_the_queues_are() -> None:
+    group, found = Group(("top",), ()), ledger(BELOW, OTHER)
+    assert found.draws(group).at(0.0) == 5_600
+    found.put(("a", "g0"), replace(BELOW, nominal_watts=3_000, until=50.0), 0.0)
+    found.put(("a", "new"), BELOW, 0.0)
+    assert [found.draws(group).at(time) for time in (0.0, 49.0, 50.0)] == [8_600, 8_600, 5_600]
+    found.put(("a", "new"), None, 0.0)
+    assert [found.draws(group).at(time) for time in (0.0, 50.0)] == [3_000, 0]
+    found.shape({**QUEUES, "other": queue("other", "top")}, {}, {}, 0.0)
+    assert found.draws(group).at(50.0) == 1_000
+    found.validate([replace(BELOW, nominal_watts=3_000, until=50.0), OTHER])
+
+
 def refusal(
-    asked: Usage, budget: GroupBudget, *, at: float = 0.0, admitted: Sequence[Usage] = (BELOW,)
+    asked: Usage,
+    budget: GroupBudget,
+    *,
+    at: float = 0.0,
+    admitted: Sequence[Usage] = (BELOW,),
+    plus: Sequence[Share] = (),
 ) -> str | None:
-    found = budget_refusal(asked, admitted=admitted, queue=QUEUES.get, budgets=[budget], at=at)
-    assert found is None or found.of_watts
-    return None if found is None else found.message
+    share = replace(share_of(f"{asked.namespace}/asked", asked), at=at)
+    found = excess_of(ledger(*admitted), [budget], share, plus=plus)
+    if found is None:
+        return None
+    said = budget_refusal(found, at)
+    assert said.of_watts and said.budget == budget.name
+    return said.message
 
 
 def contract(limit: int, **times: float) -> GroupBudget:
@@ -80,6 +107,18 @@ class TestComingBudgets:
         passing = replace(BELOW, until=16 * 3600)
         assert refusal(BELOW, self.ORDER, admitted=[passing, passing]) is None
         assert refusal(BELOW, self.ORDER, admitted=[passing, BELOW]) is not None
+
+    def test_what_is_held_for_others_counts_from_when_it_is(self) -> None:
+        def held(at: float, until: float) -> list[Share]:
+            return [Share("a/held", "below", ((WATTS, 5_000),), at * 3600, until * 3600)]
+
+        assert refusal(BELOW, self.ORDER, admitted=(), plus=held(21, 22)) is None
+        assert refusal(BELOW, self.ORDER, admitted=(), plus=held(16, 17)) is None
+        for span in ((16, 18), (20, 22)):
+            words = refusal(BELOW, self.ORDER, admitted=(), plus=held(*span))
+            assert words is not None and words.endswith("would be exceeded by 0.6 kW then")
+        assert refusal(replace(BELOW, until=20 * 3600), self.ORDER, admitted=(), plus=held(20, 22)) is None
+        assert refusal(replace(OTHER, nominal_watts=20_000), self.ORDER, plus=held(16, 22)) is None
 
     def test_a_later_start_sees_it_in_force_and_then_over(self) -> None:
         assert refusal(BELOW, self.ORDER, at=17 * 3600) == (

@@ -10,8 +10,8 @@ import msgspec
 
 from rackplane.api.labels import QUEUE_LABEL
 from rackplane.api.queue import QueuePlacement
-from rackplane.core.gangs.decisions import booking_key
-from rackplane.core.gangs.ends import end_of_start
+from rackplane.core.gangs.decisions import booking_key, key_of
+from rackplane.core.gangs.ends import end_of_start, expected_end
 from rackplane.core.gangs.holdings import holdings, holdings_of, holdings_on
 from rackplane.core.gangs.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.gangs.record import GangRecord
@@ -21,13 +21,15 @@ from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.narrowing import leaving, narrowed
 from rackplane.core.pods.podclass import PodClass
 from rackplane.core.pods.sharing import Sharing
-from rackplane.core.queues.counting import counted, parted, profiles_of
-from rackplane.core.queues.quota import QuotaRefusal, Usage, budget_refusal, quota_refusal
+from rackplane.core.queues.counting import count_usages, profiles_of
+from rackplane.core.queues.following import share_of
+from rackplane.core.queues.groupbudgets import budget_refusal, excess
+from rackplane.core.queues.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.physics.draw import full_increment
-from rackplane.engine.queueing.quotas import amounts_of
+from rackplane.engine.queueing.quotas import WATTS, amounts_of
 from rackplane.engine.queueing.shadow import Shadow
 from rackplane.engine.queueing.sizes import Family, Size
 
@@ -35,6 +37,7 @@ __all__ = [
     "accelerators_of",
     "desired",
     "least_of",
+    "least_there",
     "mask_of",
     "quota_of",
     "request_of",
@@ -326,18 +329,41 @@ def least_of(world: World, record: GangRecord) -> dict[str, int]:
     return amounts_of(gpus, min(draws, default=0))
 
 
-def usage_of(world: World, record: GangRecord, placement: Placement, *, at: float | None = None) -> Usage:
-    """What the gang would count against quotas there."""
+def usage_of(
+    world: World, record: GangRecord, placement: Placement, *, at: float | None = None, goes_on: bool = False
+) -> Usage:
+    """What the gang would count against quotas there.
+
+    Args:
+        at: when it would start, in seconds since the epoch; None: now.
+        goes_on: it runs already, and ends when it was to end.
+    """
     assert record.gang is not None
     held = [(node, placement.gpus_of(slot)) for slot, node in enumerate(placement.slots)]
+    start = world.now if at is None else at
     return Usage(
         queue=record.gang.spec.queue,
         namespace=record.key[0],
         gpus=sum(count for _, count in held),
         nominal_watts=placement.nominal_watts,
-        until=end_of_start(world, record, world.now if at is None else at),
+        until=expected_end(world, record) if goes_on else end_of_start(world, record, start),
         profiles=profiles_of(world, held),
     )
+
+
+def least_there(world: World, record: GangRecord, placement: Placement) -> dict[str, int]:
+    """What the gang would count against quotas on these nodes at the power profile that draws least there."""
+    state = world.state
+    assert state is not None and record.gang is not None
+    amounts = usage_of(world, record, placement).amounts()
+    gpus: dict[str, int] = {}
+    for slot, node in enumerate(placement.slots):
+        gpus[node] = gpus.get(node, 0) + placement.gpus_of(slot)
+    kinds = [kind for node in gpus if (kind := state.node_type(node)) is not None]
+    lower = set.intersection(*({cap.name for cap in kind.caps} for kind in kinds)) if kinds else set()
+    strict = record.gang.spec.power.strict
+    draws = [] if strict else [state.increments(gpus, profile).nominal_watts for profile in sorted(lower)]
+    return {**amounts, WATTS: min([placement.nominal_watts, *draws])}
 
 
 def quota_of(
@@ -345,30 +371,24 @@ def quota_of(
     record: GangRecord,
     placement: Placement,
     *,
-    at: float | None = None,
     without: Collection[str] = (),
-    plus: Iterable[Usage] = (),
+    plus: Iterable[tuple[str, Usage]] = (),
+    goes_on: bool = False,
 ) -> QuotaRefusal | None:
-    """Why queues and budgets on queues and namespaces do not take the gang at that time; None if they do.
+    """Why queues and budgets on queues and namespaces do not take the gang now; None if they do.
 
     Args:
         without: bookings that do not count.
-        plus: what counts beside those that do.
+        plus: what counts beside those that do, by booking.
+        goes_on: it runs already, and ends when it was to end.
     """
-    asked = usage_of(world, record, placement, at=at)
-    usages, plus = counted(world), tuple(plus)
-    gone: list[Usage] = []
-    if without or at is not None:
-        gone, usages = parted(world, without, over_by=at)
-    with world.ledger.changed(gone, plus) as tree:
+    count_usages(world)
+    asked, plus = usage_of(world, record, placement, goes_on=goes_on), tuple(plus)
+    gone = [usage for key in without if (usage := world.ledger.get(key_of(key))) is not None]
+    with world.ledger.changed(gone, (usage for _, usage in plus)) as tree:
         refusal = quota_refusal(asked, tree)
-    budgets = world.catalog.budgets.groups(world.now)
-    if refusal is not None or not budgets:
+    if refusal is not None:
         return refusal
-    return budget_refusal(
-        asked,
-        admitted=[*usages, *plus],
-        queue=world.catalog.queue,
-        budgets=budgets,
-        at=world.now if at is None else at,
-    )
+    others = [share_of(key, usage) for key, usage in plus]
+    found = excess(world, share_of(booking_key(record.key), asked), gone=without, plus=others)
+    return None if found is None else budget_refusal(found, world.now)

@@ -104,11 +104,13 @@ class HeldPlace:
 
 @dataclass(frozen=True, slots=True)
 class QuotaHold:
-    """What is held of a queue's quota for the first gang of the queue that waits for it."""
+    """What is held of quotas and budgets for the first gang that waits for them."""
 
-    #: from -inf on if the quota is there already
+    #: from -inf on if that is there already
     share: Share
     spec: GangSpec
     #: when it was worked out, in seconds since the epoch, and at which version of the machine's state
     made: float
     version: int
+    #: the PowerBudget of which it is the first to wait; "": the first of its queue that waits for quota
+    budget: str = ""

@@ -214,7 +214,8 @@ def _found(
     asked = replace(request, slots=count)
 
     def admits(offer: Placement) -> bool:
-        return quota_of(world, record, offer) is None and beside.leaves_room(record, offer)
+        refusal = quota_of(world, record, offer, goes_on=record.decision is not None)
+        return refusal is None and beside.leaves_room(record, offer)
 
     offer = find(world.state, asked, admits)
     placed = None if offer is None else backfill.place(record, asked, offer, admits)

@@ -64,7 +64,7 @@ def _elsewhere(world: World, record: GangRecord, lost: Collection[int], request:
         gpus[node] = gpus.get(node, 0) + placement.gpus_of(slot)
     moved = relocated(placement, places, world.state.increments(gpus, placement.power_profile))
     moved = replace(moved, relative_performance_percent=_performance(world, moved))
-    return moved if quota_of(world, record, moved, without=(key,)) is None else None
+    return moved if quota_of(world, record, moved, without=(key,), goes_on=True) is None else None
 
 
 def _without(request: Request, nodes: Collection[str]) -> Request:

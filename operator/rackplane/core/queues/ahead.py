@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from rackplane.core.gangs.asking import mask_of, quota_of, request_of, slots_beside, slots_without, usage_of
+from rackplane.core.gangs.asking import mask_of, request_of, slots_beside, slots_without, usage_of
 from rackplane.core.gangs.decisions import booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.following import quota_later, share_of
-from rackplane.core.queues.quota import Usage, usage_by
+from rackplane.core.queues.groupbudgets import excess
 from rackplane.core.queues.quotaholds import in_way
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.planning.outlook import Ending, Outlook, Span, earliest_start
+from rackplane.engine.queueing.later import Share
 from rackplane.engine.queueing.reservations import bounds
 from rackplane.engine.queueing.shadow import Shadow
 
@@ -141,7 +142,7 @@ def has_quota_then(
     placement: Placement,
     at: float,
     *,
-    plus: Iterable[Usage] = (),
+    plus: Iterable[Share] = (),
     without: Iterable[str] = (),
     but: str | None = None,
 ) -> bool:
@@ -158,21 +159,20 @@ def has_quota_then(
         holds = at < r.until and (r.blocks or r.at <= at) and r.key != but
         if holds and other is not None and other is not record:
             gone |= r.over
-            more.append(usage_of(world, other, r.placement, at=max(r.at, world.now)))
+            more.append(share_of(r.key, usage_of(world, other, r.placement, at=max(r.at, world.now))))
     more += [
-        usage_by(share.key, share.queue, dict(share.amounts))
+        held.share
         for held in world.quota_ahead.values()
-        for share in (held.share,)
-        if share.at <= at < share.until and share.key not in mine
+        if held.share.at <= at < held.share.until and held.share.key not in mine
     ]
-    asked = share_of(mine[0], usage_of(world, record, placement, at=at))
-    others = [replace(share_of("", usage), until=math.inf) for usage in more]
-    if not quota_later(world).takes(asked, at, others, gone):
+    asked = replace(share_of(mine[0], usage_of(world, record, placement, at=at)), at=at)
+    if not quota_later(world).takes(
+        asked, at, [replace(s, at=-math.inf, until=math.inf) for s in more], gone
+    ):
         return False
-    if not world.catalog.budgets.groups(world.now):
-        return True
     late = (key for key, end in world.reserved.ends.items() if end <= at)
-    return quota_of(world, record, placement, at=at, without=gone.union(late), plus=more) is None
+    plus = [replace(share, at=-math.inf) for share in more]
+    return excess(world, asked, gone=gone.union(late), plus=plus) is None
 
 
 def _after(world: World, record: GangRecord, at: float) -> Sequence[Shadow]:

@@ -7,17 +7,16 @@ and all else that is held by then in its place.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from rackplane.core.gangs.asking import usage_of
-from rackplane.core.gangs.decisions import QuotaHold, booking_key, key_of
+from rackplane.core.gangs.decisions import booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.ahead import apart, bounded, has_quota_then
-from rackplane.core.queues.following import follow
-from rackplane.core.queues.quotaholds import in_way
+from rackplane.core.queues.following import follow, share_of
+from rackplane.core.queues.quotaholds import InWay, in_way
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
@@ -80,11 +79,11 @@ class Beside:
     def leaves_quota(self, record: GangRecord, placement: Placement, gone: Collection[str] = ()) -> bool:
         """Whether queues and their budgets will still take those for whom places are held, with this one running."""
         world = self._world
-        asked, but = usage_of(world, record, placement), self._except(record)
-        until = math.inf if asked.until is None else asked.until
+        but = self._except(record)
+        asked = share_of(booking_key(record.key), usage_of(world, record, placement))
         for r in world.reserved:
             other = world.gangs.get(key_of(r.key))
-            if other is None or r.key == but or not (r.blocks or r.at < until):
+            if other is None or r.key == but or not (r.blocks or r.at < asked.until):
                 continue
             at = max(r.at, world.now)
             if not has_quota_then(world, other, r.placement, at, plus=[asked], without=gone, but=but):
@@ -93,8 +92,8 @@ class Beside:
 
     def quota_in_way(
         self, record: GangRecord, placement: Placement, gone: Collection[str] = ()
-    ) -> QuotaHold | None:
-        """Quota held for a gang that would not have it in time with this one running."""
+    ) -> InWay | None:
+        """What is held of quota or budgets for a gang that would not have it in time with this one running."""
         asked, but = usage_of(self._world, record, placement), self._except(record)
         return in_way(self._world, asked, self._world.now, key=booking_key(record.key), but=but, gone=gone)
 

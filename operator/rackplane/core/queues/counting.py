@@ -15,7 +15,6 @@ __all__ = [
     "count_usages",
     "counted",
     "counted_by_gang",
-    "parted",
     "profiles_of",
     "shape_ledger",
     "usage_held",
@@ -46,18 +45,6 @@ def counted_by_gang(world: World) -> Iterable[tuple[Key, Usage]]:
     """As `counted`, with whose each is."""
     count_usages(world)
     return world.ledger.by_gang()
-
-
-def parted(
-    world: World, without: Collection[str], *, over_by: float | None
-) -> tuple[list[Usage], Collection[Usage]]:
-    """The usages of these bookings and of what is expected to be over by then; and all others."""
-    gone: list[Usage] = []
-    left: list[Usage] = []
-    for key, usage in counted_by_gang(world):
-        over = over_by is not None and usage.until is not None and usage.until <= over_by
-        (gone if over or booking_key(key) in without else left).append(usage)
-    return gone, left
 
 
 def usage_held(world: World, gang: Key) -> Usage | None:

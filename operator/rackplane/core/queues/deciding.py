@@ -6,7 +6,15 @@ from dataclasses import replace
 from functools import partial
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
-from rackplane.core.gangs.asking import least_of, mask_of, quota_of, request_of, shape_of, usage_of
+from rackplane.core.gangs.asking import (
+    least_of,
+    least_there,
+    mask_of,
+    quota_of,
+    request_of,
+    shape_of,
+    usage_of,
+)
 from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, Renewal, reason
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
@@ -114,8 +122,11 @@ def decide(
         if lower is not None:
             answer, refusal = lower, None
     if refusal is not None:
-        if refusal.of_budget:
-            return Wait(refusal.message, reason=OVER_BUDGET, foreseeable=True)
+        if refusal.budget:
+            asks = tuple(least_there(world, record, answer).items())
+            return Wait(
+                refusal.message, reason=OVER_BUDGET, foreseeable=True, asks=asks, budget=refusal.budget
+            )
         return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True, asks=_asks(world, record, answer))
     placed = backfill.place(record, request(), answer, admits)
     return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)

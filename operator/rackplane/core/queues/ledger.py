@@ -8,16 +8,20 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from rackplane.api.queue import Queue
-from rackplane.core.gangs.decisions import Key
+from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.statuses import seconds, timestamp
-from rackplane.core.queues.quota import Usage, queue_spec
+from rackplane.core.queues.quota import Usage, queue_path, queue_spec
+from rackplane.core.site.budgets import Group
 from rackplane.engine.model import InvariantViolation
+from rackplane.engine.queueing.draws import Draws
 from rackplane.engine.queueing.quotas import Amounts, QuotaTree
 from rackplane.engine.queueing.shares import History, Rank, Shares
 
 __all__ = ["Ledger"]
 
 _MOST = 2**53 - 1
+_GROUPS = 64
+"""Sums for more groups than so many are dropped and made anew as they are asked for: budgets come and go."""
 
 
 class Ledger:
@@ -28,7 +32,9 @@ class Ledger:
     def __init__(self, half_life_seconds: float) -> None:
         self.tree = QuotaTree()
         self.shares = Shares(half_life_seconds)
+        self._queues: Mapping[str, Queue] = {}
         self._usages: dict[Key, Usage] = {}
+        self._draws: dict[Group, Draws] = {}
         #: see `news`
         self._news: dict[Key, None] | None = None
         self._remembered: set[str] = set()
@@ -47,6 +53,8 @@ class Ledger:
             everything: GPUs and watts of the facility.
             statuses: by queue, its status as last seen: what it held before a restart is read from it, once.
         """
+        self._queues = queues
+        self._draws.clear()  # queues may have another parent
         self.tree = QuotaTree(queue_spec(queue) for queue in queues.values())
         for usage in self._usages.values():
             self.tree.add(usage.queue, usage.amounts())
@@ -67,6 +75,10 @@ class Ledger:
             del self._usages[gang]
             self.tree.remove(old.queue, old.amounts())
             self.shares.add(old.queue, old.amounts(), now, -1)
+        for group, draws in self._draws.items():
+            draws.drop(booking_key(gang))
+            if usage is not None and self.counts(group, usage.queue, usage.namespace):
+                draws.put(booking_key(gang), usage.nominal_watts, usage.until)
         if self._news is not None:
             self._news[gang] = None
             if len(self._news) > 2 * len(self._usages) + 64:
@@ -84,6 +96,27 @@ class Ledger:
     def get(self, gang: Key) -> Usage | None:
         """What the gang holds; None if it has no place."""
         return self._usages.get(gang)
+
+    def counts(self, group: Group, queue: str, namespace: str) -> bool:
+        """Whether gangs of that queue and namespace are of the group."""
+        return namespace in group.namespaces or any(
+            level.metadata.name in group.queues for level in queue_path(queue, self._queues.get)
+        )
+
+    def draws(self, group: Group) -> Draws:
+        """What the gangs of the group draw, now and later."""
+        if group not in self._draws:
+            if len(self._draws) >= _GROUPS:
+                self._draws.clear()
+            self._draws[group] = self._drawn(group, self._usages.items())
+        return self._draws[group]
+
+    def _drawn(self, group: Group, held: Iterable[tuple[Key, Usage]]) -> Draws:
+        draws = Draws()
+        for gang, usage in held:
+            if self.counts(group, usage.queue, usage.namespace):
+                draws.put(booking_key(gang), usage.nominal_watts, usage.until)
+        return draws
 
     def usages(self) -> ValuesView[Usage]:
         return self._usages.values()
@@ -137,6 +170,9 @@ class Ledger:
         held = [(usage.queue, usage.amounts()) for usage in found]
         self.tree.validate(held)
         self.shares.validate(held)
+        for group, draws in self._draws.items():
+            if draws.held != self._drawn(group, self._usages.items()).held:
+                raise InvariantViolation(f"what the gangs of {group} draw differs from a new count")
 
 
 def _history(status: Mapping[str, Any]) -> History | None:

@@ -245,9 +245,10 @@ class _Asking:
         def admits(offer: Placement, gone: Collection[str], places: Places) -> bool:
             # For the gang that waits the moved ones count as they are: they come back.
             anew = booking_key(record.key) in gone
-            plus = (
-                [usage_of(world, self.records[key], place) for key, place in places.items()] if anew else []
-            )
+            plus = [
+                (booking_key(self.records[key].key), usage_of(world, self.records[key], place))
+                for key, place in (places.items() if anew else ())
+            ]
             refusal = quota_of(world, record, offer, without=gone if anew else (), plus=plus)
             beside = self._beside_later if anew else self.beside
             return refusal is None and beside.leaves_room(record, offer, self._apart(gone))

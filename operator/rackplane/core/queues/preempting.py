@@ -177,7 +177,8 @@ class _Asking:
 
     def admits(self, placement: Placement, gone: Collection[str]) -> bool:
         chosen = [self.among[key] for key in gone]
-        without, left = [way.booking for way in chosen], [way.rest for way in chosen if way.rest is not None]
+        without = [way.booking for way in chosen]
+        left = [(way.booking, way.rest) for way in chosen if way.rest is not None]
         if quota_of(self.world, self.record, placement, without=without, plus=left) is not None:
             return False
         return self.beside.leaves_room(self.record, placement, self._stopped(gone))

@@ -10,7 +10,7 @@ from rackplane.core.gangs.asking import shortest_alike
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.elastic import fullest, grow
 from rackplane.core.gangs.ends import end_of_start
-from rackplane.core.gangs.explaining import Explainer, Renewal
+from rackplane.core.gangs.explaining import OVER_QUOTA, Explainer, Renewal
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.instructions import Instruction
 from rackplane.core.queues.beside import Beside
@@ -105,6 +105,9 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         line, record = found[0], world.gangs[found[1]]
         until = end_of_start(world, record, world.now)
         answer = waiting.refused(line, until, world.version, world.rules)
+        over_quota = answer is not None and answer.wait.reason == OVER_QUOTA
+        if over_quota and backfill.may_reserve and turn.lacks_room(line, record):
+            answer = None  # others have taken the room meanwhile, so it may hold a place now
         if answer is None or world.now >= record.ask_again:
             is_shut = line not in new and not (gates.has_quota(line) and gates.has_room(line))
             if is_shut and not wanted.is_wanted(line, record):

@@ -1,29 +1,32 @@
-"""Quota held for the first gang of each queue that waits for it, so that smaller ones do not take it for ever.
+"""Quota, and room in budgets, held for the first gang that waits for it, so that smaller ones do not take it for ever.
 
-The gang holds what it needs of its queue's quota from the earliest time at which so much is expected to be there.
-Whoever is asked after it goes ahead if it is over by then, leaves enough, or is of another queue that keeps within its
-own quota. Once the quota is there and the gang waits for nodes or watts, it holds it still, from its estimated start
-on. All is worked out from the queue's order and the expected ends, so a restart comes to the same.
+Of each queue the first that waits for quota holds it, and of each PowerBudget on queues or namespaces the first that
+waits for it: all that the gang needs of quotas and such budgets, from the earliest time at which all of them are
+expected to take it. Whoever is asked after it goes ahead if it is over by then or leaves enough; or, of quota, if it is
+of another queue that keeps within its own. Once that is there and the gang waits for nodes or watts, it holds it still,
+from its estimated start on. All is worked out from the queue's order and the expected ends, so a restart comes to the
+same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rackplane.core.gangs.asking import usage_of
 from rackplane.core.gangs.decisions import Key, QuotaHold, booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.following import quota_later, share_of
+from rackplane.core.queues.groupbudgets import binds, excess, next_look
 from rackplane.core.queues.quota import Usage
 from rackplane.core.world import World
 from rackplane.engine.explaining.times import when
 from rackplane.engine.queueing.later import Share, keeps_within
-from rackplane.engine.queueing.quotas import Amounts
+from rackplane.engine.queueing.quotas import WATTS, Amounts
 
-__all__ = ["QuotaHolds", "in_way", "let_quota_go"]
+__all__ = ["InWay", "QuotaHolds", "in_way", "let_quota_go"]
 
 
 _COMPUTED = 8
@@ -36,18 +39,21 @@ class QuotaHolds:
     def __init__(self, world: World) -> None:
         self._world = world
         self._left = _COMPUTED
+        #: queues of which somebody holds quota, and PowerBudgets of which somebody holds watts
         self._queues: set[str] = set()
+        self._budgets: set[str] = set()
         world.quota_ahead.clear()
 
     def is_sought(self, queue: str) -> bool:
         """Whether somebody of the queue may hold quota, and nobody of those asked so far does."""
         return self._left > 0 and queue not in self._queues
 
-    def consider(self, record: GangRecord, asks: Amounts, *, waits: bool) -> None:
-        """Hold quota for a gang that was refused, if it is the first of its queue to wait for it.
+    def consider(self, record: GangRecord, asks: Amounts, budget: str, *, waits: bool) -> None:
+        """Hold quota, and room in budgets, for a gang that was refused, if it is the first to wait for it.
 
         Args:
-            asks: what it lacks some of; nothing if it waits for something else.
+            asks: what it is to take of them; nothing if it waits for something else.
+            budget: the PowerBudget that refuses it; "" if its queue does.
             waits: it may start without anybody doing something.
         """
         world = self._world
@@ -55,8 +61,10 @@ class QuotaHolds:
         spec, held = record.gang.spec, world.held_quota.get(record.key)
         if held is not None and held.spec != spec:
             held = None
-        # A place that is held for it holds its quota too.
-        may = waits and spec.queue not in self._queues and record.key not in world.held_places
+        budget = budget if asks or held is None else held.budget
+        first = budget not in self._budgets if budget else spec.queue not in self._queues
+        # A place that is held for it holds all that too.
+        may = waits and first and record.key not in world.held_places
         if not may or not (asks or held):
             let_quota_go(world, record.key)
             return
@@ -70,8 +78,11 @@ class QuotaHolds:
         if held is None:
             let_quota_go(world, record.key)
             return
-        self._queues.add(spec.queue)
-        self._put(record, held)
+        if budget:
+            self._budgets.add(budget)
+        else:
+            self._queues.add(spec.queue)
+        self._put(record, replace(held, budget=budget))
 
     def _is_old(self, held: QuotaHold) -> bool:
         world = self._world
@@ -86,13 +97,12 @@ class QuotaHolds:
         spec, key = record.gang.spec, booking_key(record.key)
         wanted = Share(key, spec.queue, tuple(sorted(amounts.items())), world.now, world.now + lasts)
         latest = world.now + world.settings.lookahead_seconds
-        others = _others(world, spec.queue, key)
-        at = quota_later(world).opening(wanted, others, now=world.now, latest=latest)
+        at = _opening(world, wanted, latest)
         if at is None:
             return None
         estimate = record.estimate
         if not lacks_quota and estimate is not None and estimate.at is not None:
-            at = max(at, estimate.at)  # it waits for nodes or watts
+            at = max(at, estimate.at)  # it waits for nodes, or for watts of the facility
         if at <= world.now:
             share = replace(wanted, at=-math.inf, until=math.inf)
         else:
@@ -108,11 +118,32 @@ class QuotaHolds:
             world.waiting.due = min(world.waiting.due, held.made + world.settings.estimate_seconds)
         if before is not None and before.share != held.share:
             world.version += 1  # who was held back by the old one may start now
-        _tell(world, record, _words(held))
+        _tell(world, record, _words(world, held))
+
+
+def _opening(world: World, wanted: Share, latest: float) -> float | None:
+    """The first time at which quotas and budgets take the gang beside what is held for others; None: not by then."""
+    others, at = _others(world, wanted.key), world.now
+    lasts = wanted.until - wanted.at
+    while at <= latest:
+        opens = quota_later(world).opening(wanted, others, now=at, latest=latest)
+        if opens is None:
+            return None
+        then = replace(wanted, at=opens, until=opens + lasts)
+        refused = excess(world, then, gone=_late(world, opens), plus=others)
+        if refused is None:
+            return opens
+        at = next_look(world, refused, then, others)
+    return None
+
+
+def _late(world: World, at: float) -> list[str]:
+    """Gangs that run past their expected end, and are taken to be over by then."""
+    return [key for key, end in world.reserved.ends.items() if end <= at]
 
 
 def let_quota_go(world: World, key: Key) -> None:
-    """Hold no quota for the gang any more."""
+    """Hold nothing of quota and budgets for the gang any more."""
     world.quota_ahead.pop(key, None)
     if world.held_quota.pop(key, None) is not None:
         world.version += 1  # who was held back by it may start now
@@ -126,16 +157,41 @@ def _tell(world: World, record: GangRecord, words: str) -> None:
         world.dirty[record.key] = None
 
 
-def _words(held: QuotaHold) -> str:
-    if held.share.at == -math.inf:
-        return "the quota that it needs is held for it"
-    return f"the quota that it needs is held for it from {when(held.share.at)}"
+def _words(world: World, held: QuotaHold) -> str:
+    share, held_of = held.share, []
+    if held.budget and binds(world, held.budget, share):
+        held_of.append(_of_budget(share, held.budget))
+    if not held.budget or world.ledger.tree.bounded(share.queue):
+        held_of.append("the quota that it needs")
+    if not held_of:
+        return ""  # nothing bounds it from then on
+    start = "" if share.at == -math.inf else f" from {when(share.at)}"
+    return f"{' and '.join(held_of)} {'is' if held_of[0].startswith('the') else 'are'} held for it{start}"
+
+
+def _of_budget(share: Share, budget: str) -> str:
+    return f"{dict(share.amounts).get(WATTS, 0) / 1000:,.1f} kW of PowerBudget {budget}"
+
+
+@dataclass(frozen=True, slots=True)
+class InWay:
+    """What is held for another, and would not be there in time."""
+
+    held: QuotaHold
+    budget: str = ""
+    """Of which PowerBudget; "": quota of its queue."""
+
+    def words(self, now: float) -> str:
+        """ "gang a/b, which holds quota of queue research from 14:10 UTC"."""
+        share = self.held.share
+        what = _of_budget(share, self.budget) if self.budget else f"quota of queue {share.queue}"
+        return f"gang {share.key}, which holds {what} from {'now' if share.at <= now else when(share.at)}"
 
 
 def in_way(
     world: World, asked: Usage, at: float, *, key: str, but: str, gone: Collection[str] = ()
-) -> QuotaHold | None:
-    """For whom quota is held that would not be there in time if the gang started at that time with that usage.
+) -> InWay | None:
+    """For whom that is held which would not be there in time if the gang started at that time with that usage.
 
     Args:
         key: the gang that asks.
@@ -144,34 +200,41 @@ def in_way(
     """
     if not world.quota_ahead:
         return None
-    tree = world.ledger.tree
     mine = replace(share_of(key, asked), at=at)
-    root = tree.root(mine.queue)
     for held in world.quota_ahead.values():
         share = held.share
-        if share.key in (key, but) or tree.root(share.queue) != root:
+        if share.key in (key, but) or mine.until <= share.at or share.until <= at:
             continue
-        if mine.until <= share.at or share.until <= at:
-            continue
-        if share.queue != mine.queue and keeps_within(tree, mine, share.queue):
-            continue
-        later, both = quota_later(world), max(share.at, at)
-        others = _others(world, mine.queue, share.key, key, but)
+        both = max(share.at, at)
+        others = _others(world, share.key, key, but)
         # One who would not get it without this gang either is not kept from it by this gang.
-        if not later.takes(share, both, [*others, mine], gone) and later.takes(share, both, others, gone):
-            return held
+        if _delays_by_quota(world, mine, share, both, others, gone):
+            return InWay(held)
+        then, away = replace(share, at=both), {*gone, *_late(world, both)}
+        there = [replace(s, at=-math.inf) for s in others if s.at <= both < s.until]
+        refused = excess(world, then, gone=away, plus=[*there, mine])
+        if refused is not None and excess(world, then, gone=away, plus=there) is None:
+            return InWay(held, refused.budget.name)
     return None
 
 
-def _others(world: World, queue: str, *but: str) -> list[Share]:
-    """What is held for others that may have a say in that queue: quota, or places with what they will count."""
-    tree = world.ledger.tree
-    root = tree.root(queue)
-    shares = (held.share for held in world.quota_ahead.values())
-    found = [share for share in shares if share.key not in but and tree.root(share.queue) == root]
+def _delays_by_quota(
+    world: World, mine: Share, share: Share, both: float, others: Collection[Share], gone: Collection[str]
+) -> bool:
+    tree, later = world.ledger.tree, quota_later(world)
+    if tree.root(mine.queue) != tree.root(share.queue):
+        return False
+    if share.queue != mine.queue and keeps_within(tree, mine, share.queue):
+        return False
+    return not later.takes(share, both, [*others, mine], gone) and later.takes(share, both, others, gone)
+
+
+def _others(world: World, *but: str) -> list[Share]:
+    """What is held for others: quota and budgets, or places with what they will count."""
+    found = [held.share for held in world.quota_ahead.values() if held.share.key not in but]
     for r in world.reserved:
         other = world.gangs.get(key_of(r.key))
-        if other is None or other.gang is None or r.key in but or tree.root(other.gang.spec.queue) != root:
+        if other is None or other.gang is None or r.key in but:
             continue
         share = share_of(r.key, usage_of(world, other, r.placement, at=max(r.at, world.now)))
         found.append(replace(share, at=-math.inf if r.blocks else r.at, until=r.until))

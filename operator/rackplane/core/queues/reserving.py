@@ -27,7 +27,6 @@ from rackplane.core.queues.holds import hold, let_go, made_for
 from rackplane.core.queues.quotaholds import QuotaHolds
 from rackplane.core.queues.waiting import Wait
 from rackplane.core.world import World
-from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.placement import find
@@ -82,11 +81,16 @@ class Backfill:
         asked = (request, record.gang.spec.queue, record.key[0])
         if asked in self._refused:
             return self._refused[asked]
-        quota = self._beside.quota_in_way(record, offer)
-        if quota is not None:
-            start = "now" if quota.share.at <= world.now else when(quota.share.at)
-            holds = f"which holds quota of queue {quota.share.queue} from {start}"
-            self._refused[asked] = f"may not delay gang {quota.share.key}, {holds}"
+        in_way = self._beside.quota_in_way(record, offer)
+        if in_way is not None and in_way.budget and not request.strict:
+            # At fewer watts the budget may take both.
+            def leaves_it(placement: Placement) -> bool:
+                return self._beside.quota_in_way(record, placement) is None and admits(placement)
+
+            lower = find(world.state, request, leaves_it)
+            offer, in_way = (offer, in_way) if lower is None else (lower, None)
+        if in_way is not None:
+            self._refused[asked] = f"may not delay {in_way.words(world.now)}"
             return self._refused[asked]
         if not shadows:
             return offer
@@ -156,8 +160,8 @@ class Backfill:
         return self._quota.is_sought(queue)
 
     def hold_quota(self, record: GangRecord, wait: Wait) -> None:
-        """Hold quota for a gang that was refused, if it is the first of its queue that waits for it."""
-        self._quota.consider(record, dict(wait.asks), waits=wait.foreseeable)
+        """Hold quota, and room in budgets, for a gang that was refused, if it is the first that waits for it."""
+        self._quota.consider(record, dict(wait.asks), wait.budget, waits=wait.foreseeable)
 
     @property
     def may_reserve(self) -> bool:

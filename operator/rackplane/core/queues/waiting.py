@@ -60,7 +60,9 @@ class Wait:
     """It waits for watts, nodes or quota, which others will give back."""
     refusal: Refusal | None = None
     asks: tuple[tuple[str, int], ...] = ()
-    """By resource of the quotas, what they are to take; nothing if it is not quota that is lacking."""
+    """By resource, what quotas and budgets are to take; nothing if neither refuses it."""
+    budget: str = ""
+    """The PowerBudget on queues or namespaces that refuses it."""
     subject: Callable[[GangRecord], str] | None = None
     """What the sentence begins with, of each gang its own: the field that is to be changed."""
 

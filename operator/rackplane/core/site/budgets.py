@@ -9,17 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rackplane.api.power_budget import BudgetScope, PowerBudget, PowerBudgetSpec
 from rackplane.api.power_domain import PowerDomain
 from rackplane.core.site.budgettimes import ALWAYS, Stretch, in_force, next_change, stretches
 from rackplane.engine.model import BudgetSpec, Problem
 
-__all__ = ["STRETCHES", "Budgets", "GroupBudget"]
+__all__ = ["STRETCHES", "Budgets", "Group", "GroupBudget"]
 
 #: A budget is given to the engine for its first stretches only, so that a schedule of many short windows costs no more
 #: than this: two a day for a week, and the one after. `Budgets.rows` says why an admission needs but the first.
 STRETCHES = 16
+
+
+class Group(NamedTuple):
+    """Gangs that are counted together: those of these queues and the queues below them, and of these namespaces."""
+
+    queues: tuple[str, ...]
+    namespaces: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,11 @@ class GroupBudget:
     starts_at: float | None = None
     #: None: without end
     ends_at: float | None = None
+
+    @property
+    def group(self) -> Group:
+        """Whose watts it bounds."""
+        return Group(self.queues, self.namespaces)
 
 
 class Budgets:

@@ -10,8 +10,7 @@ from typing import Any, Final
 from rackplane.api.base import kilowatts
 from rackplane.api.power_budget import PowerBudget, PowerBudgetSpec
 from rackplane.core.gangs.statuses import condition, timestamp
-from rackplane.core.queues.counting import counted
-from rackplane.core.queues.quota import Usage, group_watts
+from rackplane.core.queues.counting import count_usages
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
 from rackplane.engine.explaining.phrases import against, moment
@@ -62,9 +61,9 @@ def budget_sums(world: World, reports: Mapping[str, BudgetReport]) -> dict[str, 
     first: dict[tuple[str, bool], GroupBudget] = {}
     for budget in world.catalog.budgets.groups(world.now):
         first.setdefault((budget.name, budget.starts_at is None), budget)
-    usages = list(counted(world)) if first else []
+    count_usages(world)
     for (name, _), budget in first.items():
-        found.setdefault(name, []).append(_of_groups(world, budget, usages))
+        found.setdefault(name, []).append(_of_groups(world, budget))
     return {name: sorted(sums, key=lambda s: s.starts_at or -math.inf) for name, sums in found.items()}
 
 
@@ -85,12 +84,9 @@ def _coming(state: State) -> dict[str, Sum]:
     return result
 
 
-def _of_groups(world: World, budget: GroupBudget, usages: Sequence[Usage]) -> Sum:
-    start = world.now if budget.starts_at is None else budget.starts_at
-    running = [u for u in usages if budget.starts_at is None or u.until is None or u.until > start]
-    watts = group_watts(
-        running, queues=budget.queues, namespaces=budget.namespaces, queue=world.catalog.queue
-    )
+def _of_groups(world: World, budget: GroupBudget) -> Sum:
+    start = -math.inf if budget.starts_at is None else budget.starts_at
+    watts = world.ledger.draws(budget.group).at(start)
     return Sum(watts, budget.limit_watts, budget.starts_at, budget.ends_at)
 
 
