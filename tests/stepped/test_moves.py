@@ -255,25 +255,32 @@ def test_killed_at_any_write_each_gang_moves_once(name: str, when: str) -> None:
         assert h.restarts == 1
 
 
-def two_to_move(*, kill: Callable[[int, str], bool] | None = None, **options: Any) -> Harness:
+def two_to_move(
+    check: Callable[[Harness], None],
+    *,
+    kill: Callable[[int, str], bool] = lambda number, when: False,
+    validate: bool = False,
+) -> Harness:
     """Three racks of four nodes: `a` and `b` on one, and each of the others has room for one of them.
 
     `want` needs a whole rack, so that both have to move, and each to another rack.
     """
-    settings = {"status_seconds": 1e9, "defragmentation": Defragmentation.MOVE, "proposing_seconds": 5.0}
-    check = options.pop("check")
-    h = started(facility(racks=3, cooling=False), settings=MachineSettings(**settings, **options), kill=kill)
+    settings = MachineSettings(
+        status_seconds=1e9, defragmentation=Defragmentation.MOVE, proposing_seconds=5.0, validate=validate
+    )
+    h = started(facility(racks=3, cooling=False), settings=settings, kill=kill)
     h.check = lambda: check(h)
     stays = {**NVLINK, "rackplane.dev/disruption": "Protected"}
-    for name in ("c", "d"):
-        h.job(name, slots=3, run=None, annotations=stays)
-        h.until(lambda: h.phase(f"job-{name}") == "Running")  # noqa: B023
-    for name in ("fill-c", "fill-d"):
-        h.job(name, slots=1, run=6)
-        h.until(lambda: h.phase(f"job-{name}") == "Running")  # noqa: B023
-    for name in ("a", "b"):
-        h.job(name, slots=1, run=None)
-        h.until(lambda: h.phase(f"job-{name}") == "Running")  # noqa: B023
+    for name, slots, runs, notes in (
+        ("c", 3, None, stays),
+        ("d", 3, None, stays),
+        ("fill-c", 1, 6, {}),
+        ("fill-d", 1, 6, {}),
+        ("a", 1, None, {}),
+        ("b", 1, None, {}),
+    ):
+        h.job(name, slots=slots, run=runs, annotations=notes)
+        h.until(lambda gang=f"job-{name}": h.phase(gang) == "Running")  # type: ignore[misc]
     h.until(lambda: h.phase("job-fill-c") == h.phase("job-fill-d") == "Finished")
     h.job("want", slots=4, run=3, annotations=NVLINK)
     return h
@@ -295,10 +302,14 @@ def test_killed_at_any_write_of_a_plan_of_two_moves_both_move_once_and_the_gang_
         if not planned and h.machine.world.held_places:
             planned.append(h.writes)
 
-    undisturbed = two_to_move(check=note, validate=True)
+    undisturbed = two_to_move(note, validate=True)
     both_go_on(undisturbed)
     for at in range(planned[0], undisturbed.writes + 1):
-        h = two_to_move(check=watch, kill=lambda n, w, at=at: (n, w) == (at, when))
+
+        def kill(number: int, moment: str, at: int = at) -> bool:
+            return (number, moment) == (at, when)
+
+        h = two_to_move(watch, kill=kill)
         try:
             both_go_on(h)
             told = Counter(t.name for t in h.told if (t.kind, t.reason) == ("Gang", "Moved"))
