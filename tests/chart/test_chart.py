@@ -301,6 +301,22 @@ def test_facility_events_are_off_and_bring_their_own_port_secrets_and_rights(
     assert service["spec"]["ports"] == [{"name": "reports", "port": 443, "targetPort": "reports"}]
 
 
+def test_discovery_is_off_and_brings_its_rights(defaults: list[Manifest]) -> None:
+    assert "create" not in _verbs(_rules(defaults), "rackplane.dev", "racks")
+    template = {"limitWatts": 1_320_000, "feeds": [{"powerDomain": "a", "weight": 1}]}
+    values = {
+        "mode": "Observe",
+        "discovery": {"enabled": True, "rackLabels": ["nvlink"], "rackTemplate": template},
+    }
+    manifests = render(values)
+    for plural in ("racks", "nvlinkdomains"):
+        assert {"create", "patch"} <= _verbs(_rules(manifests), "rackplane.dev", plural)
+    (container,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    words = [word for word in container["args"] if word.startswith("--discovery")]
+    assert words[:3] == ["--discovery", "--discovery-seconds=60", "--discovery-rack-labels=nvlink"]
+    assert json.loads(words[3].removeprefix("--discovery-rack-template=")) == template
+
+
 def test_the_node_agent_reaches_nodes_only_and_its_policy_names_its_account() -> None:
     manifests = [m for m in render(AGENT) if m["metadata"]["name"] == "rackplane-node-agent"]
     role = find(manifests, "ClusterRole")

@@ -238,6 +238,11 @@ _HELP = {
     "(default: %(default)s)",
     "fabric_labels": "node labels, or presets of them, by level: leaf=eks,example.com/tor;spine=example.com/spine "
     "(default: all presets)",
+    "discovery": "write Racks and NVLinkDomains from the labels of nodes, never over what a person wrote",
+    "discovery_rack_labels": "node labels, or levels, that name racks: example.com/rack,nvlink (default: usual ones)",
+    "discovery_rack_template": "what labels do not say of racks, as YAML or JSON: a Rack's spec with limitWatts and "
+    "feeds (default: no Rack is written)",
+    "discovery_seconds": "seconds between two looks at labels (default: %(default)s)",
     "validate": "check every invariant after every batch of events; slow",
 }
 _LEAST = {
@@ -250,6 +255,7 @@ _LEAST = {
     "defragmentation_gpu_hours_per_hour": (0, "0 GPU-hours or more"),
     "defragmentation_least_gain": (0.01, "0.01 or more: moves for nothing are not made"),
     "defragmentation_domain_gpu_hours": (0, "0 GPU-hours or more"),
+    "discovery_seconds": (1, "1 s or more"),
     "defragmentation_rest_seconds": (3600, "3600 s or more, for which a move counts"),
 }
 """Settings that must be so much at least, and how that is said."""
@@ -294,10 +300,11 @@ def _add_settings(parser: argparse.ArgumentParser, environment: Mapping[str, str
 def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     import asyncio
 
-    from rackplane.api.fabric import FabricError, parse_fabric
+    from rackplane.api.fabric import FabricError, parse_fabric, parse_rack_labels
     from rackplane.controller.logging import configure_logging
     from rackplane.controller.operator import run
     from rackplane.controller.settings import OperatorSettings
+    from rackplane.core.discovery.template import TemplateError, read_template
     from rackplane.core.settings import parse_conditions
     from rackplane.kube.client import ApiError
     from rackplane.kube.leader import lease_problem
@@ -349,9 +356,19 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     except ValueError as error:
         parser.error(f"lost_node_conditions: {error}")
     try:
-        parse_fabric(values["fabric_levels"], values["fabric_labels"])
+        fabric = parse_fabric(values["fabric_levels"], values["fabric_labels"])
     except FabricError as error:
         parser.error(f"fabric_levels, fabric_labels: {error}")
+    try:
+        if values["discovery_rack_labels"]:
+            parse_rack_labels(values["discovery_rack_labels"], fabric)
+    except FabricError as error:
+        parser.error(f"discovery_rack_labels: {error}")
+    try:
+        if values["discovery_rack_template"]:
+            read_template(values["discovery_rack_template"])
+    except TemplateError as error:
+        parser.error(f"discovery_rack_template: {error}")
     if values["identity"] is None:
         del values["identity"]
     settings = OperatorSettings(**values)

@@ -15,9 +15,10 @@ from typing import Any
 import structlog
 
 from rackplane import __version__
-from rackplane.api.fabric import parse_fabric
+from rackplane.api.fabric import RACK_LABELS, parse_fabric, parse_rack_labels
 from rackplane.controller.actuators.endpoint import PowerEndpoint
 from rackplane.controller.collecting import collected
+from rackplane.controller.discovering import Discoverer
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch, Seen
 from rackplane.controller.http import Health, HttpServer
@@ -33,6 +34,7 @@ from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
 from rackplane.core import events as e
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.discovery.template import read_template
 from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
@@ -219,6 +221,8 @@ class Operator:
                 if settings.telemetry_url:
                     watching.append(tasks.create_task(self._telemetry(runtime).run(), name="telemetry"))
                     watching.append(tasks.create_task(self._elements().run(), name="telemetry of elements"))
+                if settings.discovery:
+                    watching.append(tasks.create_task(self._discoverer().run(), name="discovery"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
                 leading = tasks.create_task(self._lead(elector, leadership), name="lease")
                 syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
@@ -270,6 +274,19 @@ class Operator:
             state_query=settings.telemetry_state_query,
             leading=lambda: self.machine.leading,
             wall=self._around.wall,
+        )
+
+    def _discoverer(self) -> Discoverer:
+        settings, fabric = self.settings, self.machine.settings.fabric
+        labels, template = settings.discovery_rack_labels, settings.discovery_rack_template
+        return Discoverer(
+            self._client,
+            nodes=lambda: self.machine.world.nodes.values(),
+            fabric=fabric,
+            rack_labels=parse_rack_labels(labels, fabric) if labels else RACK_LABELS,
+            template=read_template(template) if template else None,
+            leading=lambda: self.machine.leading,
+            seconds=settings.discovery_seconds,
         )
 
     async def _lead(self, elector: Elector, leadership: Leadership) -> None:

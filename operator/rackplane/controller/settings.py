@@ -209,5 +209,17 @@ class OperatorSettings:
     """Node labels, or presets of them, by level: `leaf=eks,example.com/tor;spine=example.com/spine`. A level that is
     not named has those of every preset."""
 
+    discovery: bool = False
+    """Write Racks and NVLinkDomains from the labels of nodes. See docs/discovery.md."""
+
+    discovery_rack_labels: str = ""
+    """Node labels, or levels, that name racks: `example.com/rack,nvlink`. Empty: the usual ones."""
+
+    discovery_rack_template: str = ""
+    """What labels do not say of racks, as YAML or JSON: the spec of a Rack. Empty: no Rack is written."""
+
+    discovery_seconds: float = 60.0
+    """Seconds between two looks."""
+
     validate: bool = False
     """Check every invariant of the state after every batch of events. Costs a recomputation: for tests."""

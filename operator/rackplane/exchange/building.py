@@ -7,7 +7,7 @@ gives, and where that does not say it either, it is an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,6 +65,7 @@ class Builder:
         self._losses = losses
         self.fabric = fabric or Fabric()
         self.template = dict(template.fields) if template is not None else {}
+        self._given = {called for _, called in _references("Rack", self.template)}
         self._made: dict[tuple[str, str], tuple[str, dict[str, Any], Origin]] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._nodes: dict[str, Origin] = {}
@@ -197,6 +198,11 @@ class Builder:
             decoded = decode_any(body)
             for problem in decoded if isinstance(decoded, list) else ():
                 self._losses.wrong(origin.file, origin.field, f"{kind} {name} would not be valid: {problem}")
+        for (kind, name), (_, body, origin) in made:
+            for other, called in _references(kind, body["spec"]):
+                if (other, called) not in self._made and called not in self._given:
+                    why = f"{kind} {name} names {other} {called}, which is in none of the files"
+                    self._losses.warn(origin.file, origin.field, why)
         for node, origin in self._nodes.items():
             if object_name(node) != node:
                 self._losses.warn(
@@ -213,3 +219,16 @@ class Builder:
                 origin.file, origin.field, f"{text!r} is no label's value, so it is {label_value(text)}"
             )
         return label_value(text)
+
+
+def _references(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Kind and name of every object that this one names."""
+    feeds = [
+        *spec.get("feeds", ()),
+        *(feed for unit in spec.get("units", ()) for feed in unit.get("feeds", ())),
+    ]
+    if kind == "PowerDomain":
+        feeds += spec.get("parents", ())
+    yield from (("PowerDomain", entry["powerDomain"]) for entry in feeds)
+    yield from (("CoolingZone", zone) for zone in spec.get("cooling", {}).values())
+    yield from (("Rack", rack) for rack in spec.get("racks", ()))

@@ -128,6 +128,9 @@ class _Reader:
             names = ", ".join(source.name for source in sources)
             self._losses.wrong(names, "Topology", "there is none: nothing says what feeds what")
             return self._builder.finish()
+        for name in [name for name in self._places if name not in self._entities]:
+            origin = self._places.pop(name)[1]
+            self._losses.wrong(origin.file, origin.field, f"there is no entity {name}: name its file too")
         for name, (place, origin) in self._places.items():
             for index, child in enumerate(place.children):
                 if child not in self._entities:
@@ -171,11 +174,6 @@ class _Reader:
             self._entities[entity.name] = entity, origin
         for index, place in enumerate(found.topology.entities if found.topology is not None else ()):
             origin = Origin(file, path_of(where, "Topology", "Entities", index))
-            if place.name not in self._entities and not any(e.name == place.name for e in found.entities):
-                self._losses.wrong(
-                    file, origin.field, f"there is no entity {place.name}: name its file too, first"
-                )
-                continue
             if place.name in self._places:
                 self._losses.wrong(
                     file, origin.field, f"{place.name} is in a topology twice: import one at a time"

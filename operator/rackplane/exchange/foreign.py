@@ -50,8 +50,10 @@ def documents(source: Source, losses: Losses) -> Iterator[tuple[str, Any]]:
         losses.wrong(source.name, "the file", "is empty")
 
 
-def parsed(model: type[M], value: object, *, file: str, where: str, losses: Losses) -> M | None:
-    """The value as a model, what that does not name told as lost; None if it does not fit, which is an error."""
+def parsed(
+    model: type[M], value: object, *, file: str, where: str, losses: Losses, tell: bool = True
+) -> M | None:
+    """The value as a model, what that does not name told as lost if `tell`; None, an error, if it does not fit."""
     try:
         made = model.model_validate(value)
     except ValidationError as error:
@@ -60,7 +62,7 @@ def parsed(model: type[M], value: object, *, file: str, where: str, losses: Loss
                 file, path_of(where, *problem["loc"]), problem["msg"][:1].lower() + problem["msg"][1:]
             )
         return None
-    for field in untold(made):
+    for field in untold(made) if tell else ():
         losses.warn(file, path_of(where, field), "is not translated")
     return made
 

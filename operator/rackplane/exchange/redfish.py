@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import Field
+
 from rackplane.api.naming import label_value, object_name
 from rackplane.exchange.building import Builder, Imported, Origin, feed
-from rackplane.exchange.foreign import Source, documents, path_of
+from rackplane.exchange.foreign import Foreign, Source, documents, parsed, path_of
 from rackplane.exchange.losses import Losses
-from rackplane.exchange.redfish_ratings import NoRating, mains_watts
+from rackplane.exchange.redfish_ratings import NoRating, is_figure, mains_watts
 
 __all__ = ["read"]
 
@@ -55,6 +57,30 @@ _TELLING: Final[Mapping[str, tuple[str, ...]]] = {
     "CoolingUnit": ("RatedThermalLossToAirWatts", "PumpRedundancy", "CoolantConnectorRedundancy"),
     "CoolingLoop": ("RatedFlowLitersPerMinute", "RatedPressurekPa"),
 }
+
+
+class _Status(Foreign):
+    state: str | None = Field(default=None, alias="State")
+
+
+class _Reference(Foreign):
+    target: str = Field(alias="@odata.id")
+
+
+class _Group(Foreign):
+    needed: int | None = Field(default=None, alias="MinNeededInGroup")
+
+
+class _Resource(Foreign):
+    """What of any resource must have the right form to be read at all."""
+
+    path: str = Field(alias="@odata.id", min_length=1)
+    id: str | None = Field(default=None, alias="Id")
+    name: str | None = Field(default=None, alias="Name")
+    status: _Status | None = Field(default=None, alias="Status")
+    links: dict[str, list[_Reference] | _Reference | Any] | None = Field(default=None, alias="Links")
+    suppliers: list[str] | None = Field(default=None, alias="SupplyEquipmentNames")
+    groups: list[_Group] | None = Field(default=None, alias="CoolingUnitRedundancy")
 
 
 def read(
@@ -99,10 +125,13 @@ class _Reader:
                     self.take(member, Origin(origin.file, path_of(origin.field, "Members", index)))
             return
         if kind in _READ:
-            name = str(body.get("@odata.id", ""))
-            if not name:
-                self._losses.wrong(origin.file, path_of(origin.field, "@odata.id"), "is missing")
-            elif name in self._found[kind]:
+            checked = parsed(
+                _Resource, body, file=origin.file, where=origin.field, losses=self._losses, tell=False
+            )
+            if checked is None:
+                return
+            name = checked.path
+            if name in self._found[kind]:
                 self._losses.wrong(origin.file, path_of(origin.field, "@odata.id"), f"{name} is there twice")
             self._found[kind][name] = body, origin
             for field in _TELLING.get(kind, ()):
@@ -180,14 +209,18 @@ class _Reader:
         try:
             if where == "PowerCapacityVA":
                 apparent = body["PowerCapacityVA"]
-                if isinstance(apparent, bool) or not isinstance(apparent, int | float) or apparent <= 0:
+                if not is_figure(apparent):
                     raise NoRating(f"{apparent!r} is no number of volt-amperes")
                 watts: float = apparent * self._needed_factor()
             elif not mains:
                 raise NoRating("there are no Circuits of its mains, and no PowerCapacityVA")
             else:
-                # Of two inlets either must carry it alone.
-                watts = min(mains_watts(circuit, self._factor) for circuit in mains)
+                # Of two inlets either must carry it alone, and so must what feeds each.
+                sources = [self._found["Circuit"].get(self._source(circuit) or "") for circuit in mains]
+                above = [
+                    found[0] for found in sources if found and found[0].get("RatedCurrentAmps") is not None
+                ]
+                watts = min(mains_watts(circuit, self._factor) for circuit in (*mains, *above))
         except NoRating as error:
             why = f"what {name} may carry is not known: {error}; say --rating {body.get('Id', name)}=WATTS"
             self._losses.wrong(origin.file, path_of(origin.field, where), why)
@@ -253,7 +286,7 @@ class _Reader:
                 name, self._ratings.get(called, self._ratings.get(str(body.get("Id")), 0))
             )
             given = body.get("CoolingCapacityWatts")
-            if not capacity and isinstance(given, int | float) and not isinstance(given, bool) and given >= 1:
+            if not capacity and is_figure(given):
                 capacity = math.floor(given)
             if not capacity:
                 why = f"what {called} takes is not known; say --rating {body.get('Id', name)}=WATTS"

@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
-__all__ = ["NoRating", "mains_watts"]
+from rackplane.api.base import MAX_WATTS
+
+__all__ = ["NoRating", "is_figure", "mains_watts"]
 
 
 class NoRating(ValueError):
     """A circuit that does not say enough; the text says what is missing, and goes on after a colon."""
+
+
+def is_figure(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number above 0, and no greater than any equipment's."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= MAX_WATTS
 
 
 def mains_watts(circuit: Mapping[str, Any], power_factor: float | None) -> float:
@@ -22,7 +29,7 @@ def mains_watts(circuit: Mapping[str, Any], power_factor: float | None) -> float
         NoRating: one of these is not there.
     """
     amperes, said = circuit.get("RatedCurrentAmps"), circuit.get("NominalVoltage")
-    if isinstance(amperes, bool) or not isinstance(amperes, int | float) or amperes <= 0:
+    if not is_figure(amperes):
         raise NoRating(f"RatedCurrentAmps is {amperes!r}")
     match = re.fullmatch(r"(AC|DC)([0-9]+)(?:To([0-9]+))?V(?:AC|DC)?", str(said))
     if match is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from pydantic import Field
 
 from rackplane.api.common import NVLINK_LEVEL
@@ -50,10 +51,6 @@ class _Spec(Foreign):
     levels: tuple[_Level, ...]
 
 
-class _Metadata(Foreign):
-    name: str = ""
-
-
 class _Topology(Foreign):
     api_version: str = Field(alias="apiVersion")
     kind: str
@@ -76,7 +73,7 @@ def read(
             innermost above the host.
     """
     found: list[tuple[Origin, _Topology]] = []
-    bodies: list[Mapping[str, Any]] = []
+    nodes: list[Node] = []
     for source in sources:
         for where, body in documents(source, losses):
             if isinstance(body, Mapping) and body.get("kind") == "Topology":
@@ -84,7 +81,13 @@ def read(
                 if topology is not None:
                     found.append((Origin(source.name, path_of(where, "spec.levels")), topology))
             elif isinstance(body, Mapping) and type_of(body) == ("", "Node"):
-                bodies.append(body)
+                try:
+                    node = core_object(body)
+                except msgspec.ValidationError as error:
+                    losses.wrong(source.name, where or "the file", f"is no Node that can be read: {error}")
+                    continue
+                assert isinstance(node, Node)
+                nodes.append(node)
             else:
                 kind = body.get("kind") if isinstance(body, Mapping) else None
                 losses.warn(source.name, where or "the file", f"{kind or 'it'} is no Topology and no Node")
@@ -100,7 +103,6 @@ def read(
     fabric = _fabric(topology, origin, losses, nvlink_label)
     if fabric is None:
         return builder.finish()
-    nodes = [node for body in bodies if isinstance(node := core_object(body), Node)]
     if not nodes:
         losses.warn(
             origin.file, origin.field, "there are no Nodes beside it, so no Rack and no NVLinkDomain is made"

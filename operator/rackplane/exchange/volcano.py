@@ -50,7 +50,6 @@ class _Member(Foreign):
 
 class _Spec(Foreign):
     tier: int
-    tier_name: str | None = Field(default=None, alias="tierName")
     members: tuple[_Member, ...] = ()
 
 

@@ -32,7 +32,7 @@ NAMED = "--fabric-levels=nvlink,leaf,pod,hall,site"
         ("kueue", [], TEMPLATE, [NAMED], 0),
         ("redfish", ["--power-factor", "0.95"], None, [], 3),
         ("slurm", [], "profile: gb300-nvl72\n", [], 3),
-        ("volcano", [], TEMPLATE, [], 0),
+        ("volcano", [], TEMPLATE, [], 3),
     ],
 )
 def test_every_example_becomes_a_facility_that_validates(

@@ -160,3 +160,33 @@ def test_times_that_mean_nothing(
         main(["operator", flag])
     assert (stopped.value.code, runs) == (2, [])
     assert message in capsys.readouterr().err
+
+
+def test_discovery_is_off_unless_asked_for(runs: list[OperatorSettings]) -> None:
+    assert main(["operator"]) == 0
+    template = '{"limitWatts": 5, "feeds": [{"powerDomain": "a", "weight": 1}]}'
+    words = [
+        "--discovery",
+        "--discovery-rack-labels=example.com/rack,nvlink",
+        "--discovery-rack-template",
+        template,
+    ]
+    assert main(["operator", *words]) == 0
+    assert [settings.discovery for settings in runs] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("flag", "why"),
+    [
+        ("--discovery-rack-labels=no label", "discovery_rack_labels: 'no label' is neither a node label"),
+        ("--discovery-rack-template={}", "discovery_rack_template: limitWatts is missing"),
+        ("--discovery-seconds=0.5", "discovery_seconds: 0.5 is not 1 s or more"),
+    ],
+)
+def test_discovery_that_cannot_be_is_refused_at_the_start(
+    flag: str, why: str, runs: list[OperatorSettings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["operator", flag])
+    assert why in capsys.readouterr().err
+    assert runs == []

@@ -166,6 +166,19 @@ def test_two_inlets_must_each_carry_it_alone() -> None:
     )
 
 
+def test_a_feed_that_carries_less_than_the_mains_is_the_limit() -> None:
+    source = "/redfish/v1/PowerEquipment/FloorPDUs/A"
+    breaker = mains(CircuitType="Branch", RatedCurrentAmps=20) | {"@odata.id": f"{source}/Branches/B1"}
+    above = pdu(Name="Above") | {"@odata.id": source, "Id": "A"}
+    fed = mains(Links={"SourceCircuit": {"@odata.id": f"{source}/Branches/B1"}})
+    found = imported(pdu(), fed, above, breaker, power_factor=1.0, ratings={"Above": 90_000})
+    assert found.specs["PowerDomain rackpdu1"] == {
+        "type": "RackPDU",
+        "ratedWatts": 20 * 230,
+        "parents": [{"powerDomain": "above", "weight": 1}],
+    }
+
+
 def test_a_cooling_unit_without_a_capacity_is_an_error() -> None:
     unit = {"@odata.type": "#CoolingUnit.v1_2_0.CoolingUnit", "@odata.id": "/c/1", "Id": "1", "Name": "CDU 1"}
     assert imported(unit).errors == [

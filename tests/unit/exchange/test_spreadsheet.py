@@ -107,6 +107,12 @@ def test_a_file_without_the_columns_is_an_error(text: str, error: str) -> None:
     assert imported(text).errors[0].startswith(error)
 
 
+def test_feeds_that_are_in_no_row_are_named() -> None:
+    assert imported(f"{HEAD}PDU,a,,5,Grid,,\n").warnings == [
+        "f1: row 2, name: PowerDomain a names PowerDomain grid, which is in none of the files"
+    ]
+
+
 def test_cells_of_another_kind_are_named() -> None:
     assert imported(f"{HEAD}PDU,a,,5,,gb300-nvl72,\n").warnings == [
         "f1: row 2, profile: a PowerDomain has no profile"
