@@ -28,6 +28,24 @@ help: ## What there is to run
 demo: $(STAMPS)/runtime ## A row of 8 GB300 NVL72 racks in an embedded cluster, loaded with real jobs (ARGS=--keep leaves it up)
 	@$(BIN)/rackplane demo $(ARGS)
 
+KIND := rackplane
+
+.PHONY: kind-demo
+kind-demo: $(STAMPS)/runtime ## A kind cluster with mock GPUs, gangs on it, and things that break (needs Docker, kind and helm)
+	@for tool in docker kind helm; do command -v $$tool > /dev/null || { echo "make kind-demo needs $$tool"; exit 1; }; done
+	@kind get clusters 2> /dev/null | grep -qx $(KIND) || kind create cluster --config kind-config.yaml --wait 3m
+	@# The tag is the image's own digest: what has changed is rolled out, and nothing else.
+	@echo "Building the image"; id=$$(docker build --quiet .) && tag=$$(echo $$id | cut -c8-19) \
+	  && docker tag $$id rackplane:$$tag && kind load docker-image rackplane:$$tag --name $(KIND) \
+	  && helm upgrade --install rackplane charts/rackplane --kube-context kind-$(KIND) \
+	    --namespace rackplane-system --create-namespace --values examples/kind-values.yaml \
+	    --set-string image.tag=$$tag --wait --timeout 5m
+	@$(BIN)/rackplane kind-demo --context kind-$(KIND) $(ARGS)
+
+.PHONY: kind-down
+kind-down: ## Delete the cluster of make kind-demo
+	kind delete cluster --name $(KIND)
+
 .PHONY: test
 test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)

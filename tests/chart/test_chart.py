@@ -113,6 +113,7 @@ VALUES = [
     pytest.param(AGENT, id="node-agent"),
     pytest.param({"devicePlugin": {"enabled": True}}, id="device-plugin"),
     pytest.param(PLUGIN, id="device-plugin-set"),
+    pytest.param(yaml.safe_load((ROOT / "examples" / "kind-values.yaml").read_text()), id="kind"),
 ]
 #: Kinds whose schema is no part of Kubernetes' own, which kubernetes-validate knows.
 CUSTOM = {"CustomResourceDefinition", "HardwareProfile"}

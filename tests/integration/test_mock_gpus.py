@@ -4,68 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from rackplane.deviceplugin.mocknode import MockNode
-from rackplane.kube.client import MERGE_PATCH
 from tests.integration.test_any_cluster import GPU, GROUP, LIMIT_SECONDS, Body, Site, endless
 from tests.integration.test_any_cluster import pytestmark as pytestmark
 from tests.integration.test_any_cluster import site as site
 from tests.integration.test_node_loss import nodes_of
-from tests.support.kubelet import FakeKubelet, running, soon
-
-
-class Machine:
-    """A node of the site: a kubelet that writes what its device plugin offers, and the plugin."""
-
-    def __init__(self, site: Site, name: str, root: Path) -> None:
-        self.name = name
-        self._site = site
-        self._told = asyncio.Event()
-        self.kubelet = FakeKubelet(root, self._told.set)
-        self.mock = MockNode(
-            site.client,
-            node=name,
-            sockets=self.kubelet.sockets,
-            pod_resources=self.kubelet.pod_resources,
-            sleep=soon,
-        )
-
-    @property
-    def path(self) -> str:
-        return f"/api/v1/nodes/{self.name}"
-
-    async def room(self, capacity: int | None, allocatable: int | None) -> None:
-        status = {
-            "capacity": {GPU: None if capacity is None else str(capacity)},
-            "allocatable": {GPU: None if allocatable is None else str(allocatable)},
-        }
-        body = {"status": status}
-        await self._site.client.request("PATCH", f"{self.path}/status", body=body, content_type=MERGE_PATCH)
-
-    @contextlib.asynccontextmanager
-    async def on(self) -> AsyncIterator[None]:
-        async with self.kubelet, running(self._report()), running(self.mock.run()):
-            yield
-
-    async def _report(self) -> None:
-        while True:
-            await self._told.wait()
-            self._told.clear()
-            devices = self.kubelet.devices.get(GPU, {})
-            await self.room(len(devices), len(self.kubelet.healthy(GPU)))
+from tests.support.kubelet import soon
+from tests.support.machines import Machine
 
 
 @pytest.mark.parametrize("site", [{"node_loss_seconds": 1.0}], indirect=True)
-async def test_a_gpu_that_fails_costs_its_node_and_the_slot_goes_to_a_spare(
-    site: Site, tmp_path: Path
-) -> None:
+async def test_a_gpu_that_fails_costs_its_node_and_the_slot_goes_to_a_spare(site: Site) -> None:
     for rack in "ab":
         await site.patch(f"{GROUP}/nvlinkdomains/{site.word}-{rack}", {"spec": {"spareNodes": 1}})
-    machines = {name: Machine(site, name, tmp_path / name[-3:]) for name in site.nodes}
+    machines = {name: Machine(site.client, name) for name in site.nodes}
     async with contextlib.AsyncExitStack() as stack:
         for machine in machines.values():
             await machine.room(None, None)

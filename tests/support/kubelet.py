@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -24,15 +26,17 @@ async def soon(seconds: float) -> None:
 class FakeKubelet:
     """One node's kubelet.
 
+    Its directory, `root`, is made with it and gone when it has been left as a context manager. A path of a socket may
+    have 107 characters, and those that pytest makes are too long for it.
+
     Args:
-        root: its directory; with `device-plugins` and `pod-resources`.
         on_devices: called when the devices of a resource have changed.
     """
 
-    def __init__(self, root: Path, on_devices: Callable[[], None] = lambda: None) -> None:
-        self.root = root
-        self.sockets = root / "device-plugins"
-        self.pod_resources = root / "pod-resources" / "kubelet.sock"
+    def __init__(self, on_devices: Callable[[], None] = lambda: None) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="kubelet-"))
+        self.sockets = self.root / "device-plugins"
+        self.pod_resources = self.root / "pod-resources" / "kubelet.sock"
         #: every registration, as it came
         self.registrations: list[Any] = []
         #: resource -> device -> health
@@ -52,6 +56,7 @@ class FakeKubelet:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+        shutil.rmtree(self.root)
 
     async def start(self) -> None:
         """Empties the directory and knows of no plugin; who has which device it remembers, as by its checkpoint."""

@@ -27,6 +27,7 @@ from rackplane.cli import (
     drill,
     exchange,
     explain,
+    kind_demo,
     node_agent,
     release,
     tree,
@@ -57,6 +58,7 @@ _QUESTIONS = (
     uninstall,
     node_agent,
     device_plugin,
+    kind_demo,
 )
 
 

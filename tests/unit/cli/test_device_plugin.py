@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 
 async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    async with LocalCluster(seed=1) as cluster, FakeKubelet(tmp_path) as kubelet:
+    async with LocalCluster(seed=1) as cluster, FakeKubelet() as kubelet:
         for path in sorted((ROOT / "crds").glob("*.yaml")):
             cluster.apply(yaml.safe_load(path.read_text()))
         cluster.settle()
@@ -32,7 +32,7 @@ async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n0", "labels": labels}})
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "rackplane", "device-plugin", "--node=n0", "--metrics-port=0",
-            f"--kubeconfig={cluster.kubeconfig(tmp_path / 'kubeconfig')}", f"--kubelet-dir={tmp_path}",
+            f"--kubeconfig={cluster.kubeconfig(tmp_path / 'kubeconfig')}", f"--kubelet-dir={kubelet.root}",
             "--listen-address=127.0.0.1", stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,8 +18,8 @@ IDS = device_ids("n0", 4)
 
 
 @pytest.fixture
-async def kubelet(tmp_path: Path) -> AsyncIterator[FakeKubelet]:
-    async with FakeKubelet(tmp_path) as kubelet:
+async def kubelet() -> AsyncIterator[FakeKubelet]:
+    async with FakeKubelet() as kubelet:
         yield kubelet
 
 
@@ -63,8 +62,8 @@ async def test_it_registers_again_with_a_kubelet_that_started_anew(
             assert len(kubelet.registrations) == 1 + restart
 
 
-async def test_it_waits_for_a_kubelet_that_is_not_there_yet(tmp_path: Path, plugin: DevicePlugin) -> None:
-    kubelet = FakeKubelet(tmp_path)
+async def test_it_waits_for_a_kubelet_that_is_not_there_yet(plugin: DevicePlugin) -> None:
+    kubelet = FakeKubelet()
     it = registrar(plugin, kubelet)
     async with running(it.run()):
         await soon(1)

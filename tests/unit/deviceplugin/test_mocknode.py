@@ -99,7 +99,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with LocalCluster(seed=1) as cluster, FakeKubelet(tmp_path) as kubelet:
+    async with LocalCluster(seed=1) as cluster, FakeKubelet() as kubelet:
         for path in sorted((ROOT / "crds").glob("*.yaml")):
             cluster.apply(yaml.safe_load(path.read_text()))
         cluster.settle()
