@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from rackplane.cli.losses import changes
+from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.statuses import timestamp
+from rackplane.core.offline.snapshot import machine_of
 from rackplane.core.settings import MachineSettings, Shedding
+from rackplane.core.shedding.terms import terms_of
+from rackplane.engine.planning.drill import drill
 from tests.support.harness import Harness, facility, started, thing
 
 DISRUPTION = "rackplane.dev/disruption"
@@ -322,3 +327,36 @@ def test_killed_at_any_write_the_successor_ends_where_it_would_have() -> None:
             h = site(b_watts=36_000, kill=lambda n, w, at=number, how=when: (n, w) == (at, how))
             assert play(h) == expected, (number, when)
             assert not job_failed(h)
+
+
+@pytest.mark.parametrize(
+    ("b_watts", "jobs"),
+    [
+        (40_000, {"keep": "Checkpointable", "give": "Sheddable"}),
+        (37_000, {"keep": "Checkpointable", "give": "Sheddable"}),
+        (30_000, {"keep": "Checkpointable", "give": "Sheddable"}),
+        (30_000, {"one": "Sheddable", "two": "Sheddable"}),
+        (30_000, {"keep": "Protected", "give": "Checkpointable"}),
+    ],
+)
+def test_a_drill_names_what_is_then_done_and_changes_nothing(b_watts: int, jobs: dict[str, str]) -> None:
+    h = site(b_watts=b_watts)
+    running(h, **jobs)
+    before = h.cluster.store.revision
+    reader = machine_of(h.listed(), h.time.now)
+    assert reader.state is not None
+    records = [r for r in reader.gangs.values() if r.decision is not None]
+    terms = {booking_key(r.key): terms_of(reader.world, r) for r in records}
+    plan = drill(reader.state, changes(reader, ["powerdomain/a"], online=False), terms).plan
+    said = {measure.gang: "stop" if measure.stops else measure.profile for measure in plan.measures}
+    assert said
+    assert h.cluster.store.revision == before
+    lose(h)
+    h.advance(10)
+    done = {
+        f"default/{name}": "stop" if phase != "Running" else h.gang(name)["status"]["powerProfile"]
+        for name, phase in h.gangs().items()
+        if phase != "Running" or "shed" in h.gang(name)["status"]
+    }
+    assert done == said
+    assert over(h) == []
