@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rackplane.cli.cluster import connected, events_in, list_resources
 from rackplane.cli.errors import CommandError
-from rackplane.cli.source import add_fabric_arguments, connected, events_in, fabric_of, list_resources
+from rackplane.cli.source import add_fabric_arguments, fabric_of, rack_template
 
 if TYPE_CHECKING:  # What reads and decides takes half a second to import, and --help shall not.
     from rackplane.core.discovery.merging import Change
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         CommandError: the nodes or the template cannot be read.
     """
     try:
-        template = _template(options.rack_template)
+        template = rack_template(options.rack_template)
         if options.nodes is None:
             return asyncio.run(_on_cluster(options, template))
         if options.apply or options.kubeconfig is not None or options.context is not None:
@@ -91,20 +92,6 @@ def run(options: argparse.Namespace) -> int:
         return _on_file(options, template)
     except CommandError as error:
         raise CommandError(str(error), code=_FAILED) from error
-
-
-def _template(path: str | None) -> Template | None:
-    from rackplane.core.discovery.template import TemplateError, read_template
-
-    if path is None:
-        return None
-    try:
-        with open(path, encoding="utf-8") as file:
-            return read_template(file.read())
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--rack-template {path} cannot be read: {error}") from error
-    except TemplateError as error:
-        raise CommandError(f"--rack-template {path}: {error}") from error
 
 
 def _found(
@@ -131,6 +118,7 @@ def _found(
 def _on_file(options: argparse.Namespace, template: Template | None) -> int:
     from rackplane.core.objects import Node
     from rackplane.core.offline.documents import DocumentError, core_object, read_documents, read_text
+    from rackplane.exchange.output import yaml_of
 
     try:
         documents = (
@@ -145,7 +133,7 @@ def _on_file(options: argparse.Namespace, template: Template | None) -> int:
     if not nodes:
         raise CommandError(f"--nodes {options.nodes}: there is no Node in it")
     found = _found(options, nodes, bodies, template)
-    print("---\n".join(_yaml(desired.body()) for desired in found.objects), end="")
+    print("---\n".join(yaml_of(desired.body()) for desired in found.objects), end="")
     _complain(found)
     return 0
 
@@ -226,9 +214,11 @@ def _show(changes: Sequence[Change]) -> None:
 
 
 def _diff(change: Change) -> Iterator[str]:
+    from rackplane.exchange.output import yaml_of
+
     name = f"{change.desired.kind}/{change.desired.name}"
-    before = _yaml(change.live).splitlines() if change.live else []
-    after = _yaml(change.merged).splitlines()
+    before = yaml_of(change.live).splitlines() if change.live else []
+    after = yaml_of(change.merged).splitlines()
     source = f"{name} (cluster)" if change.live else "/dev/null"
     return difflib.unified_diff(before, after, source, f"{name} (labels)", lineterm="")
 
@@ -261,9 +251,3 @@ def _summary(changes: Sequence[Change]) -> int:
     differs = bool(of(Verdict.CREATE) or of(Verdict.UPDATE))
     print(" To write: --apply." if differs else "")
     return _DIFFERS if differs else 0
-
-
-def _yaml(body: Mapping[str, Any]) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(dict(body), sort_keys=False, default_flow_style=False, width=120))

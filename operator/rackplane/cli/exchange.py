@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rackplane.cli.errors import CommandError
-from rackplane.cli.source import add_fabric_arguments, add_source_arguments, fabric_of, open_source, positive
+from rackplane.cli.source import (
+    add_fabric_arguments,
+    add_source_arguments,
+    fabric_of,
+    open_source,
+    positive,
+    rack_template,
+)
 
 if TYPE_CHECKING:  # What reads the formats takes a while to import, and --help shall not.
-    from rackplane.core.discovery.template import Template
     from rackplane.exchange.building import Builder, Imported
     from rackplane.exchange.foreign import Source
     from rackplane.exchange.leaving import Site
@@ -159,7 +165,7 @@ def run_import(options: argparse.Namespace) -> int:
     from rackplane.exchange.losses import Losses
 
     losses = Losses()
-    builder = Builder(losses, _template(options.rack_template), fabric_of(options))
+    builder = Builder(losses, rack_template(options.rack_template, partial=True), fabric_of(options))
     imported = _read(options, list(_sources(options.files)), builder, losses)
     _tell(losses)
     if losses.failed:
@@ -277,19 +283,6 @@ def _tell(losses: Losses) -> None:
         print(f"{'error' if loss.is_error else 'warning'}: {loss}", file=sys.stderr)
     if losses.failed:
         print("rackplane: nothing was written", file=sys.stderr)
-
-
-def _template(path: str | None) -> Template | None:
-    from rackplane.core.discovery.template import TemplateError, read_template
-
-    if path is None:
-        return None
-    try:
-        return read_template(Path(path).read_text(encoding="utf-8"), partial=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--rack-template {path} cannot be read: {error}") from error
-    except TemplateError as error:
-        raise CommandError(f"--rack-template {path}: {error}") from error
 
 
 def _sources(files: Sequence[str]) -> Iterator[Source]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from rackplane.cli.answer import Answer, Outcome, answer_for, as_data
-from rackplane.cli.source import read_cluster
+from rackplane.cli.cluster import read_cluster
 from rackplane.core.objects import Job
 from rackplane.core.offline import rehearsal
 from rackplane.core.offline.snapshot import machine_of

@@ -15,8 +15,9 @@ import yaml
 from rackplane.api.crd import crd
 from rackplane.api.kinds import KINDS
 from rackplane.cli import parser
+from rackplane.cli.cluster import read_cluster
 from rackplane.cli.errors import CommandError
-from rackplane.cli.source import add_source_arguments, namespace_of, open_source, read_cluster, time_of
+from rackplane.cli.source import add_source_arguments, namespace_of, open_source, time_of
 from rackplane.core import events as e
 from rackplane.core.offline.snapshot import machine_of
 from rackplane.kube.client import ApiError
