@@ -13,7 +13,6 @@ from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.belonging import Belonging
 from rackplane.core.gangs.decisions import HeldPlace, Key, QuotaHold
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair_nodes import Losses
 from rackplane.core.gangs.telling import Telling
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
 from rackplane.core.pods.claimants import Claimants
@@ -25,6 +24,7 @@ from rackplane.core.queues.lateness import Lateness
 from rackplane.core.queues.ledger import Ledger
 from rackplane.core.queues.tally import Tally
 from rackplane.core.queues.waiting import Waiting
+from rackplane.core.repair.losses import Losses
 from rackplane.core.settings import MachineSettings
 from rackplane.core.site.caps import Caps
 from rackplane.core.site.confirmations import Confirmations

@@ -24,8 +24,6 @@ from rackplane.core.gangs.profiles import running_words
 from rackplane.core.gangs.promises import broken_promises, is_unschedulable, next_deadline, without_broken
 from rackplane.core.gangs.reassigning import reassignment, with_slots
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair import evict_left, repair
-from rackplane.core.gangs.repair_warning import warn_of_rules
 from rackplane.core.gangs.saying import say, why_it_waits
 from rackplane.core.gangs.slotting import assign_slots, ended_slots, released
 from rackplane.core.gangs.speccing import respec
@@ -50,6 +48,8 @@ from rackplane.core.instructions import (
 )
 from rackplane.core.queues.committing import commit
 from rackplane.core.queues.preempting import stop_victims
+from rackplane.core.repair.mending import evict_left, repair
+from rackplane.core.repair.warning import warn_of_rules
 from rackplane.core.world import World
 
 __all__ = ["reconcile"]

@@ -85,7 +85,7 @@ def _broken(world: World, record: GangRecord) -> Iterator[tuple[int | None, str]
         if name not in sound:
             node = world.nodes.get(name)
             if not starting and (node is None or not is_ready(node)):
-                continue  # it is lost, which is waited for: see repair.py
+                continue  # it is lost, which is waited for: see core/repair
             if node is None:
                 yield slot, f"node {name}, promised to slot {slot}, is gone"
                 continue

@@ -15,11 +15,11 @@ from rackplane.core.gangs.booking import (
 from rackplane.core.gangs.decisions import Decision, Key, booking_key
 from rackplane.core.gangs.ends import expect
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair import count_repair
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.objects import Gang
 from rackplane.core.queues.holds import hold_for_retry
 from rackplane.core.queues.preempting import count_stop
+from rackplane.core.repair.mending import count_repair
 from rackplane.core.world import ACTIVE, World
 
 __all__ = ["gang_changed", "gang_deleted"]

@@ -10,11 +10,11 @@ from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.ranks import annotated_slot, completion_index, in_order, is_gated
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair_rules import fatal_rule
 from rackplane.core.gangs.slots import format_slots
 from rackplane.core.gangs.statuses import reserved
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.objects import Job, Pod
+from rackplane.core.repair.rules import fatal_rule
 from rackplane.core.world import World
 
 __all__ = ["assign_slots", "by_right", "ended_slots", "released"]

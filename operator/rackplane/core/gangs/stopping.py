@@ -9,7 +9,6 @@ from rackplane.core.gangs.booking import unbook
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair_rules import replaced_only_when_ended
 from rackplane.core.gangs.statuses import UNPLACED, condition, timestamp
 from rackplane.core.gangs.together import how_it_ended, outcome
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, may_write_job, write
@@ -20,6 +19,7 @@ from rackplane.core.instructions import (
 from rackplane.core.objects import Job
 from rackplane.core.queues.planned import MOVED
 from rackplane.core.queues.preempting import STOPPED_FOR_OTHERS
+from rackplane.core.repair.rules import replaced_only_when_ended
 from rackplane.core.world import World
 
 NODE_LOST = "NodeLost"

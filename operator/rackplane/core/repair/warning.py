@@ -8,10 +8,10 @@ from typing import Final
 from rackplane.api.gang import NodeLoss
 from rackplane.api.labels import ON_NODE_LOSS
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair_rules import fatal_rules
 from rackplane.core.gangs.statuses import condition
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, write
 from rackplane.core.instructions import Instruction
+from rackplane.core.repair.rules import fatal_rules
 from rackplane.core.world import World
 
 __all__ = ["SURVIVES_POD_LOSS", "warn_of_rules"]

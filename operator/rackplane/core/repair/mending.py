@@ -19,14 +19,14 @@ from rackplane.core.gangs.elastic import shrink, shrinkable
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.reassigning import moved_slots, reassignment
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.gangs.repair_nodes import NOT_READY, Loss, losses_of
-from rackplane.core.gangs.repair_rules import fatal_rule
-from rackplane.core.gangs.repair_search import elsewhere
 from rackplane.core.gangs.statuses import condition
 from rackplane.core.gangs.stopping import NODE_LOST, is_over, stop
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, write
 from rackplane.core.instructions import EvictPod, Instruction
 from rackplane.core.objects import Gang, Pod
+from rackplane.core.repair.losses import NOT_READY, Loss, losses_of
+from rackplane.core.repair.rules import fatal_rule
+from rackplane.core.repair.search import elsewhere
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
 

@@ -1,0 +1,1 @@
+"""What becomes of gangs that run when nodes are lost under them."""
