@@ -16,7 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
+from rackplane.core.objects import Metadata
+from rackplane.core.workloads.kinds import KINDS
+from rackplane.core.workloads.view import Body
 from tests.chart.helm import NAMESPACE, Manifest, render, run
+from tests.support.foreign import crd, workload
 from tests.support.served import served
 
 KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
@@ -300,3 +304,99 @@ def test_type_checking_finds_no_warning(cluster: Cluster) -> None:
     )
     assert code == 0, text
     assert not yaml.safe_load(text)["status"].get("typeChecking", {}).get("expressionWarnings")
+
+
+# Workloads of other projects --
+
+POD: Manifest = {
+    "metadata": {"labels": {"app": "x"}},
+    "spec": {"containers": [], "schedulingGates": [FOREIGN_GATE]},
+}
+BARE: Manifest = {"spec": {"containers": []}}
+
+
+@pytest.fixture(scope="module")
+def foreign(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with CRDs of the shape of theirs, made after the policies."""
+    crds = list(map(crd, KINDS))
+    code, text = cluster.kubectl("apply", "-f", "-", stdin=crds)
+    assert code == 0, text
+    try:
+        names = [f"crd/{each['metadata']['name']}" for each in crds]
+        code, text = cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+        assert code == 0, text
+        deadline = time.monotonic() + 60
+        # A real server learns the schema of a new kind a moment later than it serves it.
+        while cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=foreign_bodies()["JobSet"])[0]:
+            assert time.monotonic() < deadline
+        yield cluster
+    finally:
+        cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=crds)
+
+
+def foreign_bodies() -> dict[str, Manifest]:
+    jobs = [
+        {"name": "lead", "template": {"spec": {"template": BARE}}},
+        {"name": "work", "replicas": 2, "template": {"spec": {"parallelism": 4, "template": POD}}},
+    ]
+    replicas = {"replicas": 2, "template": POD}
+    return {
+        "JobSet": workload("JobSet", "train", {"replicatedJobs": jobs}),
+        "PyTorchJob": workload(
+            "PyTorchJob", "train", {"pytorchReplicaSpecs": {"Master": {"template": BARE}, "Worker": replicas}}
+        ),
+        "MPIJob": workload(
+            "MPIJob",
+            "train",
+            {
+                "runPolicy": {"backoffLimit": 3},
+                "mpiReplicaSpecs": {"Launcher": {"template": BARE}, "Worker": replicas},
+            },
+        ),
+    }
+
+
+def templates(body: Manifest) -> list[Manifest]:
+    spec = body["spec"]
+    if body["kind"] == "JobSet":
+        return [each["template"]["spec"]["template"] for each in spec["replicatedJobs"]]
+    replicas = spec["pytorchReplicaSpecs" if body["kind"] == "PyTorchJob" else "mpiReplicaSpecs"]
+    return [replicas[role]["template"] for role in sorted(replicas)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_labelled_workload_of_another_project_queues(foreign: Cluster, kind: str) -> None:
+    body = foreign_bodies()[kind]
+    admitted = foreign.admit(body)
+    known = KINDS[kind]
+    assert known.is_suspended(Body(Metadata(name="train"), admitted["spec"]))
+    assert admitted["metadata"]["annotations"] == SUSPENDED_BY_US
+    bare, full = templates(admitted)
+    assert (bare["metadata"]["labels"], bare["spec"]["schedulingGates"]) == (LABELLED, [OUR_GATE])
+    assert full["metadata"]["labels"] == {"app": "x", **LABELLED}
+    assert sorted(full["spec"]["schedulingGates"], key=str) == sorted([FOREIGN_GATE, OUR_GATE], key=str)
+    # Nothing else of it is another.
+    for template in (bare, full):
+        del template["metadata"], template["spec"]["schedulingGates"]
+    given = [
+        {key: value for key, value in t["spec"].items() if key != "schedulingGates"} for t in templates(body)
+    ]
+    assert [template["spec"] for template in (bare, full)] == given
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_its_user_suspended_stays_theirs(foreign: Cluster, kind: str) -> None:
+    body = foreign_bodies()[kind]
+    body["spec"] = {**body["spec"], **KINDS[kind].switched(suspend=True)["spec"]}
+    admitted = foreign.admit(body)
+    assert "annotations" not in admitted["metadata"]
+    assert all(OUR_GATE in each["spec"]["schedulingGates"] for each in templates(admitted))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_without_the_label_is_stored_as_it_is(foreign: Cluster, kind: str) -> None:
+    body = foreign_bodies()[kind]
+    body["metadata"]["labels"] = {"team": "x"}
+    admitted = foreign.admit(body)
+    assert templates(admitted) == templates(body)
+    assert not KINDS[kind].is_suspended(Body(Metadata(name="train"), admitted["spec"]))

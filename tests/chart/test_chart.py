@@ -30,13 +30,18 @@ from rackplane.core.instructions import (
     SendCap,
     SetFinalizers,
     SuspendJob,
+    SuspendWorkload,
     UngatePod,
     UpdateGangSpec,
     WriteFacilityStatus,
     WriteGangStatus,
 )
 from rackplane.core.site.entries import ELEMENTS
+<<<<<<< HEAD
 from rackplane.deviceplugin.hardware import COUNT_LABEL, PRODUCT_LABEL
+=======
+from rackplane.core.workloads.kinds import KINDS
+>>>>>>> 956d922 (JobSets, PyTorchJobs and MPIJobs queue as one gang each: suspended until placed, stopped by their own field)
 from rackplane.localcluster import Request
 from rackplane.localcluster.faults import Asked
 from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, installed, render, run, template
@@ -263,6 +268,11 @@ def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manif
         ResumeJob("ns", "j", "u", "1"),
         *(SetFinalizers(kind, "x", "1", ()) for kind in ELEMENTS),
         SuspendJob("ns", "j", "u", "1"),
+        *(
+            SuspendWorkload(k.kind, v, "ns", "j", "u", "1", "g", True)
+            for k in KINDS.values()
+            for v in k.versions
+        ),
         UngatePod("ns", "p", "u", "n", 0, "g", "MaxP", ()),
         UpdateGangSpec("ns", "g", "1", {}),
         WriteFacilityStatus("Rack", "r", {}),
@@ -401,7 +411,14 @@ def test_mock_gpus_are_held_to_their_cap_by_one_program_only() -> None:
 def test_who_only_observes_has_no_right_to_touch_a_workload() -> None:
     manifests = render({"mode": "Observe"})
     rules = _rules(manifests)
-    for group, plural in (("batch", "jobs"), ("", "pods"), ("", "nodes"), ("rackplane.dev", "racks")):
+    foreign = [(kind.group, kind.plural) for kind in KINDS.values()]
+    for group, plural in (
+        ("batch", "jobs"),
+        ("", "pods"),
+        ("", "nodes"),
+        ("rackplane.dev", "racks"),
+        *foreign,
+    ):
         assert _verbs(rules, group, plural) == {"get", "list", "watch"}, plural
     assert _verbs(rules, "", "pods/eviction") == set()
     assert not [m for m in manifests if "AdmissionPolicy" in m["kind"]]
@@ -578,6 +595,10 @@ def test_images_are_pinned(values: Manifest | None) -> None:
             id="telemetry",
         ),
         pytest.param(
+            {"workloads": {"kinds": ["JobSet"]}}, ["operator", "--workload-kinds=JobSet"], id="one-other-kind"
+        ),
+        pytest.param({"workloads": {"kinds": []}}, ["operator", "--workload-kinds="], id="no-other-kinds"),
+        pytest.param(
             {"nodeLoss": {"seconds": 90, "conditions": ["KernelDeadlock", "GpuHealthy=False"]}},
             ["operator", "--node-loss-seconds=90", "--lost-node-conditions=KernelDeadlock,GpuHealthy=False"],
             id="node-loss",
@@ -701,10 +722,37 @@ def test_the_policies_are_v1_where_that_is_served() -> None:
     assert {m["apiVersion"] for m in policies} == {"admissionregistration.k8s.io/v1"}
 
 
+def test_each_kind_of_other_projects_has_its_rights_and_its_policy_if_it_is_named() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    assert values["workloads"]["kinds"] == list(KINDS)
+    assert OperatorSettings().workload_kinds == ",".join(KINDS)
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert schema["properties"]["workloads"]["properties"]["kinds"]["items"] == {"enum": list(KINDS)}
+    for kind in KINDS.values():
+        manifests = render({"workloads": {"kinds": [kind.kind]}})
+        (policy,) = [
+            m
+            for m in manifests
+            if m["metadata"]["name"] == f"rackplane-queue-{kind.plural}"
+            and "spec" in m
+            and m["kind"] == "MutatingAdmissionPolicy"
+        ]
+        (rule,) = policy["spec"]["matchConstraints"]["resourceRules"]
+        assert (rule["apiGroups"], rule["apiVersions"], rule["resources"]) == (
+            [kind.group],
+            list(kind.versions),
+            [kind.plural],
+        )
+        rules = _rules(manifests)
+        assert _verbs(rules, kind.group, kind.plural) == {"get", "list", "patch", "watch"}
+        others = {(other.group, other.plural) for other in KINDS.values()} - {(kind.group, kind.plural)}
+        assert not any(_verbs(rules, group, plural) for group, plural in others)
+
+
 def test_the_policies_fail_closed_and_are_bound(defaults: list[Manifest]) -> None:
     policies = [m for m in defaults if m["kind"].endswith("AdmissionPolicy")]
     bindings = [m for m in defaults if m["kind"].endswith("AdmissionPolicyBinding")]
-    assert len(policies) == 3
+    assert len(policies) == 3 + len(KINDS)
     assert {m["metadata"]["name"] for m in policies} == {m["spec"]["policyName"] for m in bindings}
     for policy in policies:
         assert policy["spec"]["failurePolicy"] == "Fail"

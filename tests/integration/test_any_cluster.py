@@ -12,7 +12,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -231,8 +231,8 @@ async def site(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def operated(tmp_path: Path, **options: Any) -> AsyncIterator[Site]:
-    """A site with an operator that has these settings."""
+async def operated(tmp_path: Path, *, crds: Iterable[Body] = (), **options: Any) -> AsyncIterator[Site]:
+    """A site with an operator that has these settings; `crds` are there before it, and go at the end."""
     async with contextlib.AsyncExitStack() as stack:
         kubeconfig = KUBECONFIG
         if not kubeconfig:
@@ -246,6 +246,8 @@ async def operated(tmp_path: Path, **options: Any) -> AsyncIterator[Site]:
         stack.push_async_callback(site.remove)
         for plural in ("gangs", "racks", "powerbudgets"):
             await site.until(f"{GROUP}/{plural}", lambda found: "items" in found)
+        for crd in crds:
+            await site.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
         await site.build()
         await _admission_in_force(site)
         api = await config.new_client_from_config(kubeconfig)

@@ -22,6 +22,8 @@ from rackplane.core import objects as o
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
+from rackplane.core.workloads.kinds import KINDS as KINDS_OF_WORKLOADS
+from rackplane.core.workloads.view import Body
 from rackplane.kube.client import ApiError as ClientError
 from rackplane.localcluster import LocalCluster, Request, Response
 from rackplane.localcluster.podruns import ended_status, exit_code, run_seconds, running_status, started_at
@@ -53,6 +55,7 @@ _KINDS: Mapping[tuple[str, str], tuple[type, type, type]] = {
         e.PriorityClassDeleted,
     ),
 }
+_WORKLOADS = {(kind.group, kind.plural): kind for kind in KINDS_OF_WORKLOADS.values()}
 _FACILITY = {(GROUP, k.info.plural): kind for kind, k in BY_KIND.items() if kind != "Gang"}
 
 
@@ -108,6 +111,8 @@ class Harness:
         self.endpoint: Callable[[SendCap], str] = lambda sent: ""
         #: nodes whose agents are dead: their pods neither start nor end
         self.down: set[str] = set()
+        #: controllers of other projects: each does one step, and says whether it did anything
+        self.controllers: list[Callable[[Harness], bool]] = []
         self._changes: deque[Change] = deque()
         self._todo: deque[Instruction] = deque()
         self._term = 0
@@ -132,7 +137,7 @@ class Harness:
         """Every object that there is, as a new process is told of it."""
         return [
             self._event(resource, obj, deleted=False)
-            for resource in (*_KINDS, *_FACILITY)
+            for resource in (*_KINDS, *_WORKLOADS, *_FACILITY)
             for obj in self.cluster.store.items(resource)
         ]
 
@@ -145,6 +150,13 @@ class Harness:
         if resource in _FACILITY:
             kind = _FACILITY[resource]
             return e.FacilityDeleted(kind, name) if deleted else e.FacilityChanged(kind, name, obj)
+        if resource in _WORKLOADS:
+            of = _WORKLOADS[resource]
+            if deleted:
+                return e.WorkloadDeleted(of.kind, namespace, name)
+            return e.WorkloadChanged(
+                of.view(msgspec.convert(obj, type=Body), obj["apiVersion"].split("/")[1])
+            )
         struct, changed, gone = _KINDS[resource]
         event: e.Event
         if deleted:
@@ -162,7 +174,7 @@ class Harness:
         events: list[e.Event] = []
         while self._changes and (limit is None or len(events) < limit):
             change = self._changes.popleft()
-            if change.resource in _KINDS or change.resource in _FACILITY:
+            if change.resource in _KINDS or change.resource in _WORKLOADS or change.resource in _FACILITY:
                 events.append(self._event(change.resource, change.object, deleted=change.type == DELETED))
         if events:
             self._feed(*events)
@@ -285,7 +297,9 @@ class Harness:
         """Until nobody has anything to do at this time."""
         for _ in range(rounds):
             # Every part acts once a round whether or not another had something to do.
-            if not any([self.cluster.settle() > 0, self.agents(), self.deliver(), self.write()]):
+            others = [step(self) for step in self.controllers]
+            ours = [self.cluster.settle() > 0, self.agents(), self.deliver(), self.write()]
+            if not any(others + ours):
                 return
         raise AssertionError(f"still busy after {rounds} rounds: {list(self._todo)[:3]}")
 

@@ -87,4 +87,37 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{/* The kinds of workloads that can be named in workloads.kinds, as their projects serve them. */}}
+{{- define "rackplane.workloadKinds" -}}
+JobSet:
+  group: jobset.x-k8s.io
+  versions: [v1alpha2]
+  resource: jobsets
+  suspend: spec.suspend
+PyTorchJob:
+  group: kubeflow.org
+  versions: [v1]
+  resource: pytorchjobs
+  suspend: spec.runPolicy.suspend
+  replicaSpecs: pytorchReplicaSpecs
+  roles: [Master, Worker]
+MPIJob:
+  group: kubeflow.org
+  versions: [v2beta1, v1]
+  resource: mpijobs
+  suspend: spec.runPolicy.suspend
+  replicaSpecs: mpiReplicaSpecs
+  roles: [Launcher, Worker]
+{{- end }}
+
+{{/* CEL: what a pod template gets, given the type of its field. */}}
+{{- define "rackplane.queuedTemplate" -}}
+{{ . }}{
+  metadata: {{ . }}.metadata{
+    labels: {"rackplane.dev/queue": object.metadata.labels["rackplane.dev/queue"]}
+  },
+  spec: {{ . }}.spec{
+    schedulingGates: [{{ . }}.spec.schedulingGates{name: "rackplane.dev/placement"}]
+  }
+}
 {{- end }}

@@ -189,6 +189,7 @@ _HELP = {
     "shutdown_seconds": "seconds that writes under way may take at shutdown (default: %(default)s)",
     "node_loss_seconds": "a node must be lost for so long before what a gang has there goes elsewhere, in seconds "
     "(default: %(default)s)",
+    "workload_kinds": "kinds of other projects whose workloads queue (default: %(default)s)",
     "lost_node_conditions": "conditions of a Node that mean it is lost to gangs: KernelDeadlock,GpuHealthy=False "
     "(default: none but Ready)",
     "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "
@@ -308,6 +309,7 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     from rackplane.controller.settings import OperatorSettings
     from rackplane.core.discovery.template import TemplateError, read_template
     from rackplane.core.settings import parse_conditions
+    from rackplane.core.workloads.kinds import kinds_named
     from rackplane.kube.client import ApiError
     from rackplane.kube.leader import lease_problem
 
@@ -358,7 +360,15 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     except ValueError as error:
         parser.error(f"lost_node_conditions: {error}")
     try:
+<<<<<<< HEAD
         fabric = parse_fabric(values["fabric_levels"], values["fabric_labels"])
+=======
+        kinds_named(values["workload_kinds"])
+    except ValueError as error:
+        parser.error(f"workload_kinds: {error}")
+    try:
+        parse_fabric(values["fabric_levels"], values["fabric_labels"])
+>>>>>>> 956d922 (JobSets, PyTorchJobs and MPIJobs queue as one gang each: suspended until placed, stopped by their own field)
     except FabricError as error:
         parser.error(f"fabric_levels, fabric_labels: {error}")
     try:

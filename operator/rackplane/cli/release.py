@@ -29,8 +29,8 @@ examples:
   rackplane release --yes -n research        in one namespace
 
 Pods without a place lose the scheduling gate rackplane.dev/placement and get a toleration of the taint
-rackplane.dev/managed; Jobs that Rackplane suspended are resumed. kube-scheduler then starts them wherever there is room
-for a pod: gangs are split, and no limit of power or cooling is looked at.
+rackplane.dev/managed; Jobs and other workloads that Rackplane suspended are resumed. kube-scheduler then starts them
+wherever there is room for a pod: gangs are split, and no limit of power or cooling is looked at.
 
 The guard of the chart lets nobody but the operator remove the gate: be in admission.guard.exemptUsers or exemptGroups,
 or delete the ValidatingAdmissionPolicyBinding first. Jobs that are created later are suspended and gated as before as
@@ -51,6 +51,8 @@ class Released:
     """What was found, by "namespace/name", and what stood in the way."""
 
     jobs: list[str] = field(default_factory=list)
+    workloads: list[str] = field(default_factory=list)
+    """Of other projects' kinds, with the kind before the name."""
     pods: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     """"Job ns/name" or "Pod ns/name" -> why."""
@@ -95,7 +97,13 @@ def run(options: argparse.Namespace) -> int:
     if options.output == "json":
         import json
 
-        data = {"done": options.yes, "jobs": found.jobs, "pods": found.pods, "refused": found.refused}
+        data = {
+            "done": options.yes,
+            "jobs": found.jobs,
+            "workloads": found.workloads,
+            "pods": found.pods,
+            "refused": found.refused,
+        }
         print(json.dumps(data, indent=2))
     else:
         _show(found, done=options.yes)
@@ -171,8 +179,14 @@ async def release(
             found.refused[f"Job {name}"] = why
         else:
             found.jobs.append(name)
+    for what, path, body in await _workloads(client, namespace):
+        why = await _patch(client, path, body, merge=True) if do else ""
+        if why:
+            found.refused[what] = why
+        else:
+            found.workloads.append(what)
     # Pods of a Job that ran before still come with the gate of its template, which cannot be changed any more.
-    rounds = _ROUNDS if do and jobs else 1
+    rounds = _ROUNDS if do and (jobs or found.workloads) else 1
     quiet = 0
     for number in range(rounds):
         waiting = [pod for pod in await _pods(client, namespace) if _waits(pod)]
@@ -237,12 +251,53 @@ def _tolerations(known: Iterable[Any]) -> list[Any]:
     return [*(each for each in map(msgspec.to_builtins, known) if each.get("key") != MANAGED_TAINT), ours]
 
 
-async def _patch(client: Client, path: str, body: Mapping[str, Any]) -> str:
+async def _workloads(client: Client, namespace: str | None) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Workloads of other projects that Rackplane suspended: what each is called, its path, and what resumes it.
+
+    Of kinds that the cluster does not have there are none.
+
+    Raises:
+        CommandError: a list was refused.
+    """
+    import msgspec
+
+    from rackplane.api.labels import SUSPENDED_BY
+    from rackplane.core.workloads.kinds import KINDS
+    from rackplane.core.workloads.view import Body
+    from rackplane.kube.client import ApiError
+    from rackplane.kube.listing import list_all
+    from rackplane.kube.resources import Resource
+
+    found: dict[tuple[str, str], tuple[str, str, Mapping[str, Any]]] = {}
+    for kind in KINDS.values():
+        for version in kind.versions:
+            resource = Resource(kind.group, version, kind.plural, namespaced=True)
+            try:
+                _, bodies = await list_all(client, resource, each=msgspec.json.Decoder(Body).decode)
+            except ApiError as error:
+                if error.status == 404:
+                    continue
+                raise CommandError(f"the list of {resource} was refused: {error}") from error
+            for body in bodies:
+                meta = body.metadata
+                ours = kind.is_suspended(body) and SUSPENDED_BY in meta.annotations
+                if not ours or namespace not in (None, meta.namespace):
+                    continue
+                about = {"uid": meta.uid, "annotations": {SUSPENDED_BY: None}}
+                what = f"{kind.kind} {meta.namespace}/{meta.name}"
+                path = resource.path(meta.namespace, meta.name)
+                patch = {"metadata": about, **kind.switched(suspend=False)}
+                found.setdefault((kind.kind, meta.uid), (what, path, patch))
+    return list(found.values())
+
+
+async def _patch(client: Client, path: str, body: Mapping[str, Any], *, merge: bool = False) -> str:
     """Why the API server refused; empty if it did not. What is gone needs nothing."""
-    from rackplane.kube.client import STRATEGIC_MERGE_PATCH, ApiError
+    from rackplane.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
 
     try:
-        await client.request("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
+        kind = MERGE_PATCH if merge else STRATEGIC_MERGE_PATCH
+        await client.request("PATCH", path, body=body, content_type=kind)
     except ApiError as error:
         return "" if error.status == 404 else error.message or str(error)
     return ""
@@ -290,15 +345,16 @@ async def _listed(client: Client, resource: Any, model: Any, namespace: str | No
 
 def _show(found: Released, *, done: bool) -> None:
     verb = "" if done else "would be "
-    print(f"{len(found.jobs)} Jobs {verb}resumed, {len(found.pods)} pods {verb}ungated.")
-    for kind, names in (("Job", found.jobs), ("Pod", found.pods)):
+    more = f", {len(found.workloads)} other workloads" if found.workloads else ""
+    print(f"{len(found.jobs)} Jobs{more} {verb}resumed, {len(found.pods)} pods {verb}ungated.")
+    for kind, names in (("Job ", found.jobs), ("", found.workloads), ("Pod ", found.pods)):
         for name in names:
-            print(f"  {kind} {name}")
+            print(f"  {kind}{name}")
     for what, why in found.refused.items():
         print(f"  not released: {what}: {why}")
     if not done:
         print("Nothing was done: add --yes.")
-    elif found.jobs or found.pods:
+    elif found.jobs or found.workloads or found.pods:
         print(
             "New Jobs are still suspended and gated until the chart's MutatingAdmissionPolicyBindings are deleted."
         )

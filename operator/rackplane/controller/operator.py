@@ -32,6 +32,7 @@ from rackplane.controller.telemetry.elements import ElementWatch
 from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
+from rackplane.controller.workloads import workload_informers
 from rackplane.core import events as e
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.discovery.template import read_template
@@ -40,6 +41,7 @@ from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding, parse_conditions
 from rackplane.core.site.observed import drifts
+from rackplane.core.workloads.kinds import kinds_named
 from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
@@ -332,6 +334,7 @@ class Operator:
         client = self._client
         around: Any = {"random": self._around.random, "monotonic": self._around.monotonic}
         return {
+            **workload_informers(client, kinds_named(self.settings.workload_kinds), feed, **around),
             "nodes": Informer(
                 client,
                 NODES,

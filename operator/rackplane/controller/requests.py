@@ -36,13 +36,15 @@ from rackplane.core.instructions import (
     SendCap,
     SetFinalizers,
     SuspendJob,
+    SuspendWorkload,
     UngatePod,
     UpdateGangSpec,
     WriteFacilityStatus,
     WriteGangStatus,
 )
+from rackplane.core.workloads.kinds import KINDS
 from rackplane.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
-from rackplane.kube.resources import EVENTS, GANGS, JOBS, NODES, PODS, facility
+from rackplane.kube.resources import EVENTS, GANGS, JOBS, NODES, PODS, Resource, facility
 
 __all__ = ["Write", "failure", "requests_for", "subject"]
 
@@ -87,6 +89,17 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
         case SuspendJob() | ResumeJob() | ResizeJob():
             path = JOBS.path(instruction.namespace, instruction.name)
             return Write("PATCH", path, _job_patch(instruction), MERGE_PATCH)
+        case SuspendWorkload():
+            kind = KINDS[instruction.kind]
+            resource = Resource(kind.group, instruction.version, kind.plural, namespaced=True)
+            path = resource.path(instruction.namespace, instruction.name)
+            about = {
+                "uid": instruction.uid,
+                "resourceVersion": instruction.resource_version,
+                "annotations": {SUSPENDED_BY: SUSPENDED_BY_VALUE if instruction.suspend else None},
+            }
+            patch = {"metadata": about, **kind.switched(suspend=instruction.suspend)}
+            return Write("PATCH", path, patch, MERGE_PATCH)
         case UngatePod():
             path = PODS.path(instruction.namespace, instruction.name)
             return Write("PATCH", path, _pod_patch(instruction), STRATEGIC_MERGE_PATCH)
@@ -121,6 +134,8 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
             return ("Gang", instruction.namespace, instruction.name)
         case SuspendJob() | ResumeJob() | ResizeJob():
             return ("Job", instruction.namespace, instruction.name)
+        case SuspendWorkload():
+            return (instruction.kind, instruction.namespace, instruction.name)
         case UngatePod() | EvictPod():
             return ("Pod", instruction.namespace, instruction.name)
         case CapNode():

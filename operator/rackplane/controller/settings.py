@@ -94,6 +94,10 @@ class OperatorSettings:
     """Conditions of a Node that mean it is lost to gangs, as `KernelDeadlock,GpuHealthy=False`; without a status
     True."""
 
+    workload_kinds: str = "JobSet,PyTorchJob,MPIJob"
+    """Kinds of other projects whose workloads queue, as `JobSet,PyTorchJob`: those that the cluster has are watched.
+    The operator must be allowed to list each. See docs/workloads.md."""
+
     admit_after_loss: bool = False
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss. See
     docs/status.md."""

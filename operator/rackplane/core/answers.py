@@ -17,6 +17,7 @@ from rackplane.core.instructions import (
     SendCap,
     SetFinalizers,
     SuspendJob,
+    SuspendWorkload,
     UngatePod,
     UpdateGangSpec,
     WriteGangStatus,
@@ -26,7 +27,7 @@ from rackplane.core.world import World
 
 __all__ = ["failed", "succeeded"]
 
-_OF_JOBS = (SuspendJob, ResumeJob, ResizeJob)
+_OF_JOBS = (SuspendJob, ResumeJob, ResizeJob, SuspendWorkload)
 
 
 def succeeded(world: World, instruction: Instruction) -> None:
@@ -93,7 +94,7 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
     match instruction:
         case CreateGang():
             record.creating = False
-        case SuspendJob() | ResumeJob() | ResizeJob():
+        case SuspendJob() | ResumeJob() | ResizeJob() | SuspendWorkload():
             record.job_writes.pop(instruction.name, None)
         case UngatePod(uid=uid):
             record.ungating.discard(uid)
@@ -120,7 +121,7 @@ def _record_of(world: World, instruction: Instruction) -> GangRecord | None:
     match instruction:
         case SuspendJob() | ResumeJob() | ResizeJob():
             return world.gang_of_job((instruction.namespace, instruction.name))
-        case UngatePod() | EvictPod():
+        case UngatePod() | EvictPod() | SuspendWorkload():
             return world.gangs.get((instruction.namespace, instruction.gang))
         case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
             return world.gangs.get((instruction.namespace, instruction.name))

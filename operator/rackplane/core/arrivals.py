@@ -11,6 +11,8 @@ from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_ou
 from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import held_by
+from rackplane.core.workloads.kinds import KINDS
+from rackplane.core.workloads.view import Workload
 from rackplane.core.world import World
 
 __all__ = [
@@ -19,12 +21,14 @@ __all__ = [
     "drop_job",
     "drop_node",
     "drop_pod",
+    "drop_workload",
     "put_claim",
     "put_claim_template",
     "put_job",
     "put_node",
     "put_pod",
     "put_priority_class",
+    "put_workload",
 ]
 
 
@@ -167,6 +171,21 @@ def drop_job(world: World, key: Key) -> None:
         if how is not None:
             world.gangs[gang].ended[job.metadata.uid] = how
         world.record(gang).jobs.pop(key[1], None)
+        world.pods_differ(gang)
+
+
+def put_workload(world: World, workload: Workload) -> None:
+    gang = (workload.metadata.namespace, workload.gang_name)
+    record = world.record(gang)
+    record.workload, record.jobs = workload, workload.jobs()
+    world.pods_differ(gang)
+
+
+def drop_workload(world: World, kind: str, key: Key) -> None:
+    gang = (key[0], f"{KINDS[kind].prefix}{key[1]}")
+    if gang in world.gangs:
+        record = world.record(gang)
+        record.workload, record.jobs = None, {}
         world.pods_differ(gang)
 
 

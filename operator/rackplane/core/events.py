@@ -11,6 +11,7 @@ from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.instructions import Instruction
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.site.observed import Observed
+from rackplane.core.workloads.view import Workload
 
 __all__ = [
     "ClaimChanged",
@@ -36,6 +37,8 @@ __all__ = [
     "PriorityClassDeleted",
     "Synced",
     "TimePassed",
+    "WorkloadChanged",
+    "WorkloadDeleted",
     "WriteFailed",
     "WriteSucceeded",
 ]
@@ -86,6 +89,20 @@ class JobChanged:
 
 @dataclass(frozen=True, slots=True)
 class JobDeleted:
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadChanged:
+    """A workload of another project's kind was seen."""
+
+    workload: Workload
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadDeleted:
+    kind: str
     namespace: str
     name: str
 
@@ -190,6 +207,8 @@ Event = (
     | PodDeleted
     | JobChanged
     | JobDeleted
+    | WorkloadChanged
+    | WorkloadDeleted
     | GangChanged
     | GangDeleted
     | ClaimChanged

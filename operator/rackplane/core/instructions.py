@@ -23,6 +23,7 @@ __all__ = [
     "SendCap",
     "SetFinalizers",
     "SuspendJob",
+    "SuspendWorkload",
     "UngatePod",
     "UpdateGangSpec",
     "WriteFacilityStatus",
@@ -109,6 +110,22 @@ class ResizeJob:
     uid: str
     resource_version: str
     size: JobSize
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendWorkload:
+    """Stop a workload's pods, or let it make them; compare-and-swap, as with Jobs."""
+
+    #: one of `rackplane.core.workloads.kinds.KINDS`, and the version that it is served in
+    kind: str
+    version: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    gang: str
+    #: False: it may go on
+    suspend: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +221,7 @@ Instruction = (
     | SuspendJob
     | ResumeJob
     | ResizeJob
+    | SuspendWorkload
     | UngatePod
     | EvictPod
     | CapNode

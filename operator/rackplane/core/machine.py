@@ -167,6 +167,10 @@ class Machine:
                 arrivals.put_job(world, job)
             case e.JobDeleted(namespace, name):
                 arrivals.drop_job(world, (namespace, name))
+            case e.WorkloadChanged(workload):
+                arrivals.put_workload(world, workload)
+            case e.WorkloadDeleted(kind, namespace, name):
+                arrivals.drop_workload(world, kind, (namespace, name))
             case e.GangChanged(gang):
                 gang_changed(world, gang, leading=self.leading)
             case e.GangDeleted(namespace, name):

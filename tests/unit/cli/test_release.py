@@ -6,6 +6,7 @@ import pytest
 
 from rackplane.cli.errors import CommandError
 from rackplane.cli.release import Released, refuse_while_it_runs, release
+from tests.support import foreign
 from tests.support.harness import QUEUE, Harness, facility, started
 
 GUARD = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/rackplane-guard"
@@ -105,6 +106,34 @@ async def test_where_the_guard_does_not_let_one_it_is_said_what_was_not_released
     assert all(
         "only the Rackplane operator may remove the scheduling gate" in why for why in found.refused.values()
     )
+
+
+@pytest.mark.parametrize("runs", [False, True])
+async def test_workloads_of_other_projects_are_resumed_and_their_pods_let_go(runs: bool) -> None:
+    h = started(facility(racks=1))
+    h.apply(foreign.crd("JobSet"))
+    h.controllers.append(foreign.jobset_controller)
+    jobs = [foreign.replicated("work", pods=2, template=foreign.pod_template(4))]
+    jobsets = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets"
+    if not runs:
+        h.job("before", slots=4, run=None)
+        h.settle()
+    h.request("POST", jobsets, foreign.workload("JobSet", "train", {"replicatedJobs": jobs}))
+    h.request("POST", jobsets, foreign.workload("JobSet", "users", {"replicatedJobs": jobs, "suspend": True}))
+    h.settle()
+    h.request("DELETE", GUARD)
+
+    async def pause() -> None:
+        while any([h.cluster.settle() > 0, foreign.jobset_controller(h), h.agents()]):
+            pass
+
+    found = await release(h.cluster.client(), do=True, pause=pause)
+    assert (found.jobs, found.refused) == ([], {})
+    assert found.workloads == ([] if runs else ["JobSet default/train"])
+    assert len(found.pods) == (0 if runs else 2)
+    train, users = (h.get("jobset.x-k8s.io", "jobsets", name) for name in ("train", "users"))
+    assert (train["spec"]["suspend"], users["spec"]["suspend"]) == (False, True)
+    assert gated(h) == []
 
 
 async def test_while_the_operator_holds_its_lease_nothing_is_released() -> None:

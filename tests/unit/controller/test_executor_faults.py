@@ -29,14 +29,17 @@ from rackplane.core.instructions import (
     ResizeJob,
     ResumeJob,
     SuspendJob,
+    SuspendWorkload,
     UngatePod,
 )
 from rackplane.localcluster import Fault, LocalCluster, Request, WallClock
 from rackplane.localcluster.effects import Cut, Delay, Effect, Hang, LoseAnswer, Refuse
 from rackplane.localcluster.store import Change
+from tests.support import foreign
 from tests.support.virtualtime import virtual
 
 GANGS = "/apis/rackplane.dev/v1alpha1/namespaces/default/gangs"
+JOBSETS = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 PODS = "/api/v1/namespaces/default/pods"
 GATE = "rackplane.dev/placement"
@@ -98,6 +101,7 @@ class Asker:
     def __init__(self) -> None:
         self.cluster = LocalCluster(clock=WallClock(), seed=4)
         self.cluster.apply(gangs())
+        self.cluster.apply(foreign.crd("JobSet"))
         self.client = self.cluster.client("operator")
         self.outcomes: list[str] = []
         self.changes: list[Change] = []
@@ -175,6 +179,21 @@ WRITES = {
         ),
         f"{JOBS}/j",
         lambda stored: stored["spec"]["suspend"] is True,
+    ),
+    "SuspendWorkload": Write(
+        ((JOBSETS, foreign.workload("JobSet", "s", {"replicatedJobs": []})),),
+        lambda stored: SuspendWorkload(
+            "JobSet",
+            "v1alpha2",
+            "default",
+            "s",
+            stored["metadata"]["uid"],
+            stored["metadata"]["resourceVersion"],
+            "jobset-s",
+            suspend=True,
+        ),
+        f"{JOBSETS}/s",
+        lambda stored: stored["spec"].get("suspend") is True,
     ),
     "ResumeJob": Write(
         ((JOBS, job(True)),),

@@ -71,6 +71,7 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
         name=record.key[1],
         job=None if record.several else job,
         jobs=jobs,
+        workload=record.workload,
         pods=bare,
         accelerators=accelerators_of(world),
         level_by_node_label=world.catalog.fabric.level_by_label,

@@ -38,6 +38,7 @@ from rackplane.core.gangs.stopping import (
     suspend,
     unplace,
 )
+from rackplane.core.gangs.switching import resume_workload
 from rackplane.core.gangs.together import slots_of, stopped_by
 from rackplane.core.gangs.ungating import all_let_go, all_running, tell_of_profile, ungate
 from rackplane.core.gangs.writing import conditions_of, may_write, may_write_job, write
@@ -85,7 +86,9 @@ def _of_another(record: GangRecord) -> bool:
         # Under the name that a Job's Gang has: the Job waits until it is gone.
         return False
     job = record.job
-    return job is not None and not record.several and record.gang.spec.workload.uid != job.metadata.uid
+    if record.several and record.workload is None:
+        return False
+    return job is not None and record.gang.spec.workload.uid != job.metadata.uid
 
 
 def _create(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -128,14 +131,14 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     yield from suspend(record, awake_jobs(record))
     users = record.suspended_by_user()
     if users is not None:
-        name = f"Job {users.metadata.name}" if record.several else "the Job"
+        name = record.called(users) if record.several else "the Job"
         yield from say(
             world,
             record,
             phase="Held",
             ready=True,
             reason="SuspendedByUser",
-            message=f"{name} is suspended by its user: set spec.suspend to false to queue it",
+            message=f"{name} is suspended by its user: set {record.suspend_field()} to false to queue it",
         )
         return
     ungated = record.ungated()
@@ -144,6 +147,12 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
             f"Job {ungated.metadata.name}, spec.template.spec.schedulingGates: {PLACEMENT_GATE} is missing, so its "
             "pods would start anywhere. Install the chart's admission policies and create the Job again."
         )
+        if record.workload is not None:
+            text = (
+                f"{record.workload.title}, pod template of {ungated.metadata.name}, spec.schedulingGates: "
+                f"{PLACEMENT_GATE} is missing, so its pods would start anywhere. Install the chart's admission "
+                "policies with this kind in workloads.kinds and create it again."
+            )
         yield from say(world, record, phase="Pending", ready=False, reason="NotGated", message=text)
         return
     if record.several and not record.groups_wanted:
@@ -238,6 +247,9 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from stop(world, record, found[0][1], reason="PromiseBroken")
             return
     resume = [job for job in record.jobs.values() if suspended_by_us(job) and job_outcome(job) is None]
+    if resume and record.workload is not None:
+        yield from resume_workload(record, record.workload)
+        return
     for one in resume:
         if may_write_job(record, one):
             meta = one.metadata

@@ -15,7 +15,7 @@ from rackplane.api.problems import FieldProblem
 from rackplane.core.gangs.decisions import Decision, Estimate, Key
 from rackplane.core.gangs.jobs import JOBS_PREFIX, job_outcome, owner_of, suspended_by_us
 from rackplane.core.gangs.parallelism import follows
-from rackplane.core.gangs.ranks import annotated_slot, in_order, is_gated
+from rackplane.core.gangs.ranks import annotated_slot, completion_index, in_order, is_gated
 from rackplane.core.gangs.slots import parse_slots
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.objects import (
@@ -32,6 +32,8 @@ from rackplane.core.pods.neighbours import Pods
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import Amounts, PodClass, held_by
 from rackplane.core.queues.priorities import never_preempts
+from rackplane.core.workloads.kinds import kind_of_gang
+from rackplane.core.workloads.view import Workload
 from rackplane.engine.model import Refusal
 
 __all__ = ["GangRecord"]
@@ -46,8 +48,10 @@ class GangRecord:
 
     key: Key
     gang: Gang | None = None
-    #: its Job, or the Jobs that name one gang, by name, in order of name
+    #: its Job, or the Jobs that name one gang, by name, in order of name; or what stands for the pods of its workload
     jobs: dict[str, Job] = field(default_factory=dict)
+    #: the workload of another project's kind that it is made for
+    workload: Workload | None = None
     #: how Jobs of it ended that are gone, by uid; of several Jobs
     ended: dict[str, str] = field(default_factory=dict)
     #: pods that belong to it, by name, terminal and terminating ones included
@@ -242,6 +246,10 @@ class GangRecord:
         if slot is not None:
             return next((g for g, slots in enumerate(slots_by_group(self.groups)) if slot in slots), None)
         if self.several:
+            kind = kind_of_gang(self.key[1])
+            if kind is not None:
+                part = kind.set_of(pod)
+                return next((g for g, group in enumerate(self.groups) if group.name == part), None)
             owner = owner_of(pod)
             return next((g for g, group in enumerate(self.groups) if group.workload.uid == owner), None)
         uid = pod.metadata.uid
@@ -287,15 +295,22 @@ class GangRecord:
         }
 
     def of_job(self) -> bool:
-        """Whether it is made of a Job, or of Jobs, also when they are gone."""
-        return self.key[1].startswith(("job-", JOBS_PREFIX))
+        """Whether it is made of a Job, of Jobs or of a workload that suspends its pods, also when they are gone."""
+        return self.key[1].startswith(("job-", JOBS_PREFIX)) or self.of_workload()
+
+    def of_workload(self) -> bool:
+        """Whether it is made of a workload of another project's kind."""
+        return kind_of_gang(self.key[1]) is not None and not self.external()
 
     def external(self) -> bool:
         """Whether another controller made the Gang: it starts and stops the workload (docs/external-gangs.md)."""
         if self.gang is None:
             return False
         workload = self.gang.spec.workload
-        return (workload.api_version, workload.kind) not in _OURS
+        if (workload.api_version, workload.kind) in _OURS:
+            return False
+        kind = kind_of_gang(self.key[1])
+        return kind is None or (workload.kind, f"{kind.prefix}{workload.name}") != (kind.kind, self.key[1])
 
     def finished_by_maker(self) -> bool:
         """Whether who made an external gang says that it is over."""
@@ -326,12 +341,13 @@ class GangRecord:
 
     @property
     def several(self) -> bool:
-        """Whether it is made of Jobs that name a gang: each is one of its groups."""
-        return self.key[1].startswith(JOBS_PREFIX) and not self.external()
+        """Whether it is made of Jobs that name a gang, or of a workload's sets of pods: each is one of its groups."""
+        name = self.key[1]
+        return (name.startswith(JOBS_PREFIX) or kind_of_gang(name) is not None) and not self.external()
 
     def job_of(self, group: GangGroup) -> Job | None:
         """The Job of the group; None if it is gone, be it that another has its name."""
-        job = self.jobs.get(group.workload.name)
+        job = self.jobs.get(group.name)
         return job if job is not None and job.metadata.uid == group.workload.uid else None
 
     def parts(self) -> list[tuple[Job | None, range]]:
@@ -342,6 +358,21 @@ class GangRecord:
             (self.job_of(group), slots)
             for group, slots in zip(self.groups, slots_by_group(self.groups), strict=True)
         ]
+
+    def index_of(self, pod: Pod, job: Job) -> int | None:
+        """The pod's index among those of the Job; None if it has none."""
+        if self.workload is None:
+            return completion_index(pod)
+        found = self.workload.pod_set(job.metadata.name)
+        return None if found is None else found.index_of(pod)
+
+    def called(self, job: Job) -> str:
+        """What its users know the Job as: "Job lead", or of a workload "JobSet train"."""
+        return f"Job {job.metadata.name}" if self.workload is None else self.workload.title
+
+    def suspend_field(self) -> str:
+        """Where its user suspends it."""
+        return "spec.suspend" if self.workload is None else ".".join(self.workload.kind.suspend)
 
     def ungated(self) -> Job | None:
         """The first Job whose pods would not wait for their slot; by the admission policies there is none."""
@@ -464,6 +495,9 @@ class GangRecord:
         """Its pods that the Job made."""
         if not self.several:
             return list(self.pods.values())
+        kind = kind_of_gang(self.key[1])
+        if kind is not None:
+            return [pod for pod in self.pods.values() if kind.set_of(pod) == job.metadata.name]
         return [pod for pod in self.pods.values() if owner_of(pod) == job.metadata.uid]
 
 

@@ -10,6 +10,7 @@ from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import UNPLACED, condition, timestamp
+from rackplane.core.gangs.switching import suspend_workload
 from rackplane.core.gangs.together import how_it_ended, outcome
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, may_write_job, write
 from rackplane.core.instructions import (
@@ -149,7 +150,11 @@ def awake_jobs(record: GangRecord) -> list[Job]:
 
 
 def suspend(record: GangRecord, jobs: Iterable[Job]) -> Iterator[Instruction]:
-    """Suspend those Jobs that we may."""
+    """Suspend those Jobs that we may, or the workload that they stand for."""
+    if record.workload is not None:
+        if any(True for _ in jobs):
+            yield from suspend_workload(record, record.workload)
+        return
     for job in jobs:
         if job.metadata.deletion_timestamp is None and may_write_job(record, job):
             meta = job.metadata

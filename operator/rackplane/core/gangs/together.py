@@ -12,6 +12,7 @@ from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.objects import GangGroup, GangWorkload, Job
 from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.podclass import PodClass
+from rackplane.core.workloads.view import Workload
 
 __all__ = ["disagreements", "groups_of_jobs", "how_it_ended", "outcome", "slots_of", "stopped_by", "together"]
 
@@ -30,13 +31,19 @@ def together(jobs: Sequence[Job]) -> dict[str, str]:
     return found
 
 
-def disagreements(jobs: Sequence[Job], request: UserRequest) -> Iterator[FieldProblem]:
-    """What keeps the Jobs from being one gang.
+def disagreements(
+    jobs: Sequence[Job], request: UserRequest, workload: Workload | None = None
+) -> Iterator[FieldProblem]:
+    """What keeps the Jobs, or a workload's sets of pods, from being one gang.
 
     Args:
         jobs: in order of name.
         request: what their annotations ask for together.
+        workload: what the Jobs stand for, if they stand for one.
     """
+    if workload is not None:
+        yield from _of_workload(workload, jobs, request)
+        return
     first = jobs[0]
     for job in jobs:
         where, labels = f"Job {job.metadata.name}, ", job.spec.template.metadata.labels
@@ -80,11 +87,43 @@ def disagreements(jobs: Sequence[Job], request: UserRequest) -> Iterator[FieldPr
         )
 
 
+def _of_workload(workload: Workload, jobs: Sequence[Job], request: UserRequest) -> Iterator[FieldProblem]:
+    yield from workload.reading.problems
+    queue = workload.metadata.labels.get(QUEUE_LABEL)
+    for job in jobs:
+        if job.spec.template.metadata.labels.get(QUEUE_LABEL) != queue:
+            yield FieldProblem(
+                f"{workload.title}, pod template of {job.metadata.name}, metadata.labels[{QUEUE_LABEL}]",
+                f'is not "{queue}" as on the {workload.kind.kind}, so its pods would not be known as the gang\'s.',
+                "Install the chart's admission policies with this kind in workloads.kinds and create it again.",
+            )
+    if GANG_LABEL in workload.metadata.labels:
+        yield FieldProblem(
+            f"metadata.labels[{GANG_LABEL}]",
+            f"is on a {workload.kind.kind}, which is a gang of its own.",
+            "Remove it, or make Jobs of what is to start together.",
+        )
+    yield from _contradictions(jobs, f"{workload.title}, pod template of {{}}")
+    total = sum(map(slots_of, jobs))
+    if request.gang_size not in (None, total):
+        yield FieldProblem(
+            f"metadata.annotations[{GANG_SIZE}]",
+            f"is {request.gang_size:,}, but its pod templates and their replicas make {total:,} pods.",
+            "Remove it: the size is read from them.",
+        )
+    if request.min_slots is not None:
+        yield FieldProblem(
+            f"metadata.annotations[{MIN_SLOTS}]",
+            f"is on a {workload.kind.kind}, which starts whole or not at all.",
+            "Remove it.",
+        )
+
+
 def _annotations(job: Job) -> dict[str, str]:
     return {**job.spec.template.metadata.annotations, **job.metadata.annotations}
 
 
-def _contradictions(jobs: Sequence[Job]) -> Iterator[FieldProblem]:
+def _contradictions(jobs: Sequence[Job], called: str = "Job {}") -> Iterator[FieldProblem]:
     said: dict[str, Job] = {}
     for job in jobs:
         mine = _annotations(job)
@@ -95,14 +134,20 @@ def _contradictions(jobs: Sequence[Job]) -> Iterator[FieldProblem]:
             theirs = _annotations(other)[key]
             if mine[key] != theirs:
                 yield FieldProblem(
-                    f"Job {job.metadata.name}, metadata.annotations[{key}]",
-                    f'is "{mine[key]}", but "{theirs}" on Job {other.metadata.name} of the same gang.',
+                    f"{called.format(job.metadata.name)}, metadata.annotations[{key}]",
+                    f'is "{mine[key]}", but "{theirs}" on {called.format(other.metadata.name)} of the same gang.',
                     "Write the same on both, or on one of them.",
                 )
 
 
-def groups_of_jobs(jobs: Sequence[Job], accelerators: Accelerators) -> list[GangGroup]:
-    """One group for each Job that has not ended, in their order."""
+def groups_of_jobs(
+    jobs: Sequence[Job], accelerators: Accelerators, workload: Workload | None = None
+) -> list[GangGroup]:
+    """One group for each Job that has not ended, in their order.
+
+    Args:
+        workload: what the Jobs stand for, if they stand for one.
+    """
     open_jobs = [job for job in jobs if job_outcome(job) is None]
     asked = [accelerators.of(job.metadata.namespace, job.spec.template.spec) for job in open_jobs]
     fallback = (next((of[0] for of in asked if of), accelerators.main), 0)
@@ -110,6 +155,11 @@ def groups_of_jobs(jobs: Sequence[Job], accelerators: Accelerators) -> list[Gang
     for job, own in zip(open_jobs, asked, strict=True):
         meta, spec = job.metadata, job.spec.template.spec
         resource, number = own or fallback
+        of = GangWorkload("batch/v1", "Job", meta.name, meta.uid)
+        if workload is not None:
+            of = GangWorkload(
+                workload.api_version, workload.kind.kind, workload.metadata.name, workload.metadata.uid
+            )
         found.append(
             GangGroup(
                 meta.name,
@@ -117,7 +167,7 @@ def groups_of_jobs(jobs: Sequence[Job], accelerators: Accelerators) -> list[Gang
                 number,
                 resource,
                 PodClass(spec).digest,
-                GangWorkload("batch/v1", "Job", meta.name, meta.uid),
+                of,
             )
         )
     return found
@@ -129,15 +179,17 @@ def stopped_by(record: GangRecord) -> str | None:
     A Job that is complete stops nobody, be it that it has been deleted since.
     """
     for group, job, how in _each(record):
-        name = group.workload.name
+        name = f"{'Job' if record.workload is None else group.workload.kind} {group.workload.name}"
         if how == "Failed":
-            return f"Job {name} failed, and the gang with it"
+            return f"{name} failed, and the gang with it"
         if how is not None:
             continue
         if job is None or job.metadata.deletion_timestamp is not None:
-            return f"Job {name} was deleted, and the gang stops with it"
+            if record.workload is not None and record.workload.metadata.deletion_timestamp is None:
+                return f"{name} has no pods of {group.name} any more"
+            return f"{name} was deleted, and the gang stops with it"
         if job.spec.suspend and not suspended_by_us(job):
-            return f"Job {name} was suspended by its user, and the gang stops with it"
+            return f"{name} was suspended by its user, and the gang stops with it"
     return None
 
 
@@ -151,6 +203,9 @@ def outcome(record: GangRecord) -> str | None:
 
 def how_it_ended(record: GangRecord) -> str:
     """What to say of a gang of several Jobs that is over."""
+    if record.workload is not None:
+        how = "failed" if outcome(record) == "Failed" else "is complete"
+        return f"{record.workload.title} {how}"
     if outcome(record) != "Failed":
         return "all its Jobs are complete"
     by = ", ".join(name for name, job in record.jobs.items() if job_outcome(job) == "Failed")

@@ -30,6 +30,8 @@ from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.podclass import PodClass
 from rackplane.core.pods.unmet import differing_company, unmet, unused_size
 from rackplane.core.queues.priorities import priority_of, unknown_class
+from rackplane.core.workloads.kinds import gang_of_pod
+from rackplane.core.workloads.view import Workload
 
 __all__ = [
     "API_VERSION",
@@ -60,6 +62,10 @@ def gang_name_of_pod(pod: Pod) -> str | None:
     """The Gang that a pod belongs to, or None if it is none of ours: no queue label on it."""
     if QUEUE_LABEL not in pod.metadata.labels:
         return None
+    # Before the owner: the pods of a JobSet are of Jobs too.
+    workload = gang_of_pod(pod)
+    if workload is not None:
+        return workload
     for owner in pod.metadata.owner_references:
         if owner.controller and owner.kind == "Job":
             return _shared(pod.metadata.labels) or gang_name_of_job(owner.name)
@@ -81,12 +87,14 @@ def desired_gang(
     level_by_node_label: Mapping[str, str],
     priority_classes: Mapping[str, PriorityClass],
     jobs: Sequence[Job] = (),
+    workload: Workload | None = None,
 ) -> tuple[dict[str, Any], list[FieldProblem]]:
     """The Gang object for a Job, for Jobs that name one gang or for bare pods, and what is wrong with what they ask.
 
     Args:
         job: the Job, or None.
         jobs: the Jobs that name one gang, in order of name, or none.
+        workload: what the Jobs stand for, if they are the sets of pods of a workload.
         pods: the bare pods, at least one if there is no Job.
         accelerators: counts what the pods ask for of them.
         level_by_node_label: what a level that is named by a node label means.
@@ -107,7 +115,12 @@ def desired_gang(
         slots = sum(map(slots_of, jobs))
         owners = [_owner("batch/v1", "Job", each.metadata) for each in jobs]
         kind, api_version = "JobList", "batch/v1"
-        templates = {f"Job {j.metadata.name}, spec.template.spec": j.spec.template.spec for j in jobs}
+        called = "Job {}, spec.template.spec"
+        if workload is not None:
+            owners = [_owner(workload.api_version, workload.kind.kind, workload.metadata)]
+            kind, api_version = workload.kind.kind, workload.api_version
+            called = f"{workload.title}, pod template of {{}}"
+        templates = {called.format(each.metadata.name): each.spec.template.spec for each in jobs}
         kinds = [(namespace, each.spec.template.metadata.labels) for each in jobs]
     else:
         first = min(pods, key=lambda pod: pod.metadata.name)
@@ -121,10 +134,11 @@ def desired_gang(
     request, problems = parse_request(annotations, level_by_node_label=level_by_node_label)
     groups: list[GangGroup] = []
     if jobs:
-        problems += disagreements(jobs, request)
+        problems += disagreements(jobs, request, workload)
         stands = [Pod(each.metadata, each.spec.template.spec) for each in jobs]
-        problems += filter(None, (differing_company(stands, "Job {}, spec.template.spec"),))
-        groups = groups_of_jobs(jobs, accelerators) if slots == request.gang_size else []
+        problems += filter(None, (differing_company(stands, called),))
+        whole = workload is not None or slots == request.gang_size
+        groups = groups_of_jobs(jobs, accelerators, workload) if whole else []
         problems += filter(None, (too_many(groups),))
         # While Jobs are missing, what the gang is made of is not known.
         slots = sum(group.slots for group in groups) or request.gang_size or slots
@@ -177,6 +191,13 @@ def desired_gang(
             "kind": kind,
             "name": name.removeprefix(JOBS_PREFIX) if jobs else metadata.name,
             "uid": "" if jobs else metadata.uid,
+        }
+        if workload is None
+        else {
+            "apiVersion": api_version,
+            "kind": kind,
+            "name": workload.metadata.name,
+            "uid": workload.metadata.uid,
         },
         "slots": slots,
         "gpusPerSlot": each_gpus,

@@ -11,7 +11,7 @@ from rackplane.core.gangs.workload import API_VERSION
 from rackplane.core.instructions import PublishEvent, WriteGangStatus
 from rackplane.core.objects import Job
 
-__all__ = ["conditions_of", "gang_event", "may_write", "may_write_job", "write"]
+__all__ = ["conditions_of", "gang_event", "may_write", "may_write_job", "may_write_version", "write"]
 
 
 def write(record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
@@ -33,7 +33,11 @@ def may_write(record: GangRecord) -> bool:
 
 def may_write_job(record: GangRecord, job: Job) -> bool:
     """Whether this is another state of the Job than that of our last write to it; from now on it is not."""
-    name, version = job.metadata.name, job.metadata.resource_version
+    return may_write_version(record, job.metadata.name, job.metadata.resource_version)
+
+
+def may_write_version(record: GangRecord, name: str, version: str) -> bool:
+    """As `may_write_job`, of what has that name and version."""
     known, record.job_writes[name] = record.job_writes.get(name), version
     return known != version
 
@@ -59,6 +63,12 @@ def gang_event(record: GangRecord, *, warning: bool, reason: str, message: str) 
     if record.gang is not None:
         meta = record.gang.metadata
         yield PublishEvent(API_VERSION, "Gang", meta.namespace, meta.name, meta.uid, warning, reason, message)
+    if record.workload is not None:
+        of, meta = record.workload, record.workload.metadata
+        yield PublishEvent(
+            of.api_version, of.kind.kind, meta.namespace, meta.name, meta.uid, warning, reason, message
+        )
+        return
     for job in record.jobs.values():
         meta = job.metadata
         yield PublishEvent("batch/v1", "Job", meta.namespace, meta.name, meta.uid, warning, reason, message)

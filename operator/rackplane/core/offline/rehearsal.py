@@ -46,6 +46,7 @@ from rackplane.core.objects import (
     Pod,
     PodSpec,
     PodTemplate,
+    PodTemplateMetadata,
     Resources,
 )
 from rackplane.core.pods.accelerators import Accelerators
@@ -55,6 +56,8 @@ from rackplane.core.queues.lining_up import pending
 from rackplane.core.queues.movebudget import saved_gpu_hours, wait_without
 from rackplane.core.queues.moving import movable, moves_for, moves_for_domains
 from rackplane.core.queues.queueing import schedule
+from rackplane.core.workloads.kinds import kind_of_gang
+from rackplane.core.workloads.view import PodSet, Reading, Workload, WorkloadKind
 from rackplane.engine.planning.moves import Bounds, MovePlan
 
 __all__ = ["Tidying", "decide", "stand_in", "stand_in_all", "submit", "submit_all", "submitted", "tidy"]
@@ -160,6 +163,9 @@ def stand_in(gang: Gang) -> list[e.Event]:
         ]
     if gang.metadata.name.startswith(JOBS_PREFIX):
         return _jobs_of(gang, pod, labels)
+    kind = kind_of_gang(gang.metadata.name)
+    if kind is not None:
+        return _workload_of(gang, kind, pod, labels)
     name = gang.metadata.name.removeprefix("pod-")
     kinds = [] if spec.groups else [(f"{name}-", pod)] * spec.slots
     for group in spec.groups:
@@ -216,6 +222,31 @@ def _jobs_of(gang: Gang, pod: PodSpec, labels: dict[str, str]) -> list[e.Event]:
     groups = groups_of_jobs(jobs, Accelerators(list(dict.fromkeys(g.resource_name for g in spec.groups))))
     known = msgspec.structs.replace(gang, spec=msgspec.structs.replace(spec, groups=groups))
     return [*map(e.JobChanged, jobs), *([e.GangChanged(known)] if groups else [])]
+
+
+def _workload_of(gang: Gang, kind: WorkloadKind, pod: PodSpec, labels: dict[str, str]) -> list[e.Event]:
+    """A workload of this kind that would have made this Gang, and the Gang with the classes of its pods."""
+    spec = gang.spec
+    sets = (
+        [PodSet("pods", spec.slots, PodTemplate(PodTemplateMetadata(labels), pod))] if not spec.groups else []
+    )
+    for group in spec.groups:
+        own = {group.resource_name: str(group.gpus_per_slot)} if group.gpus_per_slot else {}
+        template = PodTemplate(PodTemplateMetadata(labels), _asking(pod, own))
+        sets.append(PodSet(group.name, group.slots, template))
+    metadata = Metadata(
+        name=spec.workload.name,
+        namespace=gang.metadata.namespace,
+        uid=spec.workload.uid,
+        labels=labels,
+        annotations={SUSPENDED_BY: SUSPENDED_BY_VALUE},
+    )
+    version = spec.workload.api_version.rpartition("/")[2]
+    workload = Workload(kind, version, metadata, Reading(suspend=True, pod_sets=tuple(sets)))
+    resources = list(dict.fromkeys(g.resource_name for g in spec.groups)) or [spec.resource_name]
+    groups = groups_of_jobs(list(workload.jobs().values()), Accelerators(resources), workload)
+    known = msgspec.structs.replace(gang, spec=msgspec.structs.replace(spec, groups=groups))
+    return [e.WorkloadChanged(workload), e.GangChanged(known)]
 
 
 def _asking(pod: PodSpec, wanted: dict[str, str]) -> PodSpec:

@@ -184,6 +184,8 @@ def _size_field(record: GangRecord) -> str:
     """Where the user wrote how large the gang is."""
     if record.external():
         return f"Gang {record.key[1]}, spec.slots"
+    if record.workload is not None:
+        return f"{_workload(record)}, spec"
     alone = record.of_job() and not record.several
     where = "spec.parallelism" if alone else f"metadata.annotations[{GANG_SIZE}]"
     return f"{_workload(record)}, {where}"
@@ -196,4 +198,6 @@ def _groups_field(record: GangRecord) -> str:
 def _workload(record: GangRecord) -> str:
     assert record.gang is not None
     workload = record.gang.spec.workload
-    return f"Jobs of gang {workload.name}" if record.several else f"{workload.kind} {workload.name}"
+    if record.several and record.workload is None:
+        return f"Jobs of gang {workload.name}"
+    return f"{workload.kind} {workload.name}"

@@ -313,7 +313,7 @@ def _fatal(record: GangRecord, damage: _Damage) -> str | None:
         if count and job_outcome(job) is None:
             why = fatal_rule(job, count, failed=job.status.failed)
             if why is not None:
-                return f"its pods cannot be replaced one by one: Job {job.metadata.name}, {why}"
+                return f"its pods cannot be replaced one by one: {record.called(job)}, {why}"
     return None
 
 

@@ -35,7 +35,7 @@ def warn_of_rules(world: World, record: GangRecord) -> Iterator[Instruction]:
             said = condition(SURVIVES_POD_LOSS, true=True, reason="Replaced", message=text, now=world.now)
             yield from write(record, {"conditions": conditions_of(record, said)})
         return
-    what = "; ".join(f"Job {job.metadata.name}, {why}" for job, why in found[:4])
+    what = "; ".join(f"{record.called(job)}, {why}" for job, why in found[:4])
     then = "If a node is lost, the whole gang moves instead, and whoever deletes or evicts one of its pods fails it."
     remedy = (
         "Raise the limit, or let spec.podFailurePolicy ignore the pod condition DisruptionTarget; or write "

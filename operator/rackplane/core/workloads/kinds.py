@@ -1,0 +1,46 @@
+"""The kinds of workloads that are known, and which of them a Gang or a pod is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from rackplane.core.objects import Pod
+from rackplane.core.workloads.jobset import JOBSET
+from rackplane.core.workloads.kubeflow import MPIJOB, PYTORCHJOB
+from rackplane.core.workloads.view import WorkloadKind
+
+__all__ = ["KINDS", "gang_of_pod", "kind_of_gang", "kinds_named"]
+
+#: by name of the kind
+KINDS: Final[Mapping[str, WorkloadKind]] = {each.kind: each for each in (JOBSET, PYTORCHJOB, MPIJOB)}
+
+_BY_PREFIX: Final = {each.prefix: each for each in KINDS.values()}
+
+
+def kinds_named(text: str) -> list[WorkloadKind]:
+    """The kinds that `JobSet,MPIJob` names, in its order.
+
+    Raises:
+        ValueError: one of them is not known.
+    """
+    names = list(filter(None, (each.strip() for each in text.split(","))))
+    for name in names:
+        if name not in KINDS:
+            raise ValueError(f"{name!r} is none of {', '.join(KINDS)}")
+    return [KINDS[name] for name in dict.fromkeys(names)]
+
+
+def kind_of_gang(name: str) -> WorkloadKind | None:
+    """The kind of workload that a Gang of this name is made for; None if it is for none of them."""
+    # Asked of every gang at each look at it: one look-up instead of a comparison for each kind.
+    return _BY_PREFIX.get(name[: name.find("-") + 1])
+
+
+def gang_of_pod(pod: Pod) -> str | None:
+    """The name of the Gang of the workload that the pod is of; None if it is of none that is known."""
+    for each in KINDS.values():
+        name = each.name_of(pod)
+        if name is not None:
+            return f"{each.prefix}{name}"
+    return None
