@@ -7,11 +7,14 @@ import subprocess
 from pathlib import Path
 
 import kubernetes_validate
+import msgspec
 import pytest
 import yaml
 
 from rackplane import __version__
 from rackplane.api import labels
+from rackplane.core.workloads.kinds import KINDS
+from rackplane.core.workloads.view import Body
 
 ROOT = Path(__file__).resolve().parents[2]
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
@@ -41,11 +44,15 @@ def test_relative_links_resolve(page: Path) -> None:
 def test_kubernetes_objects_shown_are_valid(page: Path) -> None:
     for block in _YAML.findall(page.read_text()):
         for document in yaml.safe_load_all(block):
-            if (
-                isinstance(document, dict)
-                and "apiVersion" in document
-                and "rackplane.dev" not in document["apiVersion"]
-            ):
+            if not isinstance(document, dict) or "apiVersion" not in document:
+                continue
+            foreign = KINDS.get(document["kind"])
+            if foreign is not None and document["apiVersion"].startswith(f"{foreign.group}/"):
+                version = document["apiVersion"].partition("/")[2]
+                reading = foreign.view(msgspec.convert(document, type=Body), version).reading
+                assert (version in foreign.versions, reading.problems) == (True, ())
+                assert reading.pod_sets
+            elif "rackplane.dev" not in document["apiVersion"]:
                 kubernetes_validate.validate(document, "1.36", strict=True)
 
 
