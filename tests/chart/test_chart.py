@@ -37,11 +37,8 @@ from rackplane.core.instructions import (
     WriteGangStatus,
 )
 from rackplane.core.site.entries import ELEMENTS
-<<<<<<< HEAD
-from rackplane.deviceplugin.hardware import COUNT_LABEL, PRODUCT_LABEL
-=======
 from rackplane.core.workloads.kinds import KINDS
->>>>>>> 956d922 (JobSets, PyTorchJobs and MPIJobs queue as one gang each: suspended until placed, stopped by their own field)
+from rackplane.deviceplugin.hardware import COUNT_LABEL, PRODUCT_LABEL
 from rackplane.localcluster import Request
 from rackplane.localcluster.faults import Asked
 from tests.chart.helm import CHART, NAMESPACE, ROOT, Manifest, find, installed, render, run, template

@@ -87,6 +87,8 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{- end }}
+
 {{/* The kinds of workloads that can be named in workloads.kinds, as their projects serve them. */}}
 {{- define "rackplane.workloadKinds" -}}
 JobSet:

@@ -360,15 +360,11 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     except ValueError as error:
         parser.error(f"lost_node_conditions: {error}")
     try:
-<<<<<<< HEAD
-        fabric = parse_fabric(values["fabric_levels"], values["fabric_labels"])
-=======
         kinds_named(values["workload_kinds"])
     except ValueError as error:
         parser.error(f"workload_kinds: {error}")
     try:
-        parse_fabric(values["fabric_levels"], values["fabric_labels"])
->>>>>>> 956d922 (JobSets, PyTorchJobs and MPIJobs queue as one gang each: suspended until placed, stopped by their own field)
+        fabric = parse_fabric(values["fabric_levels"], values["fabric_labels"])
     except FabricError as error:
         parser.error(f"fabric_levels, fabric_labels: {error}")
     try:

@@ -105,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
             "finalizers": done.finalizers,
             "released": options.yes and options.release,
             "jobs": waiting.jobs,
+            "workloads": waiting.workloads,
             "pods": waiting.pods,
             "refused": done.refused | waiting.refused,
         }
@@ -311,11 +312,15 @@ def _lines(done: Uninstalled, waiting: Released, *, did: bool, released: bool) -
     yield from (f"  {what}" for what in done.finalizers)
     for what, why in (done.refused | waiting.refused).items():
         yield f"  refused: {what}: {why}"
+    jobs = f"{len(waiting.jobs)} Jobs"
+    if waiting.workloads:
+        jobs += f" and {len(waiting.workloads)} other workloads"
     if released:
-        yield f"{len(waiting.jobs)} Jobs resumed, {len(waiting.pods)} pods ungated, placed by nobody."
-    elif waiting.jobs or waiting.pods:
-        yield f"{len(waiting.jobs)} Jobs that Rackplane suspended and {len(waiting.pods)} pods at its gate still wait:"
+        yield f"{jobs} resumed, {len(waiting.pods)} pods ungated, placed by nobody."
+    elif waiting.jobs or waiting.workloads or waiting.pods:
+        yield f"{jobs} that Rackplane suspended and {len(waiting.pods)} pods at its gate still wait:"
         yield from (f"  Job {name}" for name in waiting.jobs)
+        yield from (f"  {what}" for what in waiting.workloads)
         yield from (f"  Pod {name}" for name in waiting.pods)
         yield "Nobody will start them: `rackplane release --yes` does, without a place."
     else:

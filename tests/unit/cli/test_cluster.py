@@ -12,13 +12,14 @@ from urllib.request import urlopen
 
 import pytest
 
+QUEUED = ["jobs", "jobsets", "mpijobs", "pods", "pytorchjobs"]
 POLICIES = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
 
 
 @pytest.mark.parametrize(
     ("flags", "policies"),
     [
-        pytest.param([], ["rackplane-queue-jobs", "rackplane-queue-pods"], id="as-with-the-chart"),
+        pytest.param([], [f"rackplane-queue-{plural}" for plural in QUEUED], id="as-with-the-chart"),
         pytest.param(["--bare"], [], id="bare"),
     ],
 )

@@ -16,12 +16,11 @@ from tests.support.deployed import LEASE, SCALE, WithDeployment
 from tests.support.harness import Harness, facility, started
 
 OPERATOR = "rackplane-system/rackplane"
+QUEUED = ("jobs", "jobsets", "mpijobs", "pods", "pytorchjobs")
 POLICIES = [
-    "mutatingadmissionpolicybindings rackplane-queue-jobs",
-    "mutatingadmissionpolicybindings rackplane-queue-pods",
+    *(f"mutatingadmissionpolicybindings rackplane-queue-{plural}" for plural in QUEUED),
     "validatingadmissionpolicybindings rackplane-guard",
-    "mutatingadmissionpolicies rackplane-queue-jobs",
-    "mutatingadmissionpolicies rackplane-queue-pods",
+    *(f"mutatingadmissionpolicies rackplane-queue-{plural}" for plural in QUEUED),
     "validatingadmissionpolicies rackplane-guard",
 ]
 IN_USE = [
