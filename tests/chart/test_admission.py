@@ -86,6 +86,12 @@ def cluster(kubeconfig: str) -> Iterator[Cluster]:
         for manifest in render(
             {
                 "fullnameOverride": name,
+                # The embedded cluster refuses policies with JSON patches.
+                **(
+                    {}
+                    if kubeconfig == KUBECONFIG
+                    else {"workloads": {"kinds": ["JobSet", "PyTorchJob", "MPIJob"]}}
+                ),
                 "admission": {
                     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
                     "guard": {"exemptUsers": ["release-manager"], "exemptGroups": ["sre"]},
@@ -356,15 +362,31 @@ def foreign_bodies() -> dict[str, Manifest]:
     }
 
 
+def ray_bodies() -> dict[str, Manifest]:
+    """Lists of workers are patched in place: each of these has another part of what is added."""
+    gated = {"metadata": {}, "spec": {"containers": [], "schedulingGates": [OUR_GATE]}}
+    groups = [
+        {"groupName": f"g{n}", "replicas": 1, "template": each} for n, each in enumerate((BARE, POD, gated))
+    ]
+    spec = {"headGroupSpec": {"template": BARE}, "workerGroupSpecs": groups}
+    return {
+        "RayCluster": workload("RayCluster", "tune", spec),
+        "RayJob": workload("RayJob", "tune", {"shutdownAfterJobFinishes": True, "rayClusterSpec": spec}),
+    }
+
+
 def templates(body: Manifest) -> list[Manifest]:
     spec = body["spec"]
+    if body["kind"].startswith("Ray"):
+        spec = spec.get("rayClusterSpec", spec)
+        return [spec["headGroupSpec"]["template"], *(each["template"] for each in spec["workerGroupSpecs"])]
     if body["kind"] == "JobSet":
         return [each["template"]["spec"]["template"] for each in spec["replicatedJobs"]]
     replicas = spec["pytorchReplicaSpecs" if body["kind"] == "PyTorchJob" else "mpiReplicaSpecs"]
     return [replicas[role]["template"] for role in sorted(replicas)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["JobSet", "PyTorchJob", "MPIJob"])
 def test_a_labelled_workload_of_another_project_queues(foreign: Cluster, kind: str) -> None:
     body = foreign_bodies()[kind]
     admitted = foreign.admit(body)
@@ -384,7 +406,7 @@ def test_a_labelled_workload_of_another_project_queues(foreign: Cluster, kind: s
     assert [template["spec"] for template in (bare, full)] == given
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["JobSet", "PyTorchJob", "MPIJob"])
 def test_one_that_its_user_suspended_stays_theirs(foreign: Cluster, kind: str) -> None:
     body = foreign_bodies()[kind]
     body["spec"] = {**body["spec"], **KINDS[kind].switched(suspend=True)["spec"]}
@@ -393,10 +415,36 @@ def test_one_that_its_user_suspended_stays_theirs(foreign: Cluster, kind: str) -
     assert all(OUR_GATE in each["spec"]["schedulingGates"] for each in templates(admitted))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["JobSet", "PyTorchJob", "MPIJob"])
 def test_one_without_the_label_is_stored_as_it_is(foreign: Cluster, kind: str) -> None:
     body = foreign_bodies()[kind]
     body["metadata"]["labels"] = {"team": "x"}
     admitted = foreign.admit(body)
     assert templates(admitted) == templates(body)
     assert not KINDS[kind].is_suspended(Body(Metadata(name="train"), admitted["spec"]))
+
+
+def test_a_ray_workload_queues_with_all_its_groups_of_workers(foreign: Cluster, kubeconfig: str) -> None:
+    if kubeconfig != KUBECONFIG:
+        pytest.skip("the embedded cluster does not run JSON patches")
+    for kind, body in ray_bodies().items():
+        admitted = foreign.admit(body)
+        assert KINDS[kind].is_suspended(Body(Metadata(name="tune"), admitted["spec"]))
+        assert admitted["metadata"]["annotations"] == SUSPENDED_BY_US
+        labels = [each["metadata"]["labels"] for each in templates(admitted)]
+        assert labels == [LABELLED, LABELLED, {"app": "x", **LABELLED}, LABELLED]
+        gates = [each["spec"]["schedulingGates"] for each in templates(admitted)]
+        assert gates == [[OUR_GATE], [OUR_GATE], [FOREIGN_GATE, OUR_GATE], [OUR_GATE]]
+
+
+def test_what_a_ray_controller_made_is_stored_as_it_is(foreign: Cluster, kubeconfig: str) -> None:
+    if kubeconfig != KUBECONFIG:
+        pytest.skip("the embedded cluster does not run JSON patches")
+    body = ray_bodies()["RayCluster"]
+    owner = {"apiVersion": "ray.io/v1", "kind": "RayJob", "name": "tune", "uid": "u", "controller": True}
+    body["metadata"]["ownerReferences"] = [owner]
+    admitted = foreign.admit(body)
+    assert all("schedulingGates" not in each["spec"] for each in templates(admitted)[:2])
+    assert not KINDS["RayCluster"].is_suspended(Body(Metadata(name="tune"), admitted["spec"]))
+    there = workload("RayJob", "there", {"clusterSelector": {"ray.io/cluster": "c"}})
+    assert "suspend" not in foreign.admit(there)["spec"]

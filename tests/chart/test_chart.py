@@ -756,7 +756,12 @@ def test_the_policies_fail_closed_and_are_bound(defaults: list[Manifest]) -> Non
 
 
 def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Manifest]) -> None:
-    rendered = [manifest for manifest in defaults if "AdmissionPolicy" in manifest["kind"]]
+    # The embedded cluster does not run JSON patches, which Ray's lists of workers take.
+    rendered = [
+        manifest
+        for manifest in defaults
+        if "AdmissionPolicy" in manifest["kind"] and "-queue-ray" not in manifest["metadata"]["name"]
+    ]
     assert sorted(shipped_policies(), key=str) == sorted(rendered, key=str), "run make policies"
 
 

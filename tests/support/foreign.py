@@ -50,6 +50,21 @@ _REPLICAS = {
     ),
 }
 _RUN_POLICY = _object(suspend=_SUSPEND, backoffLimit={"type": "integer"})
+_RAY_CLUSTER = _object(
+    suspend=_SUSPEND,
+    enableInTreeAutoscaling={"type": "boolean"},
+    headGroupSpec=_object(template=POD_TEMPLATE),
+    # As KubeRay has it, this list is replaced whole.
+    workerGroupSpecs={
+        "type": "array",
+        "items": _object(
+            groupName={"type": "string"},
+            replicas={"type": "integer"},
+            numOfHosts={"type": "integer", "default": 1},
+            template=POD_TEMPLATE,
+        ),
+    },
+)
 _SPECS: Mapping[str, Body] = {
     "JobSet": _object(
         suspend=_SUSPEND,
@@ -65,6 +80,13 @@ _SPECS: Mapping[str, Body] = {
         ),
     ),
     "PyTorchJob": _object(runPolicy=_RUN_POLICY, pytorchReplicaSpecs=_REPLICAS),
+    "RayCluster": _RAY_CLUSTER,
+    "RayJob": _object(
+        suspend=_SUSPEND,
+        shutdownAfterJobFinishes={"type": "boolean"},
+        clusterSelector=_TEXTS,
+        rayClusterSpec=_RAY_CLUSTER,
+    ),
     "MPIJob": _object(
         runPolicy=_RUN_POLICY, launcherCreationPolicy={"type": "string"}, mpiReplicaSpecs=_REPLICAS
     ),
@@ -306,3 +328,67 @@ def _tell(h: Harness, plural: str, body: Body, status: Body) -> bool:
     path = f"/apis/{body['apiVersion']}/namespaces/{meta['namespace']}/{plural}/{meta['name']}/status"
     h.patch(path, {"status": status})
     return True
+
+
+def kuberay_controller(h: Harness) -> bool:
+    """One look at every RayJob and RayCluster: a RayJob that is not suspended has a cluster, and a cluster its pods."""
+    busy = False
+    for body in h.cluster.store.items(("ray.io", "rayjobs")):
+        meta, name = body["metadata"], f"{body['metadata']['name']}-xk2lp"
+        path = f"/apis/ray.io/v1/namespaces/{meta['namespace']}/rayclusters"
+        found = h.cluster.store.get(("ray.io", "rayclusters"), meta["namespace"], name)
+        if meta.get("deletionTimestamp") or body.get("status", {}).get("jobDeploymentStatus") == "Complete":
+            continue
+        if body["spec"].get("suspend"):
+            if found is not None:
+                h.request("DELETE", f"{path}/{name}", {"propagationPolicy": "Background"})
+                busy = True
+            continue
+        if found is None:
+            about = {"name": name, "namespace": meta["namespace"], "ownerReferences": [owner(body)]}
+            about["labels"] = {**meta["labels"], "ray.io/originated-from-cr-name": meta["name"]}
+            cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": about}
+            h.request("POST", path, {**cluster, "spec": body["spec"]["rayClusterSpec"]})
+            busy = True
+            continue
+        heads = h.pods(**{"ray.io/cluster": name, "ray.io/group": "headgroup"})
+        if any(pod["status"].get("phase") == "Succeeded" for pod in heads):
+            h.request("DELETE", f"{path}/{name}", {"propagationPolicy": "Background"})
+            status = {"jobStatus": "SUCCEEDED", "jobDeploymentStatus": "Complete"}
+            busy |= _tell(h, "rayjobs", body, status)
+    for body in h.cluster.store.items(("ray.io", "rayclusters")):
+        busy |= _pods_of_cluster(h, body)
+    return busy
+
+
+def _pods_of_cluster(h: Harness, body: Body) -> bool:
+    meta, spec, busy = body["metadata"], body["spec"], False
+    path = f"/api/v1/namespaces/{meta['namespace']}/pods"
+    groups = [("headgroup", 1, spec["headGroupSpec"]["template"])]
+    groups += [
+        (g["groupName"], g["replicas"] * g["numOfHosts"], g["template"]) for g in spec["workerGroupSpecs"]
+    ]
+    for group, count, template in groups:
+        for number in range(count):
+            name = f"{meta['name']}-{group}-{number}"
+            pod = h.cluster.store.get(("", "pods"), meta["namespace"], name)
+            if spec.get("suspend") and pod is not None and not pod["metadata"].get("deletionTimestamp"):
+                h.request("DELETE", f"{path}/{name}")
+            elif not spec.get("suspend") and pod is None and not meta.get("deletionTimestamp"):
+                labels = {"ray.io/cluster": meta["name"], "ray.io/group": group}
+                own = template["metadata"]
+                about = {
+                    "name": name,
+                    "labels": {**own.get("labels", {}), **labels},
+                    "annotations": own.get("annotations", {}),
+                    "ownerReferences": [owner(body)],
+                }
+                h.request(
+                    "POST",
+                    path,
+                    {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": template["spec"]},
+                )
+            else:
+                continue
+            busy = True
+    return busy

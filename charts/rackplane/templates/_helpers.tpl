@@ -96,6 +96,7 @@ JobSet:
   versions: [v1alpha2]
   resource: jobsets
   suspend: spec.suspend
+  makers: [TrainJob]
 PyTorchJob:
   group: kubeflow.org
   versions: [v1]
@@ -110,6 +111,19 @@ MPIJob:
   suspend: spec.runPolicy.suspend
   replicaSpecs: mpiReplicaSpecs
   roles: [Launcher, Worker]
+RayCluster:
+  group: ray.io
+  versions: [v1]
+  resource: rayclusters
+  suspend: spec.suspend
+  rayCluster: spec
+  makers: [RayJob, RayService]
+RayJob:
+  group: ray.io
+  versions: [v1]
+  resource: rayjobs
+  suspend: spec.suspend
+  rayCluster: spec.rayClusterSpec
 {{- end }}
 
 {{/* CEL: what a pod template gets, given the type of its field. */}}

@@ -94,7 +94,7 @@ class OperatorSettings:
     """Conditions of a Node that mean it is lost to gangs, as `KernelDeadlock,GpuHealthy=False`; without a status
     True."""
 
-    workload_kinds: str = "JobSet,PyTorchJob,MPIJob"
+    workload_kinds: str = "JobSet,PyTorchJob,MPIJob,RayCluster,RayJob"
     """Kinds of other projects whose workloads queue, as `JobSet,PyTorchJob`: those that the cluster has are watched.
     The operator must be allowed to list each. See docs/workloads.md."""
 

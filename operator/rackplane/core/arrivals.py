@@ -11,7 +11,7 @@ from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_ou
 from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import held_by
-from rackplane.core.workloads.kinds import KINDS
+from rackplane.core.workloads.kinds import KINDS, made_by
 from rackplane.core.workloads.view import Workload
 from rackplane.core.world import World
 
@@ -80,7 +80,8 @@ def put_pod(world: World, pod: Pod) -> None:
     name = gang_name_of_pod(pod)
     starts = False
     if name is not None:
-        starts = _pod_of_gang(world, (pod.metadata.namespace, name), before, pod, moved=moved)
+        gang = (pod.metadata.namespace, name)
+        starts = _pod_of_gang(world, world.belonging.made_for.get(gang, gang), before, pod, moved=moved)
     else:
         _pod_of_maker(world, pod, moved=moved)
     node = pod.spec.node_name
@@ -155,6 +156,8 @@ def drop_pod(world: World, key: Key) -> None:
 
 def put_job(world: World, job: Job) -> None:
     key = (job.metadata.namespace, job.metadata.name)
+    if made_by(job.metadata) is not None:
+        return  # a JobSet's, say: that is what queues, and its controller suspends and resumes its Jobs
     gang = (key[0], gang_name_of(job))
     if world.belonging.of_job.get(key, gang) != gang:
         drop_job(world, key)
@@ -176,6 +179,15 @@ def drop_job(world: World, key: Key) -> None:
 
 def put_workload(world: World, workload: Workload) -> None:
     gang = (workload.metadata.namespace, workload.gang_name)
+    maker = made_by(workload.metadata)
+    if maker is not None:
+        _stand_for(world, gang, (gang[0], maker))
+        return
+    if any(
+        owner.controller and owner.kind in workload.kind.makers
+        for owner in workload.metadata.owner_references
+    ):
+        return
     record = world.record(gang)
     record.workload, record.jobs = workload, workload.jobs()
     world.pods_differ(gang)
@@ -187,6 +199,24 @@ def drop_workload(world: World, kind: str, key: Key) -> None:
         record = world.record(gang)
         record.workload, record.jobs = None, {}
         world.pods_differ(gang)
+        # Of what it made pods may be there for a while: these stay its gang's.
+        if not record.pods:
+            made = [other for other, of in world.belonging.made_for.items() if of == gang]
+            for other in made:
+                del world.belonging.made_for[other]
+
+
+def _stand_for(world: World, gang: Key, maker: Key) -> None:
+    """The pods of a workload that another one's controller made are those of the gang of its maker."""
+    if world.belonging.made_for.get(gang) == maker:
+        return
+    world.belonging.made_for[gang] = maker
+    record = world.gangs.get(gang)
+    if record is not None:
+        record.workload, record.jobs = None, {}
+        world.dirty[gang] = None
+        for pod in list(record.pods.values()):
+            _pod_of_gang(world, maker, pod, pod, moved=True)
 
 
 def put_claim(world: World, claim: ResourceClaim) -> None:

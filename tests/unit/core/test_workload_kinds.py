@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from rackplane.core.gangs.workload import gang_name_of_pod
-from rackplane.core.objects import Metadata, Pod
-from rackplane.core.workloads.kinds import KINDS, kind_of_gang, kinds_named
+from rackplane.core.objects import Metadata, OwnerReference, Pod
+from rackplane.core.workloads.kinds import KINDS, kind_of_gang, kinds_named, made_by
 from rackplane.core.workloads.view import Body, Workload
 
 CONTAINER = {
@@ -232,3 +232,51 @@ def test_kinds_are_named_in_a_list_and_an_unknown_one_is_refused() -> None:
     assert kinds_named("") == []
     with pytest.raises(ValueError, match="'TFJob' is none of JobSet, PyTorchJob, MPIJob"):
         kinds_named("TFJob")
+
+
+RAY: dict[str, Any] = {
+    "suspend": True,
+    "headGroupSpec": {"rayStartParams": {}, "template": POD},
+    "workerGroupSpecs": [
+        {"groupName": "GPU", "replicas": 2, "numOfHosts": 4, "template": POD},
+        {"groupName": "spot", "replicas": 3, "suspend": True, "template": POD},
+        {"groupName": "cpu", "minReplicas": 1, "template": POD},
+    ],
+}
+
+
+def test_a_raycluster_is_its_head_and_the_hosts_of_its_groups() -> None:
+    found = seen("RayCluster", RAY, {"state": "ready"})
+    assert sets(found) == {"headgroup": (1, 0), "gpu": (8, 0), "spot": (0, 0), "cpu": (1, 0)}
+    assert list(found.jobs()) == ["headgroup", "gpu", "cpu"]
+    assert (found.reading.outcome, found.reading.problems) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ({}, None),
+        ({"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"}, None),
+        ({"jobDeploymentStatus": "Suspended", "jobStatus": ""}, None),
+        ({"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"}, "Complete"),
+        ({"jobDeploymentStatus": "Complete", "jobStatus": "FAILED"}, "Failed"),
+        ({"jobDeploymentStatus": "Failed", "jobStatus": "FAILED"}, "Failed"),
+    ],
+)
+def test_how_a_rayjob_ended(status: dict[str, Any], outcome: str | None) -> None:
+    spec = {"suspend": False, "shutdownAfterJobFinishes": True, "rayClusterSpec": RAY}
+    found = seen("RayJob", spec, status).reading
+    assert (found.suspend, found.outcome, found.problems) == (False, outcome, ())
+    assert [each.name for each in found.pod_sets] == ["headgroup", "gpu", "spot", "cpu"]
+
+
+def test_who_made_an_object_is_its_controller_of_a_known_kind() -> None:
+    def made(kind: str, api_version: str, controller: bool = True) -> str | None:
+        owner = OwnerReference(kind, "train", "u", api_version, controller)
+        return made_by(Metadata(name="x", owner_references=[owner]))
+
+    assert made("JobSet", "jobset.x-k8s.io/v1alpha2") == "jobset-train"
+    assert made("RayJob", "ray.io/v1") == "rayjob-train"
+    assert made("JobSet", "example.com/v1") is None
+    assert made("JobSet", "jobset.x-k8s.io/v1alpha2", controller=False) is None
+    assert made("CronJob", "batch/v1") is None

@@ -16,6 +16,8 @@ class Belonging:
         #: by namespace and name of the pod, and of the Job
         self.of_pod: dict[Key, Key] = {}
         self.of_job: dict[Key, Key] = {}
+        #: gangs that another gang stands for: a RayCluster's, whose RayJob it is that queues
+        self.made_for: dict[Key, Key] = {}
         self._on: dict[str, dict[Key, None]] = {}
 
     def on_node(self, node: str) -> Mapping[Key, None]:

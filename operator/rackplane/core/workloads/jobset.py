@@ -109,4 +109,5 @@ JOBSET = WorkloadKind(
     read=_read,
     name_label=f"{_PREFIX}/jobset-name",
     set_labels=(f"{_PREFIX}/replicatedjob-name",),
+    makers=("TrainJob",),
 )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from rackplane.core.objects import Pod
+from rackplane.core.objects import Metadata, Pod
 from rackplane.core.workloads.jobset import JOBSET
 from rackplane.core.workloads.kubeflow import MPIJOB, PYTORCHJOB
+from rackplane.core.workloads.ray import RAYCLUSTER, RAYJOB
 from rackplane.core.workloads.view import WorkloadKind
 
-__all__ = ["KINDS", "gang_of_pod", "kind_of_gang", "kinds_named"]
+__all__ = ["KINDS", "gang_of_pod", "kind_of_gang", "kinds_named", "made_by"]
 
+_ALL: Final = (JOBSET, PYTORCHJOB, MPIJOB, RAYCLUSTER, RAYJOB)
 #: by name of the kind
-KINDS: Final[Mapping[str, WorkloadKind]] = {each.kind: each for each in (JOBSET, PYTORCHJOB, MPIJOB)}
+KINDS: Final[Mapping[str, WorkloadKind]] = {each.kind: each for each in _ALL}
 
 _BY_PREFIX: Final = {each.prefix: each for each in KINDS.values()}
 
@@ -35,6 +37,15 @@ def kind_of_gang(name: str) -> WorkloadKind | None:
     """The kind of workload that a Gang of this name is made for; None if it is for none of them."""
     # Asked of every gang at each look at it: one look-up instead of a comparison for each kind.
     return _BY_PREFIX.get(name[: name.find("-") + 1])
+
+
+def made_by(metadata: Metadata) -> str | None:
+    """The name of the Gang of the workload whose controller made this Job or workload; None if none of them did."""
+    for owner in metadata.owner_references:
+        kind = KINDS.get(owner.kind) if owner.controller else None
+        if kind is not None and owner.api_version.startswith(f"{kind.group}/"):
+            return f"{kind.prefix}{owner.name}"
+    return None
 
 
 def gang_of_pod(pod: Pod) -> str | None:

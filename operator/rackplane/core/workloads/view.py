@@ -88,6 +88,9 @@ class WorkloadKind:
     #: a label that tells its pods from those of another kind with the same `name_label`, and its values
     mark: tuple[str, tuple[str, ...]] | None = None
 
+    #: other kinds whose controllers make objects of this one, and see to them themselves
+    makers: tuple[str, ...] = ()
+
     @property
     def prefix(self) -> str:
         """What the name of a Gang for one begins with."""
