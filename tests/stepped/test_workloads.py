@@ -317,3 +317,40 @@ def test_one_that_makes_pods_only_when_others_run_is_told_why_it_cannot_start(bo
     (ready,) = [c for c in status["conditions"] if c["type"] == "Ready"]
     assert (ready["status"], ready["reason"], h.pods()) == ("False", "InvalidRequest", [])
     assert status["message"].startswith(said)
+
+
+# -- kills -------------------------------------------------------------------------------------------
+
+
+def scenario(h: Harness, kind: str) -> None:
+    """It runs, its user suspends and resumes it, and it runs to its end."""
+    h.apply(*map(crd, KINDS))
+    h.controllers += [jobset_controller, kubeflow_controller]
+    create(h, ALL[kind](6, workers=1))
+    h.until(lambda: h.phase(gang(kind)) == "Running", seconds=60)
+    switch(h, kind, True)
+    h.until(lambda: h.phase(gang(kind)) == "Held", seconds=60)
+    switch(h, kind, False)
+    h.until(lambda: h.phase(gang(kind)) == "Finished", seconds=120)
+    h.advance(2)
+
+
+PARTS = 4
+"""Into so many tests the writes are divided, so that they can run side by side."""
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_before_or_after_every_write_it_ends_as_if_it_had_not_been(part: int) -> None:
+    kind, whole = "JobSet", started(facility(racks=1))
+    before = whole.writes
+    scenario(whole, kind)
+    for number in range(before + 1 + part, whole.writes + 1, PARTS):
+        when = ("before", "after")[(number // PARTS) % 2]
+        h = started(facility(racks=1), kill=lambda n, w, at=(number, when): (n, w) == at)
+        scenario(h, kind)
+        assert h.restarts == 1, number
+        assert (h.gangs(), suspended(h, kind)) == ({gang(kind): "Finished"}, ""), number
+        assert h.machine.state is not None
+        assert set(h.machine.state.keys()) == set(), number
+        running = [pod for pod in h.pods() if pod["status"].get("phase") == "Running"]
+        assert running == [], number
