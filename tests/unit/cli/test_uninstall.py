@@ -73,7 +73,7 @@ async def test_what_would_be_done_is_said_and_nothing_is() -> None:
     h, client = site()
     before = finalizers(h)
     assert await done(client, do=False) == Uninstalled(POLICIES, OPERATOR, IN_USE, {})
-    assert (finalizers(h), len(policies(h)), client.replicas, client.order) == (before, 6, 2, [])
+    assert (finalizers(h), len(policies(h)), client.replicas, client.order) == (before, len(POLICIES), 2, [])
 
 
 async def test_policies_go_first_then_the_operator_then_finalizers_and_running_work_stays() -> None:
@@ -97,7 +97,7 @@ async def test_policies_go_first_then_the_operator_then_finalizers_and_running_w
 async def test_policies_of_another_release_stay() -> None:
     h, client = site()
     assert (await done(client, name="other")).policies == []
-    assert len(policies(h)) == 6
+    assert len(policies(h)) == len(POLICIES)
 
 
 async def test_what_is_refused_is_named_and_the_rest_is_done() -> None:
@@ -145,7 +145,7 @@ async def test_what_is_printed() -> None:
     did = await done(client)
     waiting = await release(h.cluster.client(), do=False)
     assert list(command._lines(did, waiting, did=True, released=False)) == [
-        "6 admission policies and bindings deleted.",
+        f"{len(POLICIES)} admission policies and bindings deleted.",
         *(f"  {what}" for what in POLICIES),
         "The operator scaled to no replicas: Deployment rackplane-system/rackplane.",
         "7 objects without our finalizer.",
