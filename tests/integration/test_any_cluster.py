@@ -12,7 +12,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -231,8 +231,9 @@ async def site(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def operated(tmp_path: Path, *, crds: Iterable[Body] = (), **options: Any) -> AsyncIterator[Site]:
-    """A site with an operator that has these settings; `crds` are there before it, and go at the end."""
+async def operated(tmp_path: Path, **options: Any) -> AsyncIterator[Site]:
+    """A site with an operator that has these settings; `crds` among them are there before it, and go at the end."""
+    crds: list[Body] = options.pop("crds", [])
     async with contextlib.AsyncExitStack() as stack:
         kubeconfig = KUBECONFIG
         if not kubeconfig:
