@@ -63,6 +63,9 @@ fuzz: $(STAMPS)/test ## The property tests with examples that no run before has 
 	for round in $$(seq $(ROUNDS)); do \
 	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --hypothesis-profile fuzz $(or $(PYTEST_ARGS),tests/property) || exit 1; \
 	done
+.PHONY: chaos-breaks
+chaos-breaks: $(STAMPS)/test ## Whether the chaos test finds deliberate mistakes in the operator (PYTEST_ARGS="-k lease": one of them)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -s --dist worksteal -o python_files='check_*.py' tests/chaos $(PYTEST_ARGS)
 
 .PHONY: record
 record: $(STAMPS)/test ## Record the embedded cluster's specification anew from RACKPLANE_TEST_KUBECONFIG (ARGS=jobs: one area)
@@ -137,9 +140,9 @@ bench-control-plane: $(STAMPS)/test ## From a commit to pods let go, from a Job 
 	  tests/benchmarks/bench_control_plane.py $(PYTEST_ARGS)
 
 .PHONY: bench-failover
-bench-failover: $(STAMPS)/test ## 100 leaders killed or stopped while jobs come and go: time without one, decisions lost and made twice
+bench-failover: $(STAMPS)/test ## Leaders killed or stopped while jobs come and go: time without one, decisions lost and made twice (RACKPLANE_TEST_KUBECONFIG)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
-	  tests/benchmarks/bench_failover.py $(PYTEST_ARGS)
+	  tests/benchmarks/bench_failover.py tests/benchmarks/bench_failover_live.py $(PYTEST_ARGS)
 
 .PHONY: bench-memory
 bench-memory: $(STAMPS)/test ## Resident memory of the whole operator with 25,000 nodes and 100,000 pods

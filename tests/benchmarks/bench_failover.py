@@ -40,7 +40,7 @@ class Failovers:
     def __init__(self) -> None:
         self.random = Random(5)
         self.h = Harness(time=VirtualTime())
-        self.judge = Judge(self.h)
+        self.judge = Judge(self.h, self._stint)
         self.h.apply(*hall())
         settings = replace(
             SETTINGS,
@@ -114,6 +114,9 @@ class Failovers:
         for replica in self.replicas:
             await replica.kill()
         await cluster.stop()
+
+    def _stint(self, term: int) -> str:
+        return next(filter(None, (replica.stint(term) for replica in self.replicas)), "")
 
     def submit(self, count: int) -> None:
         for _ in range(count):

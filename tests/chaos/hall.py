@@ -1,8 +1,9 @@
 """The hall of the chaos test: four UPSs of which one may be lost, four pumps of which one may be lost, twelve racks.
 
 A rack idles at 8 kW (2 kW of its own and six nodes of 1 kW) and takes 32 kW in full at MaxP, 20 kW at MaxQ. Twelve
-make 384 kW; each pair of UPSs feeds two racks. A UPS carries 120 kW: in normal operation a quarter of everything is
-96 kW, and what it carries after the loss of another 128 kW, so that the loss is what admissions meet first.
+make 384 kW; each pair of UPSs feeds two racks. A UPS carries 95 kW, which is what it has after the loss of another when
+all draw 285 kW: that is what admissions meet first, so the hall is full of watts before it is full of gangs, and too
+much for what is left when a second element goes.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ def hall() -> list[dict[str, Any]]:
     emergency = {"percent": 150, "seconds": EMERGENCY_SECONDS}
     made += [
         thing(
-            "PowerDomain", ups, type="UPS", ratedWatts=120_000, survivable=True, parents=[feed("utility")],
+            "PowerDomain", ups, type="UPS", ratedWatts=95_000, survivable=True, parents=[feed("utility")],
             emergency=emergency,
         )
         for ups in UPSES
     ]  # fmt: skip
     pumps = [
-        {"name": pump, "capacityWatts": 110_000, "drawWatts": 500, "feeds": [feed(ups)]}
+        {"name": pump, "capacityWatts": 80_000, "drawWatts": 500, "feeds": [feed(ups)]}
         for pump, ups in zip(PUMPS, UPSES, strict=True)
     ]
     made.append(

@@ -1,59 +1,80 @@
-"""What must hold in the cluster after every step, judged from the API server's objects alone.
+"""What must hold in the cluster at every write and after every step, judged from the API server's objects alone.
 
-Loads and limits are the oracle's (`tests.property.engine.oracle`): a second evaluator in plain Python that knows
-nothing of the engine. Of the operator only the reading of the custom resources is used.
+Loads and limits are plain sums (`watts`); nothing of the operator is asked but, for the Lease, who believes to lead.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from rackplane.api.labels import POWER_PROFILE
-from rackplane.core.gangs.slots import parse_slots
-from rackplane.core.site.facility import Catalog
-from rackplane.engine.model import FacilitySpec
-from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.localcluster.store import DELETED, Change
-from tests.chaos.hall import ACTUATION_SECONDS, EMERGENCY_SECONDS, GPUS, NODES
-from tests.property.engine.oracle import Oracle
-from tests.property.engine.oracle_draws import Draws, Work, draws
-from tests.property.engine.oracle_world import Loss, Row
-from tests.support.harness import GPU, GROUP, Harness
+from tests.chaos.books import Body, Books, gated, is_over, released_of, slots_of
+from tests.chaos.hall import ACTUATION_SECONDS, GPUS, NODES
+from tests.chaos.watts import Load
+from tests.support.harness import GROUP, Harness
 
 __all__ = ["Judge"]
 
-OVER = ("Succeeded", "Failed")
-PLACED = ("Admitted", "Running", "Stopping")
-Body = dict[str, Any]
-
-#: Two seconds in which nobody is stopped, what the element stands, two kinds of measures one after the other, and the
-#: look every second of operator, agents and judge.
-STATED_SECONDS = 2 + EMERGENCY_SECONDS + 2 * ACTUATION_SECONDS + 5
+#: Of an element that stands no more than its limit: two seconds in which nobody is stopped, then the time that a cap
+#: has to be in force, and the look every second of operator, agents and judge.
+RELIEVED_SECONDS = 2 + ACTUATION_SECONDS + 5
 #: How long after a change of the facility a commit may still be one that was decided before it.
 NEWS_SECONDS = 3.0
+#: How long after trouble with the API it may have to list anew what it watches.
+LISTED_SECONDS = 12.0
 #: How long a pod that its slot has left may be there before it is asked to go: the commit, the look at the Lease.
 EVICTED_SECONDS = 15.0
+#: How long the pods of a gang may be let go one after the other.
+STARTED_SECONDS = 5.0
+#: The longest pause after a write that failed.
+RETRY_SECONDS = 35.0
+#: Sums of parts of watts.
+TOLERANCE_WATTS = 0.5
+LEASES = ("coordination.k8s.io", "leases")
+
+
+@dataclass(frozen=True)
+class Late:
+    """A commit of an old leader.
+
+    Args:
+        leader: whoever had begun to lead by then, and has to take it back; empty: a list was still to come, and who is
+            to lead may find it there.
+    """
+
+    decision: str
+    leader: str
 
 
 class Judge:
-    """Watches one cluster; raises AssertionError where something must never be."""
+    """Watches one cluster; raises AssertionError where something must never be.
 
-    def __init__(self, h: Harness) -> None:
+    Args:
+        stint: who has begun to lead in a term, and since which list of the Gangs; empty: nobody.
+    """
+
+    def __init__(self, h: Harness, stint: Callable[[int], str]) -> None:
         self.h = h
+        self.books = Books()
         #: when the operator last could not do its work, or had only just begun to
         self.disturbed_at = h.time.now
+        #: whose request is being answered: an operator's name, or nothing
+        self.writer = ""
         #: what was looked at, for the report
         self.counts: Counter[str] = Counter()
-        self._catalog = Catalog()
-        self._spec: FacilitySpec | None = None
-        self._oracle: Oracle | None = None
+        self._stint = stint
         self._changed_at = h.time.now
-        self._over_since: dict[Row, float] = {}
-        self._late: dict[str, str] = {}
+        self._seen = -1
+        #: what was found first in the middle of a request
+        self.problem: AssertionError | None = None
+        self._over_since: dict[tuple[str, str], float] = {}
+        self._late: dict[str, Late] = {}
         self._promised: dict[str, tuple[str, str]] = {}
         self._left: dict[str, float] = {}
+        self._half: dict[str, float] = {}
         h.cluster.store.subscribe(self.changed)
 
     @property
@@ -65,42 +86,59 @@ class Judge:
 
     def changed(self, change: Change) -> None:
         """One change of the store, at the moment it is made."""
-        resource = change.resource
-        if resource == (GROUP, "gangs"):
+        with self._remembered():
+            self._changed(change)
+
+    def _changed(self, change: Change) -> None:
+        if self.books.changed(change):
+            self._changed_at = self.h.time.now
+        if change.resource == (GROUP, "gangs"):
             self._gang_changed(change)
-        elif resource == ("", "pods"):
+        elif change.resource == ("", "pods"):
             self._pod_changed(change)
-        elif resource == ("", "nodes"):
-            if change.previous is None or change.type == DELETED:
-                self._changed_at = self.h.time.now
-        elif resource[0] == GROUP:
-            kind = change.object["kind"]
-            if change.type == DELETED:
-                news = self._catalog.drop(kind, change.name)
-            else:
-                news = self._catalog.put(kind, change.name, change.object)
-            if news:
-                self._changed_at, self._spec = self.h.time.now, None
+        elif change.resource == ("batch", "jobs"):
+            self._job_changed(change)
+
+    def sends(self, identity: str) -> None:
+        """A process begins to send a write: nobody else may hold the Lease."""
+        lease = self.h.cluster.store.get(LEASES, "rackplane-system", "rackplane")
+        holder = "" if lease is None else lease["spec"].get("holderIdentity") or ""
+        self.counts["writes"] += 1
+        with self._remembered():
+            assert holder in ("", identity), f"{identity} writes while {holder} holds the Lease"
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        """What is found in the middle of somebody's request is raised by the next look, whoever hears of it first."""
+        try:
+            yield
+        except AssertionError as problem:
+            self.problem = self.problem or problem
+            raise
 
     def _gang_changed(self, change: Change) -> None:
-        status = change.object.get("status") or {}
-        placed = change.type != DELETED and status.get("phase") in PLACED
         before = self._promised.pop(change.name, None)
-        if not placed:
+        gang = self.books.gangs.get(change.name)
+        if change.type == DELETED or gang is None:
             self._late.pop(change.name, None)
+            self._half.pop(change.name, None)
             return
+        status = gang["status"]
         decision = status["decision"]
         now = self._promised[change.name] = (decision["id"], status["powerProfile"])
         if before == now:
             return
         if before is None or before[0] != now[0]:
-            self.counts["commits"] += 1
-            if decision["term"] < self.term():
+            self.counts["places given" if before is None else "places changed"] += 1
+            term = self._term()
+            if decision["term"] < term:
                 # An old leader's: the successor must take it back, unless it listed it when it took over.
-                self._late[change.name] = decision["id"]
+                self._late[change.name] = Late(decision["id"], self._stint(term))
                 self.counts["commits of an old leader"] += 1
             else:
                 self._late.pop(change.name, None)
+        else:
+            self.counts["power profiles changed"] += 1
         self._check_admission(change.name, before[1] if before and before[0] == now[0] else None)
 
     def _check_admission(self, name: str, before: str | None) -> None:
@@ -110,83 +148,124 @@ class Judge:
             before: the profile it had in this place; None: it is new there.
         """
         known = self.h.time.now - self._changed_at > NEWS_SECONDS
-        if not known or self._late or self.calm < NEWS_SECONDS:
+        if not known or self._late or self.calm < LISTED_SECONDS:
             return
         self.counts["admissions checked"] += 1
-        oracle = self.oracle()
-        new, old = oracle.loads(self.promises()), oracle.loads(self.promises({name: before}))
-        for loss, row in oracle.violations(new, tolerance=TOLERANCE_WATTS):
-            if row.starts_at is None:
-                assert new[loss][row] <= old[loss][row] + TOLERANCE_WATTS, (
-                    f"{name} adds to {row} when {loss} is lost: {new[loss][row]:.0f} of "
-                    f"{oracle.worlds[loss].limit(row):.0f} W, {old[loss][row]:.0f} W before"
+        hall, new, old = self.books.hall, self.books.promised(), self.books.promised({name: before})
+        for lost, unit in hall.losses():
+            normal = not lost and not unit
+            loads = hall.loads(new, lost, unit, orders=normal)
+            if not any(load.watts > load.limit + TOLERANCE_WATTS for load in loads):
+                continue
+            for load, was in zip(loads, hall.loads(old, lost, unit, orders=normal), strict=True):
+                assert load.watts <= max(load.limit, was.watts) + TOLERANCE_WATTS, (
+                    f"{name} adds to {load.element} when {lost or unit or 'nothing'} is lost: {load.watts:.0f} of "
+                    f"{load.limit:.0f} W, {was.watts:.0f} W before"
                 )
 
     def _pod_changed(self, change: Change) -> None:
         """The moment the first pod of a gang is let go every slot has its pod, and each goes where it was decided."""
         before, pod = change.previous, change.object
-        if before is None or change.type == DELETED:
-            return
-        if not before["spec"].get("schedulingGates") or pod["spec"].get("schedulingGates"):
+        if before is None or change.type == DELETED or not gated(before) or gated(pod):
             return
         self.counts["pods let go"] += 1
         name = pod["metadata"]["annotations"]["rackplane.dev/gang"]
-        gang = self.h.cluster.store.get((GROUP, "gangs"), "default", name)
-        assert gang is not None, f"a pod of {name} was let go, and the Gang does not exist"
-        assert gang["status"]["phase"] in PLACED, f"a pod of {name} was let go without a place"
+        gang = self.books.gangs.get(name)
+        assert gang is not None, f"a pod of {name} was let go without a place"
         slot = int(pod["metadata"]["annotations"]["rackplane.dev/slot"])
-        assert pod["spec"]["nodeSelector"]["kubernetes.io/hostname"] == slots_of(gang)[slot]
-        others = [p for p in self.pods_of(gang) if p["metadata"]["uid"] != pod["metadata"]["uid"]]
-        if gang["status"]["phase"] != "Admitted" or any(not p["spec"].get("schedulingGates") for p in others):
+        node = slots_of(gang)[slot]
+        where = pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]
+        assert where == node, f"slot {slot} of {name} is on {node}, and its pod was let go to {where}"
+        self._acts(name, "let a pod go")
+        if node in self.books.nodes:
+            profile, most = self.books.profile_on(node), self._highest_cap(node)
+            assert profile is not None and self.books.hall.cap(profile) <= most, (
+                f"a pod of {name} was let go to {node}, which carries the cap of {profile} and not {most} W"
+            )
+        others = [p for p in self.books.pods_of(gang) if p["metadata"]["uid"] != pod["metadata"]["uid"]]
+        if gang["status"]["phase"] != "Admitted" or any(not gated(p) for p in others):
             return
         job = self.h.get("batch", "jobs", gang["spec"]["workload"]["name"])
         left = job["spec"]["completions"] - job.get("status", {}).get("succeeded", 0)
-        assert len(others) + 1 >= min(gang["spec"]["slots"], left), f"{name} was half started"
+        assert len(others) + 1 >= min(gang["spec"]["slots"], left), (
+            f"{name} was half started: a pod was let go when {len(others) + 1} of {gang['spec']['slots']} were there"
+        )
+
+    def _highest_cap(self, node: str) -> int:
+        """Watts that a gang on the node may let it draw, by the highest profile of those that hold it."""
+        hall = self.books.hall
+        return max(
+            hall.cap(gang["status"]["powerProfile"])
+            for gang in self.books.gangs.values()
+            if node in slots_of(gang)
+        )
+
+    def _job_changed(self, change: Change) -> None:
+        before, job = change.previous, change.object
+        if before is None or not before["spec"].get("suspend") or job["spec"].get("suspend"):
+            return
+        name = self.books.gang_of(change.name)
+        if name is not None:
+            self._acts(name, "resumed the Job")
+        assert name is not None or not self.writer, f"{self.writer} resumed {change.name}, which has no place"
+
+    def _acts(self, name: str, what: str) -> None:
+        """A process carries out what was decided of a gang: not after an old leader's commit."""
+        late = self._late.get(name)
+        if late is None or not self.writer:
+            return
+        assert not late.leader or self._stint(self._term()) != late.leader, (
+            f"{self.writer} {what} of {name}, which an old leader placed"
+        )
+        lease = self.h.get(*LEASES, "rackplane", "rackplane-system")
+        holder = lease["spec"].get("holderIdentity") or ""
+        assert holder.startswith(f"{self.writer}_"), (
+            f"{self.writer} {what} of {name}, and {holder} holds the Lease"
+        )
 
     # -- after each step
 
     def look(self) -> None:
         """Everything that is asked of the cluster as it is now."""
+        if self.problem is not None:
+            raise self.problem
         self.counts["looks"] += 1
-        self._used_once()
-        self._promised_once()
+        revision = self.h.cluster.store.revision
+        if revision != self._seen or self._left:
+            self._seen = revision
+            self._used_once()
+            self._promised_once()
+        self._started_whole()
         self._within_limits()
 
     def _used_once(self) -> None:
-        used: Counter[str] = Counter()
-        for pod in self.h.pods():
-            if runs(pod):
-                used[pod["spec"]["nodeName"]] += gpus_of(pod)
-        assert all(n <= GPUS for n in used.values()), f"a GPU is used twice: {used.most_common(3)}"
+        used = {node: sum(gpus.values()) for node, gpus in self.books.running.items()}
+        assert all(n <= GPUS for n in used.values()), f"a GPU is used twice: {_most(used)}"
 
     def _promised_once(self) -> None:
         promised: Counter[str] = Counter()
-        pods: dict[str, list[Body]] = {}
-        for pod in self.h.pods():
-            for owner in pod["metadata"].get("ownerReferences", ()):
-                pods.setdefault(owner["name"], []).append(pod)
-        for gang in self.placed():
-            name, slots = gang["metadata"]["name"], slots_of(gang)
+        for name, gang in self.books.gangs.items():
+            slots, over = slots_of(gang), released_of(gang)
             assert len(slots) == gang["spec"]["slots"], f"{name} is split: {slots}"
             if gang["spec"].get("topology", {}).get("required") == "nvlink":
                 assert len({NODES[node] for node in slots}) == 1, f"{name} is in several NVLink domains"
             taken: set[int] = set()
-            for pod in pods.get(gang["spec"]["workload"]["name"], ()):
+            for pod in self.books.pods_of(gang):
                 slot = pod["metadata"].get("annotations", {}).get("rackplane.dev/slot")
-                if slot is None or pod["status"].get("phase") in OVER or gated(pod):
+                if slot is None or is_over(pod) or gated(pod):
                     continue
                 where = pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]
                 if where != slots[int(slot)]:
                     self._left_behind(pod, f"slot {slot} of {name} is on {where}, not {slots[int(slot)]}")
                     continue
                 assert int(slot) not in taken, f"two pods hold slot {slot} of {name}"
+                assert int(slot) not in over, f"slot {slot} of {name} was given back, and its pod is there"
                 taken.add(int(slot))
             if name in self._late and self.calm < NEWS_SECONDS:
                 continue
-            over = parse_slots(gang["status"].get("releasedSlots", ""))
             for slot, node in enumerate(slots):
                 promised[node] += 0 if slot in over else gang["spec"]["gpusPerSlot"]
-        assert all(n <= GPUS for n in promised.values()), f"a GPU is booked twice: {promised.most_common(3)}"
+        assert all(n <= GPUS for n in promised.values()), f"a GPU is booked twice: {_most(promised)}"
 
     def _left_behind(self, pod: Body, what: str) -> None:
         """A pod that is not where its slot is: its slot has gone elsewhere, and it is soon on its way out."""
@@ -194,111 +273,62 @@ class Judge:
         if "deletionTimestamp" not in pod["metadata"] and self.calm > EVICTED_SECONDS:
             assert self.h.time.now - since <= EVICTED_SECONDS, what
 
+    def _started_whole(self) -> None:
+        """A gang of which one pod was let go has soon no pod that waits, but for those that have no node to go to."""
+        now, half = self.h.time.now, {}
+        for name, gang in self.books.gangs.items():
+            pods = self.books.pods_of(gang)
+            waiting = [p for p in pods if gated(p) and "deletionTimestamp" not in p["metadata"]]
+            if gang["status"]["phase"] == "Stopping" or not waiting or len(waiting) == len(pods):
+                continue
+            lost = [n for n in slots_of(gang) if n not in self.books.nodes or n in self.h.down]
+            if len(waiting) > len(lost):
+                half[name] = self._half.get(name, now)
+        self._half = half
+        for name, since in half.items():
+            if since > self.disturbed_at + RETRY_SECONDS:
+                self.counts["gangs seen on their way"] += 1
+                assert now - since <= STARTED_SECONDS, f"{name} is half started since {now - since:.0f} s"
+
     def _within_limits(self) -> None:
         """No element is above its limit for longer than is said, as far as an operator was there to see to it."""
-        now, oracle = self.h.time.now, self.oracle()
-        world, spared = oracle.worlds[Loss()], self._best_effort()
-        real, least = world.loads(self.drawn()), world.loads(self.idle())
-        over = {
-            row
-            for row, watts in real.items()
-            if watts > world.limit(row) + TOLERANCE_WATTS
-            and row.starts_at is None
-            and row.element not in spared
-            and least[row] <= world.limit(row)
-        }
+        now, hall = self.h.time.now, self.books.hall
+        over = [
+            load
+            for load in hall.loads(self.books.drawn(self.h.down))
+            if load.watts > load.limit + TOLERANCE_WATTS
+        ]
+        if over:
+            spared, idle = hall.best_effort(), {load.element: load for load in hall.loads(self.books.idle())}
+            over = [x for x in over if x.element not in spared and idle[x.element].watts <= x.limit]
         self.counts["looks that found an element over its limit"] += bool(over)
-        self._over_since = {row: self._over_since.get(row, now) for row in over}
-        for row, since in self._over_since.items():
-            seconds = now - max(since, self.disturbed_at)
-            self.counts["longest over a limit, s"] = max(
-                self.counts["longest over a limit, s"], round(seconds)
-            )
-            assert seconds <= STATED_SECONDS, (
-                f"{row} carries {real[row]:.0f} of {world.limit(row):.0f} W since {now - since:.0f} s\n"
-                + self.h.summary()
-            )
+        self.counts["most kW"] = max(
+            self.counts["most kW"], round(sum(self.books.drawn(self.h.down).values()) / 1000)
+        )
+        since = {key: self._over_since.get(key, now) for load in over for key in _clocks(load)}
+        self._over_since = since
+        for load in over:
+            for (element, what), most in _clocks(load).items():
+                passed = now - max(since[element, what], self.disturbed_at)
+                label = f"longest of {most:.0f} s over a limit"
+                self.counts[label] = max(self.counts[label], round(passed))
+                assert passed <= most, (
+                    f"{element} carries {load.watts:.0f} of {load.limit:.0f} W {what}since "
+                    f"{now - since[element, what]:.0f} s\n{self.h.summary()}"
+                )
 
-    # -- what is there
-
-    def term(self) -> int:
-        lease = self.h.cluster.store.get(("coordination.k8s.io", "leases"), "rackplane-system", "rackplane")
+    def _term(self) -> int:
+        lease = self.h.cluster.store.get(LEASES, "rackplane-system", "rackplane")
         return 0 if lease is None else int(lease["spec"].get("leaseTransitions") or 0)
 
-    def placed(self) -> list[Body]:
-        gangs = self.h.cluster.store.items((GROUP, "gangs"))
-        return [gang for gang in gangs if gang.get("status", {}).get("phase") in PLACED]
 
-    def pods_of(self, gang: Body) -> list[Body]:
-        return self.h.pods_of(gang["spec"]["workload"]["name"])
-
-    def oracle(self) -> Oracle:
-        spec = self._catalog.spec(self.h.time.now)
-        if self._oracle is None or spec != self._spec:
-            self._spec, self._oracle = spec, Oracle(spec)
-        return self._oracle
-
-    def drawn(self) -> Draws:
-        """What nodes really draw: idle, and what runs on them at the cap that they carry. A lost node's pods do not."""
-        works: dict[str, list[Work]] = {}
-        profiles = {
-            node["metadata"]["name"]: node["metadata"].get("annotations", {}).get(POWER_PROFILE)
-            for node in self.nodes()
-        }
-        for pod in self.h.pods():
-            if runs(pod) and pod["spec"]["nodeName"] not in self.h.down:
-                name = pod["spec"]["nodeName"]
-                works.setdefault(name, []).append(Work(gpus_of(pod), profiles.get(name)))
-        return self._draws(works)
-
-    def promises(self, instead: Mapping[str, str | None] | None = None) -> Draws:
-        """What nodes draw once everything that is promised runs, lost nodes or not.
-
-        Args:
-            instead: other power profiles than their Gangs have, by gang; None leaves the gang out.
-        """
-        others = instead or {}
-        works: dict[str, list[Work]] = {}
-        for gang in self.placed():
-            over = parse_slots(gang["status"].get("releasedSlots", ""))
-            profile = others.get(gang["metadata"]["name"], gang["status"]["powerProfile"])
-            for slot, node in enumerate(slots_of(gang)):
-                if slot not in over and profile is not None:
-                    work = Work(gang["spec"]["gpusPerSlot"], profile)
-                    works.setdefault(node, []).append(work)
-        return self._draws(works)
-
-    def idle(self) -> Draws:
-        return self._draws({})
-
-    def nodes(self) -> list[Body]:
-        return list(self.h.cluster.store.items(("", "nodes")))
-
-    def _draws(self, works: dict[str, list[Work]]) -> Draws:
-        return draws(
-            self.oracle().spec,
-            [
-                (n["metadata"]["labels"]["rackplane.dev/rack"], works.get(n["metadata"]["name"], ()))
-                for n in self.nodes()
-            ],
-        )
-
-    def _best_effort(self) -> set[str]:
-        budgets = self.h.cluster.store.items((GROUP, "powerbudgets"))
-        return {b["metadata"]["name"] for b in budgets if b["spec"].get("bestEffort")}
+def _clocks(load: Load) -> dict[tuple[str, str], float]:
+    """For how many seconds an element may be above its limit, and above what it stands for a while."""
+    clocks = {(load.element, ""): max(load.seconds, RELIEVED_SECONDS)}
+    if load.watts > load.stands + TOLERANCE_WATTS:
+        clocks[load.element, "beyond what it stands for a while "] = RELIEVED_SECONDS
+    return clocks
 
 
-def slots_of(gang: Body) -> list[str]:
-    return [name for group in gang["status"]["assignment"] for name in group["nodes"]]
-
-
-def runs(pod: Body) -> bool:
-    return bool(pod["spec"].get("nodeName")) and pod["status"].get("phase") not in OVER
-
-
-def gated(pod: Body) -> bool:
-    return bool(pod["spec"].get("schedulingGates"))
-
-
-def gpus_of(pod: Body) -> int:
-    return int(pod["spec"]["containers"][0]["resources"].get("limits", {}).get(GPU, 0))
+def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return Counter(counts).most_common(3)

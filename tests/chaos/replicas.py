@@ -20,6 +20,8 @@ from rackplane.controller.facility import PLURALS, Seen
 from rackplane.controller.operator import Operator, Surroundings
 from rackplane.controller.runtime import ClockSetBack
 from rackplane.controller.settings import OperatorSettings
+from rackplane.core.events import Event, LeadershipGained
+from rackplane.core.instructions import Instruction
 from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
 from rackplane.kube.client import ApiError, Client
@@ -38,8 +40,9 @@ SETTINGS = OperatorSettings(
     lease_retry_seconds=0.5,
     shed_protected=True,
     actuation_seconds=5,
-    restore_seconds=30,
+    restore_seconds=15,
     facility_resync_seconds=60,
+    node_loss_seconds=10,
 )
 
 
@@ -48,7 +51,7 @@ class Link:
 
     Args:
         client: what it leads to.
-        on_write: called with each write ("POST gangs", ...) before it is sent and again when it was answered.
+        on_write: called with "before" as each write begins to be sent, and with "after" when it was answered.
     """
 
     def __init__(self, client: Client, on_write: Callable[[str], None]) -> None:
@@ -56,6 +59,7 @@ class Link:
         self._on_write = on_write
         self._open = asyncio.Event()
         self._open.set()
+        self._renews_at = 0.0
         self.broken = False
 
     @property
@@ -65,7 +69,9 @@ class Link:
     def hold(self) -> None:
         self._open.clear()
 
-    def let_go(self) -> None:
+    def let_go(self, renews_in: float = 0.0) -> None:
+        """Args: ``renews_in``: seconds in which the Lease is not written yet: the clock of that stood still too."""
+        self._renews_at = asyncio.get_running_loop().time() + renews_in
         self._open.set()
 
     def cut(self) -> None:
@@ -86,6 +92,8 @@ class Link:
         if writes:
             self._on_write("before")
         await self._passage()
+        if method != "GET" and not writes:
+            await asyncio.sleep(max(0.0, self._renews_at - asyncio.get_running_loop().time()))
         answer = await self._client.request(
             method, path, query=query, body=body, content_type=content_type, timeout=timeout
         )
@@ -113,6 +121,16 @@ class Link:
             raise ApiError(0, "Transport", "this process is dead")
 
 
+class _Machine(Machine):
+    """Counts how often it began to lead."""
+
+    stints = 0
+
+    def handle(self, now: float, *events: Event) -> list[Instruction]:
+        self.stints += sum(isinstance(event, LeadershipGained) for event in events)
+        return super().handle(now, *events)
+
+
 class Replica:
     """One place of the Deployment, and the process that is in it.
 
@@ -137,9 +155,16 @@ class Replica:
         self._settings = settings
         self._count = 0
         self._skew = 0.0
+        #: seconds that its monotonic clock has lost, and since when it stands still
+        self._lost = 0.0
+        self._still_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self.link: Link | None = None
         self.operator: Operator | None = None
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name}_{self._count}"
 
     @property
     def alive(self) -> bool:
@@ -153,6 +178,37 @@ class Replica:
     def leads(self) -> bool:
         return self.operator is not None and self.operator.machine.leading and not self.held
 
+    def stint(self, term: int) -> str:
+        """What its leadership in that term is called, paused or not; another name after a new list of the Gangs."""
+        machine = None if self.operator is None else self.operator.machine
+        if not isinstance(machine, _Machine) or not machine.leading or machine.world.term != term:
+            return ""
+        return f"{self.identity} {machine.stints}"
+
+    @property
+    def behind(self) -> bool:
+        """Whether its monotonic clock has lost time: it cannot know when its term ended."""
+        return self._lost > 0 or self._still_since is not None
+
+    def monotonic(self) -> float:
+        now = asyncio.get_running_loop().time() if self._still_since is None else self._still_since
+        return now - self._lost
+
+    def pause(self, *, frozen: bool = False) -> None:
+        """As SIGSTOP; or ``frozen``, as a virtual machine that is suspended: its monotonic clock stands still."""
+        if self.link is not None:
+            self.link.hold()
+            if frozen and self._still_since is None:
+                self._still_since = asyncio.get_running_loop().time()
+
+    def wake(self) -> None:
+        if self.link is None or not self.link.held:
+            return
+        frozen, self._still_since = self._still_since, None
+        if frozen is not None:
+            self._lost += asyncio.get_running_loop().time() - frozen
+        self.link.let_go(self._settings.lease_renew_seconds if frozen is not None else 0.0)
+
     def skew(self, seconds: float) -> None:
         """Its wall clock is off by so many seconds from now on."""
         self.clock.jump(seconds - self._skew)
@@ -163,12 +219,13 @@ class Replica:
         if self._task is not None:
             return
         self._count += 1
+        self._lost, self._still_since = 0.0, None
         client = self._cluster.client(user="operator", agent=self.name)
         link = self.link = Link(client, lambda when: self._on_write(self, when))
-        settings = replace(self._settings, identity=f"{self.name}_{self._count}")
+        settings = replace(self._settings, identity=self.identity)
         around = Surroundings(
             wall=self.clock,
-            monotonic=asyncio.get_running_loop().time,
+            monotonic=self.monotonic,
             random=Random(f"{self._seed}/{self.name}/{self._count}"),
             watch_facility=lambda seen: _watch_facility(link, seen),
         )
@@ -177,7 +234,7 @@ class Replica:
         slower: MachineSettings = replace(
             operator.machine.settings, status_seconds=20.0, status_refresh_seconds=120.0, queue_seconds=60.0
         )
-        operator.machine = Machine(settings=slower)
+        operator.machine = _Machine(settings=slower)
         self._task = asyncio.create_task(self._run(operator, client.close), name=self.name)
 
     @staticmethod
@@ -202,9 +259,12 @@ class Replica:
         """As SIGTERM, to its end."""
         if self._task is None or self.operator is None:
             return
+        task = self._task
         self.operator.stop()
-        await self._task
-        self._task = self.operator = self.link = None
+        await asyncio.wait([task])
+        if self._task is task:  # nobody has killed it meanwhile
+            task.result()
+            self._task = self.operator = self.link = None
 
     def raise_its_problem(self) -> None:
         """Raises what the process died of, if it died by itself; one whose clock was set back is started again."""

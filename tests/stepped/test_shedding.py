@@ -118,6 +118,26 @@ def test_a_lost_feed_caps_the_sheddable_gang_and_its_return_lifts_the_cap_after_
     assert [c["status"] for c in status["conditions"] if c["type"] == "PowerCapped"] == ["False"]
 
 
+def test_a_capped_gang_whose_slots_are_all_over_has_no_cap_to_lift() -> None:
+    h = site(b_watts=38_000)
+    h.job("keep", slots=4, run=None, annotations={DISRUPTION: "Checkpointable"})
+    h.job("give", slots=3, run=60, annotations={DISRUPTION: "Sheddable"})
+    h.until(lambda: set(h.gangs().values()) == {"Running"})
+    node = h.gang("job-give")["status"]["assignment"][0]["nodes"][0]
+    h.node_ready(node, False)
+    h.advance(
+        45
+    )  # the slot is elsewhere, and the pod it had stays on its node: the Job is not complete before it is gone
+    lose(h)
+    h.until(lambda: h.gang("job-give")["status"].get("releasedSlots") == "0-2")
+    assert h.gang("job-give")["status"]["shed"]["action"] == "Cap"
+    regain(h)
+    h.advance(90)
+    assert h.phase("job-give") == "Running"
+    h.node_ready(node, True)
+    h.until(lambda: h.phase("job-give") == "Finished")
+
+
 def test_where_caps_are_not_enough_the_sheddable_gang_is_stopped_and_queues_with_its_age() -> None:
     h = site(b_watts=30_000)
     running(h, keep="Checkpointable", give="Sheddable")

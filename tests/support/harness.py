@@ -84,6 +84,7 @@ class Harness:
         answers_first: whether the machine hears the answer to a write before it sees the change, or after.
         kill: called with the number of each write (from 1) and "before" or "after"; True kills the machine there.
         time: the cluster's clock; by default one that stands still until the test moves it.
+        cluster: options of the `LocalCluster`.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class Harness:
         answers_first: bool = True,
         kill: Callable[[int, str], bool] | None = None,
         time: Time | None = None,
+        cluster: Mapping[str, Any] | None = None,
     ) -> None:
         self.time = time or Time()
-        self.cluster = LocalCluster(clock=self.time, seed=7)
+        self.cluster = LocalCluster(clock=self.time, seed=7, **(cluster or {}))
         self.settings = settings or MachineSettings(validate=True)
         self.answers_first = answers_first
         self.kill = kill or (lambda number, when: False)
@@ -263,10 +265,14 @@ class Harness:
 
     # -- the cluster -------------------------------------------------------------------------------
 
-    def agents(self) -> bool:
-        """One step of every node's agent: pods start, end, and are removed."""
+    def agents(self, pods: Iterable[dict[str, Any]] | None = None) -> bool:
+        """One step of every node's agent: pods start, end, and are removed.
+
+        Args:
+            pods: only these; None: all that there are.
+        """
         busy = False
-        for pod in self.cluster.store.items(("", "pods")):
+        for pod in self.cluster.store.items(("", "pods")) if pods is None else pods:
             node = pod["spec"].get("nodeName")
             meta, status = pod["metadata"], pod.get("status", {})
             path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"

@@ -130,7 +130,7 @@ class LocalClient:
         try:
             return await asyncio.shield(work)
         except Silence:
-            await self._streams.stopping.wait()
+            await self._faults.silence(self._streams.stopping)
             raise ConnectionCut from None
 
     def _done(self, work: asyncio.Task[Delivered]) -> None:

@@ -19,6 +19,7 @@ from .faults import Faults
 from .gc import GarbageCollector
 from .http import Server
 from .jobs.controller import JobController
+from .jobs.sync import MOST_PODS
 from .objects import Clock, Obj
 from .podgc import TERMINATED_PODS, PodCollector
 from .requests import Request, Response
@@ -55,6 +56,8 @@ class LocalCluster:
         history_limit: number of changes a watch can look back before it gets 410.
         job_batch_seconds: how long changes of pods are collected before their Job is looked at (Kubernetes: 1 s).
         terminated_pods: how many pods that have ended may stay (Kubernetes: 12,500); 0: any number.
+        job_most_pods: how many pods of a Job are made at a time. Fewer, and pods appear one after the other, as where
+            the API server throttles the Job controller.
     """
 
     def __init__(
@@ -65,11 +68,12 @@ class LocalCluster:
         history_limit: int = 50_000,
         job_batch_seconds: float = 0.0,
         terminated_pods: int = TERMINATED_PODS,
+        job_most_pods: int = MOST_PODS,
     ) -> None:
         self.clock = clock
         self.service = Service(clock=clock, seed=seed, history_limit=history_limit)
         self.api = Api(self.service)
-        self.jobs = JobController(self.service, batch_seconds=job_batch_seconds)
+        self.jobs = JobController(self.service, batch_seconds=job_batch_seconds, most_pods=job_most_pods)
         self.budgets = DisruptionController(self.service)
         self.pods = PodCollector(self.service, terminated_pods=terminated_pods)
         self.reactors: tuple[Reactor, ...] = (

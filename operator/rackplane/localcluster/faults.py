@@ -177,6 +177,7 @@ class Faults:
         self._armed: dict[int, _Armed] = {}
         self._count = 0
         self._outage: asyncio.TimerHandle | None = None
+        self._reset = asyncio.Event()
         #: None while the server can be reached; else whether requests meet silence instead of a closed port.
         self._down: bool | None = None
 
@@ -215,6 +216,12 @@ class Faults:
         for stream in struck:
             stream.strike(effect)
         return len(struck)
+
+    def reset(self) -> None:
+        """Every watch that is open breaks, and every request that hangs; what is sent from now on goes through."""
+        self.strike(CutStream())
+        ended, self._reset = self._reset, asyncio.Event()
+        ended.set()
 
     def outage(self, seconds: float | None = None, *, silent: bool = False) -> None:
         """Nobody reaches the server, for so many seconds or until `recover`.
@@ -280,6 +287,15 @@ class Faults:
     def note(self, effect: Effect, asked: Asked) -> None:
         """Remember that an effect took place."""
         self.fired.append(Fired(_now(), effect, asked))
+
+    async def silence(self, stopping: asyncio.Event) -> None:
+        """Until the server stops, or a `reset`."""
+        ends = [asyncio.ensure_future(event.wait()) for event in (stopping, self._reset)]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
 
     def jump(self, seconds: float) -> None:
         """Set the cluster's wall clock.

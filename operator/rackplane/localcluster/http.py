@@ -85,7 +85,9 @@ class Server:
                 http.transport.abort()
             raise web.HTTPServiceUnavailable from None
         except Silence:
-            await self._streams.stopping.wait()
+            await self._faults.silence(self._streams.stopping)
+            if http.transport is not None:
+                http.transport.abort()
             raise web.HTTPServiceUnavailable from None
         return (
             _response(delivered.response)

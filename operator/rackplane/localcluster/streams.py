@@ -129,8 +129,9 @@ class Stream(Strikable):
                     if isinstance(effect, StreamError):
                         return
                     if isinstance(effect, HalfOpen):
-                        await self._stopping.wait()
-                        return
+                        await self._faults.silence(self._stopping)
+                        if self._stopping.is_set():
+                            return
                     raise ConnectionCut
                 if not ready:
                     break

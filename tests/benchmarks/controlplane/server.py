@@ -16,7 +16,7 @@ import yaml
 
 from rackplane.kube.client import MERGE_PATCH, ApiError, KubeClient
 
-__all__ = ["Process", "Server", "figures_of", "operator", "running", "server"]
+__all__ = ["Process", "Server", "figures_of", "free_port", "operator", "running", "server"]
 
 KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
 _CRDS = Path(__file__).parents[3] / "crds"
@@ -51,6 +51,9 @@ class Process:
         if self._process.returncode is not None:
             text = self._log.read_text(encoding="utf-8")[-2000:]
             raise RuntimeError(f"it ended with {self._process.returncode}: {text}")
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
 
     async def stop(self) -> None:
         if self._process.returncode is None:
@@ -172,7 +175,7 @@ async def operator(
 ) -> AsyncIterator[Operator]:
     """The operator as a process of its own, once it leads."""
     log = folder / "operator.log"
-    port = _free_port()
+    port = free_port()
     async with running(
         log, "-m", "rackplane", "operator", "--kubeconfig", where.kubeconfig, "--namespace", namespace,
         "--host", "127.0.0.1", "--metrics-port", str(port), "--health-port", str(port),
@@ -193,7 +196,8 @@ async def operator(
         yield made
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this host that nobody listens on."""
     import socket
 
     with socket.socket() as probe:

@@ -343,6 +343,19 @@ async def test_a_silent_outage_answers_nothing(b: Bench) -> None:
 
 
 @both_ways
+async def test_a_reset_breaks_what_hangs_and_nothing_else(b: Bench) -> None:
+    b.faults.add(Fault(HalfOpen(), verb="watch"), Fault(Hang(), verb="create"))
+    watching, hanging = asyncio.create_task(b.watch()), asyncio.create_task(failure(b.create("d")))
+    await asyncio.sleep(5)
+    began = b.now
+    b.faults.reset()
+    assert await hanging == (0, "Transport")
+    assert await watching == [f"Transport at {began:.0f}"]
+    await b.create("e")
+    assert "e" in b.stored()
+
+
+@both_ways
 async def test_another_writer_gets_in_between(b: Bench) -> None:
     old = await b.create("a", x="0")
 

@@ -42,7 +42,12 @@ class Restoring:
         if world.state is None or (self._seen == world.stamp and world.now < self._due):
             return
         self._seen, self._due = world.stamp, math.inf
-        capped = [record for key in world.shed if _may_rise(world, record := world.gangs[key])]
+        capped = [
+            record
+            for key in world.shed
+            # Of a gang whose slots are all over no node is left to draw more.
+            if _may_rise(world, record := world.gangs[key]) and world.state.held(booking_key(key))
+        ]
         known, self._room_since = self._room_since, {}
         for record in sorted(capped, key=lambda r: _rank(world, r)):
             higher = _higher(world.state, record)

@@ -16,7 +16,7 @@ from . import pods, ttl
 from .backoff import Record
 from .control import Control
 from .labels import CONTROLLER_NAME, UID_LABEL
-from .sync import Sync
+from .sync import MOST_PODS, Sync
 
 Key = tuple[str, str]
 _RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
@@ -29,16 +29,23 @@ class JobController:
         backoff_seconds: delays the first replacement of a failed pod; it doubles up to 10 min.
         batch_seconds: how long changes of pods are collected before their Job is looked at; a Job that is new, or
             whose spec changed, is looked at at once.
+        most_pods: how many pods of a Job are created or deleted at a time.
     """
 
     def __init__(
-        self, service: Service, *, backoff_seconds: float = 10.0, batch_seconds: float = 0.0
+        self,
+        service: Service,
+        *,
+        backoff_seconds: float = 10.0,
+        batch_seconds: float = 0.0,
+        most_pods: int = MOST_PODS,
     ) -> None:
         self._service = service
         self._store = service.store
         self._control = Control(service)
         self._backoff_seconds = backoff_seconds
         self._batch_seconds = batch_seconds
+        self._most_pods = most_pods
         self._dirty: dict[Key, None] = {}
         self._orphans: dict[Key, None] = {}
         self._timers: dict[Key, float] = {}
@@ -171,6 +178,7 @@ class JobController:
             first_backoff=self._backoff_seconds,
             wake=lambda when: self._wake(key, when),
             may_manage=uid not in self._stopped,
+            most_pods=self._most_pods,
         )
         try:
             sync.run()

@@ -16,7 +16,7 @@ from .control import Control
 from .state import State, count_ready
 from .tracking import track
 
-#: The most pods one reconciliation creates or deletes; the next goes on.
+#: The most pods one reconciliation creates or deletes, as upstream; the next goes on.
 MOST_PODS = 500
 Wake = Callable[[float], None]
 
@@ -29,6 +29,7 @@ class Sync:
         first_backoff: seconds the first failed pod is waited for.
         wake: asks to be called again at a time, in seconds since the epoch.
         may_manage: False keeps the number of pods as it is.
+        most_pods: that are created or deleted now.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Sync:
         first_backoff: float,
         wake: Wake,
         may_manage: bool = True,
+        most_pods: int = MOST_PODS,
     ) -> None:
         working = {**job, "status": clone(job.get("status") or {})}
         working["status"].setdefault("uncountedTerminatedPods", {})
@@ -48,6 +50,7 @@ class Sync:
         self.first_backoff = first_backoff
         self.wake = wake
         self.may_manage = may_manage
+        self.most_pods = most_pods
         self.refused: ApiError | None = None
         self.namespace_going = False
         self.record = record
@@ -266,7 +269,7 @@ class Sync:
             wanted = max(0, min(int(completions) - state.succeeded, parallelism))
         else:
             wanted = state.active if state.succeeded else parallelism
-        extra = pods.surplus(state.job, state.active_pods, max(0, state.active - wanted))[:MOST_PODS]
+        extra = pods.surplus(state.job, state.active_pods, max(0, state.active - wanted))[: self.most_pods]
         if extra:
             self._remove(extra)
             return
@@ -274,7 +277,7 @@ class Sync:
         if pods.replaced_only_when_failed(state.job):
             missing -= state.terminating
         if missing > 0:
-            self._add(min(missing, MOST_PODS))
+            self._add(min(missing, self.most_pods))
 
     def _add(self, missing: int) -> None:
         state = self.state
