@@ -63,6 +63,7 @@ fuzz: $(STAMPS)/test ## The property tests with examples that no run before has 
 	for round in $$(seq $(ROUNDS)); do \
 	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --hypothesis-profile fuzz $(or $(PYTEST_ARGS),tests/property) || exit 1; \
 	done
+
 .PHONY: chaos-breaks
 chaos-breaks: $(STAMPS)/test ## Whether the chaos test finds deliberate mistakes in the operator (PYTEST_ARGS="-k lease": one of them)
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -s --dist worksteal -o python_files='check_*.py' tests/chaos $(PYTEST_ARGS)
