@@ -32,13 +32,11 @@ class Booking:
         """The power profile that it can be brought down to in time; None: that is not known of what it holds now."""
         self.number = 0
         """Its place among the bookings, in the order they were made."""
-        self.held: dict[int, str] = dict(enumerate(placement.slots))
+        # Neither of the two is written to once it is here: what was there before is there for who undoes a change.
+        self.held: Mapping[int, str] = dict(enumerate(placement.slots))
         """Slot -> node."""
-        self.gpus: dict[str, int] = {}
+        self.gpus: Mapping[str, int] = _by_node(placement, self.held)
         """Node that it holds a slot on -> GPUs, 0 for slots that have none."""
-        each = placement.slot_gpus or (placement.gpus_per_slot,) * len(placement.slots)
-        for node, gpus in zip(placement.slots, each, strict=True):
-            self.gpus[node] = self.gpus.get(node, 0) + gpus
 
     def forget_lowest(self) -> list[str]:
         """It holds something else now: whether that can be capped is asked anew.  The nodes that this concerns."""
@@ -85,8 +83,12 @@ class Bookings:
 
         What has no expected end, or runs beyond it, tells nothing and is passed over.
         """
-        ends = (b.until for b in self.on(node) if b.until is not None and b.gpus[node])
-        return max(ends, default=-inf)
+        latest = -inf
+        for key in self.keys_on.get(node, ()):
+            booking = self.by_key[key]
+            if booking.until is not None and booking.until > latest and booking.gpus[node]:
+                latest = booking.until
+        return latest
 
     def add(self, key: str, booking: Booking) -> None:
         """Take in a booking under a key that has none."""
@@ -101,32 +103,29 @@ class Bookings:
         booking = self.by_key.get(key)
         if booking is None:
             return []
-        wanted = list(booking.held) if slots is None else dict.fromkeys(slots)
-        gone = [slot for slot in wanted if slot in booking.held]
-        touched: dict[str, None] = {}
-        gone_from: dict[str, None] = {}
+        before, whole = booking.gpus, slots is None
+        gone = booking.held if slots is None else _among(booking.held, slots)
+        touched = given_up = list(before) if whole else list(dict.fromkeys(gone.values()))
         if gone and len(gone) < len(booking.held):
-            touched.update(dict.fromkeys(booking.forget_lowest()))
-        for slot in gone:
-            node = booking.held.pop(slot)
-            touched[node] = gone_from[node] = None
-            booking.gpus[node] -= booking.placement.gpus_of(slot)
-        for node in set(gone_from) - set(booking.held.values()):
-            del booking.gpus[node]
-            self._off(key, node)
+            touched = list(dict.fromkeys([*booking.forget_lowest(), *given_up]))
+        booking.held = {} if whole else {s: node for s, node in booking.held.items() if s not in gone}
+        left = _by_node(booking.placement, booking.held)
+        booking.gpus = {node: left[node] for node in before if node in left} if left else {}
+        for node in given_up:
+            if node not in left:
+                self._off(key, node)
         if not booking.held:
             del self.by_key[key]
-        return list(touched)
+        return touched
 
     def take_over(self, key: str, placement: Placement, slots: Iterable[int]) -> list[str]:
         """Let a booking hold these slots of another placement: the nodes where that makes a difference."""
         booking = self.by_key[key]
-        before, booking.gpus = booking.gpus, {}
+        before = booking.gpus
         as_fast = booking.placement.power_profile == placement.power_profile
         booking.placement = placement
         booking.held = {slot: placement.slots[slot] for slot in slots}
-        for slot, node in booking.held.items():
-            booking.gpus[node] = booking.gpus.get(node, 0) + placement.gpus_of(slot)
+        booking.gpus = _by_node(placement, booking.held)
         if before != booking.gpus and booking.forget_lowest():
             as_fast = False
         for node in before.keys() - booking.gpus.keys():
@@ -140,13 +139,13 @@ class Bookings:
         booking = self.by_key.get(key)
         if booking is None:
             return None
-        return Before(key, booking, booking.placement, dict(booking.held), dict(booking.gpus), booking.lowest)
+        return Before(key, booking, booking.placement, booking.held, booking.gpus, booking.lowest)
 
     def restore(self, before: Before) -> list[str]:
         """Undo what was given up or taken of a booking since: the nodes that this concerns."""
         booking, now = before.booking, before.booking.gpus
         booking.placement, booking.lowest = before.placement, before.lowest
-        booking.held, booking.gpus = dict(before.held), dict(before.gpus)
+        booking.held, booking.gpus = before.held, before.gpus
         if before.key not in self.by_key:
             self.by_key[before.key] = booking
             self._jumbled = True
@@ -156,8 +155,9 @@ class Bookings:
         return list(dict.fromkeys((*now, *booking.gpus)))
 
     def _off(self, key: str, node: str) -> None:
-        del self.keys_on[node][key]
-        if not self.keys_on[node]:
+        here = self.keys_on[node]
+        del here[key]
+        if not here:
             del self.keys_on[node]
 
     def _index(self, key: str, nodes: Iterable[str]) -> None:
@@ -190,3 +190,16 @@ class Bookings:
                 )
         if keys_on != {node: set(keys) for node, keys in self.keys_on.items()}:
             raise InvariantViolation("the index of bookings by node differs from the bookings")
+
+
+def _by_node(placement: Placement, held: Mapping[int, str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    each = placement.slot_gpus
+    for slot, node in held.items():
+        found[node] = found.get(node, 0) + (each[slot] if each else placement.gpus_per_slot)
+    return found
+
+
+def _among(held: Mapping[int, str], slots: Iterable[int]) -> dict[int, str]:
+    """Those of the slots that are held, in that order."""
+    return {slot: held[slot] for slot in slots if slot in held}

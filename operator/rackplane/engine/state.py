@@ -47,6 +47,9 @@ class State(Loads):
         self._derived = Derived(facility, self._specs, self._figures, self._bookings.latest_end)
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
+        #: in a simulation: what nodes whose use has changed in it were used for before
+        self._used_before: dict[str, Use | None] = {}
+        self._undoing = False
         for node in nodes:
             self.set_node(node)
 
@@ -375,16 +378,21 @@ class State(Loads):
         """Try changes: on exit everything is as on entry, to the last bit.  Simulations nest."""
         outer, loads = self._journal, self.saved()
         outer_order, self._order = self._order, None
+        outer_used, self._used_before = self._used_before, {}
         journal: list[Callable[[], None]] = []
         self._journal = journal
         with self._derived.as_before():
             try:
                 yield self
             finally:
-                self._journal = None
+                self._journal, self._undoing = None, True
                 for undo in reversed(journal):
                     undo()
-                self._journal = outer
+                self._journal, self._undoing = outer, False
+                # What follows from nodes and bookings is known from before: it is not worked out again.
+                self._uses.put_back(self._used_before)
+                self._derived.used(self._used_before, self._uses.now)
+                self._used_before = outer_used
                 self.restore(loads)
                 if self._order is not None:
                     specs = {name: self._specs[name] for name in self._order}
@@ -425,8 +433,13 @@ class State(Loads):
 
     def _refresh(self, names: Collection[str]) -> None:
         """Bring the nodes' uses, their racks' P_r and the loads up to date: the loads once for each rack."""
+        if self._undoing:
+            return
         self._derived.booked(names)
         changed, draws = self._uses.refresh(names)
+        if self._journal is not None:
+            for name, use in changed.items():
+                self._used_before.setdefault(name, use)
         self._derived.used(changed, self._uses.now)
         for rack, delta in draws:
             self.add(rack, delta)

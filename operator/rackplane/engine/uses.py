@@ -56,16 +56,20 @@ class Uses:
         self._shared: dict[tuple[int, int, str, int, str | None, int, tuple[str, int] | None], Use] = {}
         self._increments: dict[tuple[int, str, int], Watts] = {}
 
-    def refresh(self, names: Iterable[str]) -> tuple[list[str], list[tuple[int, list[int]]]]:
-        """Bring these nodes up to date: those that changed, and the racks whose draw did with the differences."""
-        changed: list[str] = []
+    def refresh(self, names: Iterable[str]) -> tuple[dict[str, Use | None], list[tuple[int, list[int]]]]:
+        """Bring these nodes up to date.
+
+        Returns:
+            What those that changed were before; and the racks whose draw did, with the differences.
+        """
+        changed: dict[str, Use | None] = {}
         moves: dict[tuple[Use | None, Use | None], int] = {}
         now = self.now
         for name in names:
             old, new = now.get(name), self.of(name)
             if old is new:
                 continue
-            changed.append(name)
+            changed[name] = old
             if new is None:
                 del now[name]
             else:
@@ -79,6 +83,14 @@ class Uses:
                     for k, watts in enumerate(use.watts):
                         delta[k] += sign * watts
         return changed, [(rack, delta) for rack, delta in deltas.items() if any(delta)]
+
+    def put_back(self, before: Mapping[str, Use | None]) -> None:
+        """These nodes are used as they were before, and their bookings are there again."""
+        for name, use in before.items():
+            if use is None:
+                self.now.pop(name, None)
+            else:
+                self.now[name] = use
 
     def of(self, name: str) -> Use | None:
         """The node's use, looked up anew; None if it is not known, or its rack or type is not."""

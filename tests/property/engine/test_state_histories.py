@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackplane.engine.model import FacilitySpec, NodeSpec
+from rackplane.engine.nodes.podkinds import PodKind
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.state import State
@@ -29,14 +30,13 @@ class History:
         self.state = State(self.facility)
         self.count = 0
 
-    def step(self) -> None:
+    def step(self, *, nodes_stay: bool = False) -> None:
         tape, state = self.tape, self.state
         name = tape.of(*NODES)
         keys = list(state.keys())
-        match tape.below(11):
+        match 2 + tape.below(9) if nodes_stay else tape.below(11):
             case 0 | 1:
-                rack = f"r{tape.below(len(self.spec.racks) + (1 if tape.rarely() else 0))}"
-                state.set_node(NodeSpec(name, rack, tape.of(None, "d"), healthy=not tape.rarely()))
+                self.place(name)
             case 2 | 3:
                 self.count += 1
                 made = job(tape)
@@ -48,7 +48,7 @@ class History:
                 state.set_unmanaged(name, tape.below(4))
             case 6 if keys:
                 state.expect(tape.of(*keys), tape.of(*ENDS))
-            case 7:
+            case 7 if not nodes_stay:
                 state.remove_node(name)
             case 8 if keys:
                 self.grow(tape.of(*keys))
@@ -56,6 +56,11 @@ class History:
                 state.release_all([key for key in keys if tape.below(2)])
             case 10:
                 state.set_left(name, tape.of("MaxP", "MaxQ", "none"), tape.below(4))
+
+    def place(self, name: str) -> None:
+        tape = self.tape
+        rack = f"r{tape.below(len(self.spec.racks) + (1 if tape.rarely() else 0))}"
+        self.state.set_node(NodeSpec(name, rack, tape.of(None, "d"), healthy=not tape.rarely()))
 
     def grow(self, key: str) -> None:
         """Slots are added, some that were given up are taken again, and its power profile changes."""
@@ -78,6 +83,33 @@ class History:
                 self.simulate(depth + 1)
             self.state.validate()
         assert picture(self.state) == before
+
+    def look(self) -> None:
+        """One of those who follow the nodes looks at what has changed since it looked last."""
+        tape, state, fresh = self.tape, self.state, self.fresh()
+        resource = tape.of("gpu", None)
+        layouts = [each.layout("", resource, bins="") for each in (state, fresh)]
+        if tape.below(2):
+            kind = PodKind("gpu", 1 + tape.below(2), tape.of("MaxP", "MaxQ"))
+            views = [each.view(kind) for each in (state, fresh)]
+            assert views[0].slots.tolist() == views[1].slots.tolist()
+            sums = [view.sums(layout) for view, layout in zip(views, layouts, strict=True)]
+            assert sums[0].free.tolist() == sums[1].free.tolist()
+            assert sums[0].used_nodes.tolist() == sums[1].used_nodes.tolist()
+        else:
+            ends = [each.ends.by_bin(layout) for each, layout in zip((state, fresh), layouts, strict=True)]
+            assert ends[0].tolist() == ends[1].tolist()
+
+    def work(self, depth: int = 0, *, nodes_stay: bool) -> None:
+        """Steps, simulations in one another, and looks in any order."""
+        for _ in range(2 + self.tape.below(4)):
+            self.step(nodes_stay=nodes_stay)
+            if self.tape.below(2):
+                self.look()
+            if depth < 3 and self.tape.below(3) == 0:
+                with self.state.simulation():
+                    self.work(depth + 1, nodes_stay=nodes_stay)
+                self.look()
 
     def fresh(self) -> State:
         """The outcome, told at once."""
@@ -135,3 +167,13 @@ def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
     assert exact(state) == exact(fresh)
     np.testing.assert_allclose(state.loads, fresh.loads, rtol=0, atol=TOLERANCE_WATTS)
     check_state(state, Oracle(history.spec), drawn_by(state))
+
+
+@settings(max_examples=400, derandomize=True, deadline=None)
+@given(st.binary(min_size=700, max_size=700), st.booleans())
+def test_who_follows_the_nodes_knows_them_in_and_after_simulations(data: bytes, nodes_stay: bool) -> None:
+    history = History(Tape(data))
+    for name in NODES:
+        history.place(name)
+    history.work(nodes_stay=nodes_stay)
+    history.state.validate()

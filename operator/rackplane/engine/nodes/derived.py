@@ -39,6 +39,8 @@ class Derived:
         self._figures = figures
         self._latest_end = latest_end
         self._ends: Ends | None = None
+        #: nodes on which something else runs since a simulation began in which there were no ends; None: it had them
+        self._booked: dict[str, None] | None = None
         self._inventory: Inventory | None = None
         self._table: NodeTable | None = None
         self._needs: dict[PodKind, RackNeeds] = {}
@@ -68,6 +70,8 @@ class Derived:
         """What runs on these nodes, or until when, has changed."""
         if self._ends is not None:
             self._ends.touched(nodes)
+        if self._booked is not None:
+            self._booked.update(dict.fromkeys(nodes))
 
     def used(self, nodes: Iterable[str], uses: Mapping[str, Use]) -> None:
         """These nodes are used otherwise than before: as ``uses`` says, and not at all where it says nothing."""
@@ -88,13 +92,31 @@ class Derived:
 
     @contextmanager
     def as_before(self) -> Iterator[None]:
-        """Meanwhile nodes may come, go and move; at the end all are where they were."""
-        inventory = self._inventory
+        """Meanwhile nodes may come, go and move, and be used otherwise; at the end all is as it was.
+
+        Who leaves the block has told :meth:`used` so already.
+        """
+        inventory, table, ends, outer = self._inventory, self._table, self._ends, self._booked
+        position = 0 if table is None else table.position
+        before = None if ends is None else ends.saved()
+        booked: dict[str, None] = {}
+        self._booked = booked if ends is None else None
         try:
             yield
         finally:
+            self._booked = outer
             if self._inventory is not inventory:
                 self._inventory, self._table, self._ends = inventory, None, None
+            else:
+                if table is not None and self._table is table:
+                    table.undone(position)
+                if before is None:
+                    if self._ends is not None:
+                        self._ends.touched(booked)
+                elif self._ends is ends and ends is not None:
+                    ends.restore(before)
+                else:
+                    self._ends = None
 
     @contextmanager
     def under(self, facility: Facility) -> Iterator[None]:

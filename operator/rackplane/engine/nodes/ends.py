@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,15 @@ NO_END = float("-inf")
 """Nothing with GPUs is there whose end is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was known at one time.  The arrays are not written to any more."""
+
+    by_node: Floats
+    by_bin: dict[Layout, Floats]
+    stale: dict[str, None]
+
+
 class Ends:
     """The latest expected end on each node and in each bin, on the clock of ``Request.until``."""
 
@@ -27,6 +37,18 @@ class Ends:
         self._by_node = self._fresh()
         self._by_bin: dict[Layout, Floats] = {}
         self._stale: dict[str, None] = {}
+        self._kept = False
+        """Whether the arrays may be those of a `Before`."""
+
+    def saved(self) -> Before:
+        """What :meth:`restore` needs."""
+        self._kept = True
+        return Before(self._by_node, dict(self._by_bin), dict(self._stale))
+
+    def restore(self, before: Before) -> None:
+        """What runs on nodes is what it was then."""
+        self._by_node, self._by_bin = before.by_node, dict(before.by_bin)
+        self._stale, self._kept = dict(before.stale), True
 
     def touched(self, nodes: Iterable[str]) -> None:
         """What runs on these nodes has changed."""
@@ -47,6 +69,10 @@ class Ends:
         self._stale.clear()
         if not rows:
             return
+        if self._kept:
+            self._by_node = self._by_node.copy()
+            self._by_bin = {layout: ends.copy() for layout, ends in self._by_bin.items()}
+            self._kept = False
         self._by_node[rows] = [self._latest(names[i]) for i in rows]
         for layout, ends in self._by_bin.items():
             for bin_ in np.unique(layout.bin_of_node[rows]).tolist():

@@ -48,6 +48,10 @@ class NodeTable:
         self.cap[at] = NO_CAP if cap is None else cap
         self._log.extend(rows)
 
+    def undone(self, since: int) -> None:
+        """All nodes are as they were at that position."""
+        self._log.undone(since)
+
     @property
     def position(self) -> int:
         """Where the log ends now."""

@@ -39,6 +39,8 @@ class Saved:
     """Loads as they were, to the last bit."""
 
     updates: int
+    nominal: NDArray[np.int64]
+    peak: NDArray[np.int64]
     loads: Floats
     over_by: NDArray[np.int64]
     headrooms: Headrooms | None
@@ -171,9 +173,11 @@ class Loads:
         return float(min(nominal[rack], peak[rack]))
 
     def saved(self) -> Saved:
-        """What :meth:`restore` needs, beyond undoing every change of a rack's draw."""
+        """What :meth:`restore` needs, once."""
         return Saved(
             self._updates,
+            self.nominal.copy(),
+            self.peak.copy(),
             self.loads.copy(),
             self._over_by.copy(),
             self._headrooms,
@@ -181,8 +185,9 @@ class Loads:
         )
 
     def restore(self, saved: Saved) -> None:
-        """Take the loads back to what they were, rounding errors included."""
+        """Take draws and loads back to what they were, rounding errors included."""
         self._updates, self.loads, self._over_by = saved.updates, saved.loads, saved.over_by
+        self.nominal, self.peak = saved.nominal, saved.peak
         self._headrooms, self._changed = saved.headrooms, set(saved.changed)
 
     def after(self, deltas: Mapping[int, Sequence[int]]) -> Loads:
@@ -190,7 +195,6 @@ class Loads:
         other = Loads.__new__(Loads)  # what the facility draws by itself is in the copy already
         other.facility = self.facility
         other.restore(self.saved())
-        other.nominal, other.peak = self.nominal.copy(), self.peak.copy()
         for rack, delta in deltas.items():
             if any(delta):
                 other.add(rack, delta)
