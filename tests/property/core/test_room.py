@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackplane.core.objects import Node, PodSpec
-from rackplane.core.pods.podclass import PodClass, held_by
+from rackplane.core.pods.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods.room import CLASSES_KEPT, Room
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.nodes.changelog import ChangeLog
@@ -48,6 +48,7 @@ steps = st.one_of(
     st.tuples(st.just("let go"), st.integers(0, 5)),
     st.tuples(st.just("promise"), st.integers(0, 2), specs, st.dictionaries(names, st.integers(1, 3))),
     st.tuples(st.just("ask"), specs),
+    st.tuples(st.just("ask without"), specs, st.dictionaries(names, specs)),
 )
 
 
@@ -79,6 +80,16 @@ class Known:
                 self.room.promise(("ns", str(gang)), (held_by(spec), pods))
             case ("ask", spec):
                 self.room.mask(PodClass(spec))
+            case ("ask without", spec, gone):
+                freed = {name: held_by(each) for name, each in gone.items()}
+                found = self.room.slots_without_each(PodClass(spec), freed)
+                assert found == {name: self.slots_without(spec, name, held) for name, held in freed.items()}
+
+    def slots_without(self, spec: PodSpec, name: str, freed: Amounts) -> int:
+        """From nothing but the facts."""
+        used = self.used().get(name, {})
+        left = {each: used.get(each, 0) - freed.get(each, 0) for each in {**used, **freed}}
+        return PodClass(spec).slots_on(self.nodes[name], left) if name in self.nodes else 0
 
     def used(self) -> dict[str, dict[str, int]]:
         held = list(self.pods.values())

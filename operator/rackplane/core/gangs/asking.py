@@ -19,7 +19,7 @@ from rackplane.core.gangs.workload import desired_gang, job_outcome
 from rackplane.core.objects import GangGroup, Job
 from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.narrowing import leaving, narrowed
-from rackplane.core.pods.podclass import PodClass
+from rackplane.core.pods.podclass import Amounts, PodClass
 from rackplane.core.pods.sharing import Sharing
 from rackplane.core.queues.counting import count_usages, profiles_of
 from rackplane.core.queues.following import share_of
@@ -146,8 +146,7 @@ def _slots_without(
     over: Sequence[GangRecord],
     fewer: Iterable[tuple[GangRecord, Collection[int]]] = (),
 ) -> dict[str, int]:
-    freed = _freed(world, over, fewer)
-    slots = {node: world.room.slots_without(kind, node, amounts) for node, amounts in freed.items()}
+    slots = world.room.slots_without_each(kind, _freed(world, over, fewer))
     by = narrowed(world, record)
     if by is None:
         return slots
@@ -158,15 +157,21 @@ def _freed(
     world: World,
     over: Iterable[GangRecord],
     fewer: Iterable[tuple[GangRecord, Collection[int]]] = (),
-) -> dict[str, dict[str, int]]:
+) -> dict[str, Amounts]:
     """What nodes hold for the pods of these gangs, and of these slots of others."""
-    freed: dict[str, dict[str, int]] = {}
+    freed: dict[str, Amounts] = {}
     gone = chain(
         chain.from_iterable(holdings(world, other) for other in over),
         chain.from_iterable(holdings_of(world, other, slots) for other, slots in fewer),
     )
+    sums: dict[str, dict[str, int]] = {}
     for node, each, count in gone:
-        total = freed.setdefault(node, {})
+        if count == 1 and node not in freed:
+            freed[node] = each  # most often there is no more
+            continue
+        total = sums.get(node)
+        if total is None:
+            freed[node] = total = sums[node] = dict(freed.get(node, {}))
         for name, amount in each.items():
             total[name] = total.get(name, 0) + amount * count
     return freed

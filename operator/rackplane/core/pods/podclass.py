@@ -14,11 +14,15 @@ from rackplane.core.objects import Node, PodSpec
 from rackplane.core.pods.pod import fits_selectors, is_ready, requests, tolerates
 from rackplane.core.pods.quantity import milli
 
-__all__ = ["Amounts", "PodClass", "held_by"]
+__all__ = ["Amounts", "Offer", "PodClass", "held_by"]
 
 #: resource -> thousandths; beside resources, "pods" and the ports of the node that are taken
 Amounts = Mapping[str, int]
 
+#: pods, and of each resource that a pod asks for, in thousandths
+Offer = tuple[int, ...]
+
+_NOTHING: Final[Amounts] = {}
 _ONE: Final = 1000
 _PORT: Final = "hostPort"
 _ANY: Final = "0.0.0.0"
@@ -73,19 +77,36 @@ class PodClass:
         Args:
             used: what the node holds already.
         """
+        offered = self.offered(node)
+        return 0 if offered is None else self.slots_of(offered, used)
+
+    def offered(self, node: Node) -> Offer | None:
+        """What there is on the node of all that such pods take; None: none may go there, whatever it holds."""
         if node.spec.unschedulable or not is_ready(node) or not fits_selectors(node, self._spec):
-            return 0
+            return None
         for taint in node.spec.taints:
             # Ours is tolerated on the pod's behalf when it is let go: with this effect, and no other.
             if taint.effect == _PREFERENCE or (taint.key, taint.effect) == (MANAGED_TAINT, "NoSchedule"):
                 continue
             if not tolerates(self._spec.tolerations, taint):
-                return 0
-        most = (_allocatable(node, "pods") - used.get("pods", 0)) // _ONE
-        for name, amount in self._asked:
-            most = min(most, (_allocatable(node, name) - used.get(name, 0)) // amount)
+                return None
+        return _allocatable(node, "pods"), *(_allocatable(node, name) for name, _ in self._asked)
+
+    def slots_of(self, offered: Offer, used: Amounts, freed: Amounts = _NOTHING) -> int:
+        """How many such pods a node that offers this takes.
+
+        Args:
+            used: what the node holds.
+            freed: what of that is gone; less than 0: came.
+        """
+        most = (offered[0] - used.get("pods", 0) + freed.get("pods", 0)) // _ONE
+        for (name, amount), there in zip(self._asked, offered[1:], strict=True):
+            slots = (there - used.get(name, 0) + freed.get(name, 0)) // amount
+            if slots < most:
+                most = slots
         if self._ports:
-            most = 0 if self._clash(used) else min(most, 1)
+            left = {name: used.get(name, 0) - freed.get(name, 0) for name in {**used, **freed}}
+            most = 0 if self._clash(left) else min(most, 1)
         return max(most, 0)
 
     def _clash(self, used: Amounts) -> bool:

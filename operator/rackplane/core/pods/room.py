@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.objects import Node
-from rackplane.core.pods.podclass import Amounts, PodClass
+from rackplane.core.pods.podclass import Amounts, Offer, PodClass
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.nodes.changelog import ChangeLog
 from rackplane.engine.nodes.masks import NodeMask
@@ -20,6 +20,8 @@ __all__ = ["CLASSES_KEPT", "Room"]
 
 CLASSES_KEPT = 64
 """Classes of pods whose masks are kept; that which nobody has asked for longest makes way."""
+_OFFERS_KEPT = 8
+"""Classes of pods for which it is kept what nodes offer them, of nodes that are asked about with some pods gone."""
 _NOTHING: Amounts = {}
 
 
@@ -47,6 +49,7 @@ class Room:
         self._pods: dict[Key, tuple[str, Amounts]] = {}
         self._promises: dict[Key, tuple[_Promise, ...]] = {}
         self._masks: dict[PodClass, _Kept] = {}
+        self._offers: dict[PodClass, dict[str, tuple[Node, Offer | None]]] = {}
         self._log: ChangeLog[str] = ChangeLog()
         self._before: dict[str, Amounts] = {}
         """What nodes held before the changes that are not in the log yet."""
@@ -165,13 +168,25 @@ class Room:
 
     def slots_without(self, kind: PodClass, node: str, freed: Amounts) -> int:
         """Pods of the class that the node would take if so much of what it holds were gone; less than 0: came."""
-        found = self._nodes.get(node)
-        if found is None:
-            return 0
-        used = self.used(node)
-        return kind.slots_on(
-            found, {name: used.get(name, 0) - freed.get(name, 0) for name in {**used, **freed}}
-        )
+        return self.slots_without_each(kind, {node: freed})[node]
+
+    def slots_without_each(self, kind: PodClass, freed: Mapping[str, Amounts]) -> dict[str, int]:
+        """As :meth:`slots_without`, of each of these nodes."""
+        offers = self._offers.pop(kind, {})
+        self._offers[kind] = offers  # at the end: the first is the one unused for longest
+        if len(self._offers) > _OFFERS_KEPT:
+            del self._offers[next(iter(self._offers))]
+        found: dict[str, int] = {}
+        for name, amounts in freed.items():
+            node, known = self._nodes.get(name), offers.get(name)
+            if node is None:
+                found[name] = 0
+                continue
+            if known is None or known[0] is not node:
+                known = offers[name] = node, kind.offered(node)
+            offered = known[1]
+            found[name] = 0 if offered is None else kind.slots_of(offered, self.used(name), amounts)
+        return found
 
     def _all(self, kept: _Kept) -> Iterable[str]:
         return dict.fromkeys((*kept.mask.as_dict(), *self._nodes))

@@ -31,8 +31,8 @@ class Gates:
     def __init__(self, world: World) -> None:
         self._world = world
         self._stamp = world.stamp
-        self._left: dict[str, int | None] = {}
-        self._watts: dict[str, int | None] = {}
+        #: by resource and queue, with what tells whether it still holds
+        self._left: dict[tuple[str, str], tuple[int, int | None]] = {}
         self._draws: dict[Size, int] = {}
         self._most: dict[tuple[Family, int], int] = {}
         self._free: dict[tuple[Hashable, int], int] = {}
@@ -44,12 +44,10 @@ class Gates:
 
     def left(self, queue: str) -> Left:
         """What the queue may still take."""
-        self._look()
         return self._gpus_left(queue), self._watts_left(queue)
 
     def has_quota(self, line: Line) -> bool:
         """Whether what the line's gangs take at least is within what its queue may take."""
-        self._look()
         size = self._world.waiting.sizes.of(line)
         if size is None:
             return True
@@ -67,20 +65,21 @@ class Gates:
     def _look(self) -> None:
         if self._stamp != self._world.stamp:
             self._stamp = self._world.stamp
-            self._left.clear()
-            self._watts.clear()
             self._most.clear()
             self._free.clear()
 
     def _gpus_left(self, queue: str) -> int | None:
-        if queue not in self._left:
-            self._left[queue] = self._world.ledger.tree.left(queue, GPUS)
-        return self._left[queue]
+        return self._quota_left(GPUS, queue)
 
     def _watts_left(self, queue: str) -> int | None:
-        if queue not in self._watts:
-            self._watts[queue] = self._world.ledger.tree.left(queue, WATTS)
-        return self._watts[queue]
+        return self._quota_left(WATTS, queue)
+
+    def _quota_left(self, resource: str, queue: str) -> int | None:
+        tree, known = self._world.ledger.tree, self._left.get((resource, queue))
+        changes = tree.changes(queue)
+        if known is None or known[0] != changes:
+            known = self._left[resource, queue] = changes, tree.left(queue, resource)
+        return known[1]
 
     def _least_watts(self, line: Line, size: Size) -> int:
         if size not in self._draws:

@@ -240,6 +240,8 @@ def _left(world: World, held: HeldPlace) -> list[Way]:
 
 def _may_all(world: World, record: GangRecord, left: Collection[Way]) -> bool:
     """Whether all who are in the way still may be stopped, or made smaller, or go by themselves."""
+    if not left:
+        return True
     eligible = {other.key for other in Rights(world, record).gangs}
     return all(
         is_leaving(way.record)

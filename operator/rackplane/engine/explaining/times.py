@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1_024)
 def when(at: float, now: float | None = None) -> str:
     """ "17:00 UTC", or "2026-11-23 17:00 UTC" if that is not the day of ``now``; a part of a minute is rounded up.
 

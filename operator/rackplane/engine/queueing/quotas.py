@@ -113,7 +113,7 @@ class Shortfall:
 class _Queue:
     """One queue of the tree, by resource; what a resource has no entry for is 0, or no bound."""
 
-    __slots__ = ("bound", "charged", "kept", "nominal", "parent", "path", "spec", "used")
+    __slots__ = ("bound", "changes", "charged", "kept", "nominal", "parent", "path", "spec", "used")
 
     def __init__(self, spec: QueueSpec) -> None:
         self.spec = spec
@@ -127,6 +127,8 @@ class _Queue:
         self.used: dict[str, int] = {}
         #: what it has used and what queues below it keep
         self.charged: dict[str, int] = {}
+        #: of what it has used
+        self.changes = 0
 
     def left(self, resource: str, kept_below: int) -> int:
         """What it may still take of a gang of a queue below it, for which queues on the way keep ``kept_below`` unused.
@@ -217,6 +219,7 @@ class QuotaTree:
         if found is None:
             found = self._queues[queue] = _Queue(QueueSpec(queue))
             self._order.append(found)
+        found.path[-1].changes += 1
         for resource, amount in amounts.items():
             change = amount * times
             for level in found.path:
@@ -291,6 +294,11 @@ class QuotaTree:
         """The queue's quota: its own figure, or the sum of those below it; None if there is none."""
         found = self._queues.get(queue)
         return None if found is None else found.nominal.get(resource)
+
+    def changes(self, queue: str) -> int:
+        """Another number whenever what the queue may take may be another, by what anybody of its tree holds."""
+        found = self._queues.get(queue)
+        return 0 if found is None else found.path[-1].changes
 
     def bounded(self, queue: str) -> list[str]:
         """Resources for which some queue of the queue's tree has a figure."""

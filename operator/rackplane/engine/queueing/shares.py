@@ -74,6 +74,9 @@ class Shares:
         #: of the gangs of the queue itself, and of those with the ones below it
         self._own: dict[str, _Account] = {}
         self._whole: dict[str, _Account] = {}
+        #: of each queue its part of a rank: with the queues below it, and of its own gangs alone
+        self._parts: dict[str, int] = {}
+        self._own_parts: dict[str, int] = {}
         self._known: dict[str, Rank] = {}
         self._known_at = -math.inf
 
@@ -104,17 +107,21 @@ class Shares:
                 for resource in (GPUS, WATTS):
                     whole.held[resource] += account.held[resource]
                     whole.sums[resource] += account.sums[resource]
-        self._known.clear()
+        self._forget()
 
     def add(self, queue: str, amounts: Amounts, now: float, times: int = 1) -> None:
         """A gang of the queue holds these from now on; with ``times`` -1 it does no more."""
+        path = self._tree.path(queue)
         accounts = [self._own.setdefault(queue, _Account())]
-        accounts += [self._whole.setdefault(level, _Account()) for level in self._tree.path(queue)]
+        accounts += [self._whole.setdefault(level, _Account()) for level in path]
         for account in accounts:
             account.advance(now, self._half_life)
             for resource in (GPUS, WATTS):
                 account.held[resource] += amounts.get(resource, 0) * times
         self._known.clear()
+        self._own_parts.pop(queue, None)
+        for level in path:
+            self._parts.pop(level, None)
 
     def remember(self, queue: str, history: History) -> None:
         """Take over what was written down before a restart, as if what is held now had been held since."""
@@ -129,7 +136,12 @@ class Shares:
             for resource in (GPUS, WATTS):
                 whole.sums[resource] += fresh.sums[resource] - own.sums[resource]
         own.sums, own.at = fresh.sums, fresh.at
+        self._forget()
+
+    def _forget(self) -> None:
         self._known.clear()
+        self._parts.clear()
+        self._own_parts.clear()
 
     # -- questions ---------------------------------------------------------------------------------
 
@@ -156,7 +168,7 @@ class Shares:
         A queue that has others below it competes with them, with what its own gangs hold and a weight of 1.
         """
         if now != self._known_at:
-            self._known.clear()
+            self._forget()
             self._known_at = now
         known = self._known.get(queue)
         if known is None:
@@ -165,16 +177,21 @@ class Shares:
 
     def _rank(self, queue: str, now: float) -> Rank:
         path = self._tree.path(queue)
-        found = [
-            int(
-                self._dominant(self._whole.get(name), path[i + 1 :], now) * PARTS / self._weights.get(name, 1)
-            )
-            for i, name in enumerate(path)
-        ]
+        found = [self._part(name, path[i + 1 :], now) for i, name in enumerate(path)]
         found.reverse()
         if queue in self._inner:
-            found.append(int(self._dominant(self._own.get(queue), path, now) * PARTS))
+            own = self._own_parts.get(queue)
+            if own is None:
+                own = self._own_parts[queue] = int(self._dominant(self._own.get(queue), path, now) * PARTS)
+            found.append(own)
         return tuple(found)
+
+    def _part(self, queue: str, above: list[str], now: float) -> int:
+        known = self._parts.get(queue)
+        if known is None:
+            share = self._dominant(self._whole.get(queue), above, now)
+            known = self._parts[queue] = int(share * PARTS / self._weights.get(queue, 1))
+        return known
 
     def _dominant(self, account: _Account | None, above: list[str], now: float) -> float:
         if account is None:
