@@ -155,7 +155,7 @@ class World:
 
     def rank(self, queue: str) -> Rank:
         """What the queue is compared by with others, now."""
-        return self.ledger.rank(queue, self.now)
+        return self.ledger.shares.rank(queue, self.now)
 
     def next_change(self) -> float | None:
         return self.catalog.next_change(self.now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, KeysView, Mapping
+from collections.abc import ItemsView, Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -73,6 +73,11 @@ class Bookings:
             self.by_key = dict(sorted(self.by_key.items(), key=lambda item: item[1].number))
             self._jumbled = False
         return self.by_key.keys()
+
+    def items(self) -> ItemsView[str, Booking]:
+        """As :meth:`keys`, with the bookings."""
+        self.keys()
+        return self.by_key.items()
 
     def on(self, node: str) -> Iterable[Booking]:
         """The bookings that hold slots on a node."""

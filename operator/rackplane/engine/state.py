@@ -283,6 +283,10 @@ class State(Loads):
         found = self._bookings.by_key.get(key)
         return None if found is None else found.until
 
+    def ends_by_key(self) -> dict[str, float | None]:
+        """As :meth:`until`, of all keys that hold something, in booking order."""
+        return {key: booking.until for key, booking in self._bookings.items()}
+
     def booking(self, key: str) -> Placement | None:
         """The placement as it was booked, whatever of it has been released since."""
         found = self._bookings.by_key.get(key)

@@ -15,7 +15,7 @@ from rackplane.core.site.budgets import Group
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.queueing.draws import Draws
 from rackplane.engine.queueing.quotas import Amounts, QuotaTree
-from rackplane.engine.queueing.shares import History, Rank, Shares
+from rackplane.engine.queueing.shares import History, Shares
 
 __all__ = ["Ledger"]
 
@@ -123,9 +123,6 @@ class Ledger:
 
     def by_gang(self) -> ItemsView[Key, Usage]:
         return self._usages.items()
-
-    def rank(self, queue: str, now: float) -> Rank:
-        return self.shares.rank(queue, now)
 
     @contextmanager
     def changed(self, gone: Iterable[Usage], plus: Iterable[Usage]) -> Iterator[QuotaTree]:

@@ -278,8 +278,10 @@ class Waiting:
 
     def refused(self, line: Line, until: float, version: int, rules: int) -> Answer | None:
         """The answer that still holds for a gang of the line with that expected end; None: it is to be asked."""
-        answers = self._answers.get(line, {}).values()
-        return next((a for a in answers if a.holds(until, version, rules)), None)
+        for answer in self._answers.get(line, {}).values():
+            if answer.holds(until, version, rules):
+                return answer
+        return None
 
     def is_refused(self, gang: Key, version: int) -> bool:
         """Whether the gang waits, and would be refused as things are now."""

@@ -148,8 +148,7 @@ def _maintenance(state: State) -> list[Span]:
 def _order(state: State, ends: Mapping[str, float]) -> list[tuple[float, str]]:
     """The bookings that are taken to end, in order of their ends."""
     found = []
-    for key in tuple(state.keys()):
-        until = state.until(key)
+    for key, until in state.ends_by_key().items():
         end = ends.get(key) if until is None else until
         if end is not None:
             found.append((end, key))

@@ -147,11 +147,14 @@ class Reservations:
                 for r in self._held.values()
                 if r.key != but and time < r.until and (r.blocks or r.at <= time)
             ]
-            away = gone.union(*(r.over for r in reserved))
+            away, until = gone.union(*(r.over for r in reserved)), self._state.until
 
             def over(booking: str) -> bool:
-                end = self.end_of(booking)
-                return booking in away or (end is not None and end <= time)
+                # Asked of every booking: without the detour by `end_of`.
+                end = until(booking)
+                if end is None:
+                    end = self._ends.get(booking)
+                return (end is not None and end <= time) or booking in away
 
             found = self._shadows[key] = Shadow(self._state, time, reserved, over=over, draws=self._drawn)
         return found

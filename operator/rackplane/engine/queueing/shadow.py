@@ -96,9 +96,9 @@ class Shadow:
                 if state.facility.counts_caps:
                     delta[-1] += sign * min(watts.nominal, taken.get(rack, 0))
 
-        for key in tuple(state.keys()):
+        for key, until in state.ends_by_key().items():
             if self._over(key):
-                add(draws(key), state.until(key), -1, state.taken_by_rack(key))
+                add(draws(key), until, -1, state.taken_by_rack(key))
         for r in self._reserved:
             add(state.draws_by_rack(gpus_by_node(r.placement), r.placement.power_profile), r.until, 1, {})
         return found
