@@ -89,6 +89,31 @@ def test_order_is_a_plain_sort_at_every_step(
     assert found == [n for n in plain(places, shares, 10.0) if places[n].line in some]
 
 
+changes = st.tuples(st.sampled_from(NAMES), amounts, st.sampled_from([1, 1, -1]), st.sampled_from([0, 0, 7]))
+
+
+@given(trees(), st.lists(changes, max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_ranks_that_are_asked_for_all_the_time_are_those_of_one_who_asks_once(
+    specs: tuple[QueueSpec, ...], changes: list[tuple[str, dict[str, int], int, int]]
+) -> None:
+    """Between changes of any queue, and as time passes: what is kept of a rank is never an old one."""
+    tree, shares, now = QuotaTree(specs), Shares(50.0), 0.0
+    shares.shape(tree, EVERYTHING, now)
+    for number, (queue, amount, times, pause) in enumerate(changes, start=1):
+        now += pause
+        shares.add(queue, amount, now, times)
+        other, then = Shares(50.0), 0.0
+        other.shape(tree, EVERYTHING, then)
+        for of, each, so_often, later in changes[:number]:
+            then += later
+            if later:
+                for name in NAMES:
+                    other.rank(name, then)  # time passes in the same steps
+            other.add(of, each, then, so_often)
+        assert [shares.rank(name, now) for name in NAMES] == [other.rank(name, now) for name in NAMES]
+
+
 @given(trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.floats(0, 100)), max_size=10))
 @settings(max_examples=100, deadline=None)
 def test_shares_survive_a_restart(

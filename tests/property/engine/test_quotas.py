@@ -69,6 +69,30 @@ def takes(specs: Sequence[QueueSpec], held: Held, queue: str, asked: Mapping[str
     return True
 
 
+@given(
+    trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.sampled_from([1, 1, -1])), max_size=12)
+)
+@settings(max_examples=150, deadline=None)
+def test_what_a_queue_may_take_is_the_same_until_its_tree_changes(
+    specs: tuple[QueueSpec, ...], changes: list[tuple[str, dict[str, int], int]]
+) -> None:
+    tree = QuotaTree(specs)
+    known: dict[tuple[str, str, int], int | None] = {}
+
+    def look() -> None:
+        for name in NAMES:
+            for resource in RESOURCES:
+                left = tree.left(name, resource)
+                assert known.setdefault((name, resource, tree.changes(name)), left) == left
+
+    for queue, amount, times in changes:
+        with tree.changed([(queue, amount, times)]):
+            look()
+        look()
+        tree.add(queue, amount, times)
+        look()
+
+
 @given(trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.integers(0, 3)), max_size=12))
 @settings(max_examples=150, deadline=None)
 def test_quotas_hold_under_any_sequence(
