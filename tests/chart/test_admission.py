@@ -11,6 +11,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +48,11 @@ class Cluster:
             "kubectl", "--kubeconfig", self._kubeconfig, "-n", self.namespace, *arguments, stdin=text
         )
         return result.returncode, result.stderr if result.returncode else result.stdout
+
+    def helm(self, *arguments: str) -> tuple[int, str]:
+        """Exit code, and standard error."""
+        result = run("helm", *arguments, "--kubeconfig", self._kubeconfig, "-n", self.namespace)
+        return result.returncode, result.stderr
 
     def admit(self, manifest: Manifest) -> Manifest:
         """The object as the API server would store it; nothing is stored."""
@@ -94,6 +100,7 @@ def cluster(kubeconfig: str) -> Iterator[Cluster]:
                 ),
                 "admission": {
                     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
+                    "checks": "Deny",
                     "guard": {"exemptUsers": ["release-manager"], "exemptGroups": ["sre"]},
                 },
             }
@@ -304,9 +311,142 @@ def gated_pod(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("delete", "pod", name, "--wait=false", "--grace-period=0")
 
 
-def test_type_checking_finds_no_warning(cluster: Cluster) -> None:
+@pytest.fixture
+def waiting_job(cluster: Cluster) -> Iterator[str]:
+    """A Job that queues, as kubectl apply made it."""
+    manifest = _job(labels=LABELLED)
+    manifest["metadata"]["name"] = name = f"waits-{uuid.uuid4().hex[:6]}"
+    code, text = cluster.kubectl("apply", "-f", "-", stdin=manifest)
+    assert code == 0, text
+    yield name
+    cluster.kubectl("delete", "job", name, "--wait=false")
+
+
+def _stored(cluster: Cluster, job: str) -> Manifest:
+    code, text = cluster.kubectl("get", "job", job, "-o", "json")
+    assert code == 0, text
+    found: Manifest = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("user", "allowed"), [("", False), ("the operator", True), ("release-manager", True)]
+)
+def test_only_the_operator_resumes_what_it_suspended(
+    cluster: Cluster, waiting_job: str, user: str, allowed: bool
+) -> None:
+    who = cluster.operator if user == "the operator" else user
+    patch = json.dumps({"spec": {"suspend": False}})
+    as_user = [f"--as={who}", "--as-group=system:masters"] if who else []
+    code, text = cluster.kubectl("patch", "job", waiting_job, "--dry-run=server", "-p", patch, *as_user)
+    assert (code == 0) is allowed, text
+    if not allowed:
+        assert (
+            "only the Rackplane operator may resume it. Take spec.suspend: false out of the manifest" in text
+        )
+
+
+def test_a_job_that_its_user_suspended_is_the_users_to_resume(cluster: Cluster) -> None:
+    manifest = _job(labels=LABELLED, spec={"suspend": True})
+    manifest["metadata"]["name"] = name = f"own-{uuid.uuid4().hex[:6]}"
+    assert cluster.kubectl("create", "-f", "-", stdin=manifest)[0] == 0
     code, text = cluster.kubectl(
-        "get", "validatingadmissionpolicy", f"{cluster.namespace}-guard", "-o", "yaml"
+        "patch", "job", name, "--dry-run=server", "-p", '{"spec": {"suspend": false}}'
+    )
+    assert code == 0, text
+    cluster.kubectl("delete", "job", name, "--wait=false")
+
+
+SERVER_SIDE = ("--server-side", "--force-conflicts")
+
+
+@pytest.mark.parametrize("how", [(), SERVER_SIDE], ids=["client-side", "server-side"])
+@pytest.mark.parametrize("resumed", [False, True], ids=["waiting", "resumed"])
+def test_applied_again_nothing_of_ours_is_undone(
+    cluster: Cluster, how: tuple[str, ...], resumed: bool
+) -> None:
+    manifest = _job(labels=LABELLED)
+    manifest["metadata"]["name"] = name = f"again-{uuid.uuid4().hex[:6]}"
+    assert cluster.kubectl("apply", *how, "-f", "-", stdin=manifest)[0] == 0
+    if resumed:
+        meta = {"annotations": {"rackplane.dev/suspended-by": None}}
+        patch = json.dumps({"metadata": meta, "spec": {"suspend": False}})
+        as_operator = [f"--as={cluster.operator}", "--as-group=system:masters"]
+        code, text = cluster.kubectl("patch", "job", name, "-p", patch, *as_operator)
+        assert code == 0, text
+    before = _stored(cluster, name)
+    for _ in range(2):
+        code, text = cluster.kubectl("apply", *how, "-f", "-", stdin=manifest)
+        assert code == 0, text
+    after = _stored(cluster, name)
+    cluster.kubectl("delete", "job", name, "--wait=false")
+    assert (after["spec"], after["spec"]["suspend"]) == (before["spec"], not resumed)
+    assert after["spec"]["template"]["spec"]["schedulingGates"] == [OUR_GATE]
+    assert _ours(after["metadata"].get("annotations")) == ({} if resumed else SUSPENDED_BY_US)
+
+
+def test_to_go_from_client_side_to_server_side_a_waiting_job_says_that_it_is_suspended(
+    cluster: Cluster, waiting_job: str
+) -> None:
+    # kubectl hands all that it had written to the new manager, and the next apply takes away what of that the manifest
+    # does not say: suspend among it, which its default had made kubectl's.
+    manifest = _job(labels=LABELLED)
+    manifest["metadata"]["name"] = waiting_job
+    (first, _), (then, text) = [
+        cluster.kubectl("apply", *SERVER_SIDE, "-f", "-", stdin=manifest) for _ in range(2)
+    ]
+    assert (first, then) == (0, 1)
+    assert "after a change from client-side to server-side apply, write true" in text
+    manifest["spec"]["suspend"] = True
+    code, text = cluster.kubectl("apply", *SERVER_SIDE, "-f", "-", stdin=manifest)
+    assert code == 0, text
+    after = _stored(cluster, waiting_job)
+    assert after["spec"]["template"]["spec"]["schedulingGates"] == [OUR_GATE]
+    assert _ours(after["metadata"]["annotations"]) == SUSPENDED_BY_US
+
+
+def test_helm_upgrades_of_a_labelled_job_undo_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    release = f"user-{uuid.uuid4().hex[:6]}"
+    manifest = _job(labels=LABELLED)
+    manifest["metadata"]["name"] = release
+    manifest["metadata"]["annotations"] = {"team": "{{ .Values.team }}"}
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: jobs\nversion: 1.0.0\n")
+    (tmp_path / "values.yaml").write_text("team: a\n")
+    (tmp_path / "templates" / "job.yaml").write_text(yaml.safe_dump(manifest))
+    assert cluster.helm("install", release, str(tmp_path)) == (0, "")
+    before = _stored(cluster, release)
+    assert before["spec"]["suspend"] is True
+    try:
+        for team in ("b", "b"):
+            assert cluster.helm("upgrade", release, str(tmp_path), "--set", f"team={team}") == (0, "")
+        after = _stored(cluster, release)
+        assert after["spec"] == before["spec"]
+        assert after["metadata"]["annotations"]["team"] == "b"
+        assert _ours(after["metadata"]["annotations"]) == SUSPENDED_BY_US
+    finally:
+        cluster.helm("uninstall", release)
+
+
+def test_a_node_that_was_chosen_by_hand_is_told_of(cluster: Cluster) -> None:
+    manifest = _job(labels=LABELLED, pod_spec={"nodeName": "n1"})
+    code, text = cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=manifest)
+    assert code == 1
+    assert "spec.template.spec.nodeName: Rackplane chooses the nodes of what is in a queue" in text
+
+
+def test_an_annotation_that_cannot_be_read_is_told_of(cluster: Cluster) -> None:
+    manifest = _job(labels=LABELLED)
+    manifest["metadata"]["annotations"] = {"rackplane.dev/segment-size": "four"}
+    code, text = cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=manifest)
+    assert code == 1
+    assert 'metadata.annotations[rackplane.dev/segment-size] is "four"; Write a whole number' in text
+
+
+@pytest.mark.parametrize("policy", ["guard", "guard-jobs", "check-jobs", "check-pods"])
+def test_type_checking_finds_no_warning(cluster: Cluster, policy: str) -> None:
+    code, text = cluster.kubectl(
+        "get", "validatingadmissionpolicy", f"{cluster.namespace}-{policy}", "-o", "yaml"
     )
     assert code == 0, text
     assert not yaml.safe_load(text)["status"].get("typeChecking", {}).get("expressionWarnings")

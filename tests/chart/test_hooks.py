@@ -17,6 +17,9 @@ from tests.support.deployed import LEASE, WithDeployment
 from tests.support.harness import Harness, facility, started
 
 
+FOREIGN = ("jobset.x-k8s.io", "kubeflow.org", "ray.io")
+
+
 def site() -> tuple[Harness, WithDeployment]:
     """A gang that runs and one that waits, under two operators."""
     h = started(facility(racks=1))
@@ -52,7 +55,9 @@ def needed(client: WithDeployment, named: set[str]) -> set[tuple[str, str, str, 
 
 @pytest.mark.parametrize("let_go", [False, True])
 async def test_the_uninstall_hook_has_the_rights_for_its_command_and_no_others(let_go: bool) -> None:
-    manifests = hooks(render({"uninstall": {"release": let_go}}), "pre-delete")
+    # Policies of Ray's kinds are no matter for the embedded cluster.
+    rendered = render({"uninstall": {"release": let_go}, "workloads": {"kinds": ["JobSet"]}})
+    manifests = hooks(rendered, "pre-delete")
     h, client = site()
     for kind, name in (("racks", "r1"), ("hardwareprofiles", "small")):
         assert h.cluster.request("GET", f"/apis/rackplane.dev/v1alpha1/{kind}/{name}")["metadata"][
@@ -60,10 +65,19 @@ async def test_the_uninstall_hook_has_the_rights_for_its_command_and_no_others(l
         ]
     h.pod("alone", gpus=1, labels={"rackplane.dev/queue": "research"})
     h.settle()
+    group = "/apis/admissionregistration.k8s.io/v1"
+    for plural in ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings"):
+        for each in h.cluster.request("GET", f"{group}/{plural}")["items"]:
+            h.request("DELETE", f"{group}/{plural}/{each['metadata']['name']}")
+    h.apply(*(m for m in rendered if "AdmissionPolicy" in m["kind"]))
     await uninstall(client, do=True, pause=client.pause)
     await release(client, do=let_go, pause=client.pause)
     given = rights(manifests)
-    assert needed(client, {resource for _, resource, _, name in given if name}) == given
+    asked = needed(client, {resource for _, resource, _, name in given if name})
+    # Nothing of other projects' kinds waits here: they are listed, and would be patched.
+    listed = {(group, resource) for group, resource, verb, _ in asked if verb == "list" and group in FOREIGN}
+    assert len(listed) == 5
+    assert asked | {(*each, "patch", "") for each in listed if let_go} == given
 
 
 async def test_the_test_hook_has_the_rights_for_its_command_and_no_others() -> None:

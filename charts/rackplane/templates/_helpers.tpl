@@ -137,3 +137,18 @@ RayJob:
   }
 }
 {{- end }}
+
+{{/* Whom the guard watches: all but the operator and those that are named. */}}
+{{- define "rackplane.guarded" -}}
+{{- $guard := .Values.admission.guard -}}
+- name: not-the-operator
+  expression: request.userInfo.username != {{ include "rackplane.username" . | quote }}
+{{- with $guard.exemptUsers }}
+- name: not-an-exempt-user
+  expression: {{ printf "!(request.userInfo.username in %s)" (toJson .) | quote }}
+{{- end }}
+{{- with $guard.exemptGroups }}
+- name: not-in-an-exempt-group
+  expression: {{ printf "!has(request.userInfo.groups) || !request.userInfo.groups.exists(group, group in %s)" (toJson .) | quote }}
+{{- end }}
+{{- end }}

@@ -32,9 +32,10 @@ Pods without a place lose the scheduling gate rackplane.dev/placement and get a 
 rackplane.dev/managed; Jobs and other workloads that Rackplane suspended are resumed. kube-scheduler then starts them
 wherever there is room for a pod: gangs are split, and no limit of power or cooling is looked at.
 
-The guard of the chart lets nobody but the operator remove the gate: be in admission.guard.exemptUsers or exemptGroups,
-or delete the ValidatingAdmissionPolicyBinding first. Jobs that are created later are suspended and gated as before as
-long as the chart's MutatingAdmissionPolicyBindings are there; each run of the command releases what there is then.
+The guard of the chart lets nobody but the operator remove the gate or resume the Jobs: be in
+admission.guard.exemptUsers or exemptGroups, or delete its ValidatingAdmissionPolicyBindings first. Jobs that are
+created later are suspended and gated as before as long as the chart's MutatingAdmissionPolicyBindings are there; each
+run of the command releases what there is then.
 
 exit codes:
   0  all that was found was released, or would be

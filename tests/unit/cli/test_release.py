@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from rackplane.api.admission import shipped_policies
 from rackplane.cli.errors import CommandError
 from rackplane.cli.release import Released, refuse_while_it_runs, release
 from tests.support import foreign
 from tests.support.harness import QUEUE, Harness, facility, started
 
-GUARD = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/rackplane-guard"
+BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/rackplane-system/leases"
 
 
 def waiting() -> Harness:
     """A Job that runs, one that waits, one that its user suspended, and two of three pods of a gang."""
     h = started(facility(racks=1))
+    h.apply(*shipped_policies())
     h.job("runs", slots=4, run=None)
     h.settle()
     h.job("waits", slots=2, run=None)
@@ -33,6 +35,11 @@ def waiting() -> Harness:
         )
     h.settle()
     return h
+
+
+def without_guard(h: Harness) -> None:
+    for name in ("guard", "guard-jobs"):
+        h.request("DELETE", f"{BINDINGS}rackplane-{name}")
 
 
 async def let_all_go(h: Harness, *, do: bool = True) -> Released:
@@ -63,7 +70,7 @@ async def test_what_would_be_released_is_said_and_nothing_is_done() -> None:
 
 async def test_all_that_waited_runs_and_a_users_own_suspension_stays() -> None:
     h = waiting()
-    h.request("DELETE", GUARD)
+    without_guard(h)
     found = await let_all_go(h)
     assert (found.jobs, found.refused) == (["default/waits"], {})
     while any([h.cluster.settle() > 0, h.agents()]):
@@ -82,7 +89,7 @@ async def test_all_that_waited_runs_and_a_users_own_suspension_stays() -> None:
 
 async def test_pods_of_a_job_that_ran_before_are_ungated_as_they_come() -> None:
     h = waiting()
-    h.request("DELETE", GUARD)
+    without_guard(h)
     h.patch(
         "/apis/batch/v1/namespaces/default/jobs/runs",
         {"spec": {"suspend": True}, "metadata": {"annotations": {"rackplane.dev/suspended-by": "rackplane"}}},
@@ -102,10 +109,8 @@ async def test_pods_of_a_job_that_ran_before_are_ungated_as_they_come() -> None:
 async def test_where_the_guard_does_not_let_one_it_is_said_what_was_not_released_and_why() -> None:
     h = waiting()
     found = await let_all_go(h)
-    assert sorted(found.refused) == ["Pod default/pair-0", "Pod default/pair-1"]
-    assert all(
-        "only the Rackplane operator may remove the scheduling gate" in why for why in found.refused.values()
-    )
+    assert sorted(found.refused) == ["Job default/waits", "Pod default/pair-0", "Pod default/pair-1"]
+    assert all("only the Rackplane operator may" in why for why in found.refused.values())
 
 
 @pytest.mark.parametrize("runs", [False, True])
@@ -121,7 +126,7 @@ async def test_workloads_of_other_projects_are_resumed_and_their_pods_let_go(run
     h.request("POST", jobsets, foreign.workload("JobSet", "train", {"replicatedJobs": jobs}))
     h.request("POST", jobsets, foreign.workload("JobSet", "users", {"replicatedJobs": jobs, "suspend": True}))
     h.settle()
-    h.request("DELETE", GUARD)
+    without_guard(h)
 
     async def pause() -> None:
         while any([h.cluster.settle() > 0, foreign.jobset_controller(h), h.agents()]):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rackplane.api.admission import shipped_policies
 from rackplane.cli import uninstall as command
 from rackplane.cli.errors import CommandError
 from rackplane.cli.release import release
@@ -17,11 +18,12 @@ from tests.support.harness import Harness, facility, started
 
 OPERATOR = "rackplane-system/rackplane"
 QUEUED = ("jobs", "jobsets", "mpijobs", "pods", "pytorchjobs")
+JUDGING = ("check-jobs", "check-pods", "guard", "guard-jobs")
 POLICIES = [
     *(f"mutatingadmissionpolicybindings rackplane-queue-{plural}" for plural in QUEUED),
-    "validatingadmissionpolicybindings rackplane-guard",
+    *(f"validatingadmissionpolicybindings rackplane-{name}" for name in JUDGING),
     *(f"mutatingadmissionpolicies rackplane-queue-{plural}" for plural in QUEUED),
-    "validatingadmissionpolicies rackplane-guard",
+    *(f"validatingadmissionpolicies rackplane-{name}" for name in JUDGING),
 ]
 IN_USE = [
     "CoolingZone air",
@@ -36,6 +38,7 @@ IN_USE = [
 
 def site(**settings: Any) -> tuple[Harness, WithDeployment]:
     h = started(facility(racks=1))
+    h.apply(*shipped_policies())
     h.job("runs", slots=4, run=None)
     h.settle()
     h.job("waits", slots=2, run=None)

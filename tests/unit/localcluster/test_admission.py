@@ -142,7 +142,15 @@ def test_a_labelled_job_queues_suspended_and_its_pods_gated(
     annotations = job["metadata"].get("annotations", {})
     assert (annotations.get("rackplane.dev/suspended-by") == "rackplane") is marked
     assert job["spec"]["template"]["metadata"]["labels"]["rackplane.dev/queue"] == "research"
-    driver.do("PATCH", f"{JOBS}/j", {"spec": {"suspend": False}}, "application/merge-patch+json")
+    resumed = {"spec": {"suspend": False}}
+    codes = [
+        driver.cluster.handle(
+            Request("PATCH", f"{JOBS}/j", {}, resumed, "application/merge-patch+json", user=user)
+        ).code
+        for user in ("admin", "operator")
+    ]
+    assert codes == [403 if marked else 200, 200]
+    driver.cluster.settle()
     assert [pod["spec"]["schedulingGates"] for pod in driver.pods()] == [OURS]
 
 
