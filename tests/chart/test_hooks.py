@@ -16,7 +16,6 @@ from tests.chart.helm import Manifest, find, hooks, render
 from tests.support.deployed import LEASE, WithDeployment
 from tests.support.harness import Harness, facility, started
 
-
 FOREIGN = ("jobset.x-k8s.io", "kubeflow.org", "ray.io")
 
 
