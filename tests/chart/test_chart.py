@@ -89,7 +89,7 @@ EVERYTHING_OFF: Manifest = {
     "hardwareProfiles": {"install": False},
     "rbac": {"create": False},
     "serviceAccount": {"create": False, "name": "existing"},
-    "admission": {"enabled": False, "guard": {"enabled": False}},
+    "admission": {"enabled": False, "checks": "Off", "guard": {"enabled": False}},
     "podDisruptionBudget": {"enabled": False},
     "priorityClass": {"create": False},
     "networkPolicy": {"enabled": False},
@@ -450,7 +450,11 @@ def test_bindings_name_the_account_that_the_pods_run_as(values: Manifest | None)
         assert find(manifests, kind)["subjects"] == [
             {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
         ]
-    guard = find(manifests, "ValidatingAdmissionPolicy")
+    [guard] = [
+        m
+        for m in manifests
+        if m["kind"] == "ValidatingAdmissionPolicy" and m["metadata"]["name"].endswith("-guard")
+    ]
     user = f"system:serviceaccount:{account['namespace']}:{account['name']}"
     assert f'"{user}"' in guard["spec"]["matchConditions"][0]["expression"]
 
@@ -749,10 +753,12 @@ def test_each_kind_of_other_projects_has_its_rights_and_its_policy_if_it_is_name
 def test_the_policies_fail_closed_and_are_bound(defaults: list[Manifest]) -> None:
     policies = [m for m in defaults if m["kind"].endswith("AdmissionPolicy")]
     bindings = [m for m in defaults if m["kind"].endswith("AdmissionPolicyBinding")]
-    assert len(policies) == 3 + len(KINDS)
+    assert len(policies) == 6 + len(KINDS)
     assert {m["metadata"]["name"] for m in policies} == {m["spec"]["policyName"] for m in bindings}
+    # Checks are a service: a gate that is not there is not.
     for policy in policies:
-        assert policy["spec"]["failurePolicy"] == "Fail"
+        checks = "-check-" in policy["metadata"]["name"]
+        assert policy["spec"]["failurePolicy"] == ("Ignore" if checks else "Fail")
 
 
 def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Manifest]) -> None:

@@ -479,8 +479,12 @@ async def test_an_annotation_that_does_not_parse_is_named_and_a_corrected_one_st
     body = site.job("typo")
     body["metadata"]["annotations"]["rackplane.dev/segment-size"] = "two"
     await site.create(site.jobs, body)
-    gang = await site.until(site.gang("job-typo"), lambda g: bool(g.get("status", {}).get("conditions")))
-    [ready] = [c for c in gang["status"]["conditions"] if c["type"] == "Ready"]
+
+    def told(gang: Body) -> list[Body]:
+        return [c for c in gang.get("status", {}).get("conditions", ()) if c["type"] == "Ready"]
+
+    gang = await site.until(site.gang("job-typo"), lambda g: bool(told(g)))
+    [ready] = told(gang)
     assert (ready["status"], ready["reason"]) == ("False", "InvalidRequest")
     assert "rackplane.dev/segment-size" in ready["message"]
     correction = {"metadata": {"annotations": {"rackplane.dev/segment-size": None}}}
