@@ -16,8 +16,8 @@ import structlog
 from tests.chaos.storm import Storm
 from tests.support.virtualtime import run
 
-GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "100"))
-EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "1000"))
+GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "60"))
+EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "500"))
 SEEDS = (
     [int(os.environ["RACKPLANE_CHAOS_SEED"])]
     if "RACKPLANE_CHAOS_SEED" in os.environ

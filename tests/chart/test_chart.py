@@ -131,8 +131,13 @@ def test_helm_lint_finds_nothing() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("version", ["1.34", "1.35", "1.36"])
-@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize(
+    ("values", "version"),
+    [
+        *(pytest.param(*values.values, "1.36", id=f"{values.id}-1.36") for values in VALUES),
+        *(pytest.param(None, version, id=f"defaults-{version}") for version in ("1.34", "1.35")),
+    ],
+)
 def test_what_is_rendered_is_valid_kubernetes(values: Manifest | None, version: str) -> None:
     manifests = render(values, "--kube-version", f"{version}.0")
     assert manifests

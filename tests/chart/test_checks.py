@@ -100,8 +100,8 @@ def test_a_value_that_cannot_be_read_is_refused_with_what_to_write(
 @given(
     st.sampled_from(CHECKED),
     st.one_of(
-        st.text(max_size=8),
-        st.from_regex(r"\A\s?-?[0-9]{0,4}(h|m|s|ms|.|)\s?\Z"),
+        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8),
+        st.from_regex(r"\A ?-?[0-9]{0,4}(h|m|s|ms|d|\.|) ?\Z"),
         st.sampled_from(["true", "TRUE", "False", "protected", "Sheddable", "Swap", "wait", "1h30m", "2H"]),
     ),
 )
