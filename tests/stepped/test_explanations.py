@@ -31,12 +31,14 @@ def condition(h: Harness, name: str, kind: str = "Admitted") -> dict[str, Any]:
 
 
 def told(h: Harness, name: str) -> list[tuple[str, str]]:
-    """Reason and message of the Events on the Gang, in order."""
-    return [
-        (event["reason"], event["message"])
+    """Reason and message of the Events on the Gang, in the order of their making (the store's is by name)."""
+    events = [
+        event
         for event in h.cluster.store.items(("", "events"))
         if event["involvedObject"]["kind"] == "Gang" and event["involvedObject"]["name"] == f"job-{name}"
     ]
+    events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+    return [(event["reason"], event["message"]) for event in events]
 
 
 # 12 kW idle, 16 kW of the first gang and 16 kW of the second: 44 kW of 36 kW.
