@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -17,7 +18,27 @@ if TYPE_CHECKING:  # What talks to a cluster takes a third of a second to import
     from rackplane.kube.client import ApiError, Client, KubeClient
     from rackplane.kube.resources import Resource
 
-__all__ = ["connected", "events_in", "events_of_cluster", "list_resources", "read_cluster"]
+__all__ = [
+    "add_cluster_arguments",
+    "connected",
+    "events_in",
+    "events_of_cluster",
+    "in_namespace",
+    "lease_holder",
+    "list_resources",
+    "listed",
+    "read_cluster",
+]
+
+T = TypeVar("T")
+
+
+def add_cluster_arguments(parser: argparse._ActionsContainer) -> None:
+    """The options that say which cluster, as kubectl has them."""
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
+    parser.add_argument(
+        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
+    )
 
 
 async def events_of_cluster(kubeconfig: str | None, context: str | None) -> list[e.Event]:
@@ -28,9 +49,9 @@ async def events_of_cluster(kubeconfig: str | None, context: str | None) -> list
 
 @asynccontextmanager
 async def connected(
-    kubeconfig: str | None, context: str | None, instead: str
+    kubeconfig: str | None, context: str | None, instead: str = ""
 ) -> AsyncGenerator[KubeClient, None]:
-    """A client of the cluster that kubectl would ask; `instead`: what else can be done, for the message.
+    """A client of the cluster that kubectl would ask; `instead`: what else can be done, if anything, for the message.
 
     Raises:
         CommandError: there is no usable configuration.
@@ -40,11 +61,65 @@ async def connected(
     try:
         client = await KubeClient.connect(kubeconfig, context=context)
     except ApiError as error:
-        raise CommandError(f"{error.message}; name one with --kubeconfig, or {instead}") from error
+        else_ = f", or {instead}" if instead else ""
+        raise CommandError(f"{error.message}; name one with --kubeconfig{else_}") from error
     try:
         yield client
     finally:
         await client.close()
+
+
+def in_namespace(option: str, text: str) -> tuple[str, str]:
+    """The value NAMESPACE/NAME of an option, in parts.
+
+    Raises:
+        CommandError: it is not of that form.
+    """
+    namespace, _, name = text.partition("/")
+    if not namespace or not name:
+        raise CommandError(f"{option} {text}: write NAMESPACE/NAME")
+    return namespace, name
+
+
+async def lease_holder(client: Client, lease: str) -> str:
+    """Who holds the operator's Lease, given as the value of --lease; empty if nobody does or there is none.
+
+    Raises:
+        CommandError: it cannot be read, or the name is none.
+    """
+    from rackplane.kube.client import ApiError
+    from rackplane.kube.resources import LEASES
+
+    path = LEASES.path(*in_namespace("--lease", lease))
+    try:
+        found = msgspec.json.decode(await client.request("GET", path))
+    except ApiError as error:
+        if error.status == 404:
+            return ""
+        raise CommandError(f"the Lease {lease} cannot be read: {error}") from error
+    return str(found.get("spec", {}).get("holderIdentity") or "")
+
+
+async def listed(
+    client: Client,
+    resource: Resource,
+    each: Callable[[msgspec.Raw], T],
+    query: Mapping[str, str] | None = None,
+) -> list[T] | None:
+    """What `each` makes of the objects of a kind; None if the cluster does not serve it.
+
+    Raises:
+        CommandError: the list was refused.
+    """
+    from rackplane.kube.client import ApiError
+    from rackplane.kube.listing import list_all
+
+    try:
+        return (await list_all(client, resource, each=each, query=query))[1]
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise CommandError(f"the list of {resource} was refused: {error}") from error
 
 
 async def read_cluster(client: Client) -> list[e.Event]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rackplane.cli.cluster import connected, events_in, list_resources
+from rackplane.cli.cluster import add_cluster_arguments, connected, events_in, list_resources
 from rackplane.cli.errors import CommandError
 from rackplane.cli.source import add_fabric_arguments, fabric_of, rack_template
 
@@ -69,10 +69,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="nodes from a file or folder, - for standard input, instead of a cluster; YAML comes out",
     )
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
-    parser.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
-    )
+    add_cluster_arguments(parser)
     add_fabric_arguments(parser)
     parser.set_defaults(run=run)
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rackplane.cli.cluster import add_cluster_arguments, connected
 from rackplane.cli.errors import CommandError
 
 __all__ = ["add"]
@@ -30,10 +31,7 @@ def add(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
-    parser.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
-    )
+    add_cluster_arguments(parser)
     parser.add_argument("--namespace", default="default", help="of the jobs (default: %(default)s)")
     parser.add_argument("--facility", type=Path, default=Path("examples/facilities/kind"), metavar="DIR")
     parser.add_argument("--jobs", type=Path, default=Path("examples/jobs/kind"), metavar="DIR")
@@ -64,16 +62,11 @@ def run(options: argparse.Namespace) -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     from rackplane.cli.kind_demo_steps import Demo
-    from rackplane.kube.client import ApiError, KubeClient
+    from rackplane.kube.client import ApiError
 
-    try:
-        client = await KubeClient.connect(options.kubeconfig, context=options.context)
-    except ApiError as error:
-        raise CommandError(f"{error.message}; name one with --kubeconfig") from error
-    try:
+    async with connected(options.kubeconfig, options.context) as client:
         demo = Demo(client, namespace=options.namespace, patience=options.patience)
-        await demo.run(options.facility, options.jobs)
-    except ApiError as error:
-        raise CommandError(str(error)) from error
-    finally:
-        await client.close()
+        try:
+            await demo.run(options.facility, options.jobs)
+        except ApiError as error:
+            raise CommandError(str(error)) from error

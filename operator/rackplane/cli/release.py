@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rackplane.cli.cluster import add_cluster_arguments, connected, in_namespace, lease_holder, listed
 from rackplane.cli.errors import CommandError
 from rackplane.cli.source import add_output_argument
 
@@ -80,10 +81,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--lease", default="rackplane-system/rackplane", metavar="NS/NAME", help="the operator's Lease"
     )
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
-    parser.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
-    )
+    add_cluster_arguments(parser)
     add_output_argument(parser)
     parser.set_defaults(run=run)
 
@@ -112,18 +110,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _on_cluster(options: argparse.Namespace) -> Released:
-    from rackplane.kube.client import ApiError, KubeClient
-
-    try:
-        client = await KubeClient.connect(options.kubeconfig, context=options.context)
-    except ApiError as error:
-        raise CommandError(f"{error.message}; name one with --kubeconfig") from error
-    try:
+    async with connected(options.kubeconfig, options.context) as client:
         if not options.force:
             await refuse_while_it_runs(client, options.lease)
         return await release(client, namespace=options.namespace, do=options.yes)
-    finally:
-        await client.close()
 
 
 async def refuse_while_it_runs(client: Client, lease: str) -> None:
@@ -132,22 +122,8 @@ async def refuse_while_it_runs(client: Client, lease: str) -> None:
     Raises:
         CommandError: somebody holds its Lease, or the name is none.
     """
-    import msgspec
-
-    from rackplane.kube.client import ApiError
-    from rackplane.kube.resources import LEASES
-
-    namespace, _, name = lease.partition("/")
-    if not namespace or not name:
-        raise CommandError(f"--lease {lease}: write NAMESPACE/NAME")
-    try:
-        found = msgspec.json.decode(await client.request("GET", LEASES.path(namespace, name)))
-    except ApiError as error:
-        if error.status == 404:
-            return
-        raise CommandError(f"the Lease {lease} cannot be read: {error}") from error
-    holder = found.get("spec", {}).get("holderIdentity")
-    if holder:
+    namespace, name = in_namespace("--lease", lease)
+    if holder := await lease_holder(client, lease):
         raise CommandError(
             f"the operator runs ({holder} holds the Lease {lease}) and would stop again what it did not start: "
             f"kubectl -n {namespace} scale deployment {name} --replicas=0, or add --force"
@@ -265,21 +241,13 @@ async def _workloads(client: Client, namespace: str | None) -> list[tuple[str, s
     from rackplane.api.labels import SUSPENDED_BY
     from rackplane.core.workloads.kinds import KINDS
     from rackplane.core.workloads.view import Body
-    from rackplane.kube.client import ApiError
-    from rackplane.kube.listing import list_all
     from rackplane.kube.resources import Resource
 
     found: dict[tuple[str, str], tuple[str, str, Mapping[str, Any]]] = {}
     for kind in KINDS.values():
         for version in kind.versions:
             resource = Resource(kind.group, version, kind.plural, namespaced=True)
-            try:
-                _, bodies = await list_all(client, resource, each=msgspec.json.Decoder(Body).decode)
-            except ApiError as error:
-                if error.status == 404:
-                    continue
-                raise CommandError(f"the list of {resource} was refused: {error}") from error
-            for body in bodies:
+            for body in await listed(client, resource, msgspec.json.Decoder(Body).decode) or ():
                 meta = body.metadata
                 ours = kind.is_suspended(body) and SUSPENDED_BY in meta.annotations
                 if not ours or namespace not in (None, meta.namespace):
@@ -334,13 +302,9 @@ async def _pods(client: Client, namespace: str | None) -> list[Pod]:
 async def _listed(client: Client, resource: Any, model: Any, namespace: str | None) -> list[Any]:
     import msgspec
 
-    from rackplane.kube.client import ApiError
-    from rackplane.kube.listing import list_all
-
-    try:
-        _, found = await list_all(client, resource, each=msgspec.json.Decoder(model).decode)
-    except ApiError as error:
-        raise CommandError(f"the list of {resource} was refused: {error}") from error
+    found = await listed(client, resource, msgspec.json.Decoder(model).decode)
+    if found is None:
+        raise CommandError(f"the cluster knows no {resource}: is it one of Kubernetes?")
     return [each for each in found if namespace in (None, each.metadata.namespace)]
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.cluster import events_of_cluster
+from rackplane.cli.cluster import add_cluster_arguments, events_of_cluster
 from rackplane.cli.errors import CommandError
 
 if TYPE_CHECKING:  # What reads and decides takes half a second to import, and --help shall not.
@@ -62,10 +62,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder of YAML (or one file) instead of a cluster: the facility, queues, and whatever gangs, jobs, "
         "pods and nodes there are; racks without nodes get their expectedNodes",
     )
-    group.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
-    group.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
-    )
+    add_cluster_arguments(group)
     group.add_argument(
         "--admit-after-loss",
         action="store_true",

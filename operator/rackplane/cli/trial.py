@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from rackplane.cli.cluster import add_cluster_arguments, connected
 from rackplane.cli.errors import CommandError
+from rackplane.cli.source import positive
 
 if TYPE_CHECKING:  # Reading a cluster takes a third of a second to import, and --help shall not.
     from rackplane.kube.client import Client
@@ -64,8 +66,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--queue", default="research", help="its queue (default: %(default)s)")
     parser.add_argument("-n", "--namespace", default="default", help="its namespace (default: %(default)s)")
-    parser.add_argument("--slots", type=_positive, default=2, help="its pods (default: %(default)s)")
-    parser.add_argument("--gpus", type=_positive, default=1, help="GPUs of a pod (default: %(default)s)")
+    parser.add_argument("--slots", type=positive, default=2, help="its pods (default: %(default)s)")
+    parser.add_argument("--gpus", type=positive, default=1, help="GPUs of a pod (default: %(default)s)")
     parser.add_argument(
         "--resource", default="nvidia.com/gpu", help="what a GPU is called (default: %(default)s)"
     )
@@ -80,7 +82,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=_positive,
+        type=positive,
         default=60,
         metavar="SECONDS",
         help="give up after (default: %(default)s)",
@@ -89,18 +91,8 @@ def add(commands: Any) -> None:
         "--decided", action="store_true", help="do not wait for a start where the gang is told why it waits"
     )
     parser.add_argument("--keep", action="store_true", help="do not delete the Job")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
-    parser.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
-    )
+    add_cluster_arguments(parser)
     parser.set_defaults(run=run)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def run(options: argparse.Namespace) -> int:
@@ -115,12 +107,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _on_cluster(options: argparse.Namespace) -> Trial:
-    from rackplane.kube.client import ApiError, KubeClient
-
-    try:
-        client = await KubeClient.connect(options.kubeconfig, context=options.context)
-    except ApiError as error:
-        raise CommandError(f"{error.message}; name one with --kubeconfig") from error
     body = job_of(
         f"rackplane-try-{secrets.token_hex(3)}",
         namespace=options.namespace,
@@ -131,12 +117,10 @@ async def _on_cluster(options: argparse.Namespace) -> Trial:
         command=shlex.split(options.line),
         topology=options.topology,
     )
-    try:
+    async with connected(options.kubeconfig, options.context) as client:
         return await follow(
             client, body, seconds=options.timeout, decided=options.decided, keep=options.keep, say=print
         )
-    finally:
-        await client.close()
 
 
 def job_of(

@@ -13,13 +13,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from rackplane.cli.cluster import add_cluster_arguments, connected, in_namespace, lease_holder, listed
 from rackplane.cli.errors import CommandError
 from rackplane.cli.source import add_output_argument
 
 if TYPE_CHECKING:  # Reading a cluster takes a third of a second to import, and --help shall not.
     from rackplane.cli.release import Released
     from rackplane.kube.client import Client
-    from rackplane.kube.resources import Resource
 
 __all__ = ["Uninstalled", "add", "uninstall"]
 
@@ -80,10 +82,7 @@ def add(commands: Any) -> None:
         metavar="NS/NAME",
         help="the operator's Lease (default: %(default)s)",
     )
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
-    parser.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: its current one)"
-    )
+    add_cluster_arguments(parser)
     add_output_argument(parser)
     parser.set_defaults(run=run)
 
@@ -118,19 +117,12 @@ def run(options: argparse.Namespace) -> int:
 
 async def _on_cluster(options: argparse.Namespace) -> tuple[Uninstalled, Released]:
     from rackplane.cli.release import release
-    from rackplane.kube.client import ApiError, KubeClient
 
-    try:
-        client = await KubeClient.connect(options.kubeconfig, context=options.context)
-    except ApiError as error:
-        raise CommandError(f"{error.message}; name one with --kubeconfig") from error
-    try:
+    async with connected(options.kubeconfig, options.context) as client:
         done = await uninstall(
             client, name=options.name, deployment=options.deployment, lease=options.lease, do=options.yes
         )
         return done, await release(client, do=options.yes and options.release)
-    finally:
-        await client.close()
 
 
 async def uninstall(
@@ -166,9 +158,9 @@ async def _policies(client: Client, name: str, done: Uninstalled, *, do: bool) -
 
     selector = {"labelSelector": f"app.kubernetes.io/part-of=rackplane,app.kubernetes.io/instance={name}"}
     for stable, beta in zip(admission_policies("v1"), admission_policies("v1beta1"), strict=True):
-        resource, found = stable, await _listed(client, stable, selector)
+        resource, found = stable, await listed(client, stable, _read, selector)
         if found is None:
-            resource, found = beta, await _listed(client, beta, selector)
+            resource, found = beta, await listed(client, beta, _read, selector)
         for each in found or ():
             what = f"{resource.plural} {each.name}"
             try:
@@ -193,10 +185,7 @@ async def _operator(
     from rackplane.kube.client import MERGE_PATCH, ApiError
     from rackplane.kube.resources import DEPLOYMENTS
 
-    namespace, _, name = deployment.partition("/")
-    if not namespace or not name:
-        raise CommandError(f"--deployment {deployment}: write NAMESPACE/NAME")
-    path = DEPLOYMENTS.path(namespace, name, "scale")
+    path = DEPLOYMENTS.path(*in_namespace("--deployment", deployment), "scale")
     try:
         if do:
             await client.request("PATCH", path, body={"spec": {"replicas": 0}}, content_type=MERGE_PATCH)
@@ -213,7 +202,7 @@ async def _operator(
         return
     # One that still runs would put finalizers on again, and stop again what is let go.
     for _ in range(_PATIENCE):
-        holder = await _holder(client, lease)
+        holder = await lease_holder(client, lease)
         if not holder:
             return
         await pause()
@@ -221,24 +210,6 @@ async def _operator(
         f"the operator did not end within {_PATIENCE} s: {holder} still holds the Lease {lease}. See its log; if the "
         f"process is gone, kubectl -n {lease.partition('/')[0]} delete lease {lease.partition('/')[2]}, and once more"
     )
-
-
-async def _holder(client: Client, lease: str) -> str:
-    import msgspec
-
-    from rackplane.kube.client import ApiError
-    from rackplane.kube.resources import LEASES
-
-    namespace, _, name = lease.partition("/")
-    if not namespace or not name:
-        raise CommandError(f"--lease {lease}: write NAMESPACE/NAME")
-    try:
-        found = msgspec.json.decode(await client.request("GET", LEASES.path(namespace, name)))
-    except ApiError as error:
-        if error.status == 404:
-            return ""
-        raise CommandError(f"the Lease {lease} cannot be read: {error}") from error
-    return str(found.get("spec", {}).get("holderIdentity") or "")
 
 
 async def _finalizers(client: Client, done: Uninstalled, *, do: bool) -> None:
@@ -250,7 +221,7 @@ async def _finalizers(client: Client, done: Uninstalled, *, do: bool) -> None:
 
     for kind in sorted(ELEMENTS):
         resource = facility(BY_KIND[kind].info.plural)
-        for each in await _listed(client, resource, {}) or ():
+        for each in await listed(client, resource, _read) or ():
             if FINALIZER not in each.finalizers:
                 continue
             what = f"{kind} {each.name}"
@@ -277,27 +248,9 @@ class _Found:
     finalizers: tuple[str, ...]
 
 
-async def _listed(client: Client, resource: Resource, query: dict[str, str]) -> list[_Found] | None:
-    """The objects; None if the cluster does not serve the resource.
-
-    Raises:
-        CommandError: the list was refused.
-    """
-    import msgspec
-
-    from rackplane.kube.client import ApiError
-    from rackplane.kube.listing import list_all
-
-    def read(raw: msgspec.Raw) -> _Found:
-        meta = msgspec.json.decode(raw)["metadata"]
-        return _Found(meta["name"], meta["resourceVersion"], tuple(meta.get("finalizers") or ()))
-
-    try:
-        return (await list_all(client, resource, each=read, query=query))[1]
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise CommandError(f"the list of {resource} was refused: {error}") from error
+def _read(raw: msgspec.Raw) -> _Found:
+    meta = msgspec.json.decode(raw)["metadata"]
+    return _Found(meta["name"], meta["resourceVersion"], tuple(meta.get("finalizers") or ()))
 
 
 def _lines(done: Uninstalled, waiting: Released, *, did: bool, released: bool) -> Iterator[str]:
