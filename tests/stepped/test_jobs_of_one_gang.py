@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,11 +11,11 @@ from rackplane.api.labels import GANG_LABEL, GANG_SIZE, NODE_GANGS, SUSPENDED_BY
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
 from rackplane.core.offline.rehearsal import decide, submit_all
+from tests.support.branching import Kill, killed_at
 from tests.support.harness import _FACILITY, _KINDS, EXIT, Harness, facility, started
 
 GANG = "jobs-learner"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
-PARTS = 4
 """Into so many tests every write is divided, so that they can run side by side."""
 WHOLE = {"lead": {0: 0}, "work": {0: 1, 1: 2, 2: 3}}
 
@@ -327,22 +326,13 @@ def verify(h: Harness, *, commits: int) -> None:
     assert not [n for n in nodes if NODE_GANGS in n["metadata"].get("annotations", {})]
 
 
-@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("held", [False, True], ids=["to the end", "stopped on the way"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_write_all_start_and_stop_together(when: str, held: bool, part: int) -> None:
-    whole, commits = watched(), 2 if held else 1
-    scenario(whole, held=held)
-    verify(whole, commits=commits)
-    assert whole.writes > 15
-    for number in range(1 + part, whole.writes + 1, PARTS):
-        h = watched(kill=partial(_at, number, when))
-        try:
-            scenario(h, held=held)
-            verify(h, commits=commits)
-        except AssertionError as problem:
-            raise AssertionError(f"killed {when} write {number} of {whole.writes}: {problem}") from problem
+def test_killed_at_every_write_all_start_and_stop_together(when: str, held: bool) -> None:
+    def run(kill: Kill) -> Harness:
+        h = watched(kill=kill)
+        scenario(h, held=held)
+        verify(h, commits=2 if held else 1)
+        return h
 
-
-def _at(number: int, when: str, write: int, moment: str) -> bool:
-    return (write, moment) == (number, when)
+    assert killed_at(lambda number, moment: moment == when, run) > 15

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from rackplane.api.labels import GANG_LABEL, NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
+from tests.support.branching import Kill, killed_at
 from tests.support.harness import QUEUE, RUN, Harness, facility, started
-
-PARTS = 6
-"""Into so many tests every write is divided, so that they can run side by side."""
 
 
 def scenario(h: Harness) -> None:
@@ -95,17 +93,15 @@ def test_undisturbed_runs_agree_whichever_is_heard_first(writes: int) -> None:
     assert abs(h.writes - writes) <= writes // 5
 
 
-@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_write_it_finishes_what_it_began(writes: int, when: str, part: int) -> None:
-    for number in range(1 + part, writes + 1, PARTS):
-        h = watched(kill=lambda n, w, at=number: n == at and w == when)
-        try:
-            scenario(h)
-            verify(h)
-        except AssertionError as problem:
-            raise AssertionError(f"killed {when} write {number} of {writes}: {problem}") from problem
-        assert h.restarts == 1
+def test_killed_at_every_write_it_finishes_what_it_began(writes: int, when: str) -> None:
+    def run(kill: Kill) -> Harness:
+        h = watched(kill=kill)
+        scenario(h)
+        verify(h)
+        return h
+
+    assert killed_at(lambda number, moment: moment == when, run) == writes
 
 
 @pytest.mark.parametrize("period", [23, 29, 37])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.stepped.test_kills import check_caps
+from tests.support.branching import Kill, killed_at
 from tests.support.harness import Harness, facility, started
 
-PARTS = 4
 DOMAIN = {"rackplane.dev/required-topology": "nvlink"}
 
 
@@ -91,16 +91,15 @@ def writes() -> int:
     return h.writes
 
 
-@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_write_it_finishes_what_it_began(writes: int, when: str, part: int) -> None:
-    for number in range(1 + part, writes + 1, PARTS):
-        h = watched(kill=lambda n, w, at=number: n == at and w == when)
-        try:
-            scenario(h)
-            verify(h)
-        except AssertionError as problem:
-            raise AssertionError(f"killed {when} write {number} of {writes}: {problem}") from problem
+def test_killed_at_every_write_it_finishes_what_it_began(writes: int, when: str) -> None:
+    def run(kill: Kill) -> Harness:
+        h = watched(kill=kill)
+        scenario(h)
+        verify(h)
+        return h
+
+    assert killed_at(lambda number, moment: moment == when, run) == writes
 
 
 def test_undisturbed_it_makes_no_more_writes_whichever_is_heard_first(writes: int) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from rackplane.api.labels import COMPLETIONS_EQUAL, MIN_SLOTS
 from rackplane.core.settings import MachineSettings
+from tests.support.branching import Kill, killed_at
 from tests.support.harness import Harness, facility, started, thing
 from tests.support.preempting import NVLINK, high, preempting, priority_class, racks, reasons
 
@@ -116,18 +117,19 @@ def test_a_place_is_given_up_if_its_user_stops_the_gang_that_was_to_shrink() -> 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_machine_killed_at_any_write_of_it_ends_it(when: str) -> None:
-    number = 1
-    while _ends(number, when):
-        number += 1
-    assert number > 8  # the reservation, the slots, the Job's size, what is released, the commit, two pods
+    come: list[Harness] = []
+
+    def run(kill: Kill) -> Harness:
+        h = _three_ranks_and_an_urgent_one(kill)
+        come.append(h)
+        _gives_two_up(h)
+        return h
+
+    killed = killed_at(lambda number, moment: bool(come) and moment == when, run)
+    assert killed >= 8  # the reservation, the slots, the Job's size, what is released, the commit, two pods
 
 
-def _ends(number: int, when: str) -> bool:
-    base: list[int] = []
-
-    def kill(write: int, at: str) -> bool:
-        return bool(base) and at == when and write - base[0] == number and h.restarts == 0
-
+def _three_ranks_and_an_urgent_one(kill: Kill) -> Harness:
     quiet = MachineSettings(validate=True, status_seconds=1e9)
     h = started(facility(racks=1, nodes=3), kill=kill, settings=quiet)
     h.apply(
@@ -136,9 +138,11 @@ def _ends(number: int, when: str) -> bool:
     h.job("elastic", slots=3, run=None, annotations={**RANKS, MIN_SLOTS: "1"})
     h.until(lambda: set(h.gangs().values()) == {"Running"})
     h.advance(60, step=10)
-    base.append(h.writes)
     h.job("urgent", slots=2, run=None, template=high())
+    return h
 
+
+def _gives_two_up(h: Harness) -> None:
     def check() -> None:
         assert h.machine.state is not None
         assert h.machine.state.violations() == [] and h.machine.state.overbooked() == []
@@ -150,4 +154,3 @@ def _ends(number: int, when: str) -> bool:
     assert slots(h) == 1
     assert not [j for j in h.cluster.store.items(("batch", "jobs")) if j["status"].get("failed")]
     assert "reservation" not in h.gang("job-urgent")["status"]
-    return h.restarts == 1

@@ -8,6 +8,7 @@ from rackplane.core import events as e
 from rackplane.core.machine import Machine
 from rackplane.core.offline.rehearsal import decide
 from rackplane.core.settings import MachineSettings
+from tests.support.branching import Kill, killed_at
 from tests.support.harness import Harness, facility, started, thing
 from tests.support.preempting import (
     NVLINK,
@@ -218,21 +219,21 @@ def test_quota_is_cleared_too() -> None:
 @pytest.mark.parametrize("answers_first", [True, False])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_machine_killed_at_any_write_of_a_preemption_ends_it(when: str, answers_first: bool) -> None:
-    number = 1
-    while _ends(number, when, answers_first):
-        number += 1
-    assert (
-        number > 15
-    )  # the reservation, two victims stopped, suspended and put back, the commit, two pods, and Events
+    come: list[Harness] = []
+
+    def run(kill: Kill) -> Harness:
+        h = _two_and_an_urgent_one(kill, answers_first)
+        come.append(h)
+        _makes_way(h)
+        return h
+
+    killed = killed_at(lambda number, moment: bool(come) and moment == when, run)
+    # The reservation, two victims stopped, suspended and put back, the commit, two pods, and Events.
+    assert killed >= 15
 
 
-def _ends(number: int, when: str, answers_first: bool) -> bool:
-    """Killed at one write, counted from when the urgent gang comes. Returns whether there was such a write."""
-    base: list[int] = []
-
-    def kill(write: int, at: str) -> bool:
-        return bool(base) and at == when and write - base[0] == number and h.restarts == 0
-
+def _two_and_an_urgent_one(kill: Kill, answers_first: bool) -> Harness:
+    """Two gangs run, and there is no room for the third, which has just come."""
     quiet = MachineSettings(validate=True, status_seconds=1e9)
     h = started(facility(racks=1, nodes=2), kill=kill, answers_first=answers_first, settings=quiet)
     h.apply(
@@ -241,8 +242,11 @@ def _ends(number: int, when: str, answers_first: bool) -> bool:
     for name in ("a", "b"):
         h.job(name, slots=1, run=None)
     h.until(lambda: set(h.gangs().values()) == {"Running"})
-    base.append(h.writes)
     h.job("urgent", slots=2, run=5, template=high())
+    return h
+
+
+def _makes_way(h: Harness) -> None:
     commits = len(h.commits)
 
     def check() -> None:
@@ -258,4 +262,3 @@ def _ends(number: int, when: str, answers_first: bool) -> bool:
     h.until(lambda: sorted(h.gangs().values()) == ["Finished", "Running", "Running"], seconds=120)
     assert not [j for j in h.cluster.store.items(("batch", "jobs")) if j["status"].get("failed")]
     assert all("reservation" not in g["status"] for g in h.cluster.store.items(("rackplane.dev", "gangs")))
-    return h.restarts == 1

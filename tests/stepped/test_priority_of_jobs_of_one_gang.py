@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from tests.stepped.test_jobs_of_one_gang import GANG, WHOLE, booked, member, pair, slots, suspended
+from tests.support.branching import Kill, killed_at
 from tests.support.harness import Harness
 from tests.support.preempting import high, preempting, priority_class, reasons
 
@@ -66,20 +65,12 @@ def test_all_are_stopped_for_a_higher_gang_and_start_again_together() -> None:
     assert reasons(h, "Gang", GANG).count("Preempted") == 1
 
 
-@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_eighth_write_all_are_stopped_and_start_again(when: str, part: int) -> None:
-    whole = preempting()
-    scenario(whole)
-    assert whole.writes > 30
-    for number in range(1 + 8 * part, whole.writes + 1, 8 * PARTS):
-        h = preempting(kill=partial(_at, number, when))
-        try:
-            scenario(h)
-        except AssertionError as problem:
-            raise AssertionError(f"killed {when} write {number} of {whole.writes}: {problem}") from problem
-        assert [c.name for c in h.commits] == [GANG, "job-urgent", GANG], (when, number)
+def test_killed_at_every_fourth_write_all_are_stopped_and_start_again(when: str) -> None:
+    def run(kill: Kill) -> Harness:
+        h = preempting(kill=kill)
+        scenario(h)
+        assert [c.name for c in h.commits] == [GANG, "job-urgent", GANG]
+        return h
 
-
-def _at(number: int, when: str, write: int, moment: str) -> bool:
-    return (write, moment) == (number, when)
+    assert killed_at(lambda number, moment: number % 4 == 1 and moment == when, run) > 8

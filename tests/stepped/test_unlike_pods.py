@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from rackplane.api.labels import GANG_LABEL, GANG_SIZE, POWER_CAP_WATTS
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
 from rackplane.core.offline.rehearsal import decide, submit_all
+from tests.support.branching import Kill, killed_at
 from tests.support.harness import _FACILITY, _KINDS, QUEUE, Harness, facility
 
 
@@ -135,30 +135,21 @@ def test_a_pod_made_anew_with_other_wishes_changes_the_groups_before_the_start()
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_write_the_gang_still_starts_whole(when: str) -> None:
-    whole = started()
-    submitted(whole)
-    whole.settle()
-    assert whole.writes > 5
-    for number in range(1, whole.writes + 1):
-        h = Harness(kill=partial(_at, number, when))
+    def run(kill: Kill) -> Harness:
+        h = Harness(kill=kill)
         h.apply(*facility())
         h.start_machine()
         submitted(h)
-        h.until(partial(_runs, h))
+        h.until(lambda: h.phase("pod-g") == "Running")
         found = slots(h)
-        assert sorted(slot for slot, _ in found.values() if slot) == ["0", "1", "2", "3"], number
-        assert found["lead"][0] == "0", number
+        assert sorted(slot for slot, _ in found.values() if slot) == ["0", "1", "2", "3"]
+        assert found["lead"][0] == "0"
         state = h.machine.state
         assert state is not None
-        assert sum(state.held_gpus("default/pod-g").values()) == 12, number
+        assert sum(state.held_gpus("default/pod-g").values()) == 12
+        return h
 
-
-def _at(number: int, when: str, write: int, moment: str) -> bool:
-    return (write, moment) == (number, when)
-
-
-def _runs(h: Harness) -> bool:
-    return h.phase("pod-g") == "Running"
+    assert killed_at(lambda number, moment: moment == when, run) > 5
 
 
 def test_a_gang_without_its_pods_is_rehearsed_with_stand_ins_of_each_kind() -> None:

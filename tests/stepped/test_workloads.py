@@ -12,6 +12,7 @@ from rackplane.core import events as e
 from rackplane.core.machine import Machine
 from rackplane.core.offline.rehearsal import decide, submit_all
 from rackplane.core.workloads.kinds import KINDS
+from tests.support.branching import Kill, killed_at
 from tests.support.foreign import (
     Body,
     crd,
@@ -335,22 +336,18 @@ def scenario(h: Harness, kind: str) -> None:
     h.advance(2)
 
 
-PARTS = 4
-"""Into so many tests the writes are divided, so that they can run side by side."""
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_every_write_it_ends_as_if_it_had_not_been(when: str) -> None:
+    kind, begun = "JobSet", list[Harness]()
 
-
-@pytest.mark.parametrize("part", range(PARTS))
-def test_killed_before_or_after_every_write_it_ends_as_if_it_had_not_been(part: int) -> None:
-    kind, whole = "JobSet", started(facility(racks=1))
-    before = whole.writes
-    scenario(whole, kind)
-    for number in range(before + 1 + part, whole.writes + 1, PARTS):
-        when = ("before", "after")[(number // PARTS) % 2]
-        h = started(facility(racks=1), kill=lambda n, w, at=(number, when): (n, w) == at)
+    def run(kill: Kill) -> Harness:
+        h = started(facility(racks=1), kill=kill)
+        begun.append(h)
         scenario(h, kind)
-        assert h.restarts == 1, number
-        assert (h.gangs(), suspended(h, kind)) == ({gang(kind): "Finished"}, ""), number
+        assert (h.gangs(), suspended(h, kind)) == ({gang(kind): "Finished"}, "")
         assert h.machine.state is not None
-        assert set(h.machine.state.keys()) == set(), number
-        running = [pod for pod in h.pods() if pod["status"].get("phase") == "Running"]
-        assert running == [], number
+        assert set(h.machine.state.keys()) == set()
+        assert [pod for pod in h.pods() if pod["status"].get("phase") == "Running"] == []
+        return h
+
+    assert killed_at(lambda number, moment: bool(begun) and moment == when, run) > 15

@@ -1,0 +1,93 @@
+"""A test that goes on from each write as if the operator had been killed there, without beginning anew each time.
+
+At each write that is wanted the process is copied (`os.fork`): in the copy the operator is killed and the test goes on
+to its end; in the original it goes on undisturbed. What comes before a write is so run once for all of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+__all__ = ["Kill", "Restarting", "killed_at"]
+
+Kill = Callable[[int, str], bool]
+"""What a `Harness` asks at each write: its number (from 1), and "before" or "after"."""
+
+
+class Restarting(Protocol):
+    """What counts how often the operator was started anew: a `Harness`."""
+
+    @property
+    def restarts(self) -> int: ...
+
+
+def killed_at(wanted: Kill, run: Callable[[Kill], Restarting]) -> int:
+    """Run undisturbed, and to the end from each wanted write on at which the operator is killed.
+
+    Args:
+        wanted: at which writes.
+        run: the whole test, on a harness that is made with the kill it gets.
+
+    Returns: how often it was killed.
+
+    Raises:
+        AssertionError: of the run, or of one that was killed; it names the write.
+    """
+    kill = _Branching(wanted)
+    try:
+        restarts = run(kill).restarts
+        assert restarts == int(kill.is_copy), f"the operator started anew {restarts} times"
+    except BaseException:
+        if kill.is_copy:
+            kill.end(traceback.format_exc())
+        raise
+    if kill.is_copy:
+        kill.end("")
+    return kill.count
+
+
+class _Branching:
+    def __init__(self, wanted: Kill) -> None:
+        self._wanted = wanted
+        self._answer = -1
+        self.is_copy = False
+        self.count = 0
+
+    def __call__(self, number: int, moment: str) -> bool:
+        if self.is_copy or not self._wanted(number, moment):
+            return False
+        self.count += 1
+        reading, self._answer = os.pipe()
+        with warnings.catch_warnings():
+            # The threads of pytest-xdist are not needed in the copy.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            copy = os.fork()
+        if not copy:
+            self.is_copy = True
+            # Or the first collection would copy all there is.
+            gc.freeze()
+            return True
+        os.close(self._answer)
+        try:
+            with os.fdopen(reading, encoding="utf-8") as answer:
+                problem = answer.read()
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(copy, signal.SIGKILL)
+            _, status = os.waitpid(copy, 0)
+        if problem != "ok":
+            raise AssertionError(f"killed {moment} write {number}: {problem or f'it died: {status}'}")
+        return False
+
+    def end(self, problem: str) -> None:
+        """The copy says how it went, and is no more."""
+        with os.fdopen(self._answer, "w", encoding="utf-8") as answer:
+            answer.write(problem or "ok")
+        os._exit(0)
