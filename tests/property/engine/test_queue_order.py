@@ -89,6 +89,36 @@ def test_order_is_a_plain_sort_at_every_step(
     assert found == [n for n in plain(places, shares, 10.0) if places[n].line in some]
 
 
+lines = st.builds(Line, st.sampled_from(NAMES[:2]), st.integers(0, 4))
+many = st.lists(st.builds(Place, lines, st.integers(0, 1), st.integers(0, 9)), min_size=3, max_size=9)
+
+
+@given(trees(), many, st.sets(lines, min_size=2), st.data())
+@settings(max_examples=100, deadline=None)
+def test_behind_are_the_lines_whose_turn_is_still_to_come(
+    specs: tuple[QueueSpec, ...], waiting: list[Place], some: set[Line], data: st.DataObject
+) -> None:
+    """Also where a queue has got something since, and comes after others now that it was before."""
+    shares, order, places = Shares(60.0), Order[str](), {str(n): place for n, place in enumerate(waiting)}
+    shares.shape(QuotaTree(specs), EVERYTHING, 0.0)
+    for name, place in places.items():
+        order.put(name, place)
+    firsts = {place.line: next(order.line(place.line)) for place in places.values()}
+    turn = order.turn(lambda queue: shares.rank(queue, 10.0), some)
+    to_come = set(firsts)
+    while (asked := turn.next()) is not None:
+        now = plain(places, shares, 10.0)
+        to_come -= {line for line, first in firsts.items() if now.index(first) <= now.index(asked[1])}
+        if data.draw(st.booleans()):
+            turn.shares_grow()
+            shares.add(asked[0].queue, data.draw(amounts), 10.0)
+        now = plain(places, shares, 10.0)
+        for queue in NAMES:
+            left = [line for line in to_come - some if line.queue == queue]
+            left.sort(key=lambda line: now.index(firsts[line]))
+            assert list(turn.behind(queue)) == left
+
+
 changes = st.tuples(st.sampled_from(NAMES), amounts, st.sampled_from([1, 1, -1]), st.sampled_from([0, 0, 7]))
 
 

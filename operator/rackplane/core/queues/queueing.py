@@ -124,6 +124,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
                 let_quota_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
+                asked.shares_grow()
                 yield from start(world, record, fullest(world, record, given, beside, backfill))
                 follow_moves(world)
                 continue

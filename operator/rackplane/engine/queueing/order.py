@@ -204,6 +204,9 @@ class Turn(Generic[Member]):
         self._entered: set[Line] = set()
         self._heap: list[_Head] = []
         self._at: int | None = None
+        #: who was asked last, and by queue how many of its lines had their turn before shares grew last
+        self._last: _Head | None = None
+        self._passed: dict[str, int] = {}
         #: the first lines of each queue that have not entered: how far one has got, and a heap of them
         self._reached: dict[str, int] = {}
         self._others: list[tuple[int, Rank, Any, Any, str]] | None = None
@@ -231,7 +234,7 @@ class Turn(Generic[Member]):
             self._let_in()
         if not self._heap:
             return None
-        head = heapq.heappop(self._heap)
+        head = self._last = heapq.heappop(self._heap)
         self._at = head[-1]
         return self._lines[head[-1]], head[-2]
 
@@ -282,8 +285,24 @@ class Turn(Generic[Member]):
             self._enter(line)
 
     def behind(self, queue: str) -> Iterator[Line]:
-        """The lines of the queue that have not entered, in order of their first."""
-        return (front[-1] for front in self._fronts.get(queue, ()) if front[-1] not in self._entered)
+        """The lines of the queue that have not entered and whose turn is still to come, in order of their first."""
+        fronts = self._fronts.get(queue, ())
+        left = (fronts[i][-1] for i in range(self._past(queue), len(fronts)))
+        return (line for line in left if line not in self._entered)
+
+    def shares_grow(self) -> None:
+        """To be told before who was asked last is let go: whose turn has been by then is not `behind` any more."""
+        self._passed = {queue: self._past(queue) for queue in self._fronts}
+
+    def _past(self, queue: str) -> int:
+        """How many lines of the queue, entered or not, had their turn when the one who was asked last had its own."""
+        before = self._passed.get(queue, 0)
+        if self._last is None:
+            return before
+        minus, rank, since, member, _ = self._last
+        own, fronts = self._rank(queue), self._fronts.get(queue, ())
+        first = (minus, since, member) if own == rank else (minus + (own < rank),)
+        return max(before, bisect_left(fronts, first))
 
     def close(self) -> None:
         """Who was asked last speaks for all behind it in its line."""
