@@ -31,6 +31,7 @@ from rackplane.core.gangs.writing import gang_event, may_write, may_write_job, w
 from rackplane.core.instructions import CommitGang, Instruction, JobSize, ResizeJob
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
+from rackplane.core.queues.deciding import barred
 from rackplane.core.queues.priorities import standing
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.world import World
@@ -76,15 +77,17 @@ def note_growable(world: World, record: GangRecord) -> None:
         world.waiting.due = min(world.waiting.due, world.now)
 
 
-def grow(world: World, beside: Beside, backfill: Backfill) -> Iterator[Instruction]:
+def grow(world: World, backfill: Backfill) -> Iterator[Instruction]:
     """Give more slots to gangs that run with fewer than they could: by priority, then the oldest first."""
-    left = world.settings.growing_gangs
+    left, beside = world.settings.growing_gangs, Beside(world, goes_on=True)
     for record in sorted(_growable(world), key=partial(_rank, world)):
         due = max(record.grown_at + world.settings.resize_seconds, record.not_before)
         if world.now < due:
             world.waiting.due = min(world.waiting.due, due)
         elif record.stays_at == world.version:
             continue
+        elif barred(world, record) is not None:
+            record.stays_at = world.version
         elif not left:
             world.waiting.due = min(world.waiting.due, world.now)
             return

@@ -157,7 +157,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
     waiting.prune()
     if whole:
         proposals.free_domains(beside)
-    yield from grow(world, beside, backfill)
+    yield from grow(world, backfill)
 
 
 def _renew(world: World) -> None:

@@ -42,7 +42,7 @@ class Backfill:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._beside = Beside(world)
+        self._beside, self._beside_growth = Beside(world), Beside(world, goes_on=True)
         self._quota = QuotaHolds(world)
         self._left = self._searches = world.settings.reservations
         self._refused: dict[tuple[Request, str, str], str] = {}
@@ -67,12 +67,15 @@ class Backfill:
     ) -> Placement | str:
         """The offer, or another place, beside all that is reserved for the gangs before; or why there is none.
 
+        Of a gang that runs it is for what it would have beside what it has.
+
         Args:
             admits: what else has a say in another place.
         """
         world = self._world
         assert world.state is not None and record.gang is not None
-        shadows = self._beside.shadows(record, request.until)
+        beside = self._beside if record.decision is None else self._beside_growth
+        shadows = beside.shadows(record, request.until)
         if not shadows and not world.quota_ahead:
             return offer
         if self._version != world.stamp:
@@ -81,11 +84,11 @@ class Backfill:
         asked = (request, record.gang.spec.queue, record.key[0])
         if asked in self._refused:
             return self._refused[asked]
-        in_way = self._beside.quota_in_way(record, offer)
+        in_way = beside.quota_in_way(record, offer)
         if in_way is not None and in_way.budget and not request.strict:
             # At fewer watts the budget may take both.
             def leaves_it(placement: Placement) -> bool:
-                return self._beside.quota_in_way(record, placement) is None and admits(placement)
+                return beside.quota_in_way(record, placement) is None and admits(placement)
 
             lower = find(world.state, request, leaves_it)
             offer, in_way = (offer, in_way) if lower is None else (lower, None)
@@ -109,9 +112,7 @@ class Backfill:
             else:
                 room = all(slots >= counts[node] for node, slots in less.items())
             return (
-                room
-                and self._beside.leaves_quota(record, placement)
-                and (placement is offer or admits(placement))
+                room and beside.leaves_quota(record, placement) and (placement is offer or admits(placement))
             )
 
         count_usages(world)

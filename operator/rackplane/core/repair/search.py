@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from rackplane.core.gangs.asking import mask_of, quota_of, request_of
+from rackplane.core.gangs.asking import mask_of, quota_of, request_of, usage_of
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.ends import expected_end
 from rackplane.core.gangs.record import GangRecord
@@ -64,7 +64,17 @@ def _elsewhere(world: World, record: GangRecord, lost: Collection[int], request:
         gpus[node] = gpus.get(node, 0) + placement.gpus_of(slot)
     moved = relocated(placement, places, world.state.increments(gpus, placement.power_profile))
     moved = replace(moved, relative_performance_percent=_performance(world, moved))
-    return moved if quota_of(world, record, moved, without=(key,), goes_on=True) is None else None
+    return moved if _is_admitted(world, record, moved) else None
+
+
+def _is_admitted(world: World, record: GangRecord, moved: Placement) -> bool:
+    """Whether quotas and budgets take the gang there, or it counts no more than now: they may be lower by now."""
+    now = world.ledger.get(record.key)
+    before = {} if now is None else now.amounts()
+    after = usage_of(world, record, moved, goes_on=True).amounts()
+    if all(amount <= before.get(resource, 0) for resource, amount in after.items()):
+        return True
+    return quota_of(world, record, moved, without=(booking_key(record.key),), goes_on=True) is None
 
 
 def _without(request: Request, nodes: Collection[str]) -> Request:
