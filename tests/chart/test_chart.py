@@ -592,6 +592,7 @@ def test_images_are_pinned(values: Manifest | None) -> None:
                 "--telemetry-url=http://prometheus:9090",
                 "--telemetry-query=dcgm",
                 "--telemetry-host-watts=840",
+                "--telemetry-seconds=15",
                 "--telemetry-stale-seconds=100",
                 "--telemetry-drift-percent=10",
                 "--telemetry-supply-query=max by (cooling_zone) (supply)",

@@ -100,13 +100,13 @@ async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
             "actuation_seconds": 60.0,
             "telemetry_url": str(prometheus.make_url("/")),
             "telemetry_state_query": "feeds_up",
+            "telemetry_seconds": 0.2,
         }
         async with operated(tmp_path, **settings) as site:
             assert site.operator is not None
             await site.operator.ready.wait()
             plant = Plant(site, Endpoint(session, site.operator.reports_port), up)
-            plant.feed, other = await feeds(site)
-            up.update({plant.feed: 1.0, other: 1.0})
+            plant.feed, _ = await feeds(site)
             for name in NAMES:
                 job = endless(site.job(name, slots=4, backoffLimit=6))
                 job["metadata"]["annotations"]["rackplane.dev/disruption"] = "Sheddable"

@@ -109,7 +109,7 @@ async def test_a_large_gang_holds_its_place_and_a_short_small_one_goes_ahead_but
 ) -> None:
     await site.create(site.jobs, endless(site.job("keep", slots=4)))
     await site.until(site.gang("job-keep"), lambda g: g.get("status", {}).get("phase") == "Running")
-    await site.create(site.jobs, _lasting(site.job("first", slots=3), 25, 25))
+    await site.create(site.jobs, _lasting(site.job("first", slots=3), 15, 15))
     first = await site.until(site.gang("job-first"), lambda g: g.get("status", {}).get("phase") == "Running")
     await site.create(site.jobs, _lasting(site.job("large", slots=4), 60, 0.5))
     large = await site.until(site.gang("job-large"), lambda g: "reservation" in g.get("status", {}))

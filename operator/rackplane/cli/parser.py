@@ -212,6 +212,7 @@ _HELP = {
     "telemetry_label": "the label that names the node (default: that of kepler or dcgm; else node)",
     "telemetry_token_file": "file that holds the bearer token for it (default: none is sent)",
     "telemetry_host_watts": "watts of a node that the readings do not include (default: %(default)s)",
+    "telemetry_seconds": "seconds between two questions (default: %(default)s)",
     "telemetry_stale_seconds": "a reading counts for so long, then the reserved peak does (default: %(default)s)",
     "telemetry_drift_percent": "so far above its reserved nominal watts a rack may draw (default: %(default)s)",
     "telemetry_supply_query": "a query with one value in degrees Celsius for each cooling_zone (default: none)",
@@ -251,6 +252,7 @@ _HELP = {
 _LEAST = {
     "power_endpoint_timeout_seconds": (0.1, "0.1 s or more"),
     "telemetry_host_watts": (0, "0 W or more"),
+    "telemetry_seconds": (0.1, "0.1 s or more"),
     "telemetry_stale_seconds": (1, "1 s or more"),
     "telemetry_drift_percent": (1, "1 % or more"),
     "node_loss_seconds": (0, "0 s or more"),

@@ -259,6 +259,7 @@ class Operator:
             label=settings.telemetry_label,
             host_watts=settings.telemetry_host_watts,
             stale_seconds=settings.telemetry_stale_seconds,
+            seconds=settings.telemetry_seconds,
             state=lambda: self.machine.state,
             tell=lambda observed: runtime.feed(e.DrawsObserved(observed)),
             wall=self._around.wall,
@@ -275,6 +276,7 @@ class Operator:
             supply_query=settings.telemetry_supply_query,
             state_query=settings.telemetry_state_query,
             leading=lambda: self.machine.leading,
+            seconds=settings.telemetry_seconds,
             wall=self._around.wall,
         )
 

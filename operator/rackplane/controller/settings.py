@@ -147,6 +147,9 @@ class OperatorSettings:
     telemetry_host_watts: int = 0
     """Watts of a node that the readings do not include, added to each: with dcgm, all but the GPUs."""
 
+    telemetry_seconds: float = 15.0
+    """Between two questions. Seconds."""
+
     telemetry_stale_seconds: float = 100.0
     """A reading counts for so long; then the node counts at its reserved peak. Seconds."""
 
