@@ -18,6 +18,7 @@ from rackplane.api.labels import MOCK_GPUS, POWER_CAP_APPLIED_WATTS, POWER_OBSER
 from rackplane.controller.requests import requests_for
 from rackplane.controller.settings import OperatorSettings
 from rackplane.core.instructions import (
+    AnswerCheck,
     CapNode,
     CommitGang,
     CreateGang,
@@ -280,13 +281,33 @@ def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manif
         WriteFacilityStatus("Rack", "r", {}),
         WriteGangStatus("ns", "g", "1", {}),
     ]
-    assert {type(i) for i in written} == set(get_args(Instruction)) - {SendCap}, (
+    # Kueue is asked about below.
+    assert {type(i) for i in written} == set(get_args(Instruction)) - {AnswerCheck, SendCap}, (
         "an instruction is not asked about"
     )
     for instruction in written:
         write = requests_for(instruction, now=0.0)
         asked = Asked.of(Request(write.method, write.path))
         assert asked.verb in _verbs(rules, asked.group, asked.resource), instruction
+
+
+def test_kueue_is_off_and_brings_the_rights_to_read_it_and_to_answer(defaults: list[Manifest]) -> None:
+    kinds = ("admissionchecks", "resourceflavors", "workloads")
+    assert not [kind for kind in kinds if _verbs(_rules(defaults), "kueue.x-k8s.io", kind)]
+    for mode in ("Active", "Observe"):
+        manifests = render({"kueue": {"enabled": True}, "mode": mode})
+        (container,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert "--kueue" in container["args"]
+        rules = _rules(manifests)
+        for kind in kinds:
+            assert _verbs(rules, "kueue.x-k8s.io", kind) == {"get", "list", "watch"}
+            # Flavors have none.
+            written = {"patch"} if mode == "Active" and kind != "resourceflavors" else set()
+            assert _verbs(rules, "kueue.x-k8s.io", f"{kind}/status") == written
+    answer = AnswerCheck("kueue.x-k8s.io/v1beta2", "ns", "w", "u", "1", "g", "c", "Ready", None, "")
+    write = requests_for(answer, now=0.0)
+    asked = Asked.of(Request(write.method, write.path))
+    assert (asked.verb, asked.group, asked.resource) == ("patch", "kueue.x-k8s.io", "workloads/status")
 
 
 def test_facility_events_are_off_and_bring_their_own_port_secrets_and_rights(

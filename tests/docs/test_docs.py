@@ -14,6 +14,7 @@ import yaml
 from rackplane import __version__
 from rackplane.api import labels
 from rackplane.core.workloads.kinds import KINDS
+from rackplane.core.workloads.kueue import KUEUE_GROUP, AdmissionCheck, queue_of
 from rackplane.core.workloads.view import Body
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,10 @@ def test_kubernetes_objects_shown_are_valid(page: Path) -> None:
                 reading = foreign.view(msgspec.convert(document, type=Body), version).reading
                 assert (version in foreign.versions, reading.problems) == (True, ())
                 assert reading.pod_sets
+            elif document["apiVersion"].startswith(f"{KUEUE_GROUP}/"):
+                # Its ClusterQueues are its own business; its checks that are ours must be those that we answer.
+                if document["kind"] == "AdmissionCheck":
+                    assert queue_of(msgspec.convert(document, type=AdmissionCheck))
             elif "rackplane.dev" not in document["apiVersion"]:
                 kubernetes_validate.validate(document, "1.36", strict=True)
 

@@ -15,14 +15,16 @@ import msgspec
 from rackplane.api.admission import shipped_policies
 from rackplane.api.crd import crd
 from rackplane.api.kinds import BY_KIND, KINDS
+from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.requests import failure, requests_for
 from rackplane.core import claims as c
 from rackplane.core import events as e
 from rackplane.core import objects as o
-from rackplane.core.instructions import CommitGang, Instruction, PublishEvent, SendCap
+from rackplane.core.instructions import AnswerCheck, CommitGang, Instruction, PublishEvent, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
 from rackplane.core.workloads.kinds import KINDS as KINDS_OF_WORKLOADS
+from rackplane.core.workloads.kueue import KUEUE_GROUP, AdmissionCheck, ResourceFlavor
 from rackplane.core.workloads.view import Body
 from rackplane.kube.client import ApiError as ClientError
 from rackplane.localcluster import LocalCluster, Request, Response
@@ -56,6 +58,7 @@ _KINDS: Mapping[tuple[str, str], tuple[type, type, type]] = {
     ),
 }
 _WORKLOADS = {(kind.group, kind.plural): kind for kind in KINDS_OF_WORKLOADS.values()}
+_KUEUE = tuple((KUEUE_GROUP, plural) for plural in ("admissionchecks", "resourceflavors", "workloads"))
 _FACILITY = {(GROUP, k.info.plural): kind for kind, k in BY_KIND.items() if kind != "Gang"}
 
 
@@ -108,6 +111,7 @@ class Harness:
         self.restarts = 0
         self.commits: list[CommitGang] = []
         self.told: list[PublishEvent] = []
+        self.answers: list[AnswerCheck] = []
         self.failures: list[e.WriteFailed] = []
         #: what the power endpoint was told, and its answer: nothing if it does as told, else why not
         self.sent: list[SendCap] = []
@@ -134,19 +138,38 @@ class Harness:
         self._todo.clear()
         self._term += 1
         self.machine = Machine(settings=self.settings)
+        self._joined: list[e.Event] = []
+        self._kueue = KueueJoin(self._joined.append)
         self._feed(*self.listed(), e.Synced(), e.LeadershipGained(self._term))
 
     def listed(self) -> list[e.Event]:
         """Every object that there is, as a new process is told of it."""
         return [
-            self._event(resource, obj, deleted=False)
-            for resource in (*_KINDS, *_WORKLOADS, *_FACILITY)
+            event
+            for resource in (*_KINDS, *_WORKLOADS, *_FACILITY, *_KUEUE)
             for obj in self.cluster.store.items(resource)
+            for event in self._events(resource, obj, deleted=False)
         ]
 
     def restart_machine(self) -> None:
         self.restarts += 1
         self.start_machine()
+
+    def _events(self, resource: tuple[str, str], obj: dict[str, Any], *, deleted: bool) -> list[e.Event]:
+        if resource not in _KUEUE:
+            return [self._event(resource, obj, deleted=deleted)]
+        name, join = obj["metadata"]["name"], self._kueue
+        match resource[1]:
+            case "workloads" if deleted:
+                join.drop(obj["metadata"]["namespace"], name)
+            case "workloads":
+                join.put(msgspec.convert(obj, type=Body), obj["apiVersion"].split("/")[1])
+            case "admissionchecks":
+                join.drop_check(name) if deleted else join.put_check(msgspec.convert(obj, AdmissionCheck))
+            case _:
+                join.drop_flavor(name) if deleted else join.put_flavor(msgspec.convert(obj, ResourceFlavor))
+        told, self._joined[:] = list(self._joined), []
+        return told
 
     def _event(self, resource: tuple[str, str], obj: dict[str, Any], *, deleted: bool) -> e.Event:
         name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace", "")
@@ -177,8 +200,8 @@ class Harness:
         events: list[e.Event] = []
         while self._changes and (limit is None or len(events) < limit):
             change = self._changes.popleft()
-            if change.resource in _KINDS or change.resource in _WORKLOADS or change.resource in _FACILITY:
-                events.append(self._event(change.resource, change.object, deleted=change.type == DELETED))
+            if any(change.resource in known for known in (_KINDS, _WORKLOADS, _FACILITY, _KUEUE)):
+                events += self._events(change.resource, change.object, deleted=change.type == DELETED)
         if events:
             self._feed(*events)
         return bool(events)
@@ -206,6 +229,8 @@ class Harness:
         answer = self._send(instruction)
         if answer.code < 400 and isinstance(instruction, CommitGang):
             self.commits.append(instruction)
+        if answer.code < 400 and isinstance(instruction, AnswerCheck):
+            self.answers.append(instruction)
         if answer.code < 400 and isinstance(instruction, PublishEvent):
             self.told.append(instruction)
         if self.kill(self.writes, "after"):
@@ -260,6 +285,7 @@ class Harness:
                 request.path,
                 body=msgspec.json.decode(msgspec.json.encode(request.body)),
                 content_type=request.content_type,
+                query=request.query or {},
                 user="operator",
             )
         )

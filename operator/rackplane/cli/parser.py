@@ -190,6 +190,7 @@ _HELP = {
     "node_loss_seconds": "a node must be lost for so long before what a gang has there goes elsewhere, in seconds "
     "(default: %(default)s)",
     "workload_kinds": "kinds of other projects whose workloads queue (default: %(default)s)",
+    "kueue": "answer for Kueue's Workloads, as the controller rackplane.dev/placement of its AdmissionChecks",
     "lost_node_conditions": "conditions of a Node that mean it is lost to gangs: KernelDeadlock,GpuHealthy=False "
     "(default: none but Ready)",
     "admit_after_loss": "while a survivable element is out of service, start gangs that only a second loss would put "

@@ -170,6 +170,7 @@ class Executor:
                 write.path,
                 body=write.body,
                 content_type=write.content_type,
+                query=write.query,
             )
         except ApiError as error:
             self._metrics.count_request(write.method, error.status)

@@ -22,6 +22,9 @@ from rackplane.controller.discovering import Discoverer
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch, Seen
 from rackplane.controller.http import Health, HttpServer
+from rackplane.controller.kueue.active import CheckKeeper
+from rackplane.controller.kueue.join import KueueJoin
+from rackplane.controller.kueue.watch import kueue_informers
 from rackplane.controller.leadership import Leadership
 from rackplane.controller.metrics import MachineCollector, Metrics
 from rackplane.controller.reports.desk import Desk
@@ -191,6 +194,9 @@ class Operator:
                 monotonic=self._around.monotonic,
             )
             informers = self._informers(runtime.feed)
+            kueue = KueueJoin(runtime.feed) if settings.kueue else None
+            if kueue is not None:
+                informers |= kueue_informers(self._client, kueue, **self._informing)
             facility = FacilityWatch(
                 client=self._client,
                 kubeconfig=settings.kubeconfig,
@@ -223,6 +229,9 @@ class Operator:
                 if settings.telemetry_url:
                     watching.append(tasks.create_task(self._telemetry(runtime).run(), name="telemetry"))
                     watching.append(tasks.create_task(self._elements().run(), name="telemetry of elements"))
+                if kueue is not None:
+                    keeper = self._keeper(kueue, informers)
+                    watching.append(tasks.create_task(keeper.run(), name="admission checks"))
                 if settings.discovery:
                     watching.append(tasks.create_task(self._discoverer().run(), name="discovery"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
@@ -280,6 +289,17 @@ class Operator:
             wall=self._around.wall,
         )
 
+    def _keeper(self, join: KueueJoin, informers: dict[str, Informer[Any]]) -> CheckKeeper:
+        return CheckKeeper(
+            self._client,
+            checks=lambda: join.checks,
+            resource=lambda: informers["kueue admissionchecks"].resource,
+            has_queue=lambda name: self.machine.world.catalog.queue(name) is not None,
+            # Who only observes answers nobody: Kueue gives no quota in vain then.
+            leading=lambda: self.machine.leading and not self.machine.settings.observe,
+            clock=self._around.wall,
+        )
+
     def _discoverer(self) -> Discoverer:
         settings, fabric = self.settings, self.machine.settings.fabric
         labels, template = settings.discovery_rack_labels, settings.discovery_rack_template
@@ -332,9 +352,12 @@ class Operator:
         ]
         return max(terms, default=0) + 1
 
+    @property
+    def _informing(self) -> dict[str, Any]:
+        return {"random": self._around.random, "monotonic": self._around.monotonic}
+
     def _informers(self, feed: Callable[[e.Event], None]) -> dict[str, Informer[Any]]:
-        client = self._client
-        around: Any = {"random": self._around.random, "monotonic": self._around.monotonic}
+        client, around = self._client, self._informing
         return {
             **workload_informers(client, kinds_named(self.settings.workload_kinds), feed, **around),
             "nodes": Informer(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from rackplane.api.kinds import BY_KIND
@@ -23,7 +22,9 @@ from rackplane.api.labels import (
     SUSPENDED_BY_VALUE,
 )
 from rackplane.core.events import FailureReason
+from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.instructions import (
+    AnswerCheck,
     CapNode,
     CommitGang,
     CreateGang,
@@ -43,7 +44,8 @@ from rackplane.core.instructions import (
     WriteGangStatus,
 )
 from rackplane.core.workloads.kinds import KINDS
-from rackplane.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
+from rackplane.core.workloads.kueue import WORKLOAD
+from rackplane.kube.client import APPLY_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
 from rackplane.kube.resources import EVENTS, GANGS, JOBS, NODES, PODS, Resource, facility
 
 __all__ = ["Write", "failure", "requests_for", "subject"]
@@ -53,6 +55,8 @@ JSON: Final = "application/json"
 _EVENT_NAME_STEM: Final = 253 - 17
 #: Who Events are from.
 _REPORTER: Final = "rackplane"
+#: As whom we write admission checks: the only fields of Kueue's Workloads that are ours.
+_CHECK_MANAGER: Final = "rackplane-admission-check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Write:
     path: str
     body: Mapping[str, Any]
     content_type: str = JSON
+    query: Mapping[str, str] | None = None
 
 
 def requests_for(instruction: Instruction, *, now: float) -> Write:
@@ -100,6 +105,13 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
             }
             patch = {"metadata": about, **kind.switched(suspend=instruction.suspend)}
             return Write("PATCH", path, patch, MERGE_PATCH)
+        case AnswerCheck():
+            served = instruction.api_version.rpartition("/")[2]
+            resource = Resource(WORKLOAD.group, served, WORKLOAD.plural, namespaced=True)
+            path = resource.path(instruction.namespace, instruction.name, "status")
+            # Kueue has set the entry's state to Pending, and sets it again when it evicts: ours is the say meanwhile.
+            query = {"fieldManager": _CHECK_MANAGER, "force": "true"}
+            return Write("PATCH", path, _check_status(instruction, now), APPLY_PATCH, query)
         case UngatePod():
             path = PODS.path(instruction.namespace, instruction.name)
             return Write("PATCH", path, _pod_patch(instruction), STRATEGIC_MERGE_PATCH)
@@ -136,6 +148,8 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
             return ("Job", instruction.namespace, instruction.name)
         case SuspendWorkload():
             return (instruction.kind, instruction.namespace, instruction.name)
+        case AnswerCheck():
+            return ("Workload", instruction.namespace, instruction.name)
         case UngatePod() | EvictPod():
             return ("Pod", instruction.namespace, instruction.name)
         case CapNode():
@@ -186,6 +200,27 @@ def _size_spec(size: JobSize) -> dict[str, Any]:
     return {"parallelism": size.parallelism, "completions": size.completions}
 
 
+def _check_status(instruction: AnswerCheck, now: float) -> dict[str, Any]:
+    check: dict[str, Any] = {
+        "name": instruction.check,
+        "state": instruction.state,
+        "message": instruction.message,
+        "lastTransitionTime": instruction.since or timestamp(now),
+    }
+    if instruction.updates:
+        check["podSetUpdates"] = list(instruction.updates)
+    if instruction.requeue_seconds is not None:
+        check["requeueAfterSeconds"] = instruction.requeue_seconds
+    metadata = {
+        "name": instruction.name,
+        "namespace": instruction.namespace,
+        "uid": instruction.uid,
+        "resourceVersion": instruction.resource_version,
+    }
+    about = {"apiVersion": instruction.api_version, "kind": WORKLOAD.kind, "metadata": metadata}
+    return {**about, "status": {"admissionChecks": [check]}}
+
+
 def _pod_patch(instruction: UngatePod) -> dict[str, Any]:
     ours = {"key": MANAGED_TAINT, "operator": "Exists", "effect": "NoSchedule"}
     # The list has no merge key: a patch replaces it, so it repeats what the pod has (none may be taken away).
@@ -224,7 +259,7 @@ def _event(instruction: PublishEvent, now: float) -> dict[str, Any]:
         (repr(now), instruction.kind, instruction.uid, instruction.reason, instruction.message)
     )
     identity = hashlib.sha256(content.encode()).hexdigest()[:16]
-    time = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = timestamp(int(now))
     about = {
         "apiVersion": instruction.api_version,
         "kind": instruction.kind,

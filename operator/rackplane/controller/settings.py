@@ -98,6 +98,10 @@ class OperatorSettings:
     """Kinds of other projects whose workloads queue, as `JobSet,PyTorchJob`: those that the cluster has are watched.
     The operator must be allowed to list each. See docs/workloads.md."""
 
+    kueue: bool = False
+    """Answer for Kueue's Workloads through AdmissionChecks of the controller rackplane.dev/placement. See
+    docs/kueue.md."""
+
     admit_after_loss: bool = False
     """While a survivable element is out of service, start gangs that would be over a limit only at a second loss. See
     docs/status.md."""

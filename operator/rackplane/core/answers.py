@@ -6,6 +6,7 @@ from rackplane.core.events import FailureReason
 from rackplane.core.gangs.booking import unbook_uncommitted
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.instructions import (
+    AnswerCheck,
     CapNode,
     CommitGang,
     CreateGang,
@@ -27,7 +28,7 @@ from rackplane.core.world import World
 
 __all__ = ["failed", "succeeded"]
 
-_OF_JOBS = (SuspendJob, ResumeJob, ResizeJob, SuspendWorkload)
+_OF_JOBS = (SuspendJob, ResumeJob, ResizeJob, SuspendWorkload, AnswerCheck)
 
 
 def succeeded(world: World, instruction: Instruction) -> None:
@@ -94,7 +95,7 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
     match instruction:
         case CreateGang():
             record.creating = False
-        case SuspendJob() | ResumeJob() | ResizeJob() | SuspendWorkload():
+        case SuspendJob() | ResumeJob() | ResizeJob() | SuspendWorkload() | AnswerCheck():
             record.job_writes.pop(instruction.name, None)
         case UngatePod(uid=uid):
             record.ungating.discard(uid)
@@ -121,7 +122,7 @@ def _record_of(world: World, instruction: Instruction) -> GangRecord | None:
     match instruction:
         case SuspendJob() | ResumeJob() | ResizeJob():
             return world.gang_of_job((instruction.namespace, instruction.name))
-        case UngatePod() | EvictPod() | SuspendWorkload():
+        case UngatePod() | EvictPod() | SuspendWorkload() | AnswerCheck():
             return world.gangs.get((instruction.namespace, instruction.gang))
         case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
             return world.gangs.get((instruction.namespace, instruction.name))

@@ -11,7 +11,7 @@ from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_ou
 from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import held_by
-from rackplane.core.workloads.kinds import KINDS, made_by
+from rackplane.core.workloads.kinds import kind_named, made_by
 from rackplane.core.workloads.view import Workload
 from rackplane.core.world import World
 
@@ -194,7 +194,7 @@ def put_workload(world: World, workload: Workload) -> None:
 
 
 def drop_workload(world: World, kind: str, key: Key) -> None:
-    gang = (key[0], f"{KINDS[kind].prefix}{key[1]}")
+    gang = (key[0], f"{kind_named(kind).prefix}{key[1]}")
     if gang in world.gangs:
         record = world.record(gang)
         record.workload, record.jobs = None, {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "AnswerCheck",
     "CapNode",
     "CommitGang",
     "CreateGang",
@@ -129,6 +130,27 @@ class SuspendWorkload:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerCheck:
+    """What our admission check says in the status of one of Kueue's Workloads; compare-and-swap, as with Jobs."""
+
+    api_version: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    gang: str
+    check: str
+    state: str
+    #: when it came to be in that state, as the API writes times; None: now
+    since: str | None
+    message: str
+    #: what Kueue is to put on the pods of each set
+    updates: tuple[Mapping[str, Any], ...] = ()
+    #: with Retry: how long Kueue waits before it gives quota again; None: it does not
+    requeue_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UngatePod:
     """Give a pod its slot: node selector, toleration, annotations, and the removal of our gate, in one patch."""
 
@@ -222,6 +244,7 @@ Instruction = (
     | ResumeJob
     | ResizeJob
     | SuspendWorkload
+    | AnswerCheck
     | UngatePod
     | EvictPod
     | CapNode

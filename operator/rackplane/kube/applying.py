@@ -12,13 +12,23 @@ __all__ = ["server_side_apply"]
 
 
 async def server_side_apply(
-    client: Client, resource: Resource, body: Mapping[str, Any], *, manager: str
+    client: Client,
+    resource: Resource,
+    body: Mapping[str, Any],
+    *,
+    manager: str,
+    subresource: str | None = None,
+    force: bool = False,
 ) -> None:
     """Create the object, or make its fields those of `body`; ours that `body` lacks go, unless held by others.
+
+    Args:
+        force: take fields that other managers hold with another value.
 
     Raises:
         ApiError: refused; with status 409 because another manager holds a field with another value.
     """
     metadata = body["metadata"]
-    path = resource.path(metadata.get("namespace"), metadata["name"])
-    await client.request("PATCH", path, query={"fieldManager": manager}, body=body, content_type=APPLY_PATCH)
+    path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
+    query = {"fieldManager": manager, **({"force": "true"} if force else {})}
+    await client.request("PATCH", path, query=query, body=body, content_type=APPLY_PATCH)

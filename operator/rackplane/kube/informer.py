@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from random import Random
 from typing import Generic, Protocol, TypeVar
@@ -118,6 +118,7 @@ class Informer(Generic[T]):
     state built from the calls would be wrong from then on.
 
     optional: the API may be absent (404); that is an empty cache, and it is looked for again once a minute.
+    others: the same resource in other versions, asked for where the first is absent. `resource` is the one found.
     share: called with every decoded object; may keep parts of it that are alike once (`rackplane.kube.sharing`).
     random, monotonic, sleep: for tests. `last_activity` is the monotonic time of the last sign of life.
     """
@@ -133,6 +134,7 @@ class Informer(Generic[T]):
         label_selector: str | None = None,
         field_selector: str | None = None,
         optional: bool = False,
+        others: Sequence[Resource] = (),
         share: Callable[[T], T] | None = None,
         random: Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -152,6 +154,7 @@ class Informer(Generic[T]):
             if value is not None
         }
         self._optional = optional
+        self._versions = (resource, *others)
         self._share = share
         self._random = random or Random()
         self._monotonic = monotonic
@@ -231,7 +234,19 @@ class Informer(Generic[T]):
         def heard() -> None:
             self.last_activity = self._monotonic()
 
-        return await list_all(self._client, self.resource, each=self._take, query=self._query(), heard=heard)
+        versions = dict.fromkeys((self.resource, *self._versions))
+        for number, resource in enumerate(versions, 1):
+            try:
+                found = await list_all(
+                    self._client, resource, each=self._take, query=self._query(), heard=heard
+                )
+            except ApiError as error:
+                if error.status != 404 or number == len(versions):
+                    raise
+            else:
+                self.resource = resource
+                return found
+        raise AssertionError("a resource has at least one version")
 
     def _take(self, raw: msgspec.Raw) -> T | _Meta:
         """An object of a list, or who it is where it cannot be read."""

@@ -9,6 +9,7 @@ import pytest
 from rackplane.controller.requests import Write, failure, requests_for
 from rackplane.core.events import FailureReason
 from rackplane.core.instructions import (
+    AnswerCheck,
     CapNode,
     CommitGang,
     CreateGang,
@@ -35,6 +36,27 @@ OURS = {"key": "rackplane.dev/managed", "operator": "Exists", "effect": "NoSched
 
 def ungate(*tolerations: dict[str, Any]) -> UngatePod:
     return UngatePod("ml", "train-3-x", "u1", "host-7", 3, "train", "MaxQ", tolerations)
+
+
+def answer(state: str, since: str | None, *what: Any, **more: Any) -> AnswerCheck:
+    on = ("kueue.x-k8s.io/v1beta1", "ml", "job-train", "u1", "7", "workload-job-train")
+    return AnswerCheck(*on, "rackplane", state, since, *what, **more)
+
+
+def answered(**state: Any) -> Write:
+    metadata = {"name": "job-train", "namespace": "ml", "uid": "u1", "resourceVersion": "7"}
+    return Write(
+        "PATCH",
+        "/apis/kueue.x-k8s.io/v1beta1/namespaces/ml/workloads/job-train/status",
+        {
+            "apiVersion": "kueue.x-k8s.io/v1beta1",
+            "kind": "Workload",
+            "metadata": metadata,
+            "status": {"admissionChecks": [{"name": "rackplane", **state}]},
+        },
+        "application/apply-patch+yaml",
+        {"fieldManager": "rackplane-admission-check", "force": "true"},
+    )
 
 
 CAPPED = UngatePod("ml", "train-3-x", "u1", "host-7", 3, "train", "MaxQ", (), 4800)
@@ -176,6 +198,50 @@ def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> 
                 MERGE,
             ),
             id="resize-job-to-its-users-number",
+        ),
+        pytest.param(
+            AnswerCheck(
+                "kueue.x-k8s.io/v1beta1",
+                "ml",
+                "job-train",
+                "u1",
+                "7",
+                "workload-job-train",
+                "rackplane",
+                "Ready",
+                None,
+                "placed on r1",
+                ({"name": "main", "nodeSelector": {"rack": "r1"}},),
+            ),
+            answered(
+                state="Ready",
+                message="placed on r1",
+                lastTransitionTime="2027-01-15T08:00:00Z",
+                podSetUpdates=[{"name": "main", "nodeSelector": {"rack": "r1"}}],
+            ),
+            id="answer-check",
+        ),
+        pytest.param(
+            AnswerCheck(
+                "kueue.x-k8s.io/v1beta1",
+                "ml",
+                "job-train",
+                "u1",
+                "7",
+                "workload-job-train",
+                "rackplane",
+                "Retry",
+                "2026-12-31T23:59:59Z",
+                "needs too much",
+                requeue_seconds=300,
+            ),
+            answered(
+                state="Retry",
+                message="needs too much",
+                lastTransitionTime="2026-12-31T23:59:59Z",
+                requeueAfterSeconds=300,
+            ),
+            id="answer-check-not-now",
         ),
         pytest.param(ungate(), ungated(OURS), id="ungate-pod"),
         pytest.param(

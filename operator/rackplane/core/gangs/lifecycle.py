@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 from rackplane.api.labels import PLACEMENT_GATE
+from rackplane.core.gangs.answering import tell_check
 from rackplane.core.gangs.asking import desired
 from rackplane.core.gangs.booking import unbook
 from rackplane.core.gangs.elastic import (
@@ -47,6 +48,7 @@ from rackplane.core.instructions import (
     Instruction,
     ResumeJob,
 )
+from rackplane.core.objects import Job
 from rackplane.core.queues.committing import commit
 from rackplane.core.queues.preempting import stop_victims
 from rackplane.core.repair.mending import evict_left, repair
@@ -69,6 +71,7 @@ def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
     match record.phase:
         case "Pending" | "Held":
             yield from _waiting(world, record)
+            yield from tell_check(record)
         case "Admitted" | "Running":
             yield from _placed(world, record)
         case "Stopping":
@@ -92,6 +95,8 @@ def _of_another(record: GangRecord) -> bool:
 
 
 def _create(world: World, record: GangRecord) -> Iterator[Instruction]:
+    if record.workload is not None and record.workload.check is not None and record.workload.check.held:
+        return  # thousands may wait for quota in Kueue, which orders them
     body = desired(world, record)
     if body is not None and not record.creating:
         record.creating = True
@@ -131,28 +136,13 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     yield from suspend(record, awake_jobs(record))
     users = record.suspended_by_user()
     if users is not None:
-        name = record.called(users) if record.several else "the Job"
         yield from say(
-            world,
-            record,
-            phase="Held",
-            ready=True,
-            reason="SuspendedByUser",
-            message=f"{name} is suspended by its user: set {record.suspend_field()} to false to queue it",
+            world, record, phase="Held", ready=True, reason="SuspendedByUser", message=_held(record, users)
         )
         return
     ungated = record.ungated()
     if ungated is not None:
-        text = (
-            f"Job {ungated.metadata.name}, spec.template.spec.schedulingGates: {PLACEMENT_GATE} is missing, so its "
-            "pods would start anywhere. Install the chart's admission policies and create the Job again."
-        )
-        if record.workload is not None:
-            text = (
-                f"{record.workload.title}, pod template of {ungated.metadata.name}, spec.schedulingGates: "
-                f"{PLACEMENT_GATE} is missing, so its pods would start anywhere. Install the chart's admission "
-                "policies with this kind in workloads.kinds and create it again."
-            )
+        text = _not_gated(record, ungated)
         yield from say(world, record, phase="Pending", ready=False, reason="NotGated", message=text)
         return
     if record.several and not record.groups_wanted:
@@ -175,6 +165,34 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
         parts=None if record.refusal is None else explanation(record.refusal),
     )
     yield from stop_victims(world, record)
+
+
+def _not_gated(record: GangRecord, job: Job) -> str:
+    """What to do about pods that would not wait for their slots."""
+    workload = record.workload
+    if workload is None:
+        return (
+            f"Job {job.metadata.name}, spec.template.spec.schedulingGates: {PLACEMENT_GATE} is missing, so its "
+            "pods would start anywhere. Install the chart's admission policies and create the Job again."
+        )
+    if workload.check is not None:
+        return (
+            f"{workload.title} stands for pods that exist and lack the scheduling gate {PLACEMENT_GATE}, so they would "
+            "start anywhere. Write it into their spec.schedulingGates and create them again."
+        )
+    return (
+        f"{workload.title}, pod template of {job.metadata.name}, spec.schedulingGates: {PLACEMENT_GATE} is missing, so "
+        "its pods would start anywhere. Install the chart's admission policies with this kind in workloads.kinds and "
+        "create it again."
+    )
+
+
+def _held(record: GangRecord, by: Job) -> str:
+    """Who keeps it from being queued, and how that ends."""
+    if record.workload is not None and record.workload.check is not None:
+        return f"{record.workload.title}: {record.workload.check.held}"
+    name = record.called(by) if record.several else "the Job"
+    return f"{name} is suspended by its user: set {record.suspend_field()} to false to queue it"
 
 
 def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -248,7 +266,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
             return
     resume = [job for job in record.jobs.values() if suspended_by_us(job) and job_outcome(job) is None]
     if resume and record.workload is not None:
-        yield from resume_workload(record, record.workload)
+        yield from resume_workload(world, record, record.workload)
         return
     for one in resume:
         if may_write_job(record, one):

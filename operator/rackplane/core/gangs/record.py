@@ -366,6 +366,11 @@ class GangRecord:
         found = self.workload.pod_set(job.metadata.name)
         return None if found is None else found.index_of(pod)
 
+    def ranked_if_told(self, job: Job) -> bool:
+        """Whether a pod of it that has no index may take any of its slots."""
+        found = None if self.workload is None else self.workload.pod_set(job.metadata.name)
+        return found is not None and found.ranked_if_told
+
     def called(self, job: Job) -> str:
         """What its users know the Job as: "Job lead", or of a workload "JobSet train"."""
         return f"Job {job.metadata.name}" if self.workload is None else self.workload.title

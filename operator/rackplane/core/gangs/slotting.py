@@ -106,7 +106,8 @@ def _slot_for(record: GangRecord, pod: Pod, of_group: list[range], free: set[int
     job, slots = record.job_of(record.groups[group]), of_group[group]
     if job is not None and job.spec.completion_mode == "Indexed" and job.spec.completions == len(slots):
         index = record.index_of(pod, job)
-        return slots[index] if index is not None and index < len(slots) else None
+        if index is not None or not record.ranked_if_told(job):
+            return slots[index] if index is not None and index < len(slots) else None
     return min(free.intersection(slots), default=None)
 
 

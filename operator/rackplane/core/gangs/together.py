@@ -189,6 +189,8 @@ def stopped_by(record: GangRecord) -> str | None:
                 return f"{name} has no pods of {group.name} any more"
             return f"{name} was deleted, and the gang stops with it"
         if job.spec.suspend and not suspended_by_us(job):
+            if record.workload is not None and record.workload.check is not None:
+                return f"{name} may not run: {record.workload.check.held}"
             return f"{name} was suspended by its user, and the gang stops with it"
     return None
 

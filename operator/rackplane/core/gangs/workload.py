@@ -204,7 +204,9 @@ def desired_gang(
         "resourceName": resource,
         "priority": max(
             priority_of(each, priority_classes) for each in (templates.values() if jobs else [spec])
-        ),
+        )
+        if workload is None or workload.priority is None
+        else workload.priority,
         "topology": {key: value for key, value in topology.items() if value is not None},
         "power": {"profile": request.power_profile, "strict": request.power_strict},
         "disruption": str(request.disruption),

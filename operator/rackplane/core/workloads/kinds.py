@@ -8,16 +8,19 @@ from typing import Final
 from rackplane.core.objects import Metadata, Pod
 from rackplane.core.workloads.jobset import JOBSET
 from rackplane.core.workloads.kubeflow import MPIJOB, PYTORCHJOB
+from rackplane.core.workloads.kueue import WORKLOAD
 from rackplane.core.workloads.ray import RAYCLUSTER, RAYJOB
 from rackplane.core.workloads.view import WorkloadKind
 
-__all__ = ["KINDS", "gang_of_pod", "kind_of_gang", "kinds_named", "made_by"]
+__all__ = ["KINDS", "gang_of_pod", "kind_named", "kind_of_gang", "kinds_named", "made_by"]
 
 _ALL: Final = (JOBSET, PYTORCHJOB, MPIJOB, RAYCLUSTER, RAYJOB)
 #: by name of the kind
 KINDS: Final[Mapping[str, WorkloadKind]] = {each.kind: each for each in _ALL}
 
-_BY_PREFIX: Final = {each.prefix: each for each in KINDS.values()}
+#: Kueue's Workload first: the pods of a JobSet that Kueue queues are its.
+_WITH_KUEUE: Final = {WORKLOAD.kind: WORKLOAD, **KINDS}
+_BY_PREFIX: Final = {each.prefix: each for each in _WITH_KUEUE.values()}
 
 
 def kinds_named(text: str) -> list[WorkloadKind]:
@@ -31,6 +34,11 @@ def kinds_named(text: str) -> list[WorkloadKind]:
         if name not in KINDS:
             raise ValueError(f"{name!r} is none of {', '.join(KINDS)}")
     return [KINDS[name] for name in dict.fromkeys(names)]
+
+
+def kind_named(kind: str) -> WorkloadKind:
+    """One of `KINDS`, or Kueue's Workload."""
+    return _WITH_KUEUE[kind]
 
 
 def kind_of_gang(name: str) -> WorkloadKind | None:
@@ -50,7 +58,7 @@ def made_by(metadata: Metadata) -> str | None:
 
 def gang_of_pod(pod: Pod) -> str | None:
     """The name of the Gang of the workload that the pod is of; None if it is of none that is known."""
-    for each in KINDS.values():
+    for each in _WITH_KUEUE.values():
         name = each.name_of(pod)
         if name is not None:
             return f"{each.prefix}{name}"

@@ -10,8 +10,9 @@ import msgspec
 
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Condition, Job, JobSpec, JobStatus, Metadata, Pod, PodTemplate
+from rackplane.core.workloads.checks import Check
 
-__all__ = ["Body", "PodSet", "Reading", "Workload", "WorkloadKind"]
+__all__ = ["Body", "PodSet", "Reading", "Workload", "WorkloadKind", "plain"]
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -37,6 +38,8 @@ class PodSet:
     #: from `first` on. None: the pods have no order
     index: tuple[tuple[str, int], ...] = ()
     first: int = 0
+    #: what its pods are made from does not tell whether they have those labels: one without has any place
+    ranked_if_told: bool = False
     #: pods of it that run, and that have ended well
     active: int = 0
     succeeded: int = 0
@@ -87,7 +90,8 @@ class WorkloadKind:
     set_labels: tuple[str, ...]
     #: a label that tells its pods from those of another kind with the same `name_label`, and its values
     mark: tuple[str, tuple[str, ...]] | None = None
-
+    #: the annotation that its pods bear with its name, where that is no label
+    name_annotation: str = ""
     #: other kinds whose controllers make objects of this one, and see to them themselves
     makers: tuple[str, ...] = ()
 
@@ -98,6 +102,8 @@ class WorkloadKind:
 
     def name_of(self, pod: Pod) -> str | None:
         """The workload of this kind that the pod is of; None if it is of none."""
+        if self.name_annotation:
+            return pod.metadata.annotations.get(self.name_annotation) or None
         labels = pod.metadata.labels
         if self.mark is not None and labels.get(self.mark[0]) not in self.mark[1]:
             return None
@@ -128,8 +134,8 @@ class WorkloadKind:
         Raises:
             msgspec.ValidationError: a field that is read has another type than the kind's project documents.
         """
-        spec: Any = msgspec.convert(_plain(body.spec), type=self.spec)
-        status: Any = msgspec.convert(_plain(body.status), type=self.status)
+        spec: Any = msgspec.convert(plain(body.spec), type=self.spec)
+        status: Any = msgspec.convert(plain(body.status), type=self.status)
         return Workload(self, version, body.metadata, self.read(spec, status))
 
 
@@ -139,6 +145,10 @@ class Workload:
     version: str
     metadata: Metadata
     reading: Reading
+    #: of one that Kueue queues: what is asked of us, and what we have answered
+    check: Check | None = None
+    #: None: that of its pods
+    priority: int | None = None
 
     @property
     def api_version(self) -> str:
@@ -184,14 +194,14 @@ class Workload:
 _QUANTITIES = frozenset({"requests", "limits", "overhead"})
 
 
-def _plain(part: Any, *, quantities: bool = False) -> Any:
-    """The same with quantities as text, as a Pod has them, and without nulls."""
+def plain(part: Any, *, quantities: bool = False) -> Any:
+    """A part of a custom resource with quantities as text, as a Pod has them, and without nulls."""
     if isinstance(part, dict):
         return {
-            key: _plain(value, quantities=quantities or key in _QUANTITIES)
+            key: plain(value, quantities=quantities or key in _QUANTITIES)
             for key, value in part.items()
             if value is not None
         }
     if isinstance(part, list):
-        return [_plain(each) for each in part]
+        return [plain(each) for each in part]
     return str(part) if quantities and isinstance(part, int | float) else part
