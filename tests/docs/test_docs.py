@@ -66,5 +66,10 @@ def test_the_readme_lists_every_annotation_that_users_write() -> None:
     assert not [key for key in labels.USER_ANNOTATIONS if f"`{key}`" not in text]
 
 
+def test_every_page_is_in_the_index_once() -> None:
+    listed = _LINK.findall((ROOT / "docs/README.md").read_text())
+    assert sorted(listed) == sorted(p.name for p in ROOT.glob("docs/*.md") if p.name != "README.md")
+
+
 def test_the_readme_installs_this_version() -> None:
     assert f"rackplane:{__version__}" in (ROOT / "README.md").read_text()
