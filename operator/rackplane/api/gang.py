@@ -348,6 +348,15 @@ class GangShed(ApiModel):
     why: Text | None = Field(default=None, description="What is over its limit, in a sentence.")
 
 
+class GangLearned(ApiModel):
+    """What its nodes of one HardwareProfile count at, from earlier runs."""
+
+    hardware_profile: ObjectName = Field(description="HardwareProfile of the nodes.")
+    node_watts: Watts = Field(description="Nominal watts that a node of them counts at.")
+    name: Line = Field(description="Name of the jobs that were read, without what was generated at its end.")
+    runs: Count = Field(description="How many runs of them were read.")
+
+
 class GangStatus(Status):
     """The decision and what became of it."""
 
@@ -391,6 +400,12 @@ class GangStatus(Status):
         default=None, description="Nominal watts it adds to its racks."
     )
     reserved_peak_watts: Watts | None = Field(default=None, description="Peak watts it adds to its racks.")
+    learned: tuple[GangLearned, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Where reservedNominalWatts are less than by power profile: what earlier runs drew at most. Absent "
+        "once it has drawn more itself.",
+    )
     heat: GangHeat | None = Field(default=None, description="Heat it adds, by medium.")
     position: Count | None = Field(
         default=None,

@@ -14,9 +14,11 @@ from rackplane.api.base import (
     Count,
     Integer,
     KindInfo,
+    Line,
     NamespaceName,
     ObjectName,
     Priority,
+    ProfileName,
     Resource,
     Rule,
     Scope,
@@ -162,6 +164,15 @@ class QueuePreemption(ApiModel):
     )
 
 
+class LearnedPower(ApiModel):
+    """That gangs may count at what earlier runs of the same name drew."""
+
+    floor_percent: Annotated[Integer, Field(ge=1, le=100)] = Field(
+        default=70,
+        description="A node never counts at less than this percentage of the nominal watts of its power profile.",
+    )
+
+
 class QueueSpec(ApiModel):
     """A queue. Jobs name it in the label rackplane.dev/queue."""
 
@@ -187,6 +198,11 @@ class QueueSpec(ApiModel):
         description="Pack, also if absent: few NVLink domains and racks, which keeps large ones free. Spread: "
         "as few pods as possible in any one domain and rack, within the level that the job asks for, so that a loss "
         "takes few of them.",
+    )
+    learned_power: LearnedPower | None = Field(
+        default=None,
+        description="Gangs count at no more nominal watts than earlier runs of jobs of the same name are known to have "
+        "drawn, where telemetry says so; peak watts stay. Absent: by power profile alone.",
     )
     hold: bool = Field(
         default=False, strict=True, description="Admit nothing from this queue; what runs goes on."
@@ -239,6 +255,20 @@ class UsageHistory(ApiModel):
     watt_seconds: Integral = Field(description="Nominal watts above idle, summed over time.")
 
 
+class LearnedRuns(ApiModel):
+    """What runs of jobs of one name drew, of whole nodes of one HardwareProfile at one power profile."""
+
+    namespace: NamespaceName = Field(description="Namespace of the jobs.")
+    name: Line = Field(description="Name of the jobs, without what was generated at its end.")
+    hardware_profile: ObjectName = Field(description="HardwareProfile of the nodes.")
+    power_profile: ProfileName = Field(description="Power profile they ran at.")
+    runs: Count = Field(description="How many runs were read.")
+    node_watts: Watts = Field(
+        description="The most that one node drew in the mean of 15 minutes, in all of them."
+    )
+    last_run: Timestamp = Field(description="When the last of them ended.")
+
+
 class QueueStatus(Status):
     """What waits and runs in the queue and in those below it."""
 
@@ -266,6 +296,11 @@ class QueueStatus(Status):
     )
     usage_history: UsageHistory | None = Field(
         default=None, description="What its own gangs have held; absent if no history is kept."
+    )
+    learned: tuple[LearnedRuns, ...] = Field(
+        default=(),
+        max_length=100,
+        description="What earlier runs drew, by name of the job; those that ran last.",
     )
 
 

@@ -13,6 +13,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.seen import gang_changed, gang_deleted
 from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import Instruction, WriteFacilityStatus
+from rackplane.core.learning.counting import count_in_full
 from rackplane.core.observing import observe
 from rackplane.core.queues.holds import know_held
 from rackplane.core.queues.lining_up import reasons
@@ -121,6 +122,7 @@ class Machine:
         elif self.leading:
             # First: who is placed now is under elements that cannot vanish.
             result.extend(world.removals.run(world))
+            result.extend(count_in_full(world))
             # Before anybody is placed: whoever waits gets what is left when those who run have given way.
             result.extend(self._relief.run(world))
             result.extend(self._emptying.run(world))
@@ -189,11 +191,13 @@ class Machine:
                 arrivals.put_priority_class(world, name, None)
             case e.DrawsObserved(observed):
                 world.observed = observed
+                world.learning.look(world, leading=self.leading)
             case e.Synced():
                 self.synced = True
             case e.LeadershipGained(term):
                 self.leading, world.term = True, term
                 know_held(world)
+                world.learning.restore(world)
                 world.dirty.update(dict.fromkeys(world.gangs))
                 world.caps.look(world.nodes)
             case e.LeadershipLost():

@@ -386,6 +386,13 @@ class GangShed(_Object, frozen=True):
     why: str = ""
 
 
+class GangLearned(_Object, frozen=True):
+    hardware_profile: str = ""
+    node_watts: int = 0
+    name: str = ""
+    runs: int = 0
+
+
 class GangStatus(_Object, frozen=True):
     phase: str = ""
     decision: GangDecision | None = None
@@ -398,6 +405,7 @@ class GangStatus(_Object, frozen=True):
     expected_performance_percent: int | None = None
     reserved_nominal_watts: int = 0
     reserved_peak_watts: int = 0
+    learned: list[GangLearned] = []
     heat: GangHeat = GangHeat()
     position: int | None = None
     reservation: GangReservation | None = None

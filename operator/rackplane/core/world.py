@@ -14,6 +14,7 @@ from rackplane.core.gangs.belonging import Belonging
 from rackplane.core.gangs.decisions import HeldPlace, Key, QuotaHold
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.telling import Telling
+from rackplane.core.learning.meter import Learning
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
 from rackplane.core.pods.claimants import Claimants
 from rackplane.core.pods.neighbours import Neighbours
@@ -89,6 +90,8 @@ class World:
     confirmations: Confirmations = field(default_factory=Confirmations)
     #: what racks draw by telemetry; None while that has said nothing
     observed: Observed | None = None
+    #: what earlier runs drew
+    learning: Learning = field(default_factory=Learning)
     removals: Removals = field(default_factory=Removals)
     draining: Draining = field(default_factory=Draining)
     #: places held for gangs that wait, in the order in which they are asked

@@ -126,8 +126,8 @@ class Bookings:
     def take_over(self, key: str, placement: Placement, slots: Iterable[int]) -> list[str]:
         """Let a booking hold these slots of another placement: the nodes where that makes a difference."""
         booking = self.by_key[key]
-        before = booking.gpus
-        as_fast = booking.placement.power_profile == placement.power_profile
+        before, old = booking.gpus, booking.placement
+        as_fast = (old.power_profile, old.metered) == (placement.power_profile, placement.metered)
         booking.placement = placement
         booking.held = {slot: placement.slots[slot] for slot in slots}
         booking.gpus = _by_node(placement, booking.held)

@@ -18,6 +18,10 @@ NVLINK = "nvlink"
 """Name of the level that is always there: one NVSwitch fabric.  The facility's own levels lie above and below it."""
 
 
+Metered = tuple[tuple[str, int], ...]
+"""By node type, the watts that a whole node of a gang is known to draw at most; other types are not known."""
+
+
 class EngineError(Exception):
     """Root of everything the engine raises."""
 
@@ -321,6 +325,7 @@ class Request:
     ``groups`` are given where slots differ, two or more: the slots are then theirs, in that order, and ``slots``
     is their sum, ``gpus_per_slot`` the most of one, and ``segment_slots`` and ``capacity`` are the groups' own.
     ``beside`` is what groups leave each other on a node; None: GPUs apart they take nothing from each other.
+    ``metered`` is by power profile: where such a gang has a node to itself, no more counts as its nominal draw.
     """
 
     slots: int
@@ -338,6 +343,7 @@ class Request:
     spread: bool = False
     groups: tuple[SlotGroup, ...] = ()
     beside: Beside | None = None
+    metered: Mapping[str, Metered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +363,7 @@ class Placement:
     """An offer: the node of every slot, and the increments over idle that booking it reserves, in watts.
 
     ``slot_gpus`` are the GPUs of each slot where slots differ, else empty; ``gpus_per_slot`` is then the most of one.
+    ``metered``: no more than that counts as the nominal draw of a node that it has to itself, at no profile.
     """
 
     slots: tuple[str, ...]
@@ -369,6 +376,7 @@ class Placement:
     air_watts: int
     relative_performance_percent: int = 100
     slot_gpus: tuple[int, ...] = ()
+    metered: Metered = ()
 
     def gpus_of(self, slot: int) -> int:
         """GPUs of one slot."""

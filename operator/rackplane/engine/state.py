@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.bookings import Before, Booking, Bookings, Reserved
-from rackplane.engine.model import BookingError, InvariantViolation, NodeSpec, NodeType, Placement
+from rackplane.engine.model import BookingError, InvariantViolation, Metered, NodeSpec, NodeType, Placement
 from rackplane.engine.nodes.derived import Derived
 from rackplane.engine.nodes.ends import Ends
 from rackplane.engine.nodes.inventory import Inventory
@@ -315,27 +315,33 @@ class State(Loads):
         found = self._bookings.by_key.get(key)
         return 0 if found is None else len(found.held)
 
-    def draws_by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
+    def draws_by_rack(self, gpus: Mapping[str, int], profile: str, metered: Metered = ()) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add to its draw."""
-        return self._uses.by_rack(gpus, profile)
+        return self._uses.by_rack(gpus, profile, metered)
 
     def reserved(self, key: str) -> Reserved:
         """What the key's held slots add over idle now, by the present profiles; nodes that are gone add nothing."""
         found = self._bookings.by_key.get(key)
-        return Reserved() if found is None else self.increments(found.gpus, found.placement.power_profile)
+        if found is None:
+            return Reserved()
+        return self.increments(found.gpus, found.placement.power_profile, found.placement.metered)
 
     def held_gpus(self, key: str) -> Mapping[str, int]:
         """Node -> GPUs of what the key still holds; 0 where it holds only slots without any."""
         found = self._bookings.by_key.get(key)
         return {} if found is None else dict(found.gpus)
 
-    def increments(self, gpus: Mapping[str, int], profile: str) -> Reserved:
+    def increments(self, gpus: Mapping[str, int], profile: str, metered: Metered = ()) -> Reserved:
         """What ``gpus`` (node -> GPUs of one gang) add over idle."""
-        return self._uses.increments(gpus, profile)
+        return self._uses.increments(gpus, profile, metered)
 
-    def increments_of(self, nodes: Mapping[str, int], gpus_per_slot: int, profile: str) -> Reserved:
+    def increments_of(
+        self, nodes: Mapping[str, int], gpus_per_slot: int, profile: str, metered: Metered = ()
+    ) -> Reserved:
         """As :meth:`increments`, for ``nodes`` (node -> slots) that are alike."""
-        return self.increments({node: count * gpus_per_slot for node, count in nodes.items()}, profile)
+        return self.increments(
+            {node: count * gpus_per_slot for node, count in nodes.items()}, profile, metered
+        )
 
     def overbooked(self) -> list[str]:
         """Nodes on which gangs and others together use more GPUs than there are."""

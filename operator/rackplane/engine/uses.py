@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rackplane.engine.bookings import Booking, Bookings, Reserved
-from rackplane.engine.model import NodeType
+from rackplane.engine.model import Metered, NodeType
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts
 
@@ -27,6 +27,9 @@ class Use:
     watts: tuple[int, ...]
     """Nominal, peak, and of the nominal ones those that are over before each coming budget starts; then, where that is
     counted, those that caps would take."""
+
+
+_Alike = tuple[int, int, str, int, str | None, Metered, int, tuple[str, int] | None]
 
 
 class Uses:
@@ -53,8 +56,8 @@ class Uses:
         self._count_caps = count_caps
         self.now: dict[str, Use] = {}
         """By node; without those of no known rack or type."""
-        self._shared: dict[tuple[int, int, str, int, str | None, int, tuple[str, int] | None], Use] = {}
-        self._increments: dict[tuple[int, str, int], Watts] = {}
+        self._shared: dict[_Alike, Use] = {}
+        self._increments: dict[tuple[int, str, int, Metered], Watts] = {}
 
     def refresh(self, names: Iterable[str]) -> tuple[dict[str, Use | None], list[tuple[int, list[int]]]]:
         """Bring these nodes up to date.
@@ -100,14 +103,16 @@ class Uses:
         rack, node_type = placed
         keys, others = self._bookings.keys_on.get(name), self._unmanaged.get(name, 0)
         profile, gpus, lowest = "", -1, None
+        metered: Metered = ()
         if keys:
             if len(keys) > 1 or self._windows:
                 return self._use(rack, node_type, self._bookings.on(name), others, name)
             (key,) = keys
             booking = self._bookings.by_key[key]
-            profile, gpus, lowest = booking.placement.power_profile, booking.gpus[name], booking.lowest
+            placement, gpus, lowest = booking.placement, booking.gpus[name], booking.lowest
+            profile, metered = placement.power_profile, placement.metered
         # By the identity of the type: the facility keeps its node types, and hashing one costs more than all the rest.
-        alike = (rack, id(node_type), profile, gpus, lowest, others, self._left.get(name))
+        alike = (rack, id(node_type), profile, gpus, lowest, metered, others, self._left.get(name))
         found = self._shared.get(alike)
         if found is None:
             booked = self._bookings.on(name)
@@ -121,7 +126,7 @@ class Uses:
         for booking in booked:
             held = booking.gpus[name]
             profile = booking.placement.power_profile
-            increment = self._increment(node_type, profile, held)
+            increment = self._increment(node_type, profile, held, booking.placement.metered)
             nominal += increment.nominal
             peak += increment.peak
             for w, start in enumerate(self._windows):
@@ -157,8 +162,9 @@ class Uses:
         """
         if booking.lowest is None or gpus != node_type.gpus_per_node:
             return 0
-        now = self._increment(node_type, booking.placement.power_profile, gpus)
-        return max(0, now.nominal - self._increment(node_type, booking.lowest, gpus).nominal)
+        metered = booking.placement.metered
+        now = self._increment(node_type, booking.placement.power_profile, gpus, metered)
+        return max(0, now.nominal - self._increment(node_type, booking.lowest, gpus, metered).nominal)
 
     def taken_by_rack(self, booking: Booking) -> dict[int, int]:
         """Rack -> nominal watts that capping the gang takes."""
@@ -178,7 +184,7 @@ class Uses:
         )
         return mine == theirs
 
-    def increments(self, gpus: Mapping[str, int], profile: str) -> Reserved:
+    def increments(self, gpus: Mapping[str, int], profile: str, metered: Metered = ()) -> Reserved:
         """What one gang's GPUs by node add over idle; nodes of no known type add nothing."""
         alike: dict[tuple[int, int], int] = {}
         types: dict[int, NodeType] = {}
@@ -190,7 +196,7 @@ class Uses:
                 types[key[0]] = placed[1]
         nominal = peak = liquid = 0
         for (type_id, held), count in alike.items():
-            watts = self._increment(types[type_id], profile, held)
+            watts = self._increment(types[type_id], profile, held, metered)
             nominal += watts.nominal * count
             peak += watts.peak * count
             liquid += draw.liquid_share(types[type_id], watts.nominal) * count
@@ -206,20 +212,20 @@ class Uses:
         found = Counter((self.now.get(node), count) for node, count in gpus.items())
         return {(use, count): nodes for (use, count), nodes in found.items() if use is not None}
 
-    def by_rack(self, gpus: Mapping[str, int], profile: str) -> dict[int, Watts]:
+    def by_rack(self, gpus: Mapping[str, int], profile: str, metered: Metered = ()) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add over idle; nodes of no known type add nothing."""
         found: dict[int, Watts] = {}
         for node, count in gpus.items():
             placed = self._placed.get(node)
             if placed is not None:
                 rack, node_type = placed
-                more = self._increment(node_type, profile, count)
+                more = self._increment(node_type, profile, count, metered)
                 found[rack] = found[rack] + more if rack in found else more
         return found
 
-    def _increment(self, node_type: NodeType, profile: str, gpus: int) -> Watts:
-        key = (id(node_type), profile, gpus)
+    def _increment(self, node_type: NodeType, profile: str, gpus: int, metered: Metered = ()) -> Watts:
+        key = (id(node_type), profile, gpus, metered)
         found = self._increments.get(key)
         if found is None:
-            found = self._increments[key] = draw.gang_increment(node_type, profile, gpus)
+            found = self._increments[key] = draw.gang_increment(node_type, profile, gpus, metered)
         return found

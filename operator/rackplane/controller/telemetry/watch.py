@@ -94,6 +94,7 @@ class TelemetryWatch(Collector):
         self._host_watts, self._state, self._seconds = host_watts, state, seconds
         self._tell, self._wall, self._monotonic, self._sleep = tell, wall, monotonic, sleep
         self._problem = ""
+        self._read: dict[str, int] = {}
 
     async def run(self) -> None:
         """Ask until cancelled. What fails is logged once, and asked again."""
@@ -105,11 +106,13 @@ class TelemetryWatch(Collector):
     async def look(self, session: aiohttp.ClientSession) -> None:
         """Ask once, and judge what is known then."""
         state, problem = self._state(), ""
+        self._read = {}
         try:
             samples = await self._prometheus.query(session, self._query)
             watts = node_watts(samples, self._label, times=self._gpus, host_watts=self._host_watts)
             known = {node for node in watts if state is None or state.node(node) is not None}
-            self._observations.take({node: watts[node] for node in known}, self._monotonic())
+            self._read = {node: watts[node] for node in known}
+            self._observations.take(self._read, self._monotonic())
             if samples and not known:
                 problem = f"none of {len(samples)} series names a node in its label {self._label!r}"
         except PrometheusError as error:
@@ -127,7 +130,7 @@ class TelemetryWatch(Collector):
         self._tell(self._observed())
 
     def _observed(self) -> Observed:
-        return Observed(self._wall(), self._observations.latest)
+        return Observed(self._wall(), self._observations.latest, self._read)
 
     def describe(self) -> Iterable[Metric]:
         return ()

@@ -16,6 +16,7 @@ from rackplane.core.gangs.holdings import holdings, holdings_of, holdings_on
 from rackplane.core.gangs.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.workload import desired_gang, job_outcome
+from rackplane.core.learning.counting import metered_of
 from rackplane.core.objects import GangGroup, Job
 from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.pods.narrowing import leaving, narrowed
@@ -28,7 +29,7 @@ from rackplane.core.queues.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
-from rackplane.engine.physics.draw import full_increment
+from rackplane.engine.physics.draw import at_most, full_increment
 from rackplane.engine.queueing.quotas import WATTS, amounts_of
 from rackplane.engine.queueing.shadow import Shadow
 from rackplane.engine.queueing.sizes import Family, Size
@@ -236,6 +237,7 @@ def request_of(
         at=at,
         lasts=spec.expected_duration_seconds,
         spread=queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
+        metered=metered_of(world, record),
     )
 
 
@@ -296,6 +298,7 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
         spec.power,
         queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
         _magnitude(world, record),
+        tuple(sorted(metered_of(world, record).items())),
     )
 
 
@@ -325,8 +328,13 @@ def least_of(world: World, record: GangRecord) -> dict[str, int]:
     assert world.state is not None and record.gang is not None
     spec = record.gang.spec
     gpus = fewest_gpus(spec)
+    metered = metered_of(world, record)
     draws = [
-        full_increment(kind, cap.node_watts).nominal * gpus // kind.gpus_per_node
+        at_most(
+            kind, full_increment(kind, cap.node_watts), kind.gpus_per_node, metered.get(cap.name, ())
+        ).nominal
+        * gpus
+        // kind.gpus_per_node
         for kind in world.state.facility.types
         if spec.groups or kind.resource == spec.resource_name
         for cap in kind.caps

@@ -220,4 +220,5 @@ def placement_of(gang: Gang) -> Placement:
         air_watts=status.heat.air_watts,
         relative_performance_percent=status.expected_performance_percent or 100,
         slot_gpus=slot_gpus(gang.spec, len(slots)),
+        metered=tuple((each.hardware_profile, each.node_watts) for each in status.learned),
     )

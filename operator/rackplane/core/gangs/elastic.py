@@ -231,7 +231,7 @@ def _grow(world: World, record: GangRecord, more: Placement) -> CommitGang:
     gpus = dict(world.state.held_gpus(booking_key(record.key)))
     for slot, node in enumerate(more.slots):
         gpus[node] = gpus.get(node, 0) + more.gpus_of(slot)
-    watts = world.state.increments(gpus, decision.placement.power_profile)
+    watts = world.state.increments(gpus, decision.placement.power_profile, decision.placement.metered)
     placement, slots = enlarged(decision.placement, more, sorted(record.released), watts)
     larger = replace(
         decision,

@@ -57,8 +57,9 @@ def lowered(state: State, placement: Placement, asked: str) -> Lowered | None:
 
 def running_words(status: GangStatus) -> str:
     """What a running gang's message adds, from what its status has kept of the admission; empty if nothing."""
+    counted = "".join(f", counted at {each.node_watts:,} W a node" for each in status.learned)
     if status.requested_power_profile in ("", status.power_profile):
-        return ""
+        return counted
     speed = status.expected_performance_percent
     about = "" if speed is None else f", about {speed} % of full speed"
-    return f" at {status.power_profile} instead of {status.requested_power_profile}{about}"
+    return f" at {status.power_profile} instead of {status.requested_power_profile}{about}{counted}"

@@ -132,7 +132,7 @@ def released(world: World, record: GangRecord, ended: frozenset[int]) -> dict[st
             left[node] = left.get(node, 0) + placement.gpus_of(slot)
     return {
         "releasedSlots": format_slots(record.released | ended),
-        **reserved(world.state.increments(left, placement.power_profile)),
+        **reserved(world.state.increments(left, placement.power_profile, placement.metered)),
     }
 
 

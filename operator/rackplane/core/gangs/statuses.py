@@ -36,6 +36,7 @@ UNPLACED: Mapping[str, Any] = {
     "reservedNominalWatts": None,
     "reservedPeakWatts": None,
     "heat": None,
+    "learned": None,
     "domains": None,
     "reservedKilowatts": None,
     "startedAt": None,

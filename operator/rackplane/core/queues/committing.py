@@ -12,6 +12,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import admitted, condition, timestamp
 from rackplane.core.gangs.writing import conditions_of
 from rackplane.core.instructions import CommitGang, Instruction
+from rackplane.core.learning.counting import learned_of, words
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.proposing import proposed
 from rackplane.core.world import World
@@ -50,8 +51,11 @@ def commit(world: World, record: GangRecord) -> CommitGang:
     text = f"placed on {where}" if lower is None else f"placed on {where} {lower}"
     if record.gang.spec.min_slots is not None:
         text = f"{text}, {with_slots(record, len(decision.placement.slots))}"
+    learned = learned_of(world, record, decision.placement)
+    text = f"{text}{words(learned)}"
     status = {
         **admitted(decision.placement, asked=asked),
+        "learned": learned,
         "phase": "Admitted",
         "slots": len(decision.placement.slots),
         "decision": {"id": decision.id, "term": decision.term, "time": timestamp(decision.time)},

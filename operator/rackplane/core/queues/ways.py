@@ -63,7 +63,7 @@ class Way:
         for slot, node in state.held(self.booking).items():
             if slot < self.to:
                 gpus[node] = gpus.get(node, 0) + placement.gpus_of(slot)
-        watts = state.increments(gpus, placement.power_profile).nominal_watts
+        watts = state.increments(gpus, placement.power_profile, placement.metered).nominal_watts
         profiles = profiles_of(self.world, gpus.items())
         return replace(self.usage, gpus=sum(gpus.values()), nominal_watts=watts, profiles=profiles)
 

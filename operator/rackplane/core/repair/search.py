@@ -38,6 +38,7 @@ def elsewhere(
         request_of(world, record, mask),
         power_profile=placement.power_profile,
         strict=True,
+        metered={placement.power_profile: placement.metered},
         until=expected_end(world, record),
     )
     held_back = {node for held in world.held_places.values() for node in held.reservation.placement.slots}
@@ -62,7 +63,9 @@ def _elsewhere(world: World, record: GangRecord, lost: Collection[int], request:
     gpus: dict[str, int] = {}
     for slot, node in {**held, **{slot: place[2] for slot, place in places.items()}}.items():
         gpus[node] = gpus.get(node, 0) + placement.gpus_of(slot)
-    moved = relocated(placement, places, world.state.increments(gpus, placement.power_profile))
+    moved = relocated(
+        placement, places, world.state.increments(gpus, placement.power_profile, placement.metered)
+    )
     moved = replace(moved, relative_performance_percent=_performance(world, moved))
     return moved if _is_admitted(world, record, moved) else None
 

@@ -20,7 +20,7 @@ def at_profile(
     state: State, record: GangRecord, placement: Placement, profile: str, percent: int
 ) -> Placement:
     """The placement at that profile, with what the gang then draws and how fast it is, in percent."""
-    drawn = state.increments(state.held_gpus(booking_key(record.key)), profile)
+    drawn = state.increments(state.held_gpus(booking_key(record.key)), profile, placement.metered)
     return replace(
         placement,
         power_profile=profile,

@@ -7,7 +7,7 @@ a hundredth, or is old: else each reading would be a write for each rack.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rackplane.core.gangs.statuses import condition, seconds, timestamp
@@ -53,10 +53,12 @@ class Observed:
 
     Args:
         at: when, in seconds since the epoch.
+        nodes: watts of the nodes that the last question was answered for.
     """
 
     at: float
     racks: Mapping[str, RackObserved]
+    nodes: Mapping[str, int] = field(default_factory=dict)
 
     def watts(self) -> dict[str, int]:
         """Draws of the racks of which nothing is unknown."""

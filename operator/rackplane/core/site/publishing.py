@@ -205,7 +205,7 @@ def _of_the_day(world: World, kind: str, name: str) -> Iterator[dict[str, Any]]:
 
 def _stamp(world: World) -> tuple[int, ...]:
     """Another one after every change that statuses are made of, but for that of time."""
-    return (*world.stamp, world.catalog.revision, len(world.waiting.order))
+    return (*world.stamp, world.catalog.revision, len(world.waiting.order), world.learning.memory.version)
 
 
 def _words(c: Mapping[str, Any]) -> tuple[str, ...]:

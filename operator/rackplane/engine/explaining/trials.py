@@ -180,7 +180,7 @@ class _Gangs:
                     continue
                 gpus[d] = gpus.get(d, 0) + held
                 if d in shares:
-                    reserved = state.increments({node: held}, placement.power_profile)
+                    reserved = state.increments({node: held}, placement.power_profile, placement.metered)
                     share = shares[d].get(int(state.inventory.rack[i]), 0.0)
                     watts[d] = watts.get(d, 0.0) + share * max(reserved.nominal_watts, reserved.peak_watts)
 

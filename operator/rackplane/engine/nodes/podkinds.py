@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.model import NodeType
+from rackplane.engine.model import Metered, NodeType
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts
 from rackplane.engine.physics.facility import Facility
@@ -21,6 +21,7 @@ class PodKind:
     resource: str
     gpus: int
     profile: str
+    metered: Metered = ()
 
 
 def serves(node_type: NodeType | None, resource: str, gpus: int) -> bool:
@@ -73,6 +74,7 @@ class RackNeeds:
             self.caps[r] = cap.node_watts
             self.performance[r] = cap.relative_performance_percent
             full = draw.full_increment(node_type, cap.node_watts)
+            full = draw.at_most(node_type, full, kind.gpus, kind.metered)
             one = draw.share(node_type, full, kind.gpus)
             self.increments[r], self.increments[racks + r] = one.nominal, one.peak
             pods = int(self.whole[r])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rackplane.engine.model import NodeType, PowerCap
+from rackplane.engine.model import Metered, NodeType, PowerCap
 
 DEFAULT_PROFILE = "MaxP"
 """The profile a node type has without listing it: its full ``max_watts``."""
@@ -54,13 +54,24 @@ def share(node_type: NodeType, full: Watts, gpus: int) -> Watts:
     )
 
 
-def gang_increment(node_type: NodeType, profile: str, gpus: int) -> Watts:
+def gang_increment(node_type: NodeType, profile: str, gpus: int, metered: Metered = ()) -> Watts:
     """What a gang adds to one node.
 
     An unknown profile counts at ``max_watts``: never at less than it may draw.
     """
     cap = find_cap(node_type, profile)
-    return share(node_type, full_increment(node_type, cap.node_watts if cap else node_type.max_watts), gpus)
+    full = full_increment(node_type, cap.node_watts if cap else node_type.max_watts)
+    return at_most(node_type, share(node_type, full, gpus), gpus, metered)
+
+
+def at_most(node_type: NodeType, watts: Watts, gpus: int, metered: Metered) -> Watts:
+    """An increment with no more nominal watts than is known of a gang that has the node to itself; peak stays."""
+    if not metered or gpus != node_type.gpus_per_node:
+        return watts
+    known = min((most for name, most in metered if name == node_type.name), default=None)
+    if known is None:
+        return watts
+    return Watts(min(watts.nominal, max(0, known - node_type.idle_watts)), watts.peak)
 
 
 def unmanaged_increment(node_type: NodeType, gpus: int) -> Watts:

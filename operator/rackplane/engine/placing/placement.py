@@ -241,7 +241,7 @@ def _placement(candidates: Candidates, solution: Solution) -> Placement:
                 counts.update(dict.fromkeys(names, 1))
             performance = min(performance, int(candidates.performance[rack]))
             groups.append(Group(bin_.group, state.facility.racks[rack].name, tuple(names)))
-    watts = state.increments_of(counts, request.gpus_per_slot, candidates.profile)
+    watts = state.increments_of(counts, request.gpus_per_slot, candidates.profile, candidates.metered)
     return Placement(
         slots=tuple(chain.from_iterable(group.nodes for group in groups)),
         groups=tuple(groups),
@@ -252,6 +252,7 @@ def _placement(candidates: Candidates, solution: Solution) -> Placement:
         liquid_watts=watts.liquid_watts,
         air_watts=watts.air_watts,
         relative_performance_percent=performance,
+        metered=candidates.metered,
     )
 
 

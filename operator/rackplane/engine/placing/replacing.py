@@ -101,6 +101,7 @@ class _Search:
     ) -> None:
         self.state, self.request, self.kept, self.own = state, request, kept, own
         self.inventory, self.facility = state.inventory, state.facility
+        self._metered = request.metered.get(request.power_profile, ())
         self.slack = state.slack(request.until) + TOLERANCE_WATTS / 2
         self.gone = [i for slot in lost if (i := self.inventory.index.get(placement.slots[slot])) is not None]
         self.domains = [g.domain for g in placement.groups for _ in g.nodes]
@@ -125,7 +126,7 @@ class _Search:
         first = 0
         alike: Sequence[SlotGroup | Request] = request.groups or (request,)
         for group, of in enumerate(alike):
-            kind = PodKind(of.resource, of.gpus_per_slot, request.power_profile)
+            kind = PodKind(of.resource, of.gpus_per_slot, request.power_profile, self._metered)
             mask = None if of.capacity is None else NodeMask.of(of.capacity)
             view = View(self.inventory, self.state.table, kind, self.state.needs(kind), holding, mask)
             slots = (view if away is None else view.without(away)).slots.copy()
@@ -271,8 +272,8 @@ class _Search:
         after = before + len(piece.slots) * piece.kind.gpus
         node_type = self.facility.rack_types[rack]
         assert node_type is not None  # the view lists no others
-        more = draw.gang_increment(node_type, profile, after) - draw.gang_increment(
-            node_type, profile, before
+        more = draw.gang_increment(node_type, profile, after, self._metered) - draw.gang_increment(
+            node_type, profile, before, self._metered
         )
         f, entries = self.facility, self.facility.entries(rack)
         return f.cells[entries], f.coefficients[entries] * np.where(f.peak[entries], more.peak, more.nominal)

@@ -32,7 +32,9 @@ class Releases:
             held_gpus = _given_up(state, victim, placement)
             rows.extend((v, index[name], gpus) for name, gpus in held_gpus.items() if name in index)
             taken = state.taken_by_rack(victim.booking)
-            for rack, watts in state.draws_by_rack(held_gpus, placement.power_profile).items():
+            for rack, watts in state.draws_by_rack(
+                held_gpus, placement.power_profile, placement.metered
+            ).items():
                 drawn[v, rack] = watts
                 firm.append(max(0, watts.nominal - taken.get(rack, 0)))
         held = np.array(rows, dtype=np.int64).reshape(-1, 3)

@@ -168,7 +168,7 @@ class Reservations:
         held = state.slots_held(key)
         known = self._draws.get(key)
         if known is None or known[0] is not placement or known[1] != held:
-            draws = state.draws_by_rack(state.held_gpus(key), placement.power_profile)
+            draws = state.draws_by_rack(state.held_gpus(key), placement.power_profile, placement.metered)
             known = self._draws[key] = (placement, held, draws)
         return known[2]
 

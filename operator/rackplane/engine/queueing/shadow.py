@@ -100,7 +100,9 @@ class Shadow:
             if self._over(key):
                 add(draws(key), until, -1, state.taken_by_rack(key))
         for r in self._reserved:
-            add(state.draws_by_rack(gpus_by_node(r.placement), r.placement.power_profile), r.until, 1, {})
+            place = r.placement
+            draws_then = state.draws_by_rack(gpus_by_node(place), place.power_profile, place.metered)
+            add(draws_then, r.until, 1, {})
         return found
 
     # -- nodes -------------------------------------------------------------------------------------
@@ -194,7 +196,7 @@ class Shadow:
             return False
         f = self._state.facility
         added = np.zeros(len(f.limits))
-        for rack, watts in self._state.draws_by_rack(wanted, profile).items():
+        for rack, watts in self._state.draws_by_rack(wanted, profile, placement.metered).items():
             entries = f.entries(rack)
             drawn = np.where(f.peak[entries], watts.peak, watts.nominal)
             added[f.cells[entries]] += f.coefficients[entries] * drawn

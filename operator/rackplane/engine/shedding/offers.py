@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.model import NodeType, Placement
+from rackplane.engine.model import Metered, NodeType, Placement
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts, find_cap
 from rackplane.engine.shedding.costs import Stage, stage_of
@@ -69,7 +69,7 @@ def candidates(
         if may_stop and own.stoppable:
             profiles, speeds = [*profiles, ""], [*speeds, 0]
         if profiles:
-            row, each_lower = rows.add(reach, alike, placement.power_profile, profiles)
+            row, each_lower = rows.add(reach, alike, placement, profiles)
             gpus = sum([held * count for (_, held), count in alike.items()])
             drafts.append(_Draft(key, own, gpus, profiles, speeds, row, each_lower))
     if not drafts:
@@ -116,17 +116,21 @@ class _Reach:
         self.columns, self.peak, self.coefficients = column[f.cells[hit]], f.peak[hit], f.coefficients[hit]
         self.on = set(racks.tolist())
         self.racks = {f.racks[rack].name for rack in self.on}
-        self._less: dict[tuple[int, int, str, tuple[str, ...]], tuple[list[Watts], bool]] = {}
+        self._less: dict[tuple[int, int, str, tuple[str, ...], Metered], tuple[list[Watts], bool]] = {}
         self._lower: dict[tuple[Kinds, str], tuple[list[str], list[int]]] = {}
 
     def less(
-        self, node_type: NodeType, gpus: int, now: str, profiles: tuple[str, ...]
+        self, node_type: NodeType, gpus: int, now: Placement, profiles: tuple[str, ...]
     ) -> tuple[list[Watts], bool]:
         """What so many GPUs of a node draw less at each profile than now, and whether each is lower than the last."""
-        key = id(node_type), gpus, now, profiles
+        metered = now.metered
+        key = id(node_type), gpus, now.power_profile, profiles, metered
         found = self._less.get(key)
         if found is None:
-            drawn = [draw.gang_increment(node_type, p, gpus) if p else Watts() for p in (now, *profiles)]
+            drawn = [
+                draw.gang_increment(node_type, p, gpus, metered) if p else Watts()
+                for p in (now.power_profile, *profiles)
+            ]
             lower = all(b.nominal < a.nominal and b.peak < a.peak for a, b in pairwise(drawn))
             found = self._less[key] = [drawn[0] - watts for watts in drawn[1:]], lower
         return found
@@ -154,7 +158,7 @@ class _Rows:
         self._entries: list[tuple[int, int, int, int]] = []
         """Row, rack, nominal and peak watts less."""
 
-    def add(self, reach: _Reach, alike: Alike, now: str, profiles: Sequence[str]) -> tuple[int, bool]:
+    def add(self, reach: _Reach, alike: Alike, now: Placement, profiles: Sequence[str]) -> tuple[int, bool]:
         """Rows for a gang at these profiles, "" if it is stopped: the first, and whether each is lower on all nodes."""
         first, each_lower, names = self._count, True, tuple(profiles)
         self._count += len(names)
