@@ -210,7 +210,7 @@ def test_a_gang_with_its_decision() -> None:
     assert gang.status.decision is not None
     assert gang.status.decision.time.microsecond == 123_456
     assert gang.status.assignment[0].nodes == ("a", "a", "b")
-    assert gang.to_dict()["status"] == status
+    assert gang.to_dict()["status"] == {**status, "learned": []}
     ready = gang.status.condition("Ready")
     assert ready is not None
     assert ready.reason == "Placed"
