@@ -131,6 +131,6 @@ def test_the_machine_is_told_after_each_question_how_old_the_oldest_reading_is()
 
     assert first not in rest
     assert told == [
-        Observed(1_000.0, seen(watts, 0.0)),
-        Observed(1_060.0, seen(watts - 1000 * len(rest), 60.0)),
+        Observed(1_000.0, seen(watts, 0.0), dict.fromkeys(names(state), 3000)),
+        Observed(1_060.0, seen(watts - 1000 * len(rest), 60.0), dict.fromkeys(rest, 2000)),
     ]
