@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from rackplane.core import events as e
+from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
 from rackplane.core.site.observed import Observed
+from rackplane.engine.model import Metered
 from tests.support.harness import GROUP, Harness, facility, started
 
 SETTINGS = MachineSettings(validate=True, telemetry=True)
@@ -26,7 +28,11 @@ BEFORE = {
 
 
 def hall(
-    *, learned: Mapping[str, Any] | None = BEFORE, allows: Mapping[str, int] | None, read: bool = True
+    *,
+    learned: Mapping[str, Any] | None = BEFORE,
+    allows: Mapping[str, int] | None,
+    read: bool = True,
+    rated: int = 40_000,
 ) -> Harness:
     """Two racks under a row of 40 kW: 44 kW if both are full at 5 kW a node, 36 kW at the 4 kW that earlier runs drew.
 
@@ -35,7 +41,7 @@ def hall(
     made = facility(racks=2)
     for obj in made:
         if obj["metadata"]["name"] == "row" and obj["kind"] == "PowerDomain":
-            obj["spec"].update(ratedWatts=40_000, peakLimitWatts=80_000)
+            obj["spec"].update(ratedWatts=rated, peakLimitWatts=80_000)
         elif obj["kind"] == "Queue" and allows is not None:
             obj["spec"]["learnedPower"] = dict(allows)
     h = started(made, settings=SETTINGS)
@@ -48,17 +54,24 @@ def hall(
     return h
 
 
-def look(h: Harness, watts: int, **others: int) -> None:
-    """Telemetry has read all nodes just now."""
-    nodes = {f"{rack}-n{n}": others.get(rack, watts) for rack in ("r1", "r2") for n in range(4)}
+def look(h: Harness, watts: int, *, without: str = "") -> None:
+    """Telemetry has read all nodes just now, or all but one."""
+    nodes = {name: watts for rack in ("r1", "r2") for n in range(4) if (name := f"{rack}-n{n}") != without}
     h._feed(e.DrawsObserved(Observed(h.time.now, {}, nodes)))
     h.settle()
 
 
-def runs_for(h: Harness, minutes: int, watts: int, **others: int) -> None:
+def runs_for(h: Harness, minutes: int, watts: int, *, without: str = "") -> None:
     for _ in range(minutes):
         h.advance(60, step=60)
-        look(h, watts, **others)
+        look(h, watts, without=without)
+
+
+def reserved(h: Harness) -> tuple[int, int]:
+    """Nominal watts that the two gangs are booked for."""
+    assert h.machine.state is not None
+    first, second = (h.machine.state.reserved(f"default/job-train-{n}").nominal_watts for n in (1, 2))
+    return first, second
 
 
 def both(h: Harness) -> tuple[str, str]:
@@ -90,15 +103,73 @@ def test_a_queue_that_allows_it_lets_gangs_count_at_what_earlier_runs_drew_and_s
     assert row["reservedNominalWatts"] == 36_000
 
 
-def test_what_was_counted_stays_so_over_a_restart_and_without_telemetry() -> None:
+def test_what_was_counted_stays_so_over_a_restart() -> None:
     h = hall(allows={"floorPercent": 70})
     both(h)
     h.restart_machine()
-    h.advance(600, step=60)
+    runs_for(h, 5, 3_900)
     assert [h.phase(f"job-train-{n}") for n in (1, 2)] == ["Running", "Running"]
-    assert h.machine.state is not None
-    assert h.machine.state.reserved("default/job-train-1").nominal_watts == 12_000
-    assert h.machine.state.violations() == []
+    assert reserved(h) == (12_000, 12_000)
+
+
+def test_nodes_that_nobody_reads_count_by_their_power_profile_until_they_have_been_read_again() -> None:
+    h = hall(allows={"floorPercent": 70}, rated=60_000)
+    both(h)
+    look(h, 3_900)
+    h.advance(890, step=30)
+    assert reserved(h) == (12_000, 12_000)
+    h.advance(60, step=30)
+    assert reserved(h) == (16_000, 16_000)
+    status = h.gang("job-train-1")["status"]
+    assert (status["countsInFull"], status["reservedNominalWatts"]) == (True, 16_000)
+    assert status["message"].endswith("until all of its nodes are read again")
+    # A new process goes on from there, and readings have to come in for 15 minutes.
+    h.restart_machine()
+    runs_for(h, 14, 3_900)
+    assert reserved(h) == (16_000, 16_000)
+    runs_for(h, 3, 3_900)
+    status = h.gang("job-train-1")["status"]
+    assert (status.get("countsInFull"), status["reservedNominalWatts"]) == (None, 12_000)
+    assert reserved(h) == (12_000, 12_000)
+    told = [t.reason for t in h.told if t.kind == "Gang" and t.name == "job-train-1"]
+    assert [reason for reason in told if reason.startswith("Power")] == ["PowerUnread", "PowerRead"]
+
+
+def test_of_a_gang_one_node_that_is_not_read_is_enough_and_a_new_process_does_not_wait_for_long() -> None:
+    h = hall(allows={"floorPercent": 70}, rated=60_000)
+    both(h)
+    h.restart_machine()
+    runs_for(h, 4, 3_900, without="r1-n0")
+    first = h.gang("job-train-1")["status"]["assignment"][0]["rack"]
+    assert reserved(h) == ((16_000, 12_000) if first == "r1" else (12_000, 16_000))
+
+
+def test_a_place_is_not_held_at_what_nobody_sees() -> None:
+    h = hall(allows={"floorPercent": 70}, rated=60_000)
+    for name in ("other-a", "other-b"):
+        h.job(name, slots=4, run=3_000, annotations={"rackplane.dev/expected-duration": "50m"})
+    h.advance(5)
+    h.job("train-1", slots=4, run=None)
+    h.advance(5)
+
+    def held() -> Metered:
+        return h.machine.world.held_places["default", "job-train-1"].reservation.placement.metered
+
+    assert held() == (("small", 4_000),)
+    h.advance(180, step=30)
+    assert held() == ()
+
+
+def test_a_standby_counts_as_the_gangs_say() -> None:
+    h = hall(allows={"floorPercent": 70}, rated=60_000)
+    both(h)
+    standby = Machine(settings=SETTINGS)
+    standby.handle(h.time.now, *h.listed(), e.Synced())
+    runs_for(h, 18, 4_500)
+    standby.handle(h.time.now, *h.listed())
+    assert standby.state is not None
+    assert standby.state.reserved("default/job-train-1").nominal_watts == 16_000
+    standby.validate()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +230,16 @@ def test_a_run_that_was_hardly_read_is_not_counted() -> None:
     assert h.phase("job-train-7") == "Finished"
     h.advance(40)
     assert known(h) == []
+
+
+def test_a_gang_that_draws_more_is_found_out_by_a_new_process_and_while_a_node_of_it_is_not_read() -> None:
+    h = hall(allows={"floorPercent": 70}, rated=60_000)
+    both(h)
+    runs_for(h, 8, 3_900)
+    h.restart_machine()
+    runs_for(h, 18, 4_500, without="r1-n0")
+    assert reserved(h) == (16_000, 16_000)
+    assert [h.gang(f"job-train-{n}")["status"].get("learned") for n in (1, 2)] == [None, None]
 
 
 def test_a_gang_that_draws_more_counts_in_full_again_and_the_job_is_known_for_it() -> None:

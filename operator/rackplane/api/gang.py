@@ -406,6 +406,11 @@ class GangStatus(Status):
         description="Where reservedNominalWatts are less than by power profile: what earlier runs drew at most. Absent "
         "once it has drawn more itself.",
     )
+    counts_in_full: bool | None = Field(
+        default=None,
+        strict=True,
+        description="It counts by its power profile in spite of `learned`: its nodes are not read.",
+    )
     heat: GangHeat | None = Field(default=None, description="Heat it adds, by medium.")
     position: Count | None = Field(
         default=None,

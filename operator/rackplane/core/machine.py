@@ -13,7 +13,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.seen import gang_changed, gang_deleted
 from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import Instruction, WriteFacilityStatus
-from rackplane.core.learning.counting import count_in_full
+from rackplane.core.learning.changing import follow_verdicts
 from rackplane.core.observing import observe
 from rackplane.core.queues.holds import know_held
 from rackplane.core.queues.lining_up import reasons
@@ -122,7 +122,7 @@ class Machine:
         elif self.leading:
             # First: who is placed now is under elements that cannot vanish.
             result.extend(world.removals.run(world))
-            result.extend(count_in_full(world))
+            result.extend(follow_verdicts(world))
             # Before anybody is placed: whoever waits gets what is left when those who run have given way.
             result.extend(self._relief.run(world))
             result.extend(self._emptying.run(world))
@@ -153,7 +153,11 @@ class Machine:
                 if world.catalog.put(kind, name, body):
                     world.facility_changed()
                 world.removals.look(kind, name)
+                if kind == "Queue":
+                    world.learning.memory.follow(name, body.get("status"), leading=self.leading)
             case e.FacilityDeleted(kind, name):
+                if kind == "Queue":
+                    world.learning.memory.forget(name)
                 self._publisher.forget(kind, name)
                 if world.catalog.drop(kind, name):
                     world.facility_changed()
@@ -197,7 +201,6 @@ class Machine:
             case e.LeadershipGained(term):
                 self.leading, world.term = True, term
                 know_held(world)
-                world.learning.restore(world)
                 world.dirty.update(dict.fromkeys(world.gangs))
                 world.caps.look(world.nodes)
             case e.LeadershipLost():
@@ -211,6 +214,7 @@ class Machine:
             case e.WriteFailed(instruction, reason, message):
                 answers.failed(world, instruction, reason, message)
             case e.TimePassed():
+                world.learning.time_passed(world)
                 # Deadlines are few: asking all gangs for theirs is cheaper than a timer each.
                 for record in world.gangs.values():
                     if record.failures or record.unschedulable or _time_counts(record, world.now):

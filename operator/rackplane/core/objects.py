@@ -406,6 +406,7 @@ class GangStatus(_Object, frozen=True):
     reserved_nominal_watts: int = 0
     reserved_peak_watts: int = 0
     learned: list[GangLearned] = []
+    counts_in_full: bool = False
     heat: GangHeat = GangHeat()
     position: int | None = None
     reservation: GangReservation | None = None

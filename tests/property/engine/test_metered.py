@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
@@ -67,12 +66,11 @@ GANGS = st.lists(
 )
 
 
-@pytest.mark.parametrize("part", range(2))
-def test_what_is_placed_keeps_every_limit_and_every_sum_is_that_by_hand(part: int) -> None:
+def test_what_is_placed_keeps_every_limit_and_every_sum_is_that_by_hand() -> None:
     seen = {"placed": 0, "less": 0, "capped": 0}
 
-    @seed(part)
-    @settings(max_examples=250, deadline=None, database=None)
+    @seed(0)
+    @settings(max_examples=100, deadline=None, database=None)
     @given(st.integers(15_000, 45_000), st.integers(0, 20_000), GANGS)
     def equal(watts: int, more: int, gangs: list[tuple[int, int, str, int | None, bool]]) -> None:
         state, held = hall(watts, watts + more), dict[str, Placement]()

@@ -6,6 +6,7 @@ import pytest
 
 from rackplane.core.learning.memory import ENOUGH, KEPT, Family, Memory, Runs
 from rackplane.core.learning.names import family_name
+from rackplane.core.learning.window import Window
 
 
 def of(name: str) -> Family:
@@ -74,6 +75,21 @@ def test_a_new_process_goes_on_from_the_status_and_passes_over_what_does_not_rea
     assert after.figures("q") == []
 
 
+def test_who_does_not_lead_goes_by_the_queue_and_who_leads_by_what_it_knows() -> None:
+    memory, other = Memory(), Memory()
+    memory.add("q", of("a"), 3_000, 60.0)
+    other.add("q", of("b"), 4_000, 60.0)
+    stale = {"learned": other.figures("q")}
+    memory.follow("q", stale, leading=True)
+    memory.follow("new", stale, leading=True)
+    assert [memory.figures(q)[0]["name"] for q in ("q", "new")] == ["a", "b"]
+    memory.follow("q", stale, leading=False)
+    assert memory.figures("q") == other.figures("q")
+    memory.follow("q", {"learned": None}, leading=False)
+    memory.forget("new")
+    assert (memory.figures("q"), memory.figures("new")) == ([], [])
+
+
 def test_what_a_run_draws_that_is_not_over_counts_at_once_and_is_no_run() -> None:
     memory = Memory()
     memory.add("q", of("a"), 3_000, 60.0)
@@ -91,3 +107,17 @@ def test_what_a_run_draws_that_is_not_over_counts_at_once_and_is_no_run() -> Non
             "lastRun": "1970-01-01T00:01:00Z",
         }
     ]
+
+
+def test_a_window_says_the_means_of_nodes_that_were_read_often_enough_and_begins_anew() -> None:
+    window = Window(0.0, 0.0)
+    for minute in range(15):
+        assert (
+            window.take(60.0 * minute, {"a": 1_000 + minute, **({"b": 2_000} if minute > 8 else {})}) is None
+        )
+    assert window.take(900.0, {"a": 1_015}) == {"a": 1_008}
+    # What lies before a pause is forgotten.
+    assert window.take(960.0, {"a": 9_000}) is None
+    for minute in range(20, 35):
+        assert window.take(60.0 * minute, {"a": 500}) is None
+    assert window.take(2_100.0, {"a": 501}) == {"a": 501}

@@ -90,6 +90,8 @@ class TelemetryWatch(Collector):
         self._query = text if preset is None else text.format(stale=math.ceil(stale_seconds))
         self._label = label or own_label
         self._of_gpus = query == "dcgm"
+        # GPUs alone are not what a node draws: nothing that is booked may be lowered to it.
+        self._of_nodes = not self._of_gpus or host_watts > 0
         self._prometheus, self._observations = prometheus, observations
         self._host_watts, self._state, self._seconds = host_watts, state, seconds
         self._tell, self._wall, self._monotonic, self._sleep = tell, wall, monotonic, sleep
@@ -111,8 +113,9 @@ class TelemetryWatch(Collector):
             samples = await self._prometheus.query(session, self._query)
             watts = node_watts(samples, self._label, times=self._gpus, host_watts=self._host_watts)
             known = {node for node in watts if state is None or state.node(node) is not None}
-            self._read = {node: watts[node] for node in known}
-            self._observations.take(self._read, self._monotonic())
+            readings = {node: watts[node] for node in known}
+            self._observations.take(readings, self._monotonic())
+            self._read = readings if self._of_nodes else {}
             if samples and not known:
                 problem = f"none of {len(samples)} series names a node in its label {self._label!r}"
         except PrometheusError as error:

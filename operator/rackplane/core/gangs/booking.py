@@ -13,15 +13,18 @@ from rackplane.core.gangs.unlike import slot_gpus
 from rackplane.core.objects import Gang
 from rackplane.core.settings import Confirmation
 from rackplane.core.world import World
-from rackplane.engine.model import Group, Placement
+from rackplane.engine.model import Group, Metered, Placement
 
 __all__ = [
     "book",
     "book_changed",
+    "book_figure",
     "confirm",
     "count_at",
+    "follow_figure",
     "follow_profile",
     "keep_booked",
+    "learned_figure",
     "placement_of",
     "rebook_known",
     "release",
@@ -162,11 +165,26 @@ def follow_profile(world: World, record: GangRecord) -> None:
         liquid_watts=now.liquid_watts,
         air_watts=now.air_watts,
         relative_performance_percent=now.relative_performance_percent,
+        metered=now.metered,
     )
     record.decision, record.raising = replace(decision, placement=changed), False
     if record.counts_at is None:
         record.counts_at, record.lowered_at = before.power_profile, world.now
     count_at(world, record, record.counts_at)
+
+
+def follow_figure(world: World, record: GangRecord) -> None:
+    """Its Gang says that it counts by its power profile where its decision has what was learned, or that again."""
+    assert record.decision is not None and record.gang is not None
+    now = placement_of(record.gang)
+    changed = replace(
+        record.decision.placement,
+        metered=now.metered,
+        nominal_watts=now.nominal_watts,
+        liquid_watts=now.liquid_watts,
+        air_watts=now.air_watts,
+    )
+    book_figure(world, record, changed)
 
 
 def count_at(world: World, record: GangRecord, profile: str | None) -> None:
@@ -184,6 +202,13 @@ def count_at(world: World, record: GangRecord, profile: str | None) -> None:
             world.state.rebook(booking_key(record.key), _counted(record, record.decision), held, force=True)
     world.version += 1
     _decision_changed(world, record, record.decision)
+
+
+def book_figure(world: World, record: GangRecord, placement: Placement) -> None:
+    """Count it where it is at what this placement says that its nodes draw."""
+    assert record.decision is not None
+    record.decision = replace(record.decision, placement=placement)
+    count_at(world, record, record.counts_at)
 
 
 def _counted(record: GangRecord, decision: Decision) -> Placement:
@@ -220,5 +245,10 @@ def placement_of(gang: Gang) -> Placement:
         air_watts=status.heat.air_watts,
         relative_performance_percent=status.expected_performance_percent or 100,
         slot_gpus=slot_gpus(gang.spec, len(slots)),
-        metered=tuple((each.hardware_profile, each.node_watts) for each in status.learned),
+        metered=() if status.counts_in_full else learned_figure(gang),
     )
+
+
+def learned_figure(gang: Gang) -> Metered:
+    """What its nodes may count at by what was learned, whether they do now or not."""
+    return tuple((each.hardware_profile, each.node_watts) for each in gang.status.learned)

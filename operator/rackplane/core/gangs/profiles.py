@@ -57,7 +57,8 @@ def lowered(state: State, placement: Placement, asked: str) -> Lowered | None:
 
 def running_words(status: GangStatus) -> str:
     """What a running gang's message adds, from what its status has kept of the admission; empty if nothing."""
-    counted = "".join(f", counted at {each.node_watts:,} W a node" for each in status.learned)
+    learned = () if status.counts_in_full else status.learned
+    counted = "".join(f", counted at {each.node_watts:,} W a node" for each in learned)
     if status.requested_power_profile in ("", status.power_profile):
         return counted
     speed = status.expected_performance_percent

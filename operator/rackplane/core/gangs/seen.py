@@ -5,6 +5,7 @@ from __future__ import annotations
 from rackplane.core.gangs.booking import (
     book,
     confirm,
+    follow_figure,
     follow_profile,
     keep_booked,
     placement_of,
@@ -46,6 +47,8 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
                 world.tally.ended(key, started=True)
             elif status.power_profile != decision.placement.power_profile:
                 follow_profile(world, record)
+            elif placement_of(gang).metered != decision.placement.metered:
+                follow_figure(world, record)
         elif record.previous is not None and record.previous.id == status.decision.id:
             if not record.committing and record.gang_write != gang.metadata.resource_version:
                 unbook_changed(world, record)

@@ -37,6 +37,7 @@ UNPLACED: Mapping[str, Any] = {
     "reservedPeakWatts": None,
     "heat": None,
     "learned": None,
+    "countsInFull": None,
     "domains": None,
     "reservedKilowatts": None,
     "startedAt": None,

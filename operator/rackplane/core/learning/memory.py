@@ -46,6 +46,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._known: dict[str, dict[Family, Runs]] = {}
+        self._enough: dict[tuple[str, str, str], dict[Family, Runs]] = {}
         #: counts changes, and those that gangs may count by
         self.version = self.bounds = 0
 
@@ -58,23 +59,39 @@ class Memory:
             self.bounds += 1
         if len(known) > KEPT:
             del known[min(known, key=lambda f: (known[f].last, f))]
-        self.version += 1
+        self._changed()
 
     def drew(self, queue: str, family: Family, node_watts: int) -> None:
         """A run that is not over has drawn more than all before: that counts at once."""
         before = self._known.get(queue, {}).get(family)
         if before is not None and node_watts > before.node_watts:
             self._known[queue][family] = Runs(before.runs, node_watts, before.last)
-            self.version += 1
             self.bounds += before.runs >= ENOUGH
+            self._changed()
 
     def enough(self, queue: str, namespace: str, name: str) -> dict[Family, Runs]:
         """What is known of the job from runs enough."""
-        return {
-            family: runs
-            for family, runs in self._known.get(queue, {}).items()
-            if runs.runs >= ENOUGH and (family.namespace, family.name) == (namespace, name)
-        }
+        asked = queue, namespace, name
+        found = self._enough.get(asked)
+        if found is None:
+            # Every gang that waits asks, in every pass over the queue.
+            found = self._enough[asked] = {
+                family: runs
+                for family, runs in self._known.get(queue, {}).items()
+                if runs.runs >= ENOUGH and (family.namespace, family.name) == (namespace, name)
+            }
+        return found
+
+    def follow(self, queue: str, status: object, *, leading: bool) -> None:
+        """The Queue was seen: who leads has written it, and goes by it only where nothing is known of that queue."""
+        if not leading or queue not in self._known:
+            self.restore(queue, status if isinstance(status, Mapping) else {})
+
+    def forget(self, queue: str) -> None:
+        """There is no such Queue any more."""
+        if self._known.pop(queue, None):
+            self.bounds += 1
+            self._changed()
 
     def restore(self, queue: str, status: Mapping[str, Any]) -> None:
         """Go on from what the status of the Queue says; what does not read is left out."""
@@ -87,9 +104,10 @@ class Memory:
                 known[family] = Runs(int(each["runs"]), int(each["nodeWatts"]), seconds(each["lastRun"]))
             except (KeyError, TypeError, ValueError):
                 continue
-        self._known[queue] = known
-        self.version += 1
-        self.bounds += 1
+        if known != self._known.get(queue):
+            self._known[queue] = known
+            self.bounds += 1
+            self._changed()
 
     def figures(self, queue: str) -> list[dict[str, Any]]:
         """As the status of the Queue has it."""
@@ -105,3 +123,7 @@ class Memory:
             }
             for family, runs in sorted(self._known.get(queue, {}).items())
         ]
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._enough.clear()

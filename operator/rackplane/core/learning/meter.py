@@ -1,31 +1,29 @@
 """Reads the nodes of gangs that run, from their start to their end, and learns what a run drew.
 
-A run counts by its hottest node: the highest mean of a node over 15 minutes, the time over which existing loads are
-demanded to be metered before more is put on the same feeder (NFPA 70, 220.87). Only while the whole gang runs, each
-node is read, and nothing else is on it. A run of which less than half was read, or that was capped or moved meanwhile,
-is not counted.
+A run counts by its hottest node: the highest mean of a node over 15 minutes (:mod:`core.learning.window`). Only while
+the whole gang runs, each node is read, and nothing else is on it. A run of which less than half was read, or that was
+capped or moved meanwhile, is not counted.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import seconds
+from rackplane.core.learning.guard import Guard
 from rackplane.core.learning.memory import Family, Memory
 from rackplane.core.learning.names import family_name
+from rackplane.core.learning.window import FRESH_SECONDS, WINDOW_SECONDS, Window
 
 if TYPE_CHECKING:
     from rackplane.core.world import World
 
-__all__ = ["FRESH_SECONDS", "Learning"]
+__all__ = ["Learning"]
 
-WINDOW_SECONDS: Final = 900.0
-FRESH_SECONDS: Final = 120.0
-"""Readings that are further apart, or older, are none."""
 _LATE_SECONDS: Final = 300.0
 """A run that was first read later than this after its start is not read from its beginning."""
 
@@ -38,12 +36,7 @@ class _Run:
     queue: str
     family: Family
     started: float
-    last: float
-    """When it was last read."""
-    since: float
-    """When the present window began."""
-    looks: int = 0
-    sums: dict[str, int] = field(default_factory=dict)
+    window: Window
     windows: int = 0
     most: int = 0
 
@@ -53,35 +46,40 @@ class Learning:
 
     def __init__(self) -> None:
         self.memory = Memory()
-        #: gangs whose nodes have drawn more than they count at
-        self.exceeded: dict[Key, None] = {}
+        #: of gangs that count at what was learned: whether they still may
+        self.guard = Guard()
         self._runs: dict[Key, _Run] = {}
-        self._fresh = False
+        self._told = (0, False)
 
     def fresh(self, world: World) -> bool:
         """Whether telemetry works: what was learned lowers nothing while nobody could see more being drawn."""
         seen = world.observed
         return seen is not None and bool(seen.nodes) and world.now - seen.at <= FRESH_SECONDS
 
-    def restore(self, world: World) -> None:
-        """This process leads from now on: what was learned is what the Queues say."""
-        for name in world.catalog.queues():
-            self.memory.restore(name, world.catalog.status("Queue", name))
-
     def look(self, world: World, *, leading: bool) -> None:
         """Nodes have been read."""
-        bounds, fresh = self.memory.bounds, self.fresh(world)
+        fresh = self.fresh(world)
         for key in [key for key, run in self._runs.items() if not self._goes_on(world, key, run)]:
             run = self._runs.pop(key)
             half = run.windows * WINDOW_SECONDS >= (world.now - run.started) / 2
             if leading and run.windows and half and not _still_runs(world, key):
                 self.memory.add(run.queue, run.family, run.most, world.now)
-        if fresh and world.observed is not None:
+        if fresh:
             for key, record in world.gangs.items():
                 if record.decision is not None and record.phase == "Running":
                     self._read(world, key, record)
-        if (bounds, fresh) != (self.memory.bounds, self._fresh):
-            self._fresh = fresh
+        self.guard.look(world, read=fresh)
+        self._tell_who_waits(world)
+
+    def time_passed(self, world: World) -> None:
+        """Nobody may have said anything for a while."""
+        self.guard.time_passed(world)
+        self._tell_who_waits(world)
+
+    def _tell_who_waits(self, world: World) -> None:
+        known = self.memory.bounds, self.fresh(world)
+        if known != self._told:
+            self._told = known
             world.rules_changed()  # who waits may count at something else
 
     def _goes_on(self, world: World, key: Key, run: _Run) -> bool:
@@ -98,25 +96,15 @@ class Learning:
             if family is None or world.now - started > _LATE_SECONDS:
                 return
             assert record.gang is not None
-            queue = record.gang.spec.queue
-            run = _Run(record.decision.id, queue, family, started, world.now, world.now)
-            self._runs[key] = run
+            queue, window = record.gang.spec.queue, Window(world.now, world.now)
+            run = self._runs[key] = _Run(record.decision.id, queue, family, started, window)
         held, nodes = world.state.held_gpus(booking_key(key)), world.observed.nodes
         if any(node not in nodes for node in held):
             return
-        if world.now - run.last > FRESH_SECONDS:
-            run.since, run.looks, run.sums = world.now, 0, {}
-        run.last, run.looks = world.now, run.looks + 1
-        for node in held:
-            run.sums[node] = run.sums.get(node, 0) + nodes[node]
-        if world.now - run.since < WINDOW_SECONDS:
-            return
-        most = math.ceil(max(run.sums.values()) / run.looks)
-        run.windows, run.most = run.windows + 1, max(run.most, most)
-        run.since, run.looks, run.sums = world.now, 0, {}
-        if any(most > watts for _, watts in record.decision.placement.metered):
-            self.exceeded[key] = None
-        self.memory.drew(run.queue, run.family, most)
+        means = run.window.take(world.now, {node: nodes[node] for node in held})
+        if means:
+            run.windows, run.most = run.windows + 1, max(run.most, *means.values())
+            self.memory.drew(run.queue, run.family, run.most)
 
 
 def _family(world: World, record: GangRecord) -> Family | None:

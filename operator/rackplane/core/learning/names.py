@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["family_name"]
@@ -18,6 +19,7 @@ _HEX: Final = re.compile(r"(?=.*[0-9])[0-9a-f]{8,}")
 _SHORT_HEX: Final = re.compile(r"[0-9a-f]{4}")
 
 
+@lru_cache(maxsize=16_384)
 def family_name(name: str) -> str:
     """The name of a job without the segments at its end that a person did not choose.
 

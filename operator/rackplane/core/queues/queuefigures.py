@@ -13,9 +13,7 @@ __all__ = ["NO_QUEUE", "queue_figures"]
 
 NO_QUEUE: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("pending", "oldestWait", "admitted", "usedGpus", "usedWatts")),
-    **dict.fromkeys(
-        ("borrowedGpus", "borrowedWatts", "profiles", "sharePermille", "usageHistory", "learned")
-    ),
+    **dict.fromkeys(("borrowedGpus", "borrowedWatts", "profiles", "sharePermille", "usageHistory")),
 }
 
 
@@ -45,7 +43,6 @@ def queue_figures(world: World) -> dict[str, dict[str, Any]]:
             "profiles": profiles,
             "sharePermille": int(ledger.shares.share(name, world.now) * 1000),
             "usageHistory": ledger.history(name, world.now),
-            "learned": world.learning.memory.figures(name) or None,
         }
     for name in found:
         oldest = order.oldest(name)

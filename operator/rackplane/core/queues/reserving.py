@@ -19,6 +19,7 @@ from dataclasses import replace
 from rackplane.core.gangs.decisions import Estimate, HeldPlace, booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.learning.counting import may_count_so
 from rackplane.core.queues.ahead import apart, bounded, cause, fits_then, look_ahead, only
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
@@ -188,7 +189,7 @@ class Backfill:
         """What the gang held before, if it may go on holding it."""
         world = self._world
         held = world.held_places.get(record.key) or world.set_aside.pop(record.key, None)
-        if held is None or held.reservation.at <= world.now or not made_for(record, held):
+        if held is None or held.reservation.at <= world.now or not self._as_asked(record, held):
             return None
         at = held.reservation.at
         if held.reservation.until != end_of_start(world, record, at):
@@ -203,7 +204,7 @@ class Backfill:
         """
         world = self._world
         held = world.held_places.get(record.key)
-        if held is None or held.reservation.exclusive or not made_for(record, held):
+        if held is None or held.reservation.exclusive or not self._as_asked(record, held):
             return None
         place = held.reservation.placement
         there = {booking_key(key) for node in dict.fromkeys(place.slots) for key in world.gangs_on(node)}
@@ -220,6 +221,10 @@ class Backfill:
         return replace(
             held, reservation=reservation, why=cause(last, late), made=world.now, version=world.version
         )
+
+    def _as_asked(self, record: GangRecord, held: HeldPlace) -> bool:
+        """Whether the gang still asks for what the place was found for, and would count there as then."""
+        return made_for(record, held) and may_count_so(self._world, record, held.reservation.placement)
 
     def _may_be_earlier(self, held: HeldPlace) -> bool:
         """Whether it is worth a look: not for every event."""

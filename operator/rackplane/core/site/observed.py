@@ -1,7 +1,8 @@
 """What racks and power domains draw by telemetry, as their status says it, and what is wrong with that.
 
-Nothing is decided by it. Meters never stand still, so a figure in a status is replaced when it is another by more than
-a hundredth, or is old: else each reading would be a write for each rack.
+Nothing is decided by these sums; from what single nodes draw is learned (:mod:`core.learning`). Meters never stand
+still, so a figure in a status is replaced when it is another by more than a hundredth, or is old: else each reading
+would be a write for each rack.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Observed:
 
     Args:
         at: when, in seconds since the epoch.
-        nodes: watts of the nodes that the last question was answered for.
+        nodes: watts of the nodes that the last question was answered for, where readings are of whole nodes.
     """
 
     at: float

@@ -115,7 +115,9 @@ class Publisher:
             if kind == "PowerBudget":
                 numbers = budget_figures(world, sums.get(name, ()), name)
             elif kind == "Queue":
-                numbers = queues.get(name, dict(NO_QUEUE))
+                numbers = queues.get(name) or dict(NO_QUEUE)
+                # Of one that does not decode too: what took months to learn must not go by a slip of the pen.
+                numbers["learned"] = world.learning.memory.figures(name) or None
             else:
                 numbers = figures(world, report, left, kind, name)
                 numbers.update(draws.figures(kind, name, world.catalog.status(kind, name)))

@@ -21,6 +21,8 @@ from rackplane.engine.physics.facility import Facility
 from rackplane.engine.uses import Use
 
 VIEWS_KEPT = 64
+_NEEDS = 512
+"""So many kinds of pods are known at one time."""
 
 
 class Derived:
@@ -190,6 +192,8 @@ class Derived:
         """What one pod of that kind takes from each rack."""
         found = self._needs.get(kind)
         if found is None:
+            if len(self._needs) >= _NEEDS:
+                self._needs.clear()  # what is known of jobs changes, and with it their kinds of pods
             found = self._needs[kind] = RackNeeds(self._facility, kind)
         return found
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 from rackplane.engine.explaining import explanation
 from rackplane.engine.explaining import groups as grouped
 from rackplane.engine.model import (
     Group,
+    Metered,
     NvlinkScope,
     Placement,
     Refusal,
@@ -252,8 +253,16 @@ def _placement(candidates: Candidates, solution: Solution) -> Placement:
         liquid_watts=watts.liquid_watts,
         air_watts=watts.air_watts,
         relative_performance_percent=performance,
-        metered=candidates.metered,
+        metered=_metered(candidates, counts),
     )
+
+
+def _metered(candidates: Candidates, nodes: Iterable[str]) -> Metered:
+    """What is known of these nodes: of others nothing is kept, for there the gang may never have run."""
+    if not candidates.metered:
+        return ()
+    kinds = {kind.name for node in nodes if (kind := candidates.state.node_type(node)) is not None}
+    return tuple((name, watts) for name, watts in candidates.metered if name in kinds)
 
 
 def _nodes(candidates: Candidates, bin_: Bin, rack: int, slots: int) -> Mapping[int, int]:

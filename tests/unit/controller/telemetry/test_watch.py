@@ -95,6 +95,15 @@ def test_dcgm_tells_of_gpus_and_the_rest_of_the_node_is_added() -> None:
     assert lines[0] == f'rackplane_rack_observed_watts{{rack="row-ab"}} {float(watts)}'
 
 
+def test_what_gpus_draw_alone_is_no_reading_of_a_node() -> None:
+    state = rack()
+    answer = vector("Hostname", dict.fromkeys(names(state), 700))
+    gpus = state.node_type(names(state)[0])
+    assert gpus is not None
+    alone, whole = (asked(state, answer, query="dcgm", host_watts=watts)[2][0].nodes for watts in (0, 840))
+    assert (alone, whole) == ({}, dict.fromkeys(names(state), 840 + 700 * gpus.gpus_per_node))
+
+
 def test_while_nobody_answers_readings_grow_old_and_reserved_peak_takes_their_place() -> None:
     state = rack()
     readings = vector("node_name", dict.fromkeys(names(state), 3000))
