@@ -343,7 +343,11 @@ class Request:
     spread: bool = False
     groups: tuple[SlotGroup, ...] = ()
     beside: Beside | None = None
-    metered: Mapping[str, Metered] = field(default_factory=dict)
+    metered: tuple[tuple[str, Metered], ...] = ()
+
+    def metered_at(self, profile: str) -> Metered:
+        """What is known of nodes that the gang has to itself at that power profile."""
+        return next((metered for name, metered in self.metered if name == profile), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,14 +75,14 @@ def test_what_is_placed_keeps_every_limit_and_every_sum_is_that_by_hand() -> Non
     def equal(watts: int, more: int, gangs: list[tuple[int, int, str, int | None, bool]]) -> None:
         state, held = hall(watts, watts + more), dict[str, Placement]()
         for i, (slots, gpus, profile, known, leaves) in enumerate(gangs):
-            metered: dict[str, Metered] = {} if known is None else {profile: (("n", known),)}
+            metered: Metered = () if known is None else (("n", known),)
             request = Request(
                 slots=slots,
                 gpus_per_slot=gpus,
                 resource="gpu",
                 power_profile=profile,
                 strict=True,
-                metered=metered,
+                metered=((profile, metered),),
             )
             place = find(state, request)
             if place is None:

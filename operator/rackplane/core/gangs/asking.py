@@ -298,7 +298,7 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
         spec.power,
         queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
         _magnitude(world, record),
-        tuple(sorted(metered_of(world, record).items())),
+        metered_of(world, record),
     )
 
 
@@ -328,7 +328,7 @@ def least_of(world: World, record: GangRecord) -> dict[str, int]:
     assert world.state is not None and record.gang is not None
     spec = record.gang.spec
     gpus = fewest_gpus(spec)
-    metered = metered_of(world, record)
+    metered = dict(metered_of(world, record))
     draws = [
         at_most(
             kind, full_increment(kind, cap.node_watts), kind.gpus_per_node, metered.get(cap.name, ())

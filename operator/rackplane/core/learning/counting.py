@@ -14,19 +14,22 @@ from rackplane.engine.physics.draw import find_cap, full_increment
 __all__ = ["learned_of", "may_count_so", "metered_of", "words"]
 
 
-def metered_of(world: World, record: GangRecord) -> Mapping[str, Metered]:
-    """By power profile, what a node of the gang counts at no more than; empty where nothing is allowed or known."""
+def metered_of(world: World, record: GangRecord) -> tuple[tuple[str, Metered], ...]:
+    """By power profile, in order of name, what a node of the gang counts at no more than.
+
+    Empty where nothing is allowed or known.
+    """
     assert record.gang is not None
     spec = record.gang.spec
     queue = world.catalog.queue(spec.queue)
     allowed = None if queue is None else queue.spec.learned_power
     if allowed is None or not world.settings.telemetry or not world.learning.fresh(world):
-        return {}
+        return ()
     if spec.groups or spec.min_slots is not None or not spec.gpus_per_slot or world.state is None:
-        return {}
+        return ()
     known = world.learning.memory.enough(spec.queue, record.key[0], family_name(spec.workload.name))
     if not known:
-        return {}
+        return ()
     types = {t.name: t for t in world.state.facility.types}
     found: dict[str, list[tuple[str, int]]] = {}
     for family, runs in sorted(known.items()):
@@ -37,14 +40,14 @@ def metered_of(world: World, record: GangRecord) -> Mapping[str, Metered]:
         watts = max(runs.node_watts, -(-nominal * allowed.floor_percent // 100))
         if watts < nominal:
             found.setdefault(family.power_profile, []).append((family.hardware_profile, watts))
-    return {profile: tuple(watts) for profile, watts in found.items()}
+    return tuple((profile, tuple(watts)) for profile, watts in sorted(found.items()))
 
 
 def may_count_so(world: World, record: GangRecord, placement: Placement) -> bool:
     """Whether the gang, if it were placed now, might count as it does in a place that was found for it before."""
     if not placement.metered:
         return True
-    return set(placement.metered) <= set(metered_of(world, record).get(placement.power_profile, ()))
+    return set(placement.metered) <= set(dict(metered_of(world, record)).get(placement.power_profile, ()))
 
 
 def learned_of(world: World, record: GangRecord, placement: Placement) -> list[dict[str, Any]] | None:

@@ -38,7 +38,7 @@ def elsewhere(
         request_of(world, record, mask),
         power_profile=placement.power_profile,
         strict=True,
-        metered={placement.power_profile: placement.metered},
+        metered=((placement.power_profile, placement.metered),),
         until=expected_end(world, record),
     )
     held_back = {node for held in world.held_places.values() for node in held.reservation.placement.slots}

@@ -40,7 +40,7 @@ class Candidates:
         self.request = request
         self.profile = profile
         mask = None if request.capacity is None else NodeMask.of(request.capacity)
-        self.metered = request.metered.get(profile, ())
+        self.metered = request.metered_at(profile)
         self.view = state.view(PodKind(request.resource, request.gpus_per_slot, profile, self.metered), mask)
         away = state.away(request.at, request.until)
         if away is not None:

@@ -101,7 +101,7 @@ class _Search:
     ) -> None:
         self.state, self.request, self.kept, self.own = state, request, kept, own
         self.inventory, self.facility = state.inventory, state.facility
-        self._metered = request.metered.get(request.power_profile, ())
+        self._metered = request.metered_at(request.power_profile)
         self.slack = state.slack(request.until) + TOLERANCE_WATTS / 2
         self.gone = [i for slot in lost if (i := self.inventory.index.get(placement.slots[slot])) is not None]
         self.domains = [g.domain for g in placement.groups for _ in g.nodes]
