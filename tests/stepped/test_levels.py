@@ -78,3 +78,6 @@ def test_a_sub_domain_that_is_too_small_and_a_level_that_is_not_there_are_told()
         "the required topology level spine does not exist; the levels are sub-domain, nvlink, leaf, campus"
         in said["lost"]
     )
+    h.node_ready("r1-n0", False)  # whoever waits is asked anew
+    h.advance(2)
+    assert h.gang("job-lost")["status"]["message"] == said["lost"]

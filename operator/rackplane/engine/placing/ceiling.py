@@ -17,7 +17,7 @@ __all__ = ["most_now"]
 def most_now(state: State, request: Request) -> int:
     """Slots that a request of this kind finds a place for at most, whatever its ``slots`` say.
 
-    By free nodes and by what each rack's limits leave it, taken alone, under the power profile of those it may run at
+    0 if it names a level that the facility has not. Else by free nodes and by what each rack's limits leave it, taken alone, under the power profile of those it may run at
     that allows most. A request without ``capacity`` gives a bound for all masks, one that ends at once (``until``) a
     bound for all ends.
 
@@ -26,6 +26,8 @@ def most_now(state: State, request: Request) -> int:
     """
     if request.groups:
         raise ValueError("slots that differ have no such bound")
+    if not {request.required, request.preferred} - {None} <= {*state.facility.ladder}:
+        return 0
     return max(_most(state, request, profile) for profile in profiles(state, request))
 
 
