@@ -104,8 +104,8 @@ class Memory:
                 known[family] = Runs(int(each["runs"]), int(each["nodeWatts"]), seconds(each["lastRun"]))
             except (KeyError, TypeError, ValueError):
                 continue
-        if known != self._known.get(queue):
-            self._known[queue] = known
+        before, self._known[queue] = self._known.get(queue, {}), known
+        if known != before:
             self.bounds += 1
             self._changed()
 
