@@ -17,9 +17,9 @@ __all__ = ["most_now"]
 def most_now(state: State, request: Request) -> int:
     """Slots that a request of this kind finds a place for at most, whatever its ``slots`` say.
 
-    0 if it names a level that the facility has not. Else by free nodes and by what each rack's limits leave it, taken alone, under the power profile of those it may run at
-    that allows most. A request without ``capacity`` gives a bound for all masks, one that ends at once (``until``) a
-    bound for all ends.
+    0 if it names a level that the facility has not. Else by free nodes and by what each rack's limits leave it, taken
+    alone, under the power profile of those it may run at that allows most. A request without ``capacity`` gives a bound
+    for all masks, one that ends at once (``until``) a bound for all ends.
 
     Raises:
         ValueError: the slots of the request differ.
