@@ -139,7 +139,7 @@ def test_of_a_gang_one_node_that_is_not_read_is_enough_and_a_new_process_does_no
     h = hall(allows={"floorPercent": 70}, rated=60_000)
     both(h)
     h.restart_machine()
-    runs_for(h, 4, 3_900, without="r1-n0")
+    runs_for(h, 7, 3_900, without="r1-n0")
     first = h.gang("job-train-1")["status"]["assignment"][0]["rack"]
     assert reserved(h) == ((16_000, 12_000) if first == "r1" else (12_000, 16_000))
 
@@ -156,7 +156,7 @@ def test_a_place_is_not_held_at_what_nobody_sees() -> None:
         return h.machine.world.held_places["default", "job-train-1"].reservation.placement.metered
 
     assert held() == (("small", 4_000),)
-    h.advance(180, step=30)
+    h.advance(360, step=30)
     assert held() == ()
 
 
@@ -195,7 +195,7 @@ def test_nothing_is_lowered_where_it_is_not_allowed_not_known_or_not_read(
 
 def test_readings_that_are_old_lower_nothing() -> None:
     h = hall(allows={"floorPercent": 70})
-    h.advance(180, step=60)
+    h.advance(360, step=60)
     assert both(h) == ("Running", "Pending")
 
 

@@ -118,6 +118,6 @@ def test_a_window_says_the_means_of_nodes_that_were_read_often_enough_and_begins
     assert window.take(900.0, {"a": 1_015}) == {"a": 1_008}
     # What lies before a pause is forgotten.
     assert window.take(960.0, {"a": 9_000}) is None
-    for minute in range(20, 35):
+    for minute in range(22, 37):
         assert window.take(60.0 * minute, {"a": 500}) is None
-    assert window.take(2_100.0, {"a": 501}) == {"a": 501}
+    assert window.take(2_220.0, {"a": 501}) == {"a": 501}

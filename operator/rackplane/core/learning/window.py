@@ -13,8 +13,8 @@ from typing import Final
 __all__ = ["FRESH_SECONDS", "WINDOW_SECONDS", "Window"]
 
 WINDOW_SECONDS: Final = 900.0
-FRESH_SECONDS: Final = 120.0
-"""Readings that are further apart, or older, are none."""
+FRESH_SECONDS: Final = 300.0
+"""Readings that are further apart, or older, are none: two questions at the longest pause there may be between them."""
 
 
 @dataclass(slots=True)
