@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from rackplane.api.labels import COMPLETION_INDEX
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Condition, JobSpec
+from rackplane.core.workloads.fields import Fields, outcome_of
 from rackplane.core.workloads.view import PodSet, Reading, WorkloadKind
 
 __all__ = ["JOBSET"]
@@ -16,43 +15,39 @@ __all__ = ["JOBSET"]
 _PREFIX = "jobset.sigs.k8s.io"
 
 
-class _Object(msgspec.Struct, frozen=True, rename="camel"):
-    pass
-
-
-class _JobTemplate(_Object, frozen=True):
+class _JobTemplate(Fields, frozen=True):
     spec: JobSpec = JobSpec()
 
 
-class _DependsOn(_Object, frozen=True):
+class _DependsOn(Fields, frozen=True):
     name: str = ""
     status: str = ""
 
 
-class _ReplicatedJob(_Object, frozen=True):
+class _ReplicatedJob(Fields, frozen=True):
     name: str = ""
     replicas: int = 1
     template: _JobTemplate = _JobTemplate()
     depends_on: tuple[_DependsOn, ...] = ()
 
 
-class _StartupPolicy(_Object, frozen=True):
+class _StartupPolicy(Fields, frozen=True):
     startup_policy_order: str = "AnyOrder"
 
 
-class _Spec(_Object, frozen=True):
+class _Spec(Fields, frozen=True):
     suspend: bool = False
     replicated_jobs: tuple[_ReplicatedJob, ...] = ()
     startup_policy: _StartupPolicy | None = None
 
 
-class _ReplicatedJobStatus(_Object, frozen=True):
+class _ReplicatedJobStatus(Fields, frozen=True):
     name: str = ""
     succeeded: int = 0
     active: int = 0
 
 
-class _Status(_Object, frozen=True):
+class _Status(Fields, frozen=True):
     conditions: tuple[Condition, ...] = ()
     replicated_jobs_status: tuple[_ReplicatedJobStatus, ...] = ()
 
@@ -76,8 +71,7 @@ def _read(asked: _Spec, status: _Status) -> Reading:
                 rules=spec,
             )
         )
-    ends = {c.type for c in status.conditions if c.status == "True"}
-    outcome = "Failed" if "Failed" in ends else "Complete" if "Completed" in ends else None
+    outcome = outcome_of(status.conditions, done="Completed")
     return Reading(asked.suspend, tuple(sets), outcome, tuple(_problems(asked)))
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Condition, PodTemplate
+from rackplane.core.workloads.fields import Fields, outcome_of
 from rackplane.core.workloads.view import PodSet, Reading, WorkloadKind
 
 __all__ = ["MPIJOB", "PYTORCHJOB"]
@@ -15,37 +16,33 @@ __all__ = ["MPIJOB", "PYTORCHJOB"]
 _PREFIX = "training.kubeflow.org"
 
 
-class _Object(msgspec.Struct, frozen=True, rename="camel"):
-    pass
-
-
-class _Replicas(_Object, frozen=True):
+class _Replicas(Fields, frozen=True):
     replicas: int = 1
     template: PodTemplate = PodTemplate()
 
 
-class _RunPolicy(_Object, frozen=True):
+class _RunPolicy(Fields, frozen=True):
     suspend: bool = False
 
 
-class _ReplicaStatus(_Object, frozen=True):
+class _ReplicaStatus(Fields, frozen=True):
     active: int = 0
     succeeded: int = 0
 
 
-class _Status(_Object, frozen=True):
+class _Status(Fields, frozen=True):
     conditions: tuple[Condition, ...] = ()
-    replica_statuses: dict[str, _ReplicaStatus] = {}
+    replica_statuses: dict[str, _ReplicaStatus] = msgspec.field(default_factory=dict)
 
 
-class _PyTorchSpec(_Object, frozen=True):
+class _PyTorchSpec(Fields, frozen=True):
     run_policy: _RunPolicy = _RunPolicy()
-    pytorch_replica_specs: dict[str, _Replicas] = {}
+    pytorch_replica_specs: dict[str, _Replicas] = msgspec.field(default_factory=dict)
 
 
-class _MPISpec(_Object, frozen=True):
+class _MPISpec(Fields, frozen=True):
     run_policy: _RunPolicy = _RunPolicy()
-    mpi_replica_specs: dict[str, _Replicas] = {}
+    mpi_replica_specs: dict[str, _Replicas] = msgspec.field(default_factory=dict)
     launcher_creation_policy: str = "AtStartup"
     run_launcher_as_worker: bool = False
 
@@ -74,8 +71,7 @@ def _sets(
 
 
 def _outcome(status: _Status) -> str | None:
-    ends = {c.type for c in status.conditions if c.status == "True"}
-    return "Failed" if "Failed" in ends else "Complete" if "Succeeded" in ends else None
+    return outcome_of(status.conditions, done="Succeeded")
 
 
 def _read_pytorch(spec: _PyTorchSpec, status: _Status) -> Reading:

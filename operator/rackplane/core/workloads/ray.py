@@ -8,6 +8,7 @@ import msgspec
 
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import PodTemplate
+from rackplane.core.workloads.fields import Fields
 from rackplane.core.workloads.view import PodSet, Reading, WorkloadKind
 
 __all__ = ["RAYCLUSTER", "RAYJOB"]
@@ -16,15 +17,11 @@ __all__ = ["RAYCLUSTER", "RAYJOB"]
 _HEAD = "headgroup"
 
 
-class _Object(msgspec.Struct, frozen=True, rename="camel"):
-    pass
-
-
-class _Head(_Object, frozen=True):
+class _Head(Fields, frozen=True):
     template: PodTemplate = PodTemplate()
 
 
-class _Workers(_Object, frozen=True):
+class _Workers(Fields, frozen=True):
     group_name: str = ""
     replicas: int | None = None
     min_replicas: int = 0
@@ -33,25 +30,25 @@ class _Workers(_Object, frozen=True):
     template: PodTemplate = PodTemplate()
 
 
-class _ClusterSpec(_Object, frozen=True):
+class _ClusterSpec(Fields, frozen=True):
     suspend: bool = False
     enable_in_tree_autoscaling: bool = False
     head_group_spec: _Head = _Head()
     worker_group_specs: tuple[_Workers, ...] = ()
 
 
-class _ClusterStatus(_Object, frozen=True):
+class _ClusterStatus(Fields, frozen=True):
     pass
 
 
-class _JobSpec(_Object, frozen=True):
+class _JobSpec(Fields, frozen=True):
     suspend: bool = False
     shutdown_after_job_finishes: bool = False
-    cluster_selector: dict[str, str] = {}
+    cluster_selector: dict[str, str] = msgspec.field(default_factory=dict)
     ray_cluster_spec: _ClusterSpec | None = None
 
 
-class _JobStatus(_Object, frozen=True):
+class _JobStatus(Fields, frozen=True):
     job_status: str = ""
     job_deployment_status: str = ""
 
