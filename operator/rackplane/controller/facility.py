@@ -123,6 +123,9 @@ class FacilityWatch:
         watch: tells what happens from then on, until cancelled; None: kopf does. monotonic, sleep: for tests, too.
     """
 
+    #: without these kinds nothing can be decided
+    forbidden: Final = False
+
     def __init__(
         self,
         *,

@@ -109,6 +109,8 @@ class Watched(Protocol):
 
     @property
     def last_activity(self) -> float: ...
+    @property
+    def forbidden(self) -> bool: ...
 
 
 class MachineCollector(Collector):
@@ -147,6 +149,14 @@ class MachineCollector(Collector):
         for name, informer in self._informers.items():
             ages.add_metric([name], max(0.0, now - informer.last_activity))
         yield ages
+        forbidden = GaugeMetricFamily(
+            "rackplane_informer_forbidden",
+            "1 where the operator may not list a kind that it can do without: its workloads are not seen.",
+            labels=["resource"],
+        )
+        for name, informer in self._informers.items():
+            forbidden.add_metric([name], informer.forbidden)
+        yield forbidden
         waiting = GaugeMetricFamily(
             "rackplane_pending_gangs",
             "Gangs that wait for a decision, by queue (empty: it does not exist) and by what they wait for: nodes, "

@@ -23,7 +23,8 @@ log = structlog.stdlib.get_logger(__name__)
 def workload_informers(
     client: Client, kinds: Iterable[WorkloadKind], feed: Callable[[e.Event], None], **around: Any
 ) -> dict[str, Informer[Body]]:
-    """One informer for each version of each kind. Where the cluster lacks it, it is looked for again once a minute.
+    """One informer for each version of each kind. Where the cluster lacks it, or does not let us list it, it is looked
+    for again once a minute.
 
     Args:
         around: of the informers.
@@ -36,6 +37,8 @@ def workload_informers(
             on_change=partial(_changed, feed, kind, version),
             on_delete=partial(_deleted, feed, kind),
             optional=True,
+            # All kinds are asked for by default: a role that names fewer must not keep the rest from being placed.
+            spare=True,
             **around,
         )
         for kind in kinds

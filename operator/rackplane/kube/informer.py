@@ -119,6 +119,8 @@ class Informer(Generic[T]):
 
     optional: the API may be absent (404); that is an empty cache, and it is looked for again once a minute.
     others: the same resource in other versions, asked for where the first is absent. `resource` is the one found.
+    spare: who runs without it runs well: where nothing of it was seen, that it may not be listed (403) is taken as if
+    it were absent, and told. What was seen stays as it was. `forbidden` is whether the last list was refused so.
     share: called with every decoded object; may keep parts of it that are alike once (`rackplane.kube.sharing`).
     random, monotonic, sleep: for tests. `last_activity` is the monotonic time of the last sign of life.
     """
@@ -135,6 +137,7 @@ class Informer(Generic[T]):
         field_selector: str | None = None,
         optional: bool = False,
         others: Sequence[Resource] = (),
+        spare: bool = False,
         share: Callable[[T], T] | None = None,
         random: Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -144,6 +147,7 @@ class Informer(Generic[T]):
         self.cache: dict[Key, T] = {}
         self.synced = asyncio.Event()
         self.last_activity = monotonic()
+        self.forbidden = False
         self._client = client
         self._decoder = msgspec.json.Decoder(type)
         self._on_change = on_change
@@ -155,6 +159,7 @@ class Informer(Generic[T]):
         }
         self._optional = optional
         self._versions = (resource, *others)
+        self._spare = spare
         self._share = share
         self._random = random or Random()
         self._monotonic = monotonic
@@ -215,9 +220,9 @@ class Informer(Generic[T]):
             known = self._latest
             try:
                 version, items = await self._list()
-                self._absent = False
+                self._absent = self.forbidden = False
             except ApiError as error:
-                if error.status != 404 or not self._optional:
+                if not self._does_without(error):
                     raise
                 self._absent = True
                 version, items = "", []
@@ -229,6 +234,15 @@ class Informer(Generic[T]):
             self._merge(version, items)
         self.last_activity = self._monotonic()
         self.synced.set()
+
+    def _does_without(self, error: ApiError) -> bool:
+        """Whether a list that failed like that means no objects."""
+        refused = self._spare and error.status == 403
+        if refused and not self.forbidden:
+            why = "%s may not be listed: none is seen until the right to list and watch them is given: %s"
+            logger.warning(why, self.resource, error)
+        self.forbidden = refused
+        return (refused and not self.cache) or (self._optional and error.status == 404)
 
     async def _list(self) -> tuple[str, list[T | _Meta]]:
         def heard() -> None:

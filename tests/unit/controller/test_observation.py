@@ -69,13 +69,14 @@ def test_records_below_the_level_and_expected_ones_are_left_out(stream: io.Strin
 
 def test_a_machine_without_a_state_can_be_scraped() -> None:
     metrics = Metrics()
-    watch = SimpleNamespace(last_activity=time.monotonic())
+    watch = SimpleNamespace(last_activity=time.monotonic(), forbidden=True)
     metrics.registry.register(MachineCollector(Machine(), {"pods": watch}))
     text = generate_latest(metrics.registry).decode()
     assert "rackplane_leader 0.0\n" in text
     assert "rackplane_synced 0.0\n" in text
     assert "rackplane_pending_gangs{" not in text
     assert 'rackplane_informer_age_seconds{resource="pods"}' in text
+    assert 'rackplane_informer_forbidden{resource="pods"} 1.0\n' in text
     assert "rackplane_build_info{version=" in text
 
 

@@ -35,7 +35,9 @@ async def _nothing() -> None:
 class Bench:
     """An informer over a scripted API, with what it reported."""
 
-    def __init__(self, *, label_selector: str | None = None, optional: bool = False) -> None:
+    def __init__(
+        self, *, label_selector: str | None = None, optional: bool = False, spare: bool = False
+    ) -> None:
         self.api = ScriptedApi()
         self.told: list[str] = []
         self.slept: list[float] = []
@@ -49,6 +51,7 @@ class Bench:
             on_delete=lambda namespace, name: self.told.append(f"-{name}"),
             label_selector=label_selector,
             optional=optional,
+            spare=spare,
             random=Random(1),
             monotonic=lambda: self.now,
             sleep=self._sleep,
@@ -315,6 +318,45 @@ async def test_an_optional_api_may_be_absent_come_and_go() -> None:
     await bench.run()
     assert bench.told == ["one@1", "-one"]
     assert [seconds > 40 for seconds in bench.slept] == [True, False, True]
+
+
+async def test_what_can_be_spared_and_may_not_be_listed_is_told_once_and_keeps_nobody_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(optional=True, spare=True)
+    seen = []
+
+    async def look() -> bytes:
+        seen.append((bench.informer.synced.is_set(), bench.informer.forbidden))
+        return page(10, raw("one", 1))
+
+    refused = ApiError(403, "Forbidden", 'cannot list resource "pods"')
+    bench.api.lists += [refused, refused, look]
+    bench.api.watches.append([bookmark(11)])
+    await bench.run()
+    assert (seen, bench.informer.forbidden, bench.told) == ([(True, True)], False, ["one@1"])
+    assert [seconds > 40 for seconds in bench.slept] == [True, True]
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "pods may not be listed: none is seen until the right to list and watch them is given: "
+        '403 Forbidden: cannot list resource "pods"'
+    ]
+
+
+async def test_a_right_that_is_taken_away_takes_nothing_back_that_was_seen() -> None:
+    bench = Bench(optional=True, spare=True)
+    refused = ApiError(403, "Forbidden")
+    bench.api.lists += [page(10, raw("one", 1)), refused]
+    bench.api.watches.append([error(410)])
+    await bench.run()
+    assert (bench.told, bench.names, bench.informer.forbidden) == (["one@1"], ["one"], True)
+
+
+async def test_what_is_needed_and_may_not_be_listed_is_waited_for() -> None:
+    bench = Bench(optional=True)
+    bench.api.lists.append(ApiError(403, "Forbidden"))
+    with pytest.raises(ApiError):
+        await bench.informer.relist()
+    assert not bench.informer.synced.is_set()
 
 
 async def test_a_needed_api_that_is_absent_is_an_error() -> None:
