@@ -263,6 +263,15 @@ def test_a_labelled_pod_is_gated(cluster: Cluster, pod: Manifest, gates: list[di
     assert cluster.admit(pod)["spec"].get("schedulingGates", []) == gates
 
 
+def test_a_labelled_pod_that_names_its_node_is_told_what_to_do(cluster: Cluster) -> None:
+    code, text = cluster.kubectl(
+        "create", "--dry-run=server", "-f", "-", stdin=_pod(labels=LABELLED, spec={"nodeName": "n1"})
+    )
+    assert code != 0
+    assert "spec.nodeName: Rackplane chooses the nodes of what is in a queue. Take it out" in text
+    assert cluster.admit(_pod(spec={"nodeName": "n1"}))["spec"]["nodeName"] == "n1"
+
+
 @pytest.mark.parametrize(
     ("user", "groups", "allowed"),
     [

@@ -152,3 +152,9 @@ RayJob:
   expression: {{ printf "!has(request.userInfo.groups) || !request.userInfo.groups.exists(group, group in %s)" (toJson .) | quote }}
 {{- end }}
 {{- end }}
+
+{{/* What is said of a field that names a node. */}}
+{{- define "rackplane.namesNode" -}}
+{{ . }}: Rackplane chooses the nodes of what is in a queue. Take it out; nodeSelector and node affinity
+say which nodes are allowed. Without the label rackplane.dev/queue the pods are none of Rackplane's.
+{{- end }}
