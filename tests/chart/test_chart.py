@@ -21,7 +21,9 @@ from rackplane.core.instructions import (
     AnswerCheck,
     CapNode,
     CommitGang,
+    CreateComputeDomain,
     CreateGang,
+    DeleteComputeDomain,
     EvictPod,
     Instruction,
     JobSize,
@@ -259,12 +261,14 @@ def test_the_operator_may_read_and_report_on_every_kind_of_ours(defaults: list[M
         assert {"patch", "update"} <= _verbs(rules, "rackplane.dev", f"{plural}/status"), plural
 
 
-def test_the_operator_may_write_what_its_instructions_write(defaults: list[Manifest]) -> None:
-    rules = _rules(defaults)
+def test_the_operator_may_write_what_its_instructions_write() -> None:
+    rules = _rules(render({"computeDomains": {"enabled": True}}))
     written: list[Instruction] = [
         CapNode("n", "1", {}),
         CommitGang("ns", "g", "1", "d", {}),
+        CreateComputeDomain("ns", "g", {}),
         CreateGang("ns", "g", {}),
+        DeleteComputeDomain("ns", "g", "u"),
         EvictPod("ns", "p", "u", "g"),
         PublishEvent("v1", "Node", "", "n", "u", False, "R", "m"),
         ResizeJob("ns", "j", "u", "1", JobSize(2, None, 4)),
@@ -333,6 +337,17 @@ def test_facility_events_are_off_and_bring_their_own_port_secrets_and_rights(
         m for m in manifests if m["kind"] == "Service" and m["metadata"]["name"].endswith("-reports")
     ]
     assert service["spec"]["ports"] == [{"name": "reports", "port": 443, "targetPort": "reports"}]
+
+
+def test_compute_domains_are_off_and_bring_their_rights(defaults: list[Manifest]) -> None:
+    kind = ("resource.nvidia.com", "computedomains")
+    assert _verbs(_rules(defaults), *kind) == set()
+    manifests = render({"mode": "Observe", "computeDomains": {"enabled": True}})
+    assert _verbs(_rules(manifests), *kind) == {"get", "list", "watch"}
+    manifests = render({"computeDomains": {"enabled": True}})
+    assert _verbs(_rules(manifests), *kind) == {"create", "delete", "get", "list", "watch"}
+    (container,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "--compute-domains" in container["args"]
 
 
 def test_discovery_is_off_and_brings_its_rights(defaults: list[Manifest]) -> None:

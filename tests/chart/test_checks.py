@@ -23,6 +23,7 @@ CHECKED = (
     labels.FLEX_TIER,
     labels.POWER_STRICT,
     labels.COMPLETIONS_EQUAL,
+    labels.COMPUTE_DOMAIN,
     labels.DISRUPTION,
     labels.ON_NODE_LOSS,
     labels.EXPECTED_DURATION,
@@ -73,6 +74,7 @@ def refused(annotations: dict[str, str], **pod: Any) -> str:
         ),
         ("flex-tier", ["0", "3"], ["4", "-1", "high"], 'Write "0", "1", "2" or "3", in quotes.'),
         ("power-strict", ["true", "False"], ["yes", "1"], 'Write "true" or "false", in quotes.'),
+        ("compute-domain", ["auto", " Auto"], ["yes", "true"], "Write auto, or remove it."),
         (
             "disruption",
             ["protected", "Sheddable"],

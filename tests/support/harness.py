@@ -52,12 +52,18 @@ _KINDS: Mapping[tuple[str, str], tuple[type, type, type]] = {
         e.ClaimTemplateChanged,
         e.ClaimTemplateDeleted,
     ),
+    ("resource.nvidia.com", "computedomains"): (
+        c.ComputeDomain,
+        e.ComputeDomainChanged,
+        e.ComputeDomainDeleted,
+    ),
     ("scheduling.k8s.io", "priorityclasses"): (
         o.PriorityClass,
         e.PriorityClassChanged,
         e.PriorityClassDeleted,
     ),
 }
+_CRDS, _DOMAINS = ("apiextensions.k8s.io", "customresourcedefinitions"), "computedomains.resource.nvidia.com"
 _WORKLOADS = {(kind.group, kind.plural): kind for kind in KINDS_OF_WORKLOADS.values()}
 _KUEUE = tuple((KUEUE_GROUP, plural) for plural in ("admissionchecks", "resourceflavors", "workloads"))
 _FACILITY = {(GROUP, k.info.plural): kind for kind, k in BY_KIND.items() if kind != "Gang"}
@@ -152,10 +158,13 @@ class Harness:
     def listed(self) -> list[e.Event]:
         """Every object that there is, as a new process is told of it."""
         return [
-            event
-            for resource in (*_KINDS, *_WORKLOADS, *_FACILITY, *_KUEUE)
-            for obj in self.cluster.store.items(resource)
-            for event in self._events(resource, obj, deleted=False)
+            e.ComputeDomainsServed(self.cluster.store.get(_CRDS, "", _DOMAINS) is not None),
+            *(
+                event
+                for resource in (*_KINDS, *_WORKLOADS, *_FACILITY, *_KUEUE)
+                for obj in self.cluster.store.items(resource)
+                for event in self._events(resource, obj, deleted=False)
+            ),
         ]
 
     def restart_machine(self) -> None:
@@ -210,6 +219,8 @@ class Harness:
         events: list[e.Event] = []
         while self._changes and (limit is None or len(events) < limit):
             change = self._changes.popleft()
+            if change.resource == _CRDS and change.object["metadata"]["name"] == _DOMAINS:
+                events.append(e.ComputeDomainsServed(change.type != DELETED))
             if any(change.resource in known for known in (_KINDS, _WORKLOADS, _FACILITY, _KUEUE)):
                 events += self._events(change.resource, change.object, deleted=change.type == DELETED)
         if events:

@@ -59,6 +59,12 @@ class NodeLoss(StrEnum):
     RESTART = "Restart"
 
 
+class ComputeDomainMode(StrEnum):
+    """Who makes the ComputeDomain of a gang. Auto: Rackplane does."""
+
+    AUTO = "Auto"
+
+
 class GangPhase(StrEnum):
     """Where a gang stands."""
 
@@ -194,6 +200,11 @@ class GangSpec(ApiModel):
         description="What becomes of it when a node is lost under it. Wait: nothing. Swap, or absent: its slots "
         "there go to other nodes of the same NVLink domain; if there are none, the whole gang moves. Restart: the "
         "whole gang moves.",
+    )
+    compute_domain: ComputeDomainMode | None = Field(
+        default=None,
+        description="Auto: a ComputeDomain of NVIDIA's DRA driver is made for it before its pods start, and deleted "
+        "when they are gone; it shares no NVLink clique with another. Absent: it has none, or one of its user's.",
     )
     flex_tier: Annotated[Integer, Field(ge=0, le=3)] = Field(
         default=0,

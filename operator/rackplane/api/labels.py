@@ -14,7 +14,7 @@ from rackplane.api.base import LEVEL_PATTERN, MAX_SLOTS, PROFILE_PATTERN
 from rackplane.api.common import NVLINK_LEVEL
 from rackplane.api.fabric import CLIQUE_LABEL as CLIQUE_LABEL
 from rackplane.api.fabric import Fabric
-from rackplane.api.gang import Disruption, NodeLoss
+from rackplane.api.gang import ComputeDomainMode, Disruption, NodeLoss
 from rackplane.api.hardware_profile import MAX_PROFILE
 from rackplane.api.problems import FieldProblem as FieldProblem
 from rackplane.api.problems import show
@@ -38,6 +38,8 @@ EXPECTED_DURATION: Final = f"{GROUP}/expected-duration"
 DISRUPTION: Final = f"{GROUP}/disruption"
 ON_NODE_LOSS: Final = f"{GROUP}/on-node-loss"
 FLEX_TIER: Final = f"{GROUP}/flex-tier"
+#: "auto": the gang gets a ComputeDomain of NVIDIA's DRA driver.
+COMPUTE_DOMAIN: Final = f"{GROUP}/compute-domain"
 MIN_SLOTS: Final = f"{GROUP}/min-slots"
 #: When a job's last checkpoint was complete, in RFC 3339: what it did before is not lost when it is stopped.
 LAST_CHECKPOINT: Final = f"{GROUP}/last-checkpoint"
@@ -63,6 +65,7 @@ USER_ANNOTATIONS: Final = (
     DISRUPTION,
     ON_NODE_LOSS,
     FLEX_TIER,
+    COMPUTE_DOMAIN,
     MIN_SLOTS,
     LAST_CHECKPOINT,
     GANG_SIZE,
@@ -137,6 +140,7 @@ class UserRequest:
     disruption: Disruption = Disruption.CHECKPOINTABLE
     on_node_loss: NodeLoss | None = None
     flex_tier: int = 0
+    compute_domain: ComputeDomainMode | None = None
     min_slots: int | None = None
     gang_size: int | None = None
     completions_equal_parallelism: bool = False
@@ -206,6 +210,7 @@ def parse_request(
         disruption=reader.choice(DISRUPTION, Disruption) or Disruption.CHECKPOINTABLE,
         on_node_loss=reader.choice(ON_NODE_LOSS, NodeLoss),
         flex_tier=reader.integer(FLEX_TIER, lowest=0, highest=3) or 0,
+        compute_domain=reader.choice(COMPUTE_DOMAIN, ComputeDomainMode),
         min_slots=reader.integer(MIN_SLOTS, KUEUE_MIN_PARALLELISM, lowest=1, highest=MAX_SLOTS),
         gang_size=reader.integer(GANG_SIZE, lowest=1, highest=MAX_SLOTS),
         completions_equal_parallelism=reader.flag(COMPLETIONS_EQUAL, KUEUE_COMPLETIONS_EQUAL) or False,
@@ -386,6 +391,8 @@ def _choice(text: str, values: type[E]) -> E:
     for value in values:
         if text.lower() == value.lower():
             return value
+    if len(values) == 1:
+        raise _Unreadable(f"is {show(text)}", f"Write {next(iter(values)).lower()}, or remove it.")
     raise _Unreadable(f"is {show(text)}, which is none of the three", f"Write one of {', '.join(values)}.")
 
 

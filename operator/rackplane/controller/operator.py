@@ -37,7 +37,7 @@ from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
 from rackplane.controller.workloads import workload_informers
 from rackplane.core import events as e
-from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.claims import ComputeDomain, ResourceClaim, ResourceClaimTemplate
 from rackplane.core.discovery.template import read_template
 from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
@@ -49,6 +49,7 @@ from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
 from rackplane.kube.resources import (
+    COMPUTE_DOMAINS,
     GANGS,
     JOBS,
     NODES,
@@ -127,6 +128,7 @@ class Operator:
                 rest_seconds=settings.defragmentation_rest_seconds,
                 share_half_life_seconds=settings.share_half_life_seconds,
                 lookahead_seconds=settings.lookahead_seconds,
+                compute_domains=settings.compute_domains,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
             )
         )
@@ -414,6 +416,7 @@ class Operator:
                 optional=True,
                 **around,
             ),
+            **(self._domains(feed, around) if self.settings.compute_domains else {}),
             "priorityclasses": Informer(
                 client,
                 PRIORITY_CLASSES,
@@ -423,6 +426,20 @@ class Operator:
                 **around,
             ),
         }
+
+    def _domains(self, feed: Callable[[e.Event], None], around: dict[str, Any]) -> dict[str, Informer[Any]]:
+        informer = Informer(
+            self._client,
+            COMPUTE_DOMAINS,
+            ComputeDomain,
+            on_change=lambda domain: feed(e.ComputeDomainChanged(domain)),
+            on_delete=lambda namespace, name: feed(e.ComputeDomainDeleted(namespace, name)),
+            optional=True,
+            spare=True,
+            found=lambda there: feed(e.ComputeDomainsServed(there)),
+            **around,
+        )
+        return {"computedomains": informer}
 
     def _report_server(self) -> ReportServer:
         settings = self.settings

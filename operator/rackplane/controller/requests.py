@@ -27,7 +27,9 @@ from rackplane.core.instructions import (
     AnswerCheck,
     CapNode,
     CommitGang,
+    CreateComputeDomain,
     CreateGang,
+    DeleteComputeDomain,
     EvictPod,
     Instruction,
     JobSize,
@@ -46,7 +48,7 @@ from rackplane.core.instructions import (
 from rackplane.core.workloads.kinds import KINDS
 from rackplane.core.workloads.kueue import WORKLOAD
 from rackplane.kube.client import APPLY_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
-from rackplane.kube.resources import EVENTS, GANGS, JOBS, NODES, PODS, Resource, facility
+from rackplane.kube.resources import COMPUTE_DOMAINS, EVENTS, GANGS, JOBS, NODES, PODS, Resource, facility
 
 __all__ = ["Write", "failure", "requests_for", "subject"]
 
@@ -81,6 +83,11 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
     match instruction:
         case CreateGang():
             return Write("POST", GANGS.path(instruction.namespace), instruction.body)
+        case CreateComputeDomain():
+            return Write("POST", COMPUTE_DOMAINS.path(instruction.namespace), instruction.body)
+        case DeleteComputeDomain():
+            path = COMPUTE_DOMAINS.path(instruction.namespace, instruction.name)
+            return Write("DELETE", path, {"preconditions": {"uid": instruction.uid}})
         case UpdateGangSpec():
             path = GANGS.path(instruction.namespace, instruction.name)
             about: dict[str, Any] = {"resourceVersion": instruction.resource_version}
@@ -144,6 +151,8 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
     match instruction:
         case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
             return ("Gang", instruction.namespace, instruction.name)
+        case CreateComputeDomain() | DeleteComputeDomain():
+            return ("ComputeDomain", instruction.namespace, instruction.name)
         case SuspendJob() | ResumeJob() | ResizeJob():
             return ("Job", instruction.namespace, instruction.name)
         case SuspendWorkload():

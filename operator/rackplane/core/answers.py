@@ -9,7 +9,9 @@ from rackplane.core.instructions import (
     AnswerCheck,
     CapNode,
     CommitGang,
+    CreateComputeDomain,
     CreateGang,
+    DeleteComputeDomain,
     EvictPod,
     Instruction,
     PublishEvent,
@@ -88,13 +90,15 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
     if reason is not FailureReason.CONFLICT or not isinstance(instruction, _OF_JOBS):
         # A Job changes whenever one of its pods does: that is no reason to wait longer each time.
         record.failures += 1
-    if reason is not FailureReason.GONE:
+    if reason is not FailureReason.GONE or isinstance(instruction, CreateComputeDomain):
         pause = world.settings.retry_seconds * 2 ** min(max(record.failures - 1, 0), 10)
         record.not_before = world.now + min(pause, world.settings.longest_retry_seconds)
     world.dirty[record.key] = None
     match instruction:
         case CreateGang():
             record.creating = False
+        case CreateComputeDomain() | DeleteComputeDomain():
+            record.domain_write = False
         case SuspendJob() | ResumeJob() | ResizeJob() | SuspendWorkload() | AnswerCheck():
             record.job_writes.pop(instruction.name, None)
         case UngatePod(uid=uid):
@@ -125,5 +129,7 @@ def _record_of(world: World, instruction: Instruction) -> GangRecord | None:
         case UngatePod() | EvictPod() | SuspendWorkload() | AnswerCheck():
             return world.gangs.get((instruction.namespace, instruction.gang))
         case CreateGang() | UpdateGangSpec() | CommitGang() | WriteGangStatus():
+            return world.gangs.get((instruction.namespace, instruction.name))
+        case CreateComputeDomain() | DeleteComputeDomain():
             return world.gangs.get((instruction.namespace, instruction.name))
     return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rackplane.api.labels import GANG_LABEL, POWER_OBSERVED_WATTS
-from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.claims import ComputeDomain, ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.podnews import changed_by_start
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_outcome
 from rackplane.core.objects import Job, Node, Pod, PriorityClass
+from rackplane.core.pods.channels import gang_of_claim_template
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import held_by
 from rackplane.core.workloads.kinds import kind_named, made_by
@@ -16,14 +17,17 @@ from rackplane.core.workloads.view import Workload
 from rackplane.core.world import World
 
 __all__ = [
+    "domains_served",
     "drop_claim",
     "drop_claim_template",
+    "drop_domain",
     "drop_job",
     "drop_node",
     "drop_pod",
     "drop_workload",
     "put_claim",
     "put_claim_template",
+    "put_domain",
     "put_job",
     "put_node",
     "put_pod",
@@ -38,6 +42,7 @@ def put_node(world: World, node: Node) -> None:
     world.nodes[name] = node
     world.caps.look((name,))
     world.confirmations.look(world, name)
+    world.cliques.node(name, node.metadata.labels)
     # Annotations and heartbeats, our own caps among them, make no room for anybody.
     if before is None or not _same_to_placement(before, node):
         world.room.look(name)
@@ -62,6 +67,7 @@ def _told_anew(before: Node, node: Node) -> bool:
 def drop_node(world: World, name: str) -> None:
     world.nodes.pop(name, None)
     world.catalog.forget_node(name)
+    world.cliques.node(name, {})
     world.room.look(name)
     world.neighbours.node(name)
     world.node_touched(name)
@@ -244,11 +250,45 @@ def put_claim_template(world: World, template: ResourceClaimTemplate) -> None:
     world.claim_templates[key] = template
     if before is None or before.spec != template.spec:
         world.judge_waiting(key[0])
+        _channel_touched(world, key)
 
 
 def drop_claim_template(world: World, key: Key) -> None:
     if world.claim_templates.pop(key, None) is not None:
         world.judge_waiting(key[0])
+        _channel_touched(world, key)
+
+
+def _channel_touched(world: World, template: Key) -> None:
+    """The template may be that of a gang's ComputeDomain, without which none of its pods is let go."""
+    gang = gang_of_claim_template(template[1])
+    if gang is not None:
+        _domain_touched(world, (template[0], gang))
+
+
+def put_domain(world: World, domain: ComputeDomain) -> None:
+    world.cliques.put(domain)
+    _domain_touched(world, (domain.metadata.namespace, domain.metadata.name))
+
+
+def drop_domain(world: World, key: Key) -> None:
+    world.cliques.drop(key)
+    _domain_touched(world, key)
+
+
+def domains_served(world: World, *, served: bool) -> None:
+    """The cluster has the kind, or has not."""
+    if world.cliques.served != served:
+        world.cliques.served = served
+        world.rules_changed()
+
+
+def _domain_touched(world: World, gang: Key) -> None:
+    record = world.gangs.get(gang)
+    if record is not None:
+        record.domain_write = False
+        world.dirty[gang] = None
+        world.rules_changed()
 
 
 def put_priority_class(world: World, name: str, found: PriorityClass | None) -> None:

@@ -1,4 +1,4 @@
-"""ResourceClaims and their templates: the few fields that decisions need, as in `objects.py`."""
+"""ResourceClaims, their templates, and ComputeDomains: the few fields that decisions need, as in `objects.py`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rackplane.core.objects import Metadata, RequiredNodeAffinity
 __all__ = [
     "ClaimAllocation",
     "ClaimSpec",
+    "ComputeDomain",
     "DeviceRequest",
     "DevicesAsked",
     "ResourceClaim",
@@ -85,3 +86,9 @@ class ClaimTemplateSpec(_Object, frozen=True):
 class ResourceClaimTemplate(_Object, frozen=True):
     metadata: Metadata
     spec: ClaimTemplateSpec = ClaimTemplateSpec()
+
+
+class ComputeDomain(_Object, frozen=True):
+    """Of resource.nvidia.com/v1beta1: nodes whose GPUs may use each other's memory over NVLink."""
+
+    metadata: Metadata

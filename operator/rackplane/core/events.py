@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.claims import ComputeDomain, ResourceClaim, ResourceClaimTemplate
 from rackplane.core.instructions import Instruction
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.site.observed import Observed
@@ -18,6 +18,9 @@ __all__ = [
     "ClaimDeleted",
     "ClaimTemplateChanged",
     "ClaimTemplateDeleted",
+    "ComputeDomainChanged",
+    "ComputeDomainDeleted",
+    "ComputeDomainsServed",
     "DrawsObserved",
     "Event",
     "FacilityChanged",
@@ -141,6 +144,24 @@ class ClaimTemplateDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class ComputeDomainChanged:
+    domain: ComputeDomain
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeDomainDeleted:
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeDomainsServed:
+    """The cluster has the kind ComputeDomain, or has not."""
+
+    served: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityClassChanged:
     priority_class: PriorityClass
 
@@ -215,6 +236,9 @@ Event = (
     | ClaimDeleted
     | ClaimTemplateChanged
     | ClaimTemplateDeleted
+    | ComputeDomainChanged
+    | ComputeDomainDeleted
+    | ComputeDomainsServed
     | PriorityClassChanged
     | PriorityClassDeleted
     | DrawsObserved

@@ -14,7 +14,9 @@ __all__ = [
     "AnswerCheck",
     "CapNode",
     "CommitGang",
+    "CreateComputeDomain",
     "CreateGang",
+    "DeleteComputeDomain",
     "EvictPod",
     "Instruction",
     "JobSize",
@@ -37,6 +39,24 @@ class CreateGang:
     namespace: str
     name: str
     body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateComputeDomain:
+    """Of the gang of that name."""
+
+    namespace: str
+    name: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteComputeDomain:
+    """Of the gang of that name; by its uid, so that one that was made since under that name stays."""
+
+    namespace: str
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +257,8 @@ class SetFinalizers:
 
 Instruction = (
     CreateGang
+    | CreateComputeDomain
+    | DeleteComputeDomain
     | UpdateGangSpec
     | CommitGang
     | WriteGangStatus

@@ -189,6 +189,12 @@ class Machine:
                 arrivals.put_claim_template(world, template)
             case e.ClaimTemplateDeleted(namespace, name):
                 arrivals.drop_claim_template(world, (namespace, name))
+            case e.ComputeDomainChanged(domain):
+                arrivals.put_domain(world, domain)
+            case e.ComputeDomainDeleted(namespace, name):
+                arrivals.drop_domain(world, (namespace, name))
+            case e.ComputeDomainsServed(served):
+                arrivals.domains_served(world, served=served)
             case e.PriorityClassChanged(found):
                 arrivals.put_priority_class(world, found.metadata.name, found)
             case e.PriorityClassDeleted(name):
@@ -244,6 +250,7 @@ class Machine:
             record.creating = record.committing = record.announce = False
             record.gang_write = None
             record.job_writes.clear()
+            record.domain_write = False
             if record.decision is not None and not record.decision.committed:
                 unbook_uncommitted(self.world, record)
 

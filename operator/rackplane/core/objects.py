@@ -329,6 +329,7 @@ class GangSpec(_Object, frozen=True):
     expected_duration_seconds: int | None = None
     disruption: str = "Checkpointable"
     on_node_loss: str = ""
+    compute_domain: str = ""
     flex_tier: int = 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from rackplane.core.gangs.booking import rebook_known
 from rackplane.core.gangs.ends import run_over
 from rackplane.core.gangs.holdings import promise
+from rackplane.core.gangs.occupying import recount_labels
 from rackplane.core.pods.outside import refresh_node
 from rackplane.core.queues.counting import count_usages, shape_ledger
 from rackplane.core.shedding.emergency import mark_gangs
@@ -29,6 +30,7 @@ def refresh(world: World) -> None:
         if key in world.gangs:
             promise(world, world.gangs[key])
     stale.promises.clear()
+    recount_labels(world)
     # A pod that takes the slot it was promised changes nothing for anybody else.
     world.version += world.room.settle()
     world.version += world.neighbours.settle()

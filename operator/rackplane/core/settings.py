@@ -232,6 +232,9 @@ class MachineSettings:
     observe: bool = False
     """Where gangs would be placed is worked out and told; Jobs, pods, nodes and finalizers are not touched."""
 
+    compute_domains: bool = True
+    """ComputeDomains are made for gangs that ask for one."""
+
     dra_drivers: tuple[str, ...] = ("gpu.nvidia.com", "gpu.amd.com")
     """DRA drivers whose devices count as GPUs that are not ours."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.ends import expected_end
 from rackplane.core.gangs.holdings import unbound
+from rackplane.core.gangs.occupying import occupied
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.neighbours import Pods
 from rackplane.core.pods.pod import is_terminal
@@ -52,7 +53,9 @@ def _of_gang(world: World, state: State, record: GangRecord, *, booked: bool) ->
 
 def _what_nodes_hold(world: World) -> None:
     used: dict[str, dict[str, int]] = {}
-    promised: dict[Key, tuple[Pods, dict[str, int]]] = {}
+    promised: dict[Key, tuple[Pods, dict[str, int]]] = {
+        key: (pods, dict(nodes)) for key, pods, nodes in occupied(world)
+    }
     for pod in world.pods.values():
         if pod.spec.node_name and not is_terminal(pod):
             _add_pod(used, pod.spec.node_name, held_by(pod.spec))

@@ -17,6 +17,7 @@ from rackplane.core.gangs.telling import Telling
 from rackplane.core.learning.meter import Learning
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
 from rackplane.core.pods.claimants import Claimants
+from rackplane.core.pods.cliques import Cliques
 from rackplane.core.pods.neighbours import Neighbours
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.restrictions import Restrictions
@@ -138,6 +139,7 @@ class World:
     #: what gangs with a place count against quotas, and in the shares of queues
     ledger: Ledger = field(init=False)
     claimants: Claimants = field(default_factory=Claimants)
+    cliques: Cliques = field(default_factory=Cliques)
     belonging: Belonging = field(default_factory=Belonging)
     #: a heap of (expected end, booking); one that is not what the state expects is out of date
     ends: list[tuple[float, str]] = field(default_factory=list)

@@ -121,6 +121,8 @@ class Informer(Generic[T]):
     others: the same resource in other versions, asked for where the first is absent. `resource` is the one found.
     spare: who runs without it runs well: where nothing of it was seen, that it may not be listed (403) is taken as if
     it were absent, and told. What was seen stays as it was. `forbidden` is whether the last list was refused so.
+    found: called with whether there is the API and it may be listed, with the first list and whenever that changes;
+    before what is listed is told.
     share: called with every decoded object; may keep parts of it that are alike once (`rackplane.kube.sharing`).
     random, monotonic, sleep: for tests. `last_activity` is the monotonic time of the last sign of life.
     """
@@ -138,6 +140,7 @@ class Informer(Generic[T]):
         optional: bool = False,
         others: Sequence[Resource] = (),
         spare: bool = False,
+        found: Callable[[bool], None] | None = None,
         share: Callable[[T], T] | None = None,
         random: Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -160,13 +163,14 @@ class Informer(Generic[T]):
         self._optional = optional
         self._versions = (resource, *others)
         self._spare = spare
+        self._found = found
         self._share = share
         self._random = random or Random()
         self._monotonic = monotonic
         self._sleep = sleep
         self._listing = asyncio.Lock()
         self._watching = False
-        self._absent = False
+        self._absent: bool | None = None
         self._failures = 0
         # Where the next watch starts; empty: a list has to come first.
         self._position = ""
@@ -217,7 +221,7 @@ class Informer(Generic[T]):
         async with self._listing:
             self._touched.clear()
             self._buried.clear()
-            known = self._latest
+            known, before = self._latest, self._absent
             try:
                 version, items = await self._list()
                 self._absent = self.forbidden = False
@@ -226,6 +230,8 @@ class Informer(Generic[T]):
                     raise
                 self._absent = True
                 version, items = "", []
+            if self._found is not None and self._absent != before:
+                self._found(not self._absent)
             if self._latest and _older(version, known):
                 self._stale += 1
                 if self._stale <= STALE_PATIENCE:

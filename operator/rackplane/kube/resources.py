@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 __all__ = [
+    "COMPUTE_DOMAINS",
     "DEPLOYMENTS",
     "EVENTS",
     "GANGS",
@@ -67,6 +68,7 @@ JOBS = Resource("batch", "v1", "jobs", namespaced=True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 RESOURCE_CLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", namespaced=True)
 RESOURCE_CLAIM_TEMPLATES = Resource("resource.k8s.io", "v1", "resourceclaimtemplates", namespaced=True)
+COMPUTE_DOMAINS = Resource("resource.nvidia.com", "v1beta1", "computedomains", namespaced=True)
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 GANGS = Resource("rackplane.dev", "v1alpha1", "gangs", namespaced=True)
 

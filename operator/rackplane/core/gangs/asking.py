@@ -13,6 +13,7 @@ from rackplane.api.queue import QueuePlacement
 from rackplane.core.gangs.decisions import booking_key, key_of
 from rackplane.core.gangs.ends import end_of_start, expected_end
 from rackplane.core.gangs.holdings import holdings, holdings_of, holdings_on
+from rackplane.core.gangs.occupying import has_namesake
 from rackplane.core.gangs.parallelism import fewest_gpus, fewest_slots
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.workload import desired_gang, job_outcome
@@ -88,7 +89,13 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
 def accelerators_of(world: World) -> Accelerators:
     """How accelerators are counted, as profiles, claims and templates are now."""
     catalog = world.catalog
-    return Accelerators(catalog.resources(), catalog.device_classes(), world.claim_templates, world.claims)
+    return Accelerators(
+        catalog.resources(),
+        catalog.device_classes(),
+        world.claim_templates,
+        world.claims,
+        catalog.joined_nodes(),
+    )
 
 
 def _counts(job: Job) -> bool:
@@ -269,7 +276,9 @@ def _groups(
             )
         )
     # Where pods keep away from each other, or are spread, a node's bound is one for all of them.
-    bounds = () if narrowed(world, record) is None else tuple(NodeMask.of(g.capacity or {}) for g in groups)
+    by = narrowed(world, record)
+    shared = by is not None and by.bounds_own
+    bounds = tuple(NodeMask.of(g.capacity or {}) for g in groups) if shared else ()
     return tuple(groups), Sharing(world.room, tuple(kinds), _freed(world, over), bounds)
 
 
@@ -288,7 +297,8 @@ def shape_of(world: World, record: GangRecord) -> Hashable:
         _kind(record),
         tuple(spec.groups),
         narrowed(world, record),
-        record.key if named else None,  # a claim that is allocated meanwhile is not shared
+        # A claim that is allocated meanwhile is not shared, nor what has the name of its ComputeDomain.
+        record.key if named or has_namesake(world, record) else None,
         record.never_preempts(world.priority_classes),
         spec.slots,
         spec.min_slots,

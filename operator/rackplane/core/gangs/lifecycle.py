@@ -13,6 +13,8 @@ from rackplane.api.labels import PLACEMENT_GATE
 from rackplane.core.gangs.answering import tell_check
 from rackplane.core.gangs.asking import desired
 from rackplane.core.gangs.booking import unbook
+from rackplane.core.gangs.computedomains import keep_domain, tell_of_domain
+from rackplane.core.gangs.domainwaits import missing
 from rackplane.core.gangs.elastic import (
     give_back,
     keep_size,
@@ -68,6 +70,7 @@ def reconcile(world: World, record: GangRecord) -> Iterator[Instruction]:
     if _of_another(record):
         # The Job was made anew under its old name: its Gang follows when the old one is collected.
         return
+    yield from keep_domain(world, record)
     match record.phase:
         case "Pending" | "Held":
             yield from _waiting(world, record)
@@ -264,6 +267,13 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         elif found:
             yield from stop(world, record, found[0][1], reason="PromiseBroken")
             return
+    why = missing(world, record)
+    if why:
+        # Pods that were there before it would be tried again by other controllers later and later.
+        yield from tell_of_domain(world, record, why)
+        record.due = -math.inf
+        return
+    record.told_of_domain = ""
     resume = [job for job in record.jobs.values() if suspended_by_us(job) and job_outcome(job) is None]
     if resume and record.workload is not None:
         yield from resume_workload(world, record, record.workload)

@@ -117,4 +117,4 @@ def _broken(world: World, record: GangRecord) -> Iterator[tuple[int | None, str]
     ):
         bound = sum(1 for pod in record.live_pods() if pod.spec.node_name)
         late = f"{bound} of {record.needed()} pods were bound {world.settings.start_seconds:.0f} s after the decision"
-        yield None, f"{late}: {record.told_of_cap}" if record.told_of_cap else late
+        yield None, ": ".join(filter(None, (late, record.told_of_cap or record.told_of_domain)))

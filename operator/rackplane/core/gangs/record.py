@@ -125,6 +125,9 @@ class GangRecord:
     lowered_at: float = float("-inf")
     #: what was last told of a node that does not take its cap
     told_of_cap: str = ""
+    #: a write of ours to its ComputeDomain is under way, or not seen yet; and what was last told of that
+    domain_write: bool = False
+    told_of_domain: str = ""
     #: when, in seconds since the epoch, and at which version it was last worked out whom to stop for it
     preempted_at: float = float("-inf")
     preempted_version: int = -1
@@ -311,6 +314,10 @@ class GangRecord:
             return False
         kind = kind_of_gang(self.key[1])
         return kind is None or (workload.kind, f"{kind.prefix}{workload.name}") != (kind.kind, self.key[1])
+
+    def asks_for_domain(self) -> bool:
+        """Whether it is to have a ComputeDomain of its own."""
+        return self.gang is not None and bool(self.gang.spec.compute_domain)
 
     def finished_by_maker(self) -> bool:
         """Whether who made an external gang says that it is over."""

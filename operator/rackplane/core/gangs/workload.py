@@ -27,6 +27,7 @@ from rackplane.core.gangs.together import disagreements, groups_of_jobs, slots_o
 from rackplane.core.gangs.unlike import groups_of, too_many
 from rackplane.core.objects import GangGroup, Job, Metadata, Pod, PodSpec, PriorityClass
 from rackplane.core.pods.accelerators import Accelerators
+from rackplane.core.pods.channels import channel_problems
 from rackplane.core.pods.podclass import PodClass
 from rackplane.core.pods.unmet import differing_company, unmet, unused_size
 from rackplane.core.queues.priorities import priority_of, unknown_class
@@ -161,6 +162,8 @@ def desired_gang(
             resources=accelerators.resources,
             level_by_node_label=level_by_node_label,
         )
+    if request.compute_domain is not None:
+        problems += channel_problems(name, namespace, templates, accelerators)
     resource, each_gpus = accelerators.of(namespace, spec) or (accelerators.main, 0)
     slots = max(slots, 1)
     segment, fewest = request.segment_slots, None if jobs else request.min_slots
@@ -216,6 +219,8 @@ def desired_gang(
         body_spec["expectedDurationSeconds"] = request.expected_duration_seconds
     if fewest is not None:
         body_spec["minSlots"] = fewest
+    if request.compute_domain is not None:
+        body_spec["computeDomain"] = str(request.compute_domain)
     if request.on_node_loss is not None:
         body_spec["onNodeLoss"] = str(request.on_node_loss)
     if groups and not problems:
@@ -251,7 +256,7 @@ def with_removals(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict
     """A Gang's spec as a merge patch: what is asked for no more is removed, its workload stays."""
     gone = {
         key: None
-        for key in ("expectedDurationSeconds", "minSlots", "onNodeLoss", "groups")
+        for key in ("expectedDurationSeconds", "minSlots", "onNodeLoss", "computeDomain", "groups")
         if current.get(key) and key not in wanted
     }
     topology = {**dict.fromkeys(current.get("topology", ())), **wanted["topology"]}

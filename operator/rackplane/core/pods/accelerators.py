@@ -45,12 +45,14 @@ class Accelerators:
     resources: what HardwareProfiles name as resourceName; the first that a pod asks for is its own.
     classes: DeviceClass -> the resourceNames of the HardwareProfiles that name it.
     templates: ResourceClaimTemplates by namespace and name, all that there are; so are `claims`.
+    whole_nodes: accelerators of a node by resource, the most, where NVLink joins it with others.
     """
 
     resources: Sequence[str]
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     templates: Mapping[Key, ResourceClaimTemplate] = field(default_factory=dict)
     claims: Mapping[Key, ResourceClaim] = field(default_factory=dict)
+    whole_nodes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def main(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rackplane.core.claims import ClaimAllocation, ResourceClaim
+from rackplane.core.gangs.occupying import keeps_apart
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.pods.cliques import key_of_gang
 from rackplane.core.pods.neighbours import Pods
 from rackplane.core.pods.restrictions import Restriction, restriction
 from rackplane.core.world import World
@@ -26,6 +28,7 @@ def narrowed(world: World, record: GangRecord) -> Restriction | None:
         template,
         record.seen_by_others(),
         [a.node_selector for a in allocations if a.node_selector is not None],
+        keeps_apart(record),
     )
 
 
@@ -35,10 +38,11 @@ def leaving(world: World, over: Iterable[GangRecord]) -> Iterator[tuple[Pods, st
         for pod in record.live_pods():
             if pod.spec.node_name:
                 yield Pods.of(pod), pod.spec.node_name, 1
-        promised = world.neighbours.promised_to(record.key)
-        if promised is not None:
-            for node, number in promised[1].items():
-                yield promised[0], node, number
+        for key in (record.key, key_of_gang(record.key)):
+            promised = world.neighbours.promised_to(key)
+            if promised is not None:
+                for node, number in promised[1].items():
+                    yield promised[0], node, number
 
 
 def waits_for_claim(world: World, record: GangRecord) -> str | None:

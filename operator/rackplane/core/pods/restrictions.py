@@ -50,6 +50,11 @@ class Restriction:
     #: node selectors of what their claims have been allocated, as JSON
     within: tuple[bytes, ...] = ()
 
+    @property
+    def bounds_own(self) -> bool:
+        """Whether pods of the gang, of whatever kind, leave each other fewer places on a node."""
+        return self.alone or bool(self.spread)
+
     def watches(self) -> tuple[Watch, ...]:
         """What has to be counted for it."""
         found = [_all(t) for t in self.against]
@@ -64,6 +69,7 @@ def restriction(
     spec: PodSpec,
     kinds: Iterable[Pods],
     allocations: Iterable[RequiredNodeAffinity] = (),
+    keeps_apart: Iterable[Term] = (),
 ) -> Restriction | None:
     """What narrows the nodes of such pods; None where nothing does.
 
@@ -71,14 +77,15 @@ def restriction(
         kinds: the gang's pods as the terms of others see them, those whose labels differ apart. Any of them may get any
             of the places, so what bars one bars all.
         allocations: node selectors of claims that the pods name and that are allocated.
+        keeps_apart: pods that ours must not share a domain with, beside those that their own terms mean.
     """
     kinds = tuple(kinds)
     refusing = frozenset(t for kind in kinds for t in neighbours.refusing(kind))
     within = tuple(sorted({msgspec.json.encode(nodes) for nodes in allocations}))
     hard = [c for c in spec.topology_spread_constraints if c.when_unsatisfiable == "DoNotSchedule"]
-    if spec.affinity is None and not hard and not refusing and not within:
+    against = dict.fromkeys(keeps_apart)
+    if spec.affinity is None and not hard and not refusing and not within and not against:
         return None
-    against: dict[Term, None] = {}
     wanted: dict[Term, None] = {}
     spread: dict[tuple[Term, int, bool], None] = {}
     alone, may_be_first = False, True

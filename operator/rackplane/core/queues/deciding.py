@@ -15,6 +15,7 @@ from rackplane.core.gangs.asking import (
     shape_of,
     usage_of,
 )
+from rackplane.core.gangs.domainwaits import waits_for_domain
 from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, Renewal, reason
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
@@ -85,6 +86,9 @@ def decide(
     claim = waits_for_claim(world, record)
     if claim is not None:
         return Wait(claim, reason="ResourceClaim", misfit=True, subject=_workload)
+    domain = waits_for_domain(world, record)
+    if domain is not None:
+        return Wait(domain[0], reason="ComputeDomain", misfit=domain[1], subject=_workload)
     count_usages(world)
     least = least_of(world, record)
     short = world.ledger.tree.check(spec.queue, least)

@@ -11,6 +11,7 @@ from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.elastic import fullest, grow
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.explaining import OVER_QUOTA, Explainer, Renewal
+from rackplane.core.gangs.occupying import occupied_words
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.instructions import Instruction
 from rackplane.core.queues.beside import Beside
@@ -283,6 +284,8 @@ def _note(world: World, record: GangRecord, position: int | None) -> bool:
         words = wait.words(record)
         if wait.foreseeable and record.no_room:
             words = f"{words}; {record.no_room}"
+        if wait.refusal is not None and record.asks_for_domain():
+            words = "; ".join(filter(None, (words, occupied_words(world))))
         record.message, record.reason, record.misfit = words, wait.reason, wait.misfit
         record.refusal, record.foreseeable = wait.refusal, wait.foreseeable
     if before == (record.position, record.message, record.reason, record.refusal):

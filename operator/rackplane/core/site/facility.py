@@ -21,7 +21,7 @@ from rackplane.api.common import ServiceState
 from rackplane.api.cooling_zone import CoolingZone
 from rackplane.api.fabric import Fabric
 from rackplane.api.gang import Gang
-from rackplane.api.hardware_profile import HardwareProfile
+from rackplane.api.hardware_profile import HardwareProfile, NVLinkScope
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.power_budget import PowerBudget
@@ -185,6 +185,15 @@ class Catalog:
             for name in profile.spec.device_class_names:
                 found.setdefault(name, set()).add(profile.spec.resource_name)
         return {name: tuple(sorted(resources)) for name, resources in sorted(found.items())}
+
+    def joined_nodes(self) -> dict[str, int]:
+        """Accelerators of a node by resource, the most of any profile whose NVLink domains may have several nodes."""
+        found: dict[str, int] = {}
+        for profile in self._valid(HardwareProfile).values():
+            spec = profile.spec
+            if spec.nvlink_scope in (NVLinkScope.LABEL, NVLinkScope.OBJECT):
+                found[spec.resource_name] = max(found.get(spec.resource_name, 0), spec.gpus_per_node)
+        return found
 
     def entry(self, kind: str, name: str) -> Entry | None:
         """The object as last seen, whatever it says; None if it is not known."""
