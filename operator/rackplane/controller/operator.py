@@ -22,6 +22,7 @@ from rackplane.controller.discovering import Discoverer
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch, Seen
 from rackplane.controller.http import Health, HttpServer
+from rackplane.controller.informers import core_informers
 from rackplane.controller.kueue.active import CheckKeeper
 from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.kueue.watch import kueue_informers
@@ -35,30 +36,16 @@ from rackplane.controller.telemetry.elements import ElementWatch
 from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
-from rackplane.controller.workloads import workload_informers
 from rackplane.core import events as e
-from rackplane.core.claims import ComputeDomain, ResourceClaim, ResourceClaimTemplate
 from rackplane.core.discovery.template import read_template
 from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
-from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding, parse_conditions
 from rackplane.core.site.observed import drifts
 from rackplane.core.workloads.kinds import kinds_named
 from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
-from rackplane.kube.resources import (
-    COMPUTE_DOMAINS,
-    GANGS,
-    JOBS,
-    NODES,
-    PODS,
-    PRIORITY_CLASSES,
-    RESOURCE_CLAIM_TEMPLATES,
-    RESOURCE_CLAIMS,
-)
-from rackplane.kube.sharing import Sharer
 
 __all__ = ["Operator", "Surroundings", "run"]
 
@@ -195,7 +182,13 @@ class Operator:
                 clock=self._around.wall,
                 monotonic=self._around.monotonic,
             )
-            informers = self._informers(runtime.feed)
+            informers = core_informers(
+                self._client,
+                runtime.feed,
+                kinds=kinds_named(settings.workload_kinds),
+                compute_domains=settings.compute_domains,
+                **self._informing,
+            )
             kueue = KueueJoin(runtime.feed) if settings.kueue else None
             if kueue is not None:
                 informers |= kueue_informers(self._client, kueue, **self._informing)
@@ -357,89 +350,6 @@ class Operator:
     @property
     def _informing(self) -> dict[str, Any]:
         return {"random": self._around.random, "monotonic": self._around.monotonic}
-
-    def _informers(self, feed: Callable[[e.Event], None]) -> dict[str, Informer[Any]]:
-        client, around = self._client, self._informing
-        return {
-            **workload_informers(client, kinds_named(self.settings.workload_kinds), feed, **around),
-            "nodes": Informer(
-                client,
-                NODES,
-                Node,
-                on_change=lambda node: feed(e.NodeChanged(node)),
-                on_delete=lambda _, name: feed(e.NodeDeleted(name)),
-                share=Sharer(),
-                **around,
-            ),
-            "pods": Informer(
-                client,
-                PODS,
-                Pod,
-                on_change=lambda pod: feed(e.PodChanged(pod)),
-                on_delete=lambda namespace, name: feed(e.PodDeleted(namespace, name)),
-                share=Sharer(),
-                **around,
-            ),
-            "jobs": Informer(
-                client,
-                JOBS,
-                Job,
-                on_change=lambda job: feed(e.JobChanged(job)),
-                on_delete=lambda namespace, name: feed(e.JobDeleted(namespace, name)),
-                # Of every annotation: what a user mistyped is named.
-                share=Sharer(annotations=("",)),
-                **around,
-            ),
-            "gangs": Informer(
-                client,
-                GANGS,
-                Gang,
-                on_change=lambda gang: feed(e.GangChanged(gang)),
-                on_delete=lambda namespace, name: feed(e.GangDeleted(namespace, name)),
-                **around,
-            ),
-            "resourceclaims": Informer(
-                client,
-                RESOURCE_CLAIMS,
-                ResourceClaim,
-                on_change=lambda claim: feed(e.ClaimChanged(claim)),
-                on_delete=lambda namespace, name: feed(e.ClaimDeleted(namespace, name)),
-                optional=True,
-                **around,
-            ),
-            "resourceclaimtemplates": Informer(
-                client,
-                RESOURCE_CLAIM_TEMPLATES,
-                ResourceClaimTemplate,
-                on_change=lambda template: feed(e.ClaimTemplateChanged(template)),
-                on_delete=lambda namespace, name: feed(e.ClaimTemplateDeleted(namespace, name)),
-                optional=True,
-                **around,
-            ),
-            **(self._domains(feed, around) if self.settings.compute_domains else {}),
-            "priorityclasses": Informer(
-                client,
-                PRIORITY_CLASSES,
-                PriorityClass,
-                on_change=lambda found: feed(e.PriorityClassChanged(found)),
-                on_delete=lambda _, name: feed(e.PriorityClassDeleted(name)),
-                **around,
-            ),
-        }
-
-    def _domains(self, feed: Callable[[e.Event], None], around: dict[str, Any]) -> dict[str, Informer[Any]]:
-        informer = Informer(
-            self._client,
-            COMPUTE_DOMAINS,
-            ComputeDomain,
-            on_change=lambda domain: feed(e.ComputeDomainChanged(domain)),
-            on_delete=lambda namespace, name: feed(e.ComputeDomainDeleted(namespace, name)),
-            optional=True,
-            spare=True,
-            found=lambda there: feed(e.ComputeDomainsServed(there)),
-            **around,
-        )
-        return {"computedomains": informer}
 
     def _report_server(self) -> ReportServer:
         settings = self.settings
