@@ -225,3 +225,32 @@ def test_without_our_check_a_workload_is_left_alone_and_one_that_loses_it_keeps_
     h.advance(5)
     assert (h.gangs(), booked(h)) == ({"workload-job-train": "Running"}, {"default/workload-job-train"})
     h.until(lambda: booked(h) == set(), seconds=60)
+
+
+def test_a_lost_node_is_replaced_in_the_domain_of_the_answer_and_where_that_is_full_the_gang_moves() -> None:
+    h = site(racks=2)
+    submit(h, run=None)
+    h.until(lambda: gang(h) == "Running")
+
+    def lose(node: str) -> None:
+        h.node_ready(node, False)
+        h.down.add(node)
+
+    def given() -> list[str]:
+        return [n for g in h.gang("workload-job-train")["status"].get("assignment", []) for n in g["nodes"]]
+
+    lose("r1-n1")
+    h.until(lambda: given() == ["r1-n0", "r1-n3", "r1-n2"], seconds=60)
+    # Kueue's answer holds as it was.
+    assert [a.state for a in h.answers] == ["Ready"]
+    lose("r1-n0")
+    # Its pods on what is lost are gone for good, as with the taint out-of-service.
+    for name in ("r1-n0", "r1-n1"):
+        for pod in h.pods():
+            if pod["spec"].get("nodeName") == name:
+                path = f"/api/v1/namespaces/default/pods/{pod['metadata']['name']}"
+                h.request("DELETE", path, {"gracePeriodSeconds": 0})
+    h.until(lambda: gang(h) == "Running" and given() == ["r2-n0", "r2-n1", "r2-n2"], seconds=120)
+    assert [a.state for a in h.answers] == ["Ready", "Retry", "Ready"]
+    assert answer(h) == ready(selector={"rackplane.dev/rack": "r2"}, message="placed on r2")
+    assert where(h) == {"0": "r2-n0", "1": "r2-n1", "2": "r2-n2"}

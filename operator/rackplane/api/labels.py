@@ -110,6 +110,9 @@ POWER_OBSERVED_WATTS: Final = f"{GROUP}/power-observed-watts"
 MOCK_GPUS: Final = f"{GROUP}/mock-gpus"
 #: Annotation on a node, by people: which of its mock GPUs are to be broken. "1", "0,2", "1:48" (with its XID), "all".
 FAIL_GPUS: Final = f"{GROUP}/fail-gpus"
+#: Annotation on a pod, by Kueue as our admission check says: the Workload that it is of. No label, for the name may be
+#: longer than one.
+WORKLOAD_ANNOTATION: Final = f"{GROUP}/workload"
 #: Annotation on a node: the gangs whose power profile it runs at, as namespace/name, separated by commas.
 NODE_GANGS: Final = f"{GROUP}/gangs"
 #: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.

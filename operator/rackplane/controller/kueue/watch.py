@@ -20,7 +20,7 @@ def kueue_resources(plural: str, *, namespaced: bool = False) -> list[Resource]:
 
 
 def kueue_informers(client: Client, join: KueueJoin, **around: Any) -> dict[str, Informer[Any]]:
-    """Where the cluster lacks Kueue, it is looked for again once a minute.
+    """Where the cluster lacks Kueue, or does not let us list its kinds, they are looked for again once a minute.
 
     Args:
         around: of the informers.
@@ -28,7 +28,8 @@ def kueue_informers(client: Client, join: KueueJoin, **around: Any) -> dict[str,
 
     def informer(plural: str, type_: type, *, namespaced: bool = False, **calls: Any) -> Informer[Any]:
         first, *others = kueue_resources(plural, namespaced=namespaced)
-        return Informer(client, first, type_, others=others, optional=True, **calls, **around)
+        # Who queues elsewhere is to be placed whatever Kueue's kinds allow us.
+        return Informer(client, first, type_, others=others, optional=True, spare=True, **calls, **around)
 
     workloads: Informer[Body] = informer(
         WORKLOAD.plural,

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rackplane.api.fabric import RACK_LABELS
-from rackplane.api.labels import QUEUE_LABEL
+from rackplane.api.labels import QUEUE_LABEL, WORKLOAD_ANNOTATION
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.gangs.writing import may_write, may_write_version
 from rackplane.core.instructions import AnswerCheck
-from rackplane.core.workloads.kueue import WORKLOAD_ANNOTATION
 from rackplane.core.workloads.view import Workload
 from rackplane.core.world import World
 

@@ -12,17 +12,23 @@ from typing import Any, Final
 import msgspec
 
 from rackplane.api.base import GROUP
-from rackplane.api.labels import PLACEMENT_GATE, QUEUE_LABEL, SUSPENDED_BY, SUSPENDED_BY_VALUE
+from rackplane.api.labels import (
+    PLACEMENT_GATE,
+    QUEUE_LABEL,
+    SUSPENDED_BY,
+    SUSPENDED_BY_VALUE,
+    WORKLOAD_ANNOTATION,
+)
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Condition, Gate, Metadata, PodTemplate, Toleration
 from rackplane.core.workloads.checks import Check
+from rackplane.core.workloads.fields import Fields
 from rackplane.core.workloads.view import Body, PodSet, Reading, Workload, WorkloadKind, plain
 
 __all__ = [
     "CONTROLLER",
     "KUEUE_GROUP",
     "WORKLOAD",
-    "WORKLOAD_ANNOTATION",
     "AdmissionCheck",
     "ResourceFlavor",
     "queue_of",
@@ -32,31 +38,24 @@ __all__ = [
 KUEUE_GROUP: Final = "kueue.x-k8s.io"
 #: spec.controllerName of the AdmissionChecks that are ours
 CONTROLLER: Final = f"{GROUP}/placement"
-#: On pods, by Kueue as our answer says: the Workload that they are of. An annotation, for its name may be longer than
-#: a label.
-WORKLOAD_ANNOTATION: Final = f"{GROUP}/workload"
 
 
-class _Object(msgspec.Struct, frozen=True, rename="camel"):
-    pass
-
-
-class _Parameters(_Object, frozen=True):
+class _Parameters(Fields, frozen=True):
     api_group: str = ""
     kind: str = ""
     name: str = ""
 
 
-class _CheckSpec(_Object, frozen=True):
+class _CheckSpec(Fields, frozen=True):
     controller_name: str = ""
     parameters: _Parameters | None = None
 
 
-class _CheckStatus(_Object, frozen=True):
+class _CheckStatus(Fields, frozen=True):
     conditions: tuple[Condition, ...] = ()
 
 
-class AdmissionCheck(_Object, frozen=True):
+class AdmissionCheck(Fields, frozen=True):
     """Whom a ClusterQueue asks before it admits, and with which parameters."""
 
     metadata: Metadata
@@ -64,55 +63,55 @@ class AdmissionCheck(_Object, frozen=True):
     status: _CheckStatus = _CheckStatus()
 
 
-class _FlavorSpec(_Object, frozen=True):
-    node_labels: dict[str, str] = {}
+class _FlavorSpec(Fields, frozen=True):
+    node_labels: dict[str, str] = msgspec.field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
 
 
-class ResourceFlavor(_Object, frozen=True):
+class ResourceFlavor(Fields, frozen=True):
     """What Kueue puts on the pods of those that it gives quota of this flavor."""
 
     metadata: Metadata
     spec: _FlavorSpec = _FlavorSpec()
 
 
-class _TopologyRequest(_Object, frozen=True):
+class _TopologyRequest(Fields, frozen=True):
     pod_index_label: str = ""
     sub_group_index_label: str = ""
     sub_group_count: int = 0
 
 
-class _PodSet(_Object, frozen=True):
+class _PodSet(Fields, frozen=True):
     name: str = "main"
     count: int = 1
     template: PodTemplate = PodTemplate()
     topology_request: _TopologyRequest = _TopologyRequest()
 
 
-class _Spec(_Object, frozen=True):
+class _Spec(Fields, frozen=True):
     pod_sets: tuple[_PodSet, ...] = ()
     priority: int | None = None
     active: bool = True
 
 
-class _Assignment(_Object, frozen=True):
+class _Assignment(Fields, frozen=True):
     name: str = "main"
     count: int | None = None
-    flavors: dict[str, str] = {}
+    flavors: dict[str, str] = msgspec.field(default_factory=dict)
     topology_assignment: dict[str, Any] | None = None
     delayed_topology_request: str = ""
 
 
-class _Admission(_Object, frozen=True):
+class _Admission(Fields, frozen=True):
     pod_set_assignments: tuple[_Assignment, ...] = ()
 
 
-class _Update(_Object, frozen=True):
+class _Update(Fields, frozen=True):
     name: str = ""
-    node_selector: dict[str, str] = {}
+    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class _CheckState(_Object, frozen=True):
+class _CheckState(Fields, frozen=True):
     name: str
     state: str = "Pending"
     message: str = ""
@@ -120,12 +119,12 @@ class _CheckState(_Object, frozen=True):
     pod_set_updates: tuple[_Update, ...] = ()
 
 
-class _Reclaimable(_Object, frozen=True):
+class _Reclaimable(Fields, frozen=True):
     name: str = ""
     count: int = 0
 
 
-class _Status(_Object, frozen=True):
+class _Status(Fields, frozen=True):
     conditions: tuple[Condition, ...] = ()
     admission: _Admission | None = None
     admission_checks: tuple[_CheckState, ...] = ()
