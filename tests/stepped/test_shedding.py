@@ -224,6 +224,62 @@ def test_a_stop_that_was_announced_is_called_off_when_the_feed_returns() -> None
     assert [t.kind for t in h.told if t.reason == "StopCalledOff"] == ["Gang", "Job"]
 
 
+def emergency(h: Harness) -> None:
+    h.patch(f"{POWER}/b", {"spec": {"emergency": {"percent": 200, "seconds": 120}}})
+
+
+def overloaded_since(h: Harness) -> str | None:
+    found: str | None = h.get("rackplane.dev", "powerdomains", "b", "")["status"].get("overloadedSince")
+    return found
+
+
+def test_a_successor_gives_an_overloaded_element_no_more_seconds_than_it_had() -> None:
+    h = site()
+    emergency(h)
+    running(h, one="Checkpointable", two="Protected")
+    deny_nodes(h)
+    lose(h)
+    began = h.time.now
+    h.advance(3)  # the cap is written, and no node takes it
+    assert overloaded_since(h) == timestamp(began)
+    h.time.now += 60  # nobody leads
+    h.restart_machine()
+    h.advance(20)
+    shed = h.gang("job-one")["status"]["shed"]
+    assert (shed["action"], shed["deadline"]) == ("Stop", timestamp(began + 120 - 10))
+    h.until(lambda: h.phase("job-one") != "Running", seconds=60)
+    assert h.time.now <= began + 120
+    h.advance(20)
+    assert overloaded_since(h) is None
+
+
+def test_an_overload_that_a_successor_does_not_find_is_over_and_the_next_one_is_another() -> None:
+    h = site(settings=replace(SETTINGS, shedding=Shedding.OFF))
+    running(h, one="Checkpointable", two="Protected")
+    h.patch(f"{POWER}/b/status", {"status": {"overloadedSince": timestamp(h.time.now - 900)}})
+    h.restart_machine()
+    lose(h)
+    began = h.time.now
+    h.advance(60, step=10)
+    assert overloaded_since(h) == timestamp(began)
+    regain(h)
+    h.advance(5)
+    assert overloaded_since(h) is None
+
+
+def test_an_order_that_cannot_be_met_takes_no_emergency_seconds_from_others() -> None:
+    h = site(b_watts=30_000)
+    emergency(h)
+    running(h, one="Checkpointable", two="Protected")
+    h.apply(thing("PowerBudget", "order", targets={"powerDomains": ["row"]}, limitWatts=1, bestEffort=True))
+    h.advance(300)
+    lose(h)
+    began = h.time.now
+    h.advance(20)
+    status = h.gang("job-one")["status"]
+    assert (status["phase"], status["shed"]["deadline"]) == ("Running", timestamp(began + 120 - 10))
+
+
 def test_protected_gangs_go_on_and_give_way_only_where_the_operator_was_told_so() -> None:
     h = site(b_watts=30_000)
     running(h, one="Protected", two="Protected")

@@ -148,6 +148,11 @@ class ElementStatus(FeedingStatus):
         default=None,
         description="Watts it may carry without end now, after its state and its units or modules.",
     )
+    overloaded_since: Timestamp | None = Field(
+        default=None,
+        description="Since when it has been over a limit. The seconds of an emergency rating, or of riding through, "
+        "are counted from then, whoever leads.",
+    )
     usable_kilowatts: Kilowatts | None = Field(default=None, description="usableWatts in kW, for the table.")
     worst_kilowatts: Kilowatts | None = Field(
         default=None, description="worstContingency.headroomWatts in kW, for the table."

@@ -22,6 +22,7 @@ from rackplane.core.queues.tally import Tally
 from rackplane.core.refreshing import refresh
 from rackplane.core.settings import Confirmation, MachineSettings
 from rackplane.core.shedding.emergency import follow_measurements
+from rackplane.core.shedding.overloads import Overloads
 from rackplane.core.shedding.relief import Relief
 from rackplane.core.site.actuation import ActuationTimes
 from rackplane.core.site.facility import Catalog
@@ -233,7 +234,7 @@ class Machine:
 
     def _leadership_lost(self) -> None:
         self.leading = False
-        self._relief = Relief()
+        self._relief, self.world.overloads = Relief(), Overloads()
         self._emptying.resign()
         self.world.draining.resign()
         self.world.caps.resign()

@@ -28,6 +28,7 @@ from rackplane.core.queues.tally import Tally
 from rackplane.core.queues.waiting import Waiting
 from rackplane.core.repair.losses import Losses
 from rackplane.core.settings import MachineSettings
+from rackplane.core.shedding.overloads import Overloads
 from rackplane.core.site.caps import Caps
 from rackplane.core.site.confirmations import Confirmations
 from rackplane.core.site.draining import Draining
@@ -93,6 +94,8 @@ class World:
     observed: Observed | None = None
     #: what earlier runs drew
     learning: Learning = field(default_factory=Learning)
+    #: since when elements have been over their limits
+    overloads: Overloads = field(default_factory=Overloads)
     removals: Removals = field(default_factory=Removals)
     draining: Draining = field(default_factory=Draining)
     #: places held for gangs that wait, in the order in which they are asked

@@ -12,10 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from rackplane.api.cooling_zone import CoolingZone
 from rackplane.api.gang import ShedAction
 from rackplane.api.power_budget import PowerBudget
-from rackplane.api.power_domain import PowerDomain
 from rackplane.core.gangs.booking import count_at
 from rackplane.core.gangs.decisions import booking_key, key_of
 from rackplane.core.gangs.record import GangRecord
@@ -25,14 +23,13 @@ from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, w
 from rackplane.core.instructions import Instruction
 from rackplane.core.queues.victims import saved_at
 from rackplane.core.settings import Shedding
+from rackplane.core.shedding.overloads import element_of, loaded_by
 from rackplane.core.shedding.placements import POWER_CAPPED, at_profile
 from rackplane.core.shedding.restoring import Restoring
 from rackplane.core.shedding.terms import is_ending, terms_of
-from rackplane.core.site.translation import power_spec
 from rackplane.core.world import World
 from rackplane.engine.explaining.phrases import against
 from rackplane.engine.physics.loads import Violation
-from rackplane.engine.physics.power import emergency_rating
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.shedding.relieving import exceeded, relieve
 from rackplane.engine.shedding.terms import Disruption, Measure
@@ -40,23 +37,11 @@ from rackplane.engine.state import State
 
 __all__ = ["Relief"]
 
-_KINDS = {
-    RowKind.POWER_NOMINAL: "PowerDomain",
-    RowKind.POWER_PEAK: "PowerDomain",
-    RowKind.BUDGET: "PowerBudget",
-    RowKind.RACK_NOMINAL: "Rack",
-    RowKind.RACK_PEAK: "Rack",
-    RowKind.FEED: "Rack",
-    RowKind.LIQUID: "CoolingZone",
-    RowKind.AIR: "CoolingZone",
-}
-
 
 class Relief:
     """Looks at the loads after every batch of events."""
 
     def __init__(self) -> None:
-        self._over_since: float | None = None
         self._planned: tuple[int, int, int] | None = None
         self._restoring = Restoring()
 
@@ -65,14 +50,14 @@ class Relief:
         if world.state is None:
             return
         self._settle(world)
+        over = [v for v in exceeded(world.state) if not _is_retired(world, v)]
+        world.overloads.look(world, over)
         if world.settings.shedding is Shedding.OFF:
             return
-        over = [v for v in exceeded(world.state) if not _is_retired(world, v)]
         if over:
-            self._over_since = world.now if self._over_since is None else self._over_since
             yield from self._shed(world, world.state, over)
         else:
-            self._over_since = self._planned = None
+            self._planned = None
             yield from self._call_off(world)
         yield from self._restoring.run(world)
 
@@ -95,6 +80,7 @@ class Relief:
         if seen == self._planned:
             return
         self._planned = seen
+        soft = _best_effort(world, over)
         records = [r for r in world.gangs.values() if r.gang is not None and r.decision is not None]
         plan = relieve(
             state,
@@ -106,28 +92,28 @@ class Relief:
             },
             spare_protected=not world.settings.shed_protected,
             may_stop=world.settings.shedding is Shedding.STOP,
-            best_effort=_best_effort(world, over),
+            best_effort=soft,
         )
         why = _why(over)
+        hard = [v for v in over if not (v.row.kind is RowKind.BUDGET and v.row.element in soft)]
         for measure in plan.measures:
             record = world.gangs[key_of(measure.gang)]
             if not may_write(record) or world.now < record.not_before:
                 continue
             if measure.stops:
-                yield from self._announce_or_stop(world, record, measure, over, why)
+                cause = loaded_by(state, measure.gang, hard) or over
+                yield from self._announce_or_stop(world, record, measure, cause, why)
             else:
                 yield from _cap(world, state, record, measure, why)
 
     def _announce_or_stop(
-        self, world: World, record: GangRecord, measure: Measure, over: Sequence[Violation], why: str
+        self, world: World, record: GangRecord, measure: Measure, cause: Sequence[Violation], why: str
     ) -> Iterator[Instruction]:
-        assert self._over_since is not None
-        if world.now < self._over_since + world.settings.shed_delay_seconds:
+        if world.now < world.overloads.began(cause) + world.settings.shed_delay_seconds:
             self._planned = None  # nothing else need change before it is time
             return
-        stands = 0.0 if measure.terms.disruption is Disruption.SHEDDABLE else _stands(world, over)
-        deadline = self._over_since + stands - world.settings.actuation_seconds
-        if world.now >= deadline:
+        deadline = world.overloads.stood_until(world, cause) - world.settings.actuation_seconds
+        if measure.terms.disruption is Disruption.SHEDDABLE or world.now >= deadline:
             yield from stop(world, record, f"stopped: {why}", reason=SHED)
             return
         shed = {
@@ -214,32 +200,11 @@ def _is_retired(world: World, violation: Violation) -> bool:
 
     A mistake in a file must not stop what runs.
     """
-    kind = _KINDS[violation.row.kind]
+    kind, name = element_of(violation)
     if kind == "Rack" and violation.limit_watts <= 0:
         return True  # its profile, or what feeds it, is: a rack of its own has a limit above 0
-    entry = world.catalog.elements().get((kind, violation.row.element))
+    entry = world.catalog.elements().get((kind, name))
     return entry is not None and entry.retired
-
-
-def _stands(world: World, over: Sequence[Violation]) -> float:
-    """For how long all that is over its limit stands its load, in seconds."""
-    return min((_stands_one(world, v) for v in over), default=0.0)
-
-
-def _stands_one(world: World, violation: Violation) -> float:
-    name, catalog = violation.row.element, world.catalog
-    match violation.row.kind:
-        case RowKind.POWER_NOMINAL | RowKind.POWER_PEAK:
-            power = catalog.get(PowerDomain, name)
-            rating = None if power is None else power.spec.emergency
-            if power is None or rating is None:
-                return 0.0
-            most = emergency_rating(power_spec(power, in_emergency=True))
-            return float(rating.seconds) if violation.load_watts <= most else 0.0
-        case RowKind.LIQUID | RowKind.AIR:
-            zone = catalog.get(CoolingZone, name)
-            return 0.0 if zone is None else float(zone.spec.ride_through_seconds or 0)
-    return 0.0
 
 
 def _best_effort(world: World, over: Sequence[Violation]) -> set[str]:

@@ -121,6 +121,8 @@ class Publisher:
             else:
                 numbers = figures(world, report, left, kind, name)
                 numbers.update(draws.figures(kind, name, world.catalog.status(kind, name)))
+                if kind in ("PowerDomain", "CoolingZone"):
+                    numbers.update(world.overloads.figures(kind, name))
             last = self._published.get((kind, name))
             old = last.status["conditions"] if last else world.catalog.conditions(kind, name)
             wanted = judgements(report, kind, name, found, world.now)
