@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from rackplane.api.labels import POWER_CAP_APPLIED_WATTS, POWER_CAP_WATTS, SLOT_ANNOTATION
+from rackplane.core.settings import Confirmation, MachineSettings
 from tests.support.harness import EXIT, GPU, QUEUE, RUN, Harness, facility, started, thing
 
 # As a node agent has it: the guard lets nobody else name our taint.
@@ -388,3 +390,23 @@ def test_a_restart_does_not_write_again_what_is_stored() -> None:
     h.restart_machine()
     h.advance(3)
     assert h.writes == before
+
+
+def test_numbers_without_end_that_somebody_writes_stop_nothing() -> None:
+    # Python refuses to read more than 4,300 digits, with an error.
+    endless = "9" * 5_000
+    h = started(settings=MachineSettings(validate=True, confirmation=Confirmation.AGENT))
+    h.job("train", slots=2, run=20)
+    h.settle()
+    for pod in h.pods():
+        name = pod["metadata"]["name"]
+        h.patch(
+            f"/api/v1/namespaces/default/pods/{name}",
+            {"metadata": {"annotations": {SLOT_ANNOTATION: endless}}},
+        )
+    for node in h.cluster.store.items(("", "nodes")):
+        written = {POWER_CAP_APPLIED_WATTS: endless, POWER_CAP_WATTS: endless}
+        h.patch(f"/api/v1/nodes/{node['metadata']['name']}", {"metadata": {"annotations": written}})
+    h.advance(2)
+    h.restart_machine()
+    finishes(h, "job-train")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from rackplane.api.annotations import whole_number
 from rackplane.api.labels import POWER_CAP_APPLIED_WATTS, POWER_CAP_WATTS, POWER_OBSERVED_WATTS
 from rackplane.kube.client import MERGE_PATCH, ApiError, Client
 from rackplane.kube.resources import NODES
@@ -103,10 +104,11 @@ class NodeAgent:
         self._on_node(node)
         self._have = dict(node.metadata.annotations)
         text = self._have.get(POWER_CAP_WATTS, "")
-        if text and not (text.isascii() and text.isdigit()):
+        wanted = whole_number(text)
+        if text and wanted is None:
             log.warning("no number of watts", node=self._node, annotation=POWER_CAP_WATTS, value=text)
             return  # the last one stays
-        self._wanted, self._known = int(text) if text else None, True
+        self._wanted, self._known = wanted, True
         self._changed.set()
 
     def gone(self) -> None:
@@ -133,8 +135,7 @@ class NodeAgent:
 
     async def _report(self) -> None:
         drawn = self._host_watts + self._gpus.draw_watts()
-        told = self._have.get(POWER_OBSERVED_WATTS, "")
-        last = int(told) if told.isascii() and told.isdigit() else 0
+        last = whole_number(self._have.get(POWER_OBSERVED_WATTS)) or 0
         due = self._monotonic() >= self._reported_at + REPORT_SECONDS
         if due and abs(drawn - last) > _WORTH_TELLING * last:
             await self._write({POWER_OBSERVED_WATTS: str(drawn)})

@@ -10,6 +10,7 @@ that the ranks allow it. Of all other Jobs only the parallelism is changed, and 
 
 from __future__ import annotations
 
+from rackplane.api.annotations import whole_number
 from rackplane.api.labels import (
     COMPLETIONS_EQUAL,
     GRANTED_PARALLELISM,
@@ -115,5 +116,5 @@ def _allowed(job: Job) -> bool:
 
 def _number(job: Job, key: str) -> int | None:
     """What we wrote; None for anything else."""
-    text = job.metadata.annotations.get(key, "")
-    return int(text) if text.isascii() and text.isdecimal() and 0 < len(text) <= 9 and int(text) else None
+    number = whole_number(job.metadata.annotations.get(key))
+    return number if number and number < 2**31 else None

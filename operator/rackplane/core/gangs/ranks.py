@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rackplane.api.annotations import whole_number
 from rackplane.api.labels import COMPLETION_INDEX, PLACEMENT_GATE, SLOT_ANNOTATION
 from rackplane.core.objects import Pod
 
@@ -26,14 +27,12 @@ def is_gated(pod: Pod) -> bool:
 
 def completion_index(pod: Pod) -> int | None:
     """The index that an Indexed Job gave it; None if it has none."""
-    text = pod.metadata.annotations.get(COMPLETION_INDEX)
-    return int(text) if text is not None and text.isdecimal() else None
+    return whole_number(pod.metadata.annotations.get(COMPLETION_INDEX))
 
 
 def annotated_slot(pod: Pod) -> int | None:
     """The slot that was written on it when it was let go; None before."""
-    text = pod.metadata.annotations.get(SLOT_ANNOTATION)
-    return int(text) if text is not None and text.isdecimal() else None
+    return whole_number(pod.metadata.annotations.get(SLOT_ANNOTATION))
 
 
 def _rank(pod: Pod) -> tuple[int, int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from rackplane.api.annotations import whole_number
 from rackplane.api.labels import POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.objects import Pod
@@ -72,8 +73,8 @@ def _profile_of_left(world: World, name: str, pods: Iterable[Pod], node_type: No
     """
     node = world.nodes.get(name)
     annotations = {} if node is None else node.metadata.annotations
-    written, text = annotations.get(POWER_PROFILE, ""), annotations.get(POWER_CAP_WATTS, "")
-    if text.isascii() and text.isdigit() and world.confirmations.confirms(world, name, int(text)):
+    written, cap = annotations.get(POWER_PROFILE, ""), whole_number(annotations.get(POWER_CAP_WATTS))
+    if cap is not None and world.confirmations.confirms(world, name, cap):
         return written
     profiles = {written, *(pod.metadata.annotations.get(POWER_PROFILE, "") for pod in pods)}
     return max(sorted(profiles), key=lambda profile: _watts(node_type, profile))

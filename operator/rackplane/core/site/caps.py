@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rackplane.api.annotations import whole_number
 from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.events import FailureReason
 from rackplane.core.gangs.decisions import Key, booking_key
@@ -248,8 +249,8 @@ def _key(booked: str) -> Key:
 def _carried(node: Node) -> Mapping[str, str | None]:
     """What the node carries, if that is a cap."""
     have = node.metadata.annotations
-    text = have.get(POWER_CAP_WATTS, "")
-    return {key: have.get(key) for key in _NOTHING} if text.isascii() and text.isdigit() else _NOTHING
+    held = whole_number(have.get(POWER_CAP_WATTS))
+    return _NOTHING if held is None else {key: have.get(key) for key in _NOTHING}
 
 
 def _differing(wanted: Mapping[str, str | None], have: Mapping[str, str]) -> dict[str, str | None]:

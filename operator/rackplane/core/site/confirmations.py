@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rackplane.api.annotations import whole_number
 from rackplane.api.labels import NODE_GANGS, POWER_CAP_APPLIED_WATTS, POWER_CAP_WATTS, POWER_PROFILE
 from rackplane.core.instructions import SendCap
 from rackplane.core.settings import Confirmation
@@ -148,8 +149,7 @@ class Confirmations:
             sent = self._sent.get(name)
             return sent.watts if sent is not None and sent.answered else None
         node = world.nodes.get(name)
-        text = "" if node is None else node.metadata.annotations.get(POWER_CAP_APPLIED_WATTS, "")
-        return int(text) if text.isascii() and text.isdigit() else None
+        return None if node is None else whole_number(node.metadata.annotations.get(POWER_CAP_APPLIED_WATTS))
 
 
 def _most(world: World, name: str) -> float:

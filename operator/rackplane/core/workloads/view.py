@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rackplane.api.annotations import whole_number
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Condition, Job, JobSpec, JobStatus, Metadata, Pod, PodTemplate
 from rackplane.core.workloads.checks import Check
@@ -50,10 +51,10 @@ class PodSet:
         """The pod's place among them; None if its labels do not give one."""
         total = -self.first
         for label, stride in self.index:
-            text = pod.metadata.labels.get(label, "")
-            if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+            number = whole_number(pod.metadata.labels.get(label))
+            if number is None:
                 return None
-            total += int(text) * stride
+            total += number * stride
         return total if self.index and 0 <= total < self.slots else None
 
 
