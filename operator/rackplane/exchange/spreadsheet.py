@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from rackplane.api.cooling_zone import CoolingMedium
 from rackplane.api.naming import object_name
+from rackplane.api.numbers import whole_number
 from rackplane.api.power_domain import PowerDomainType
 from rackplane.exchange.building import Builder, Imported, Origin
 from rackplane.exchange.foreign import Source
@@ -293,11 +294,10 @@ def _rack(row: _Row, builder: Builder) -> str:
     location = {part: row.text(part) for part in ("site", "hall", "row", "position") if row.text(part)}
     if location:
         spec["location"] = location
-    said, count = row.text("nodes"), None
+    said = row.text("nodes")
+    count = whole_number(said)
     nodes: list[str] = []
-    if said.isdecimal():
-        count = int(said)
-    elif said:
+    if said and count is None:
         try:
             nodes = expand(said.replace(";", ",").replace(" ", ""))
         except HostlistError as error:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import structlog
 
-from rackplane.api.annotations import whole_number
 from rackplane.api.labels import POWER_CAP_APPLIED_WATTS, POWER_CAP_WATTS, POWER_OBSERVED_WATTS
+from rackplane.api.numbers import whole_number
 from rackplane.kube.client import MERGE_PATCH, ApiError, Client
 from rackplane.kube.resources import NODES
 from rackplane.nodeagent.gpus import Gpus

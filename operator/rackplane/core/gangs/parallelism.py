@@ -10,13 +10,13 @@ that the ranks allow it. Of all other Jobs only the parallelism is changed, and 
 
 from __future__ import annotations
 
-from rackplane.api.annotations import whole_number
 from rackplane.api.labels import (
     COMPLETIONS_EQUAL,
     GRANTED_PARALLELISM,
     KUEUE_COMPLETIONS_EQUAL,
     REQUESTED_PARALLELISM,
 )
+from rackplane.api.numbers import whole_number
 from rackplane.core.gangs.unlike import gpus_of
 from rackplane.core.instructions import JobSize
 from rackplane.core.objects import GangSpec, Job

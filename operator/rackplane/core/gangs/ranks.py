@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rackplane.api.annotations import whole_number
 from rackplane.api.labels import COMPLETION_INDEX, PLACEMENT_GATE, SLOT_ANNOTATION
+from rackplane.api.numbers import whole_number
 from rackplane.core.objects import Pod
 
 __all__ = ["annotated_slot", "completion_index", "in_order", "is_gated"]

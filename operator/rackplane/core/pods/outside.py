@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from rackplane.api.annotations import whole_number
 from rackplane.api.labels import POWER_CAP_WATTS, POWER_PROFILE
+from rackplane.api.numbers import whole_number
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.objects import Pod
 from rackplane.core.pods.pod import gpus, is_terminal

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from rackplane.api.annotations import whole_number
 from rackplane.api.labels import NODE_GANGS, POWER_CAP_WATTS, POWER_PROFILE
+from rackplane.api.numbers import whole_number
 from rackplane.core.events import FailureReason
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.instructions import CapNode, SendCap

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rackplane.api.annotations import whole_number
 from rackplane.api.labels import NODE_GANGS, POWER_CAP_APPLIED_WATTS, POWER_CAP_WATTS, POWER_PROFILE
+from rackplane.api.numbers import whole_number
 from rackplane.core.instructions import SendCap
 from rackplane.core.settings import Confirmation
 from rackplane.core.site.actuation import ActuationTimes

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rackplane.api.annotations import whole_number
+from rackplane.api.numbers import whole_number
 from rackplane.api.problems import FieldProblem
 from rackplane.core.objects import Condition, Job, JobSpec, JobStatus, Metadata, Pod, PodTemplate
 from rackplane.core.workloads.checks import Check

@@ -1,4 +1,4 @@
-"""Values of annotations, which anybody may have written."""
+"""Numbers in text that anybody may have written: annotations, labels, cells of a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DIGITS: Final = 18
 
 
 def whole_number(text: str | None) -> int | None:
-    """The number that an annotation holds: ASCII digits and nothing else; None for anything else."""
+    """The number that a text is: ASCII digits and nothing else; None for anything else."""
     if text is None or not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
         return None
     return int(text)

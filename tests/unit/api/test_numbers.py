@@ -1,10 +1,10 @@
-"""What is read of an annotation's value, whatever it is."""
+"""What is read as a number, whatever it is."""
 
 from __future__ import annotations
 
 import pytest
 
-from rackplane.api.annotations import whole_number
+from rackplane.api.numbers import whole_number
 
 
 @pytest.mark.parametrize(
