@@ -71,8 +71,8 @@ class _Branching:
             copy = os.fork()
         if not copy:
             self.is_copy = True
-            # Or the first collection would copy all there is.
-            gc.freeze()
+            # It would look at all there is, and so copy it; and the copy is soon over.
+            gc.disable()
             return True
         os.close(self._answer)
         try:
