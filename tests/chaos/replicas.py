@@ -230,9 +230,15 @@ class Replica:
             watch_facility=lambda seen: _watch_facility(link, seen),
         )
         operator = self.operator = Operator(settings=settings, client=link, surroundings=around)
-        # As set, but for the pace at which figures of the facility are written, which nothing here looks at.
+        # As set, but for the pace at which words and figures are written, which nothing here looks at.
         slower: MachineSettings = replace(
-            operator.machine.settings, status_seconds=20.0, status_refresh_seconds=120.0, queue_seconds=60.0
+            operator.machine.settings,
+            status_seconds=20.0,
+            status_refresh_seconds=120.0,
+            queue_seconds=60.0,
+            estimate_seconds=60.0,
+            explain_gangs=1,
+            explain_seconds=300.0,
         )
         operator.machine = _Machine(settings=slower)
         self._task = asyncio.create_task(self._run(operator, client.close), name=self.name)

@@ -280,7 +280,7 @@ def test_the_operator_may_write_what_its_instructions_write() -> None:
             for k in KINDS.values()
             for v in k.versions
         ),
-        UngatePod("ns", "p", "u", "n", 0, "g", "MaxP", ()),
+        UngatePod("ns", "p", "u", "1", "n", 0, "g", "MaxP", ()),
         UpdateGangSpec("ns", "g", "1", {}),
         WriteFacilityStatus("Rack", "r", {}),
         WriteGangStatus("ns", "g", "1", {}),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rackplane.core.instructions import UngatePod
 from rackplane.core.settings import MachineSettings
 from tests.stepped.test_kills import check_caps, scenario, verify
 from tests.support.branching import Kill, killed_at
@@ -89,6 +90,43 @@ def check(h: Harness) -> None:
 
 
 STORIES: dict[str, Callable[[Kill], Harness]] = {"placed": placed, "stopped": stopped}
+
+
+def let_go(h: Harness, *, seeing: int | None = None) -> list[UngatePod]:
+    """The writes that let the pods of a gang go, before the first of them; ``seeing``: changes at a time."""
+    for _ in range(500):
+        h.cluster.settle()
+        h.deliver(seeing)
+        if found := [each for each in h._todo if isinstance(each, UngatePod)]:
+            return found
+        h.write()
+    raise AssertionError(h.summary())
+
+
+def test_a_successor_gives_each_pod_the_slot_that_the_leader_before_it_would_have() -> None:
+    h = Harness()
+    h.apply(*facility(racks=2))
+    h.start_machine()
+    h.job("train", slots=8, gpus=1, run=None, indexed=False)
+    # It sees one pod after another, and not in the order of their names.
+    late = let_go(h, seeing=1)
+    h.start_machine()
+    assert let_go(h) == late
+    assert len(late) == 8
+
+
+def test_a_pod_that_has_changed_meanwhile_is_not_let_go_by_a_late_write() -> None:
+    h = Harness()
+    h.apply(*facility(racks=2))
+    h.start_machine()
+    h.job("train", slots=2, gpus=1, run=None)
+    late = let_go(h)
+    for pod in h.pods():
+        path = f"/api/v1/namespaces/default/pods/{pod['metadata']['name']}"
+        h.patch(path, {"metadata": {"labels": {"seen": "by-somebody"}}})
+    assert [h._send(each).code for each in late] == [409, 409]
+    # Whoever leads tries again with what it has seen since.
+    h.until(lambda: h.phase("job-train") == "Running", seconds=5)
 
 
 @pytest.mark.parametrize("story", STORIES)

@@ -243,8 +243,11 @@ def _pod_patch(instruction: UngatePod) -> dict[str, Any]:
     }
     if instruction.cap_watts is not None:
         annotations[POWER_CAP_WATTS] = str(instruction.cap_watts)
+    # The resourceVersion makes the API server refuse one that comes late, from a former leader: the pod may have
+    # another slot by then.
+    metadata = {"uid": instruction.uid, "resourceVersion": instruction.resource_version}
     return {
-        "metadata": {"uid": instruction.uid, "annotations": annotations},
+        "metadata": {**metadata, "annotations": annotations},
         "spec": {
             "nodeSelector": {HOSTNAME_LABEL: instruction.hostname},
             "tolerations": tolerations,

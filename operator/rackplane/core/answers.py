@@ -30,7 +30,7 @@ from rackplane.core.world import World
 
 __all__ = ["failed", "succeeded"]
 
-_OF_JOBS = (SuspendJob, ResumeJob, ResizeJob, SuspendWorkload, AnswerCheck)
+_VERSIONED = (SuspendJob, ResumeJob, ResizeJob, SuspendWorkload, AnswerCheck, UngatePod)
 
 
 def succeeded(world: World, instruction: Instruction) -> None:
@@ -87,8 +87,8 @@ def failed(world: World, instruction: Instruction, reason: FailureReason, messag
             record.refused_eviction = message
         world.dirty[record.key] = None
         return
-    if reason is not FailureReason.CONFLICT or not isinstance(instruction, _OF_JOBS):
-        # A Job changes whenever one of its pods does: that is no reason to wait longer each time.
+    if reason is not FailureReason.CONFLICT or not isinstance(instruction, _VERSIONED):
+        # A Job changes whenever one of its pods does, and a pod by others: no reason to wait longer each time.
         record.failures += 1
     if reason is not FailureReason.GONE or isinstance(instruction, CreateComputeDomain):
         pause = world.settings.retry_seconds * 2 ** min(max(record.failures - 1, 0), 10)

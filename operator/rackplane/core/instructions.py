@@ -177,6 +177,7 @@ class UngatePod:
     namespace: str
     name: str
     uid: str
+    resource_version: str
     hostname: str
     slot: int
     gang: str

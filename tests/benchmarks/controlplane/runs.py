@@ -64,6 +64,7 @@ async def raw_patches(site: Site, sizes: Sequence[Size], word: str) -> Run:
                     namespace=site.namespace,
                     name=names[number],
                     uid="",
+                    resource_version="",
                     hostname=site.node_names[number // GPUS_A_NODE],
                     slot=number,
                     gang=word,

@@ -50,6 +50,7 @@ class Ungater:
                     namespace=meta.namespace,
                     name=meta.name,
                     uid=meta.uid,
+                    resource_version=meta.resource_version,
                     hostname=next(self._places),
                     slot=0,
                     gang="none",

@@ -231,7 +231,7 @@ async def test_the_facilitys_status_never_takes_the_place_of_a_gangs_write() -> 
 
 
 def ungate(pod: str) -> UngatePod:
-    return UngatePod("ml", pod, "u", "n1", 0, "a", "MaxP", ())
+    return UngatePod("ml", pod, "u", "1", "n1", 0, "a", "MaxP", ())
 
 
 async def test_gangs_that_have_a_place_start_before_others_are_given_one_and_words_come_last() -> None:

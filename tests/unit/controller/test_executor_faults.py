@@ -222,6 +222,7 @@ WRITES = {
                 "default",
                 "p",
                 stored["metadata"]["uid"],
+                stored["metadata"]["resourceVersion"],
                 "n1",
                 0,
                 "g",

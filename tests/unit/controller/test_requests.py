@@ -35,7 +35,7 @@ OURS = {"key": "rackplane.dev/managed", "operator": "Exists", "effect": "NoSched
 
 
 def ungate(*tolerations: dict[str, Any]) -> UngatePod:
-    return UngatePod("ml", "train-3-x", "u1", "host-7", 3, "train", "MaxQ", tolerations)
+    return UngatePod("ml", "train-3-x", "u1", "41", "host-7", 3, "train", "MaxQ", tolerations)
 
 
 def answer(state: str, since: str | None, *what: Any, **more: Any) -> AnswerCheck:
@@ -59,7 +59,7 @@ def answered(**state: Any) -> Write:
     )
 
 
-CAPPED = UngatePod("ml", "train-3-x", "u1", "host-7", 3, "train", "MaxQ", (), 4800)
+CAPPED = UngatePod("ml", "train-3-x", "u1", "41", "host-7", 3, "train", "MaxQ", (), 4800)
 
 
 def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> Write:
@@ -69,6 +69,7 @@ def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> 
         {
             "metadata": {
                 "uid": "u1",
+                "resourceVersion": "41",
                 "annotations": {
                     "rackplane.dev/slot": "3",
                     "rackplane.dev/power-profile": "MaxQ",

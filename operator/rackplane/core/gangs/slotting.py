@@ -17,7 +17,7 @@ from rackplane.core.objects import Job, Pod
 from rackplane.core.repair.rules import fatal_rule
 from rackplane.core.world import World
 
-__all__ = ["assign_slots", "by_right", "ended_slots", "released"]
+__all__ = ["all_there", "assign_slots", "by_right", "ended_slots", "released"]
 
 
 def assign_slots(world: World, record: GangRecord) -> bool:
@@ -51,7 +51,6 @@ def assign_slots(world: World, record: GangRecord) -> bool:
             intruders.add(intruder.metadata.uid)
         holders[slot] = pod
         record.slots[pod.metadata.uid] = slot
-    free = set(range(record.slot_count())) - record.released - set(record.slots.values())
     waiting = [
         p
         for p in live
@@ -60,13 +59,30 @@ def assign_slots(world: World, record: GangRecord) -> bool:
         and p.metadata.uid not in intruders
         and p.metadata.deletion_timestamp is None
     ]
+    _give(record, waiting)
+    if waiting and not record.ungating and not record.started() and all_there(record):
+        # All are there and none is let go: from the start again, in their order. A successor, which sees them all at
+        # once, would otherwise give other slots than this process, which may have seen them come one by one and whose
+        # writes may still arrive then.
+        record.slots = {}
+        _give(record, (pod for pod in live if pod.metadata.deletion_timestamp is None))
+    return record.slots != before
+
+
+def all_there(record: GangRecord) -> bool:
+    """Whether every slot that the workload can still use has a pod."""
+    return len(record.slots) >= min(record.needed(), record.slot_count() - len(record.released))
+
+
+def _give(record: GangRecord, pods: Iterable[Pod]) -> None:
+    """Slots that nobody has to these pods, in their order."""
+    free = set(range(record.slot_count())) - record.released - set(record.slots.values())
     of_group = slots_by_group(record.groups)
-    for pod in in_order(waiting):
+    for pod in in_order(pods):
         slot = _slot_for(record, pod, of_group, free)
         if slot is not None and slot in free:
             free.discard(slot)
             record.slots[pod.metadata.uid] = slot
-    return record.slots != before
 
 
 def by_right(pods: Iterable[Pod], slot: int) -> list[Pod]:

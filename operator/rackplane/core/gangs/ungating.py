@@ -12,6 +12,7 @@ from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.profiles import lowered
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.record import GangRecord
+from rackplane.core.gangs.slotting import all_there
 from rackplane.core.gangs.writing import gang_event
 from rackplane.core.instructions import (
     Instruction,
@@ -27,9 +28,7 @@ def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
     """Let go the pods that still wait: none before every slot has one and every cap of their nodes is in force."""
     decision = record.decision
     assert decision is not None
-    if not record.started() and len(record.slots) < min(
-        record.needed(), record.slot_count() - len(record.released)
-    ):
+    if not record.started() and not all_there(record):
         # A gang starts whole: the first pod is let go when every slot has one.
         return
     waiting = [
@@ -56,6 +55,7 @@ def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
             namespace=pod.metadata.namespace,
             name=pod.metadata.name,
             uid=uid,
+            resource_version=pod.metadata.resource_version,
             hostname=node.metadata.labels.get(HOSTNAME_LABEL, name),
             slot=slot,
             gang=record.key[1],
