@@ -80,7 +80,7 @@ def test_a_gang_that_runs_into_a_coming_budget_grows_no_further_than_that() -> N
 def test_a_gang_grows_into_what_is_held_only_if_it_is_over_by_then_as_it_said_at_its_start(
     bound: Any, says: int, large: int, grown: int
 ) -> None:
-    """So many of six nodes are held from 450 s on, and one is free from 90 s on: the second gang runs over by then."""
+    """So many of six nodes are held from 450 s on, and one is free from 90 s on. Who said 60 s has run over then."""
     h = hall(racks=3)
     bound(h, 6)
     plain(h, "first", 3, 450)

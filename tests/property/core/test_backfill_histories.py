@@ -1,4 +1,7 @@
-"""Random work on a small hall through the whole machine: who holds a place or quota is not kept from it by others."""
+"""Random work on a small hall through the whole machine: who holds a place or quota is not kept from it by others.
+
+By Jobs, pods and all writes of some histories; `test_backfill_promises` looks at many more without these.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,7 @@ def test_the_gang_of_the_highest_priority_starts_however_many_small_ones_come(
             lasts = None if said is None else max(1, round(runs * said))
             submit(h, f"s{count}", size, lasts, runs=runs, queue="other" if count % 3 else "research")
             count += 1
-            h.advance(1)
+            h.settle()
 
     more()
     submit(

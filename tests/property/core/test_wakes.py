@@ -11,7 +11,7 @@ there are at one moment depends on who is written what.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -21,13 +21,11 @@ from hypothesis import strategies as st
 
 from rackplane.core import events as e
 from rackplane.core.gangs.statuses import timestamp
-from rackplane.core.instructions import CommitGang, Instruction, WriteGangStatus
-from rackplane.core.machine import Machine
-from rackplane.core.objects import Gang, Node
+from rackplane.core.objects import Node
 from rackplane.core.queues.gates import Gates
 from rackplane.core.settings import MachineSettings
 from rackplane.engine.queueing.order import Line
-from tests.benchmarks.replay.cluster import merged
+from tests.property.core.sites import Site
 from tests.support.harness import START, facility, node, thing
 
 QUEUES = ("left", "right", "deep", "free")
@@ -63,66 +61,16 @@ def asking_all() -> Iterator[None]:
         yield
 
 
-class Site:
-    """One machine, and the Gangs as an API server has them."""
+class Compared(Site):
+    """One of the two sites."""
 
     def __init__(self, objects: list[dict[str, Any]], *, all_asked: bool) -> None:
         self.all_asked = all_asked
-        self.machine = Machine(
-            settings=MachineSettings(reservations=2, estimate_seconds=3.0, explain_gangs=1)
-        )
-        self.bodies: dict[str, dict[str, Any]] = {}
-        self.version, self.now = 0, START
-        self.decided: list[tuple[float, str, tuple[str, ...]]] = []
-        events: list[e.Event] = []
-        for body in objects:
-            if body["kind"] == "Node":
-                events.append(e.NodeChanged(msgspec.convert(body, Node)))
-            else:
-                events.append(self.facility(body))
-        self.handle(*events, e.Synced(), e.LeadershipGained(1))
-
-    def facility(self, body: dict[str, Any]) -> e.Event:
-        name = body["metadata"]["name"]
-        whole = {**body, "metadata": {**body["metadata"], "uid": name, "generation": 1}}
-        return e.FacilityChanged(body["kind"], name, whole)
-
-    def changed(self, name: str) -> e.Event:
-        self.version += 1
-        body = self.bodies[name]
-        body["metadata"]["resourceVersion"] = str(self.version)
-        return e.GangChanged(msgspec.convert(body, type=Gang))
-
-    def submit(self, name: str, spec: dict[str, Any]) -> e.Event:
-        workload = {"apiVersion": "bench/v1", "kind": "Run", "name": name, "uid": name}
-        meta = {"name": name, "namespace": "ns", "uid": name, "creationTimestamp": timestamp(self.now)}
-        self.bodies[name] = {"metadata": meta, "spec": {"workload": workload, **spec}}
-        return self.changed(name)
+        super().__init__(objects, MachineSettings(reservations=2, estimate_seconds=3.0, explain_gangs=1))
 
     def handle(self, *events: e.Event) -> None:
-        """Until nothing is written any more, and nothing is due that one pass had no more searches for."""
-        todo = list(events)
-        while todo or self.machine.world.waiting.due <= self.now:
-            if self.all_asked:
-                with asking_all():
-                    instructions = self.machine.handle(self.now, *todo)
-            else:
-                instructions = self.machine.handle(self.now, *todo)
-            todo = [event for each in instructions for event in self.answer(each)]
-
-    def answer(self, instruction: Instruction) -> list[e.Event]:
-        if not isinstance(instruction, CommitGang | WriteGangStatus):
-            return []
-        body = self.bodies[instruction.name]
-        body["status"] = merged(body.get("status"), instruction.status)
-        if isinstance(instruction, CommitGang):
-            slots = tuple(n for group in instruction.status["assignment"] for n in group["nodes"])
-            self.decided.append((self.now, instruction.name, slots))
-        return [e.WriteSucceeded(instruction), self.changed(instruction.name)]
-
-    @property
-    def running(self) -> list[str]:
-        return sorted(n for n, b in self.bodies.items() if b.get("status", {}).get("phase") == "Admitted")
+        with asking_all() if self.all_asked else nullcontext():
+            super().handle(*events)
 
     def held(self) -> tuple[Any, ...]:
         """What is held for those who wait: places with their times, and what they need of quotas and budgets."""
@@ -223,7 +171,7 @@ def test_who_is_not_asked_would_be_refused(
 ) -> None:
     objects = [*facility(racks=2, row_watts=row_watts, cooling=False), *queues(quotas, watts)]
     objects += [] if team is None else [team]
-    some, every = Site(objects, all_asked=False), Site(objects, all_asked=True)
+    some, every = Compared(objects, all_asked=False), Compared(objects, all_asked=True)
     count, changed = 0, dict[str, bool]()
     for kind, what in history:
         for site in (some, every):

@@ -68,7 +68,7 @@ class QuotaHolds:
         if not may or not (asks or held):
             let_quota_go(world, record.key)
             return
-        if held is None or self._is_old(held):
+        if held is None or self._is_old(held) or held.beside != self._beside(held.share.key):
             if not self._left:
                 world.waiting.due = min(world.waiting.due, world.now)
             else:
@@ -90,6 +90,13 @@ class QuotaHolds:
             return True
         return held.version != world.version and world.now - held.made >= world.settings.estimate_seconds
 
+    def _beside(self, key: str) -> tuple[tuple[str, float, float], ...]:
+        """What is held for those who were asked before it in this pass: what it holds answers for that and no other."""
+        world = self._world
+        places = ((r.key, r.at, r.until) for r in world.reserved if not r.blocks)
+        quota = ((s.key, s.at, s.until) for s in (held.share for held in world.quota_ahead.values()))
+        return tuple(each for each in (*places, *quota) if each[0] != key)
+
     def _worked_out(self, record: GangRecord, amounts: Amounts, *, lacks_quota: bool) -> QuotaHold | None:
         world = self._world
         assert record.gang is not None
@@ -107,7 +114,7 @@ class QuotaHolds:
             share = replace(wanted, at=-math.inf, until=math.inf)
         else:
             share = replace(wanted, at=at, until=at + lasts)
-        return QuotaHold(share, spec, world.now, world.version)
+        return QuotaHold(share, spec, world.now, world.version, beside=self._beside(key))
 
     def _put(self, record: GangRecord, held: QuotaHold) -> None:
         world, before = self._world, self._world.held_quota.get(record.key)
