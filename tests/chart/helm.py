@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.support.manifests import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "rackplane"
@@ -41,7 +42,7 @@ def render(values: Manifest | None = None, *arguments: str, release: str = "rack
     """The manifests of the chart with `values` over its defaults. Fails the test if helm refuses."""
     result = template(values, *arguments, release=release)
     assert result.returncode == 0, result.stderr
-    return [document for document in yaml.safe_load_all(result.stdout) if document]
+    return documents(result.stdout)
 
 
 def template(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackplane.localcluster.schemas import celcheck
 from tests.conformance import table
+from tests.support.manifests import documents
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -26,13 +26,13 @@ def _rules(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 
 def _schema(crd: Path) -> dict[str, Any]:
-    (version,) = yaml.safe_load(crd.read_text(encoding="utf-8"))["spec"]["versions"]
+    (version,) = documents(crd.read_text(encoding="utf-8"))[0]["spec"]["versions"]
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
     return schema
 
 
 def _kind(crd: Path) -> str:
-    return str(yaml.safe_load(crd.read_text(encoding="utf-8"))["spec"]["names"]["kind"])
+    return str(documents(crd.read_text(encoding="utf-8"))[0]["spec"]["names"]["kind"])
 
 
 RULES = [

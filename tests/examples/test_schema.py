@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
-import yaml
 
 from rackplane.api.fabric import DEFAULT_LEVELS
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.labels import GANG_LABEL, QUEUE_LABEL, parse_request
 from tests.examples.halls import FACILITIES, PROFILES, ROOT, Manifest, named
+from tests.support.manifests import documents, shipped_crds
 
 JOBS = ROOT / "examples" / "jobs"
 
@@ -22,7 +22,7 @@ def _documents(*places: Path) -> list[Manifest]:
     files = [
         file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*.yaml")))
     ]
-    return [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+    return [document for file in files for document in documents(file.read_text())]
 
 
 def _label(document: Manifest) -> str:
@@ -40,7 +40,7 @@ _FILES = sorted([*FACILITIES.rglob("*.yaml"), *PROFILES.glob("*.yaml")])
 def schemas() -> dict[str, Manifest]:
     return {
         crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        for crd in _documents(ROOT / "crds")
+        for crd in shipped_crds()
     }
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes.aio import config
 
 from rackplane.api.admission import shipped_policies
@@ -28,6 +27,7 @@ from rackplane.kube.client import MERGE_PATCH, ApiError, KubeClient
 from rackplane.localcluster import LocalCluster
 from rackplane.localcluster.nodeagent import NodeAgents
 from tests.chart.helm import render
+from tests.support.manifests import shipped_crds
 
 KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
 CRDS = Path(__file__).parents[2] / "crds"
@@ -211,7 +211,7 @@ async def _prepare(client: KubeClient) -> None:
     if KUBECONFIG:
         bodies = [m for m in render({"admission": {"guard": {"enabled": False}}}) if m["kind"] in paths]
     else:
-        bodies = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+        bodies = [*shipped_crds()]
         bodies += [policy for policy in shipped_policies() if policy["kind"] in paths]
     for body in bodies:
         try:

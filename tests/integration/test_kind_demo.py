@@ -20,6 +20,7 @@ from rackplane.kube.client import KubeClient
 from rackplane.localcluster import LocalCluster
 from rackplane.localcluster.nodeagent import NodeAgents
 from tests.support.machines import Machine
+from tests.support.manifests import shipped_crds
 
 ROOT = Path(__file__).parents[2]
 FACILITY, JOBS = ROOT / "examples" / "facilities" / "kind", ROOT / "examples" / "jobs" / "kind"
@@ -30,8 +31,8 @@ async def client(tmp_path: Path) -> AsyncIterator[KubeClient]:
     """Of a cluster with kind's workers, Rackplane as `make kind-demo` sets it, and device plugins."""
     async with contextlib.AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(LocalCluster(seed=1))
-        for path in sorted((ROOT / "crds").glob("*.yaml")):
-            cluster.apply(yaml.safe_load(path.read_text()))
+        for body in shipped_crds():
+            cluster.apply(body)
         for policy in shipped_policies():
             if "Mutating" in policy["kind"]:
                 cluster.apply(policy)

@@ -15,6 +15,7 @@ import yaml
 from rackplane.cli import main
 from rackplane.localcluster import LocalCluster
 from tests.support.kubelet import LIMIT_SECONDS, FakeKubelet
+from tests.support.manifests import shipped_crds
 
 GPU = "nvidia.com/gpu"
 ROOT = Path(__file__).parents[3]
@@ -22,8 +23,8 @@ ROOT = Path(__file__).parents[3]
 
 async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     async with LocalCluster(seed=1) as cluster, FakeKubelet() as kubelet:
-        for path in sorted((ROOT / "crds").glob("*.yaml")):
-            cluster.apply(yaml.safe_load(path.read_text()))
+        for body in shipped_crds():
+            cluster.apply(body)
         cluster.settle()
         for name in ("profile.yaml", "racks.yaml"):
             for body in yaml.safe_load_all((ROOT / "examples" / "facilities" / "2n" / name).read_text()):

@@ -9,12 +9,11 @@ from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rackplane.controller.facility import PLURALS, FacilityWatch, kopf_settings
 from rackplane.core.events import Event, FacilityChanged, FacilityDeleted
 from rackplane.kube.client import KubeClient
 from rackplane.localcluster import LocalCluster
+from tests.support.manifests import shipped_crds
 
 CRDS = Path(__file__).parents[3] / "crds"
 
@@ -107,8 +106,8 @@ def test_kopf_writes_nothing_and_never_gives_up() -> None:
 async def test_kopf_watches_a_cluster_and_leaves_objects_as_they_are(tmp_path: Path) -> None:
     logging.getLogger("kopf").setLevel(logging.ERROR)
     cluster = LocalCluster()
-    for file in sorted(CRDS.glob("*.yaml")):
-        cluster.apply(yaml.safe_load(file.read_text()))
+    for body in shipped_crds():
+        cluster.apply(body)
     body = {"apiVersion": "rackplane.dev/v1alpha1", "kind": "Queue", "spec": {}}
     cluster.apply({**body, "metadata": {"name": "early"}})
     told: list[Event] = []

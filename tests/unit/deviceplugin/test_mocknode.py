@@ -17,6 +17,7 @@ from rackplane.deviceplugin.plugin import device_ids
 from rackplane.kube.client import KubeClient
 from rackplane.localcluster import LocalCluster
 from tests.support.kubelet import LIMIT_SECONDS, FakeKubelet, running, soon
+from tests.support.manifests import shipped_crds
 
 GPU = "nvidia.com/gpu"
 IDS = device_ids("n0", 4)
@@ -100,8 +101,8 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with LocalCluster(seed=1) as cluster, FakeKubelet() as kubelet:
-        for path in sorted((ROOT / "crds").glob("*.yaml")):
-            cluster.apply(yaml.safe_load(path.read_text()))
+        for body in shipped_crds():
+            cluster.apply(body)
         cluster.settle()
         node = {"name": "n0", "labels": {"rack": "r1"}}
         cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": node})
