@@ -100,7 +100,7 @@ crds: $(STAMPS)/runtime ## Generate crds/ from the models, and the chart's copie
 .PHONY: policies
 policies: $(STAMPS)/tools ## Render the chart's admission policies into the package
 	@helm template rackplane charts/rackplane --namespace rackplane-system --kube-version 1.36.0 \
-	  --set 'workloads.kinds={JobSet,PyTorchJob,MPIJob}' --show-only templates/admission-queue.yaml --show-only templates/admission-workloads.yaml \
+	  --set 'workloads.kinds={JobSet,TrainJob,PyTorchJob,MPIJob}' --show-only templates/admission-queue.yaml --show-only templates/admission-workloads.yaml \
 	  --show-only templates/admission-guard.yaml --show-only templates/admission-checks.yaml > $(STAMPS)/policies.yaml
 	@{ echo '# What the chart renders with default values, by `make policies`. Not edited by hand.'; \
 	  cat $(STAMPS)/policies.yaml; } > operator/rackplane/admission/policies.yaml

@@ -96,7 +96,7 @@ def cluster(kubeconfig: str) -> Iterator[Cluster]:
                 **(
                     {}
                     if kubeconfig == KUBECONFIG
-                    else {"workloads": {"kinds": ["JobSet", "PyTorchJob", "MPIJob"]}}
+                    else {"workloads": {"kinds": ["JobSet", "TrainJob", "PyTorchJob", "MPIJob"]}}
                 ),
                 "admission": {
                     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
@@ -264,6 +264,8 @@ def test_a_labelled_pod_is_gated(cluster: Cluster, pod: Manifest, gates: list[di
 
 
 def test_a_labelled_pod_that_names_its_node_is_told_what_to_do(cluster: Cluster) -> None:
+    if cluster.kubectl("get", "mutatingadmissionpolicybinding", "rackplane-queue-pods")[0] == 0:
+        pytest.skip("a release without the guard, as tests/integration leaves it behind, gates pods here too")
     code, text = cluster.kubectl(
         "create", "--dry-run=server", "-f", "-", stdin=_pod(labels=LABELLED, spec={"nodeName": "n1"})
     )
@@ -571,6 +573,28 @@ def test_one_without_the_label_is_stored_as_it_is(foreign: Cluster, kind: str) -
     admitted = foreign.admit(body)
     assert templates(admitted) == templates(body)
     assert not KINDS[kind].is_suspended(Body(Metadata(name="train"), admitted["spec"]))
+
+
+def test_a_labelled_trainjob_queues_and_labels_the_jobset_that_is_made_of_it(foreign: Cluster) -> None:
+    mine = {
+        "manager": "example.com/mine",
+        "trainingRuntimeSpec": {"template": {"metadata": {"labels": {"a": "b"}}}},
+    }
+    spec = {"runtimeRef": {"name": "torch"}, "trainer": {"numNodes": 2}, "runtimePatches": [mine]}
+    admitted = foreign.admit(workload("TrainJob", "train", spec))
+    assert admitted["metadata"]["annotations"] == SUSPENDED_BY_US
+    labels = {"template": {"metadata": {"labels": LABELLED}}}
+    ours = {"manager": "rackplane.dev/queue", "trainingRuntimeSpec": labels}
+    assert admitted["spec"] == {**spec, "suspend": True, "runtimePatches": [mine, ours]}
+
+
+def test_the_jobset_of_a_trainjob_is_gated_and_left_to_it_to_suspend(foreign: Cluster) -> None:
+    owner = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "name": "train", "uid": "u"}
+    body = foreign_bodies()["JobSet"]
+    body["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+    admitted = foreign.admit(body)
+    assert ("annotations" in admitted["metadata"], "suspend" in admitted["spec"]) == (False, False)
+    assert all(OUR_GATE in each["spec"]["schedulingGates"] for each in templates(admitted))
 
 
 def test_a_ray_workload_queues_with_all_its_groups_of_workers(foreign: Cluster, kubeconfig: str) -> None:

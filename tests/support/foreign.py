@@ -79,6 +79,26 @@ _SPECS: Mapping[str, Body] = {
             )
         ),
     ),
+    "TrainJob": _object(
+        runtimeRef=_object(name={"type": "string"}),
+        trainer=_object(numNodes={"type": "integer"}),
+        suspend=_SUSPEND,
+        runtimePatches={
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["manager"],
+            "items": {
+                "type": "object",
+                "required": ["manager"],
+                "properties": {
+                    "manager": {"type": "string"},
+                    "trainingRuntimeSpec": _object(
+                        template=_object(metadata=_object(labels=_TEXTS, annotations=_TEXTS))
+                    ),
+                },
+            },
+        },
+    ),
     "PyTorchJob": _object(runPolicy=_RUN_POLICY, pytorchReplicaSpecs=_REPLICAS),
     "RayCluster": _RAY_CLUSTER,
     "RayJob": _object(
@@ -250,6 +270,40 @@ def jobset_controller(h: Harness) -> bool:
                 h.patch(f"{path}/{name}", {"spec": {"suspend": wanted["spec"]["suspend"]}})
                 busy = True
         busy |= _tell(h, "jobsets", jobset, jobset_status(jobset, there))
+    return busy
+
+
+def trainjob_controller(h: Harness) -> bool:
+    """One look at every TrainJob: the JobSet of its runtime, of so many nodes, suspended as it is, is there, and says
+    when it is complete."""
+    busy = False
+    for body in h.cluster.store.items(("trainer.kubeflow.org", "trainjobs")):
+        meta, spec = body["metadata"], body["spec"]
+        if meta.get("deletionTimestamp") or body.get("status", {}).get("conditions"):
+            continue
+        patches = [each.get("trainingRuntimeSpec", {}) for each in spec.get("runtimePatches", [])]
+        labels = [p.get("template", {}).get("metadata", {}).get("labels", {}) for p in patches]
+        made = h.cluster.store.get(("jobset.x-k8s.io", "jobsets"), meta["namespace"], meta["name"])
+        path = f"/apis/jobset.x-k8s.io/v1alpha2/namespaces/{meta['namespace']}/jobsets"
+        if made is None:
+            node = replicated(
+                "node",
+                pods=spec["trainer"]["numNodes"],
+                template=pod_template(4, **meta.get("annotations", {})),
+            )
+            about = {"name": meta["name"], "labels": {k: v for each in labels for k, v in each.items()}}
+            wanted = {"suspend": bool(spec.get("suspend")), "replicatedJobs": [node]}
+            jobset = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "spec": wanted}
+            h.request("POST", path, {**jobset, "metadata": {**about, "ownerReferences": [owner(body)]}})
+            busy = True
+        elif bool(made["spec"].get("suspend")) != bool(spec.get("suspend")):
+            h.patch(f"{path}/{meta['name']}", {"spec": {"suspend": bool(spec.get("suspend"))}})
+            busy = True
+        else:
+            ends = {c["type"] for c in made.get("status", {}).get("conditions", [])}
+            names = {"Completed": "Complete", "Failed": "Failed"}
+            said = [{"type": names[each], "status": "True"} for each in sorted(ends)]
+            busy |= bool(said) and _tell(h, "trainjobs", body, {"conditions": said})
     return busy
 
 

@@ -96,7 +96,11 @@ JobSet:
   versions: [v1alpha2]
   resource: jobsets
   suspend: spec.suspend
-  makers: [TrainJob]
+TrainJob:
+  group: trainer.kubeflow.org
+  versions: [v1alpha1]
+  resource: trainjobs
+  suspend: spec.suspend
 PyTorchJob:
   group: kubeflow.org
   versions: [v1]

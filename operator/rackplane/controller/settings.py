@@ -98,7 +98,7 @@ class OperatorSettings:
     """Make a ComputeDomain of NVIDIA's DRA driver for each gang that asks for one. The operator must be allowed to
     list, watch, create and delete them. See docs/compute-domain.md."""
 
-    workload_kinds: str = "JobSet,PyTorchJob,MPIJob,RayCluster,RayJob"
+    workload_kinds: str = "JobSet,TrainJob,PyTorchJob,MPIJob,RayCluster,RayJob"
     """Kinds of other projects whose workloads queue, as `JobSet,PyTorchJob`: those that the cluster has are watched.
     The operator must be allowed to list each. See docs/workloads.md."""
 

@@ -12,7 +12,7 @@ from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.pods.channels import gang_of_claim_template
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import held_by
-from rackplane.core.workloads.kinds import kind_named, made_by
+from rackplane.core.workloads.kinds import kind_named, kind_of_gang, made_by
 from rackplane.core.workloads.view import Workload
 from rackplane.core.world import World
 
@@ -188,12 +188,15 @@ def put_workload(world: World, workload: Workload) -> None:
     maker = made_by(workload.metadata)
     if maker is not None:
         _stand_for(world, gang, (gang[0], maker))
+        _give_sets(world, (gang[0], maker), workload)
         return
     if any(
         owner.controller and owner.kind in workload.kind.makers
         for owner in workload.metadata.owner_references
     ):
         return
+    if workload.kind.sets_of:
+        workload = workload.with_sets_of(world.belonging.sets_of.get(gang))
     record = world.record(gang)
     record.workload, record.jobs = workload, workload.jobs()
     world.pods_differ(gang)
@@ -201,6 +204,9 @@ def put_workload(world: World, workload: Workload) -> None:
 
 def drop_workload(world: World, kind: str, key: Key) -> None:
     gang = (key[0], f"{kind_named(kind).prefix}{key[1]}")
+    maker = world.belonging.made_for.get(gang)
+    if maker is not None:
+        _give_sets(world, maker, None)
     if gang in world.gangs:
         record = world.record(gang)
         record.workload, record.jobs = None, {}
@@ -210,6 +216,20 @@ def drop_workload(world: World, kind: str, key: Key) -> None:
             made = [other for other, of in world.belonging.made_for.items() if of == gang]
             for other in made:
                 del world.belonging.made_for[other]
+
+
+def _give_sets(world: World, maker: Key, made: Workload | None) -> None:
+    """What was made for that gang's workload, or None when it is gone, may be what has its sets of pods."""
+    kind = kind_of_gang(maker[1])
+    if kind is None or not kind.sets_of or (made is not None and made.kind.kind != kind.sets_of):
+        return
+    if made is None:
+        world.belonging.sets_of.pop(maker, None)
+    else:
+        world.belonging.sets_of[maker] = made
+    record = world.gangs.get(maker)
+    if record is not None and record.workload is not None:
+        put_workload(world, record.workload)
 
 
 def _stand_for(world: World, gang: Key, maker: Key) -> None:

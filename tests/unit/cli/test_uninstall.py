@@ -17,7 +17,7 @@ from tests.support.deployed import LEASE, SCALE, WithDeployment
 from tests.support.harness import Harness, facility, started
 
 OPERATOR = "rackplane-system/rackplane"
-QUEUED = ("jobs", "jobsets", "mpijobs", "pods", "pytorchjobs")
+QUEUED = ("jobs", "jobsets", "mpijobs", "pods", "pytorchjobs", "trainjobs")
 JUDGING = ("check-jobs", "check-pods", "guard", "guard-jobs")
 POLICIES = [
     *(f"mutatingadmissionpolicybindings rackplane-queue-{plural}" for plural in QUEUED),

@@ -230,7 +230,7 @@ def test_the_patch_that_suspends_a_kind_changes_its_own_field() -> None:
 def test_kinds_are_named_in_a_list_and_an_unknown_one_is_refused() -> None:
     assert [each.kind for each in kinds_named(" MPIJob,JobSet,,MPIJob")] == ["MPIJob", "JobSet"]
     assert kinds_named("") == []
-    with pytest.raises(ValueError, match="'TFJob' is none of JobSet, PyTorchJob, MPIJob"):
+    with pytest.raises(ValueError, match="'TFJob' is none of JobSet, TrainJob, PyTorchJob, MPIJob"):
         kinds_named("TFJob")
 
 

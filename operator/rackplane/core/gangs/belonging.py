@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rackplane.core.gangs.decisions import Key
+from rackplane.core.workloads.view import Workload
 
 __all__ = ["Belonging"]
 
@@ -18,6 +19,8 @@ class Belonging:
         self.of_job: dict[Key, Key] = {}
         #: gangs that another gang stands for: a RayCluster's, whose RayJob it is that queues
         self.made_for: dict[Key, Key] = {}
+        #: by gang of a workload that has no sets of pods itself, the workload that its controller made of it
+        self.sets_of: dict[Key, Workload] = {}
         self._on: dict[str, dict[Key, None]] = {}
 
     def on_node(self, node: str) -> Mapping[Key, None]:

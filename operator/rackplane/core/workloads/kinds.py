@@ -10,11 +10,12 @@ from rackplane.core.workloads.jobset import JOBSET
 from rackplane.core.workloads.kubeflow import MPIJOB, PYTORCHJOB
 from rackplane.core.workloads.kueue import WORKLOAD
 from rackplane.core.workloads.ray import RAYCLUSTER, RAYJOB
+from rackplane.core.workloads.trainjob import TRAINJOB
 from rackplane.core.workloads.view import WorkloadKind
 
 __all__ = ["KINDS", "gang_of_pod", "kind_named", "kind_of_gang", "kinds_named", "made_by"]
 
-_ALL: Final = (JOBSET, PYTORCHJOB, MPIJOB, RAYCLUSTER, RAYJOB)
+_ALL: Final = (JOBSET, TRAINJOB, PYTORCHJOB, MPIJOB, RAYCLUSTER, RAYJOB)
 #: by name of the kind
 KINDS: Final[Mapping[str, WorkloadKind]] = {each.kind: each for each in _ALL}
 

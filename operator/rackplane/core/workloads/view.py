@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -93,6 +93,8 @@ class WorkloadKind:
     mark: tuple[str, tuple[str, ...]] | None = None
     #: the annotation that its pods bear with its name, where that is no label
     name_annotation: str = ""
+    #: the kind of the object that its controller makes, and that has its sets of pods; "": they are its own
+    sets_of: str = ""
     #: other kinds whose controllers make objects of this one, and see to them themselves
     makers: tuple[str, ...] = ()
 
@@ -163,6 +165,15 @@ class Workload:
     def title(self) -> str:
         """For people: "JobSet train"."""
         return f"{self.kind.kind} {self.metadata.name}"
+
+    def with_sets_of(self, made: Workload | None) -> Workload:
+        """The same with the sets of pods that the object has which its controller made; None: there is none."""
+        sets = () if made is None else made.reading.pod_sets
+        found = () if made is None else made.reading.problems
+        problems = tuple(
+            replace(each, where=f"{made.title}, {each.where}") for each in found if made is not None
+        )
+        return replace(self, reading=replace(self.reading, pod_sets=sets, problems=problems))
 
     def pod_set(self, name: str) -> PodSet | None:
         return next((each for each in self.reading.pod_sets if each.name == name), None)
