@@ -10,7 +10,7 @@ import pytest
 from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.queues import reserving
 from rackplane.core.settings import MachineSettings
-from tests.support.harness import START, Harness, facility
+from tests.support.harness import START, Harness, facility, thing
 
 LASTS = "rackplane.dev/expected-duration"
 
@@ -411,6 +411,28 @@ def test_a_small_gang_that_would_take_quota_in_time_is_told_whose_it_is() -> Non
     assert harness.phase("job-long") == "Pending"
     harness.advance(80)
     assert (started(harness, "large"), harness.phase("job-long")) == (at(100), "Pending")
+
+
+def test_no_quota_is_held_for_one_that_fits_nowhere_whatever_quota_it_had() -> None:
+    """Also while others hold all the places that may be held, so that none is looked for to find that out."""
+    harness = hall(racks=2)
+    harness.apply(
+        thing("Queue", "research", quota={"gpus": 20}), thing("Queue", "first", quota={}, priority=10)
+    )
+    job(harness, "runs", 3, 100)
+    harness.job("beside", slots=4, run=90, queue="first", annotations={LASTS: "90s"})
+    harness.settle()
+    near = {LASTS: "100s", "rackplane.dev/required-topology": "nvlink"}
+    harness.job("head", slots=4, run=100, queue="first", annotations=near)
+    harness.advance(2)
+    harness.job("wide", slots=5, run=100, annotations=near)
+    harness.advance(2)
+    assert "reservation" in status(harness, "head")
+    job(harness, "small", 1, 500)
+    harness.advance(15)
+    admitted = [c for c in status(harness, "wide")["conditions"] if c["type"] == "Admitted"]
+    assert [c["reason"] for c in admitted] == ["DoesNotFit"]
+    assert harness.phase("job-small") == "Running", status(harness, "small")["message"]
 
 
 def test_quota_is_held_against_those_who_borrow_it_and_not_against_those_who_use_their_own() -> None:

@@ -24,7 +24,7 @@ from rackplane.core.queues.quota import queue_path
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.waiting import RESERVED, Wait, request_key
 from rackplane.core.world import World
-from rackplane.engine.model import Placement, Refusal, Request
+from rackplane.engine.model import Cause, Placement, Refusal, Request
 from rackplane.engine.placing.placement import find
 from rackplane.engine.queueing.quotas import profile_of
 from rackplane.engine.queueing.words import sentence
@@ -93,11 +93,17 @@ def decide(
     least = least_of(world, record)
     short = world.ledger.tree.check(spec.queue, least)
     may_hold = short is None or backfill.may_reserve or record.key in world.held_places
-    shape, used_up = shape_of(world, record) if may_hold else None, frozenset[str]()
+    asks_anew = may_hold or backfill.would_hold_quota(record)
+    shape, used_up = shape_of(world, record) if asks_anew else None, frozenset[str]()
     if short is not None:
         # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
-        plain = partial(plain_request, world, record)
-        if not may_hold or not explainer.refuses((request_key(shape), stage), plain):
+        asked, plain = (request_key(shape), stage), partial(plain_request, world, record)
+        if asks_anew and not may_hold:
+            # Quota is not held for one that no quota would let start.
+            never = explainer.place(asked, plain)
+            if isinstance(never, Refusal) and never.misfit and never.cause is Cause.NODES:
+                return refused(never)
+        if not may_hold or not explainer.refuses(asked, plain):
             return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=tuple(least.items()))
     while True:
         request = partial(_request, world, record, used_up)

@@ -161,6 +161,11 @@ class Backfill:
         """Whether the next of the queue that waits for quota may hold it."""
         return self._quota.is_sought(queue)
 
+    def would_hold_quota(self, record: GangRecord) -> bool:
+        """Whether the gang, which holds none, would hold quota if that is what it waits for."""
+        assert record.gang is not None
+        return record.key not in self._world.held_quota and self.seeks_quota(record.gang.spec.queue)
+
     def hold_quota(self, record: GangRecord, wait: Wait) -> None:
         """Hold quota, and room in budgets, for a gang that was refused, if it is the first that waits for it."""
         self._quota.consider(record, dict(wait.asks), wait.budget, waits=wait.foreseeable)
