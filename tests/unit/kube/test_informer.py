@@ -52,6 +52,7 @@ class Bench:
             label_selector=label_selector,
             optional=optional,
             spare=spare,
+            found=(lambda there: self.told.append(f"there: {there}")) if spare else None,
             random=Random(1),
             monotonic=lambda: self.now,
             sleep=self._sleep,
@@ -334,12 +335,27 @@ async def test_what_can_be_spared_and_may_not_be_listed_is_told_once_and_keeps_n
     bench.api.lists += [refused, refused, look]
     bench.api.watches.append([bookmark(11)])
     await bench.run()
-    assert (seen, bench.informer.forbidden, bench.told) == ([(True, True)], False, ["one@1"])
+    told = ["there: False", "there: True", "one@1"]
+    assert (seen, bench.informer.forbidden, bench.told) == ([(True, True)], False, told)
     assert [seconds > 40 for seconds in bench.slept] == [True, True]
     assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
         "pods may not be listed: none is seen until the right to list and watch them is given: "
         '403 Forbidden: cannot list resource "pods"'
     ]
+
+
+async def test_that_there_is_an_api_is_told_before_its_objects_and_once_until_it_goes() -> None:
+    bench = Bench(optional=True, spare=True)
+    bench.api.lists += [
+        ApiError(404, "NotFound"),
+        ApiError(403, "Forbidden"),
+        page(10, raw("one", 1)),
+        page(11, raw("one", 1)),
+        ApiError(404, "NotFound"),
+    ]
+    bench.api.watches += [[error(410)], [ApiError(404, "NotFound")]]
+    await bench.run()
+    assert bench.told == ["there: False", "there: True", "one@1", "there: False", "-one"]
 
 
 async def test_a_right_that_is_taken_away_takes_nothing_back_that_was_seen() -> None:
@@ -348,7 +364,7 @@ async def test_a_right_that_is_taken_away_takes_nothing_back_that_was_seen() -> 
     bench.api.lists += [page(10, raw("one", 1)), refused]
     bench.api.watches.append([error(410)])
     await bench.run()
-    assert (bench.told, bench.names, bench.informer.forbidden) == (["one@1"], ["one"], True)
+    assert (bench.told, bench.names, bench.informer.forbidden) == (["there: True", "one@1"], ["one"], True)
 
 
 async def test_what_is_needed_and_may_not_be_listed_is_waited_for() -> None:
