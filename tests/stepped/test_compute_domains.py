@@ -18,12 +18,13 @@ from tests.support.domains import (
     domain_crd,
     driver,
 )
+from tests.support.foreign import crd, jobset_controller, pod_template, replicated, workload
 from tests.support.harness import Harness, container, facility, started
 
 ASKS = {"rackplane.dev/compute-domain": "auto"}
 
 
-def site(*, racks: int = 1, crd: bool = True, drives: bool = True, **options: Any) -> Harness:
+def site(*, racks: int = 1, served: bool = True, drives: bool = True, **options: Any) -> Harness:
     """Each rack is one clique."""
     objects = facility(racks=racks)
     for each in objects:
@@ -31,7 +32,7 @@ def site(*, racks: int = 1, crd: bool = True, drives: bool = True, **options: An
             labels = each["metadata"]["labels"]
             labels["nvidia.com/gpu.clique"] = f"c-{labels['rackplane.dev/rack']}"
     h = started(objects, **options)
-    if crd:
+    if served:
         h.apply(domain_crd())
     if drives:
         h.controllers.append(driver)
@@ -160,6 +161,30 @@ def test_a_gang_over_several_cliques_has_one_domain_and_no_other_joins_it() -> N
     assert (racks(h, "job-wide"), domains(h), h.phase("job-small")) == ({"r1", "r2"}, ["job-wide"], "Pending")
 
 
+def test_pods_of_a_jobset_that_claim_no_channel_share_nodes_with_those_that_do() -> None:
+    h = site()
+    h.apply(crd("JobSet"))
+    h.controllers.append(jobset_controller)
+    worker = pod_template(4)
+    worker["spec"]["resourceClaims"] = [
+        {"name": "channel", "resourceClaimTemplateName": "jobset-train-channel"}
+    ]
+    jobs = [
+        replicated("lead", pods=2, template=pod_template(0)),
+        replicated("work", pods=4, template=worker),
+    ]
+    h.job("busy", slots=1, run=None)
+    h.until(lambda: h.phase("job-busy") == "Running")
+    body = workload("JobSet", "train", {"replicatedJobs": jobs}, annotations=dict(ASKS))
+    h.request("POST", "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets", body)
+    h.settle()
+    # The four nodes of the rack are wanted whole.
+    assert (h.phase("jobset-train"), domains(h)) == ("Pending", [])
+    h.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/busy", {"propagationPolicy": "Background"})
+    h.until(lambda: h.phase("jobset-train") == "Running", seconds=60)
+    assert (racks(h, "jobset-train"), domains(h)) == ({"r1"}, ["jobset-train"])
+
+
 def test_a_killed_operator_makes_it_once_and_deletes_it_still() -> None:
     killed: list[int] = []
 
@@ -186,7 +211,7 @@ def test_a_killed_operator_makes_it_once_and_deletes_it_still() -> None:
             "and this operator makes none: set computeDomains.enabled in the chart's values, or remove the annotation",
         ),
         (
-            {"crd": False, "drives": False},
+            {"served": False, "drives": False},
             "and the cluster has no such kind (computedomains.resource.nvidia.com), or does not let the operator list "
             "it: install NVIDIA's DRA driver for GPUs with ComputeDomains, or remove the annotation",
         ),
@@ -202,7 +227,7 @@ def test_where_none_can_be_made_the_gang_is_told_what_to_do(options: dict[str, A
         "False",
         f"Job train: asks for a ComputeDomain (rackplane.dev/compute-domain), {said}",
     )
-    if "crd" in options:
+    if "served" in options:
         h.controllers.append(driver)
         h.apply(domain_crd())
         h.until(lambda: h.phase("job-train") == "Running")

@@ -8,7 +8,7 @@ from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.podnews import changed_by_start
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.workload import gang_name_of, gang_name_of_pod, job_outcome
-from rackplane.core.objects import Job, Node, Pod, PriorityClass
+from rackplane.core.objects import Job, Node, OwnerReference, Pod, PriorityClass
 from rackplane.core.pods.channels import gang_of_claim_template
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import held_by
@@ -287,8 +287,16 @@ def _channel_touched(world: World, template: Key) -> None:
 
 
 def put_domain(world: World, domain: ComputeDomain) -> None:
+    key = (domain.metadata.namespace, domain.metadata.name)
+    before = world.cliques.domains.get(key)
     world.cliques.put(domain)
-    _domain_touched(world, (domain.metadata.namespace, domain.metadata.name))
+    # Its status tells of every node that joins, which decides nothing.
+    if before is None or _standing(before) != _standing(domain):
+        _domain_touched(world, key)
+
+
+def _standing(domain: ComputeDomain) -> tuple[str, str | None, list[OwnerReference]]:
+    return domain.metadata.uid, domain.metadata.deletion_timestamp, domain.metadata.owner_references
 
 
 def drop_domain(world: World, key: Key) -> None:
