@@ -34,6 +34,7 @@ from rackplane.core.instructions import (
     SetFinalizers,
     SuspendJob,
     SuspendWorkload,
+    TaintNode,
     UngatePod,
     UpdateGangSpec,
     WriteFacilityStatus,
@@ -280,6 +281,7 @@ def test_the_operator_may_write_what_its_instructions_write() -> None:
             for k in KINDS.values()
             for v in k.versions
         ),
+        TaintNode("n", "1", ()),
         UngatePod("ns", "p", "u", "1", "n", 0, "g", "MaxP", ()),
         UpdateGangSpec("ns", "g", "1", {}),
         WriteFacilityStatus("Rack", "r", {}),
@@ -348,6 +350,14 @@ def test_compute_domains_are_off_and_bring_their_rights(defaults: list[Manifest]
     assert _verbs(_rules(manifests), *kind) == {"create", "delete", "get", "list", "watch"}
     (container,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert "--compute-domains" in container["args"]
+
+
+def test_nodes_are_tainted_if_that_is_asked_for(defaults: list[Manifest]) -> None:
+    def said(manifests: list[Manifest]) -> bool:
+        deployment = find(manifests, "Deployment", "rackplane")
+        return "--taint-nodes" in deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+
+    assert (said(defaults), said(render({"taintNodes": True}))) == (False, True)
 
 
 def test_discovery_is_off_and_brings_its_rights(defaults: list[Manifest]) -> None:

@@ -16,7 +16,7 @@ from tests.chart.helm import Manifest, find, hooks, render
 from tests.support.deployed import LEASE, WithDeployment
 from tests.support.harness import Harness, facility, started
 
-FOREIGN = ("jobset.x-k8s.io", "kubeflow.org", "ray.io")
+FOREIGN = ("jobset.x-k8s.io", "kubeflow.org", "ray.io", "trainer.kubeflow.org")
 
 
 def site() -> tuple[Harness, WithDeployment]:
@@ -75,7 +75,7 @@ async def test_the_uninstall_hook_has_the_rights_for_its_command_and_no_others(l
     asked = needed(client, {resource for _, resource, _, name in given if name})
     # Nothing of other projects' kinds waits here: they are listed, and would be patched.
     listed = {(group, resource) for group, resource, verb, _ in asked if verb == "list" and group in FOREIGN}
-    assert len(listed) == 5
+    assert len(listed) == 6
     assert asked | {(*each, "patch", "") for each in listed if let_go} == given
 
 

@@ -244,6 +244,7 @@ _HELP = {
     "(default: %(default)s)",
     "fabric_labels": "node labels, or presets of them, by level: leaf=eks,example.com/tor;spine=example.com/spine "
     "(default: all presets)",
+    "taint_nodes": "put the taint rackplane.dev/managed:NoSchedule on the nodes of racks; it is never taken off",
     "discovery": "write Racks and NVLinkDomains from the labels of nodes, never over what a person wrote",
     "discovery_rack_labels": "node labels, or levels, that name racks: example.com/rack,nvlink (default: usual ones)",
     "discovery_rack_template": "what labels do not say of racks, as YAML or JSON: a Rack's spec with limitWatts and "

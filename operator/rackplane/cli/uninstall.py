@@ -1,8 +1,8 @@
 """`rackplane uninstall`: what has to happen before the chart goes, in the order in which it does no harm.
 
 `helm uninstall` runs it as a hook. First the admission policies go, so that nothing new is suspended or gated for an
-operator that will not be there; then the operator ends; then its finalizers come off what they protect. What still
-waits is named, for it waits for ever then.
+operator that will not be there; then the operator ends; then its finalizers come off what they protect, and its
+taint off nodes. What still waits is named, for it waits for ever then.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ examples:
   rackplane uninstall --yes --release        and let go all that waits (see rackplane release --help)
 
 In this order: the chart's admission policies are deleted, its Deployment is scaled to no replicas, the finalizer
-rackplane.dev/in-use is taken off racks, power domains, cooling zones and hardware profiles, and Jobs and pods that
-Rackplane keeps waiting are listed. Running pods go on; CRDs and objects stay. It can be repeated at any point.
+rackplane.dev/in-use is taken off racks, power domains, cooling zones and hardware profiles, the taint
+rackplane.dev/managed off nodes, and Jobs and pods that Rackplane keeps waiting are listed. Running pods go on; CRDs
+and objects stay. It can be repeated at any point.
 
 exit codes:
   0  all is done, or would be
@@ -52,6 +53,7 @@ class Uninstalled:
     policies: list[str] = field(default_factory=list)
     operator: str = ""
     finalizers: list[str] = field(default_factory=list)
+    taints: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     """"Kind name" -> why."""
 
@@ -102,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
             "policies": done.policies,
             "operator": done.operator,
             "finalizers": done.finalizers,
+            "taints": done.taints,
             "released": options.yes and options.release,
             "jobs": waiting.jobs,
             "workloads": waiting.workloads,
@@ -149,6 +152,7 @@ async def uninstall(
     await _policies(client, name, done, do=do)
     await _operator(client, deployment, lease, done, do=do, pause=pause)
     await _finalizers(client, done, do=do)
+    await _taints(client, done, do=do)
     return done
 
 
@@ -241,6 +245,30 @@ async def _finalizers(client: Client, done: Uninstalled, *, do: bool) -> None:
             done.finalizers.append(what)
 
 
+async def _taints(client: Client, done: Uninstalled, *, do: bool) -> None:
+    from rackplane.api.labels import MANAGED_TAINT
+    from rackplane.core.objects import Node
+    from rackplane.kube.client import MERGE_PATCH, ApiError
+    from rackplane.kube.resources import NODES
+
+    for node in await listed(client, NODES, msgspec.json.Decoder(Node).decode) or ():
+        kept = [taint for taint in node.spec.taints if taint.key != MANAGED_TAINT]
+        if len(kept) == len(node.spec.taints):
+            continue
+        # The list is one value: with the version, so that nobody else's change to it is undone.
+        meta = {"resourceVersion": node.metadata.resource_version}
+        body = {"metadata": meta, "spec": {"taints": msgspec.to_builtins(kept) or None}}
+        try:
+            if do:
+                path = NODES.path(None, node.metadata.name)
+                await client.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.status != 404:
+                done.refused[f"Node {node.metadata.name}"] = error.message or str(error)
+                continue
+        done.taints.append(f"Node {node.metadata.name}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     name: str
@@ -263,6 +291,8 @@ def _lines(done: Uninstalled, waiting: Released, *, did: bool, released: bool) -
         yield "There is no Deployment of the operator."
     yield f"{len(done.finalizers)} objects {would}without our finalizer."
     yield from (f"  {what}" for what in done.finalizers)
+    if done.taints:
+        yield f"{len(done.taints)} nodes {would}without our taint."
     for what, why in (done.refused | waiting.refused).items():
         yield f"  refused: {what}: {why}"
     jobs = f"{len(waiting.jobs)} Jobs"

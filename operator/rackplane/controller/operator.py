@@ -88,6 +88,7 @@ class Operator:
             settings=MachineSettings(
                 validate=settings.validate,
                 observe=settings.mode == "Observe",
+                taint_nodes=settings.taint_nodes,
                 node_loss_seconds=settings.node_loss_seconds,
                 lost_node_conditions=parse_conditions(settings.lost_node_conditions),
                 admit_after_loss=settings.admit_after_loss,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.labels import (
     GANG_LABEL,
@@ -40,6 +42,7 @@ from rackplane.core.instructions import (
     SetFinalizers,
     SuspendJob,
     SuspendWorkload,
+    TaintNode,
     UngatePod,
     UpdateGangSpec,
     WriteFacilityStatus,
@@ -130,6 +133,11 @@ def requests_for(instruction: Instruction, *, now: float) -> Write:
             version = {"resourceVersion": instruction.resource_version}
             metadata = {**version, "annotations": instruction.annotations}
             return Write("PATCH", path, {"metadata": metadata}, MERGE_PATCH)
+        case TaintNode():
+            path = NODES.path(None, instruction.name)
+            taints = [msgspec.to_builtins(taint) for taint in instruction.taints]
+            metadata = {"resourceVersion": instruction.resource_version}
+            return Write("PATCH", path, {"metadata": metadata, "spec": {"taints": taints}}, MERGE_PATCH)
         case PublishEvent():
             body = _event(instruction, now)
             return Write("POST", EVENTS.path(body["metadata"]["namespace"]), body)
@@ -161,7 +169,7 @@ def subject(instruction: Instruction) -> tuple[str, ...]:
             return ("Workload", instruction.namespace, instruction.name)
         case UngatePod() | EvictPod():
             return ("Pod", instruction.namespace, instruction.name)
-        case CapNode():
+        case CapNode() | TaintNode():
             return ("Node", instruction.name)
         case SendCap():
             return ("Endpoint", instruction.name)

@@ -86,6 +86,9 @@ class OperatorSettings:
     shutdown_seconds: float = 10.0
     """How long writes under way may take at shutdown, in seconds. Less than the pod's grace period."""
 
+    taint_nodes: bool = False
+    """Nodes of Racks get the taint rackplane.dev/managed:NoSchedule."""
+
     node_loss_seconds: float = 30.0
     """A node must be lost for so long before what a gang has there goes elsewhere, in seconds. See
     docs/node-loss.md."""

@@ -21,6 +21,7 @@ from rackplane.core.instructions import (
     SetFinalizers,
     SuspendJob,
     SuspendWorkload,
+    TaintNode,
     UngatePod,
     UpdateGangSpec,
     WriteGangStatus,
@@ -65,6 +66,9 @@ def succeeded(world: World, instruction: Instruction) -> None:
 def failed(world: World, instruction: Instruction, reason: FailureReason, message: str) -> None:
     if isinstance(instruction, SetFinalizers):
         world.removals.failed(world, instruction, reason)
+        return
+    if isinstance(instruction, TaintNode):
+        world.taints.failed(world, instruction, reason)
         return
     if isinstance(instruction, CapNode):
         world.caps.failed(world, instruction, reason, message)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rackplane.core.objects import Taint
 
 __all__ = [
     "AnswerCheck",
@@ -27,6 +30,7 @@ __all__ = [
     "SetFinalizers",
     "SuspendJob",
     "SuspendWorkload",
+    "TaintNode",
     "UngatePod",
     "UpdateGangSpec",
     "WriteFacilityStatus",
@@ -211,6 +215,15 @@ class CapNode:
 
 
 @dataclass(frozen=True, slots=True)
+class TaintNode:
+    """The taints of a node, ours among them: all, for the API server keeps the list as one value."""
+
+    name: str
+    resource_version: str
+    taints: tuple[Taint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SendCap:
     """The power cap of a node, for the endpoint that sets caps; no watts: no gang is there any more.
 
@@ -271,6 +284,7 @@ Instruction = (
     | UngatePod
     | EvictPod
     | CapNode
+    | TaintNode
     | SendCap
     | PublishEvent
     | WriteFacilityStatus

@@ -131,6 +131,7 @@ class Machine:
             result.extend(self._reconcile_dirty())
             refresh(world)
             result.extend(world.caps.run(world))
+            result.extend(world.taints.run(world))
         if self.leading and self._publisher.due(world):
             result.extend(self._publisher.run(world))
         if self.settings.validate:
@@ -210,6 +211,7 @@ class Machine:
                 know_held(world)
                 world.dirty.update(dict.fromkeys(world.gangs))
                 world.caps.look(world.nodes)
+                world.taints.look(world.nodes)
             case e.LeadershipLost():
                 self._leadership_lost()
             case e.WriteSucceeded(WriteFacilityStatus(kind, name)):
@@ -238,6 +240,7 @@ class Machine:
         self._emptying.resign()
         self.world.draining.resign()
         self.world.caps.resign()
+        self.world.taints.resign()
         self.world.confirmations.resign()
         self.world.removals.resign()
         self.world.telling.resign()

@@ -83,6 +83,8 @@ class Taint(_Object, frozen=True):
     key: str = ""
     value: str = ""
     effect: str = ""
+    #: RFC 3339; kept for who writes the list back
+    time_added: str | None = None
 
 
 class NodeSpec(_Object, frozen=True):

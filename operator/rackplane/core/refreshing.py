@@ -22,6 +22,7 @@ def refresh(world: World) -> None:
     stale = world.stale
     if stale.facility or world.state is None:
         _rebuild(world)
+    world.taints.look(stale.nodes)
     for name in stale.nodes:
         refresh_node(world, name)
         world.losses.judge(world, name)

@@ -232,6 +232,9 @@ class MachineSettings:
     observe: bool = False
     """Where gangs would be placed is worked out and told; Jobs, pods, nodes and finalizers are not touched."""
 
+    taint_nodes: bool = False
+    """Nodes of racks get the taint that keeps pods without a place off them."""
+
     compute_domains: bool = True
     """ComputeDomains are made for gangs that ask for one."""
 

@@ -35,6 +35,7 @@ from rackplane.core.site.draining import Draining
 from rackplane.core.site.facility import Catalog
 from rackplane.core.site.observed import Observed
 from rackplane.core.site.removals import Removals
+from rackplane.core.site.taints import Taints
 from rackplane.engine.queueing.later import QuotaLater
 from rackplane.engine.queueing.reservations import Reservations
 from rackplane.engine.queueing.shares import Rank
@@ -89,6 +90,7 @@ class World:
     waiting: Waiting = field(default_factory=Waiting)
     telling: Telling = field(default_factory=Telling)
     caps: Caps = field(default_factory=Caps)
+    taints: Taints = field(default_factory=Taints)
     confirmations: Confirmations = field(default_factory=Confirmations)
     #: what racks draw by telemetry; None while that has said nothing
     observed: Observed | None = None

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-QUEUED = ["jobs", "jobsets", "mpijobs", "pods", "pytorchjobs"]
+QUEUED = ["jobs", "jobsets", "mpijobs", "pods", "pytorchjobs", "trainjobs"]
 POLICIES = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
 
 

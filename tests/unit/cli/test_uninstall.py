@@ -34,6 +34,7 @@ IN_USE = [
     "PowerDomain row",
     "Rack r1",
 ]
+TAINTED = [f"Node r1-n{index}" for index in range(4)]
 
 
 def site(**settings: Any) -> tuple[Harness, WithDeployment]:
@@ -75,7 +76,7 @@ def policies(h: Harness) -> list[Mapping[str, Any]]:
 async def test_what_would_be_done_is_said_and_nothing_is() -> None:
     h, client = site()
     before = finalizers(h)
-    assert await done(client, do=False) == Uninstalled(POLICIES, OPERATOR, IN_USE, {})
+    assert await done(client, do=False) == Uninstalled(POLICIES, OPERATOR, IN_USE, TAINTED, {})
     assert (finalizers(h), len(policies(h)), client.replicas, client.order) == (before, len(POLICIES), 2, [])
 
 
@@ -85,16 +86,17 @@ async def test_policies_go_first_then_the_operator_then_finalizers_and_running_w
         "/apis/rackplane.dev/v1alpha1/racks/r1",
         {"metadata": {"finalizers": ["rackplane.dev/in-use", "a.b/c"]}},
     )
-    assert await done(client) == Uninstalled(POLICIES, OPERATOR, IN_USE, {})
+    assert await done(client) == Uninstalled(POLICIES, OPERATOR, IN_USE, TAINTED, {})
+    assert [n["spec"].get("taints") for n in h.cluster.store.items(("", "nodes"))] == [None] * 4
     taken_off = [*["coolingzones"] * 2, "hardwareprofiles", *["powerdomains"] * 3, "racks"]
     places = [what.split()[0] for what in POLICIES]
-    assert client.order == [*places, "operator", *taken_off]
+    assert client.order == [*places, "operator", *taken_off, *["nodes"] * 4]
     assert (finalizers(h), policies(h)) == ({"r1": ["a.b/c"]}, [])
     assert {pod["status"]["phase"] for pod in h.pods_of("runs")} == {"Running"}
     # Who waits goes on waiting, and is named.
     assert (await release(h.cluster.client(), do=False)).jobs == ["default/waits"]
     # Once more, there is nothing left to do.
-    assert await done(client) == Uninstalled([], OPERATOR, [], {})
+    assert await done(client) == Uninstalled([], OPERATOR, [], [], {})
 
 
 async def test_policies_of_another_release_stay() -> None:
@@ -106,7 +108,7 @@ async def test_policies_of_another_release_stay() -> None:
 async def test_what_is_refused_is_named_and_the_rest_is_done() -> None:
     h, client = site(refuse="racks/r1")
     found = await done(client)
-    assert found == Uninstalled(POLICIES, OPERATOR, IN_USE[:-1], {"Rack r1": "not you"})
+    assert found == Uninstalled(POLICIES, OPERATOR, IN_USE[:-1], TAINTED, {"Rack r1": "not you"})
     assert finalizers(h) == {"r1": ["rackplane.dev/in-use"]}
 
 
@@ -132,7 +134,7 @@ async def test_where_the_deployment_is_gone_already_the_rest_is_done(monkeypatch
                 raise ApiError(404, "NotFound", "no such Deployment")
             return await super().request(method, path, **rest)
 
-    assert await done(Gone(h)) == Uninstalled(POLICIES, "", IN_USE, {})
+    assert await done(Gone(h)) == Uninstalled(POLICIES, "", IN_USE, TAINTED, {})
     assert finalizers(h) == {}
 
 
@@ -153,6 +155,7 @@ async def test_what_is_printed() -> None:
         "The operator scaled to no replicas: Deployment rackplane-system/rackplane.",
         "7 objects without our finalizer.",
         *(f"  {what}" for what in IN_USE),
+        "4 nodes without our taint.",
         "1 Jobs that Rackplane suspended and 0 pods at its gate still wait:",
         "  Job default/waits",
         "Nobody will start them: `rackplane release --yes` does, without a place.",

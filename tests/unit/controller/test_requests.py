@@ -20,11 +20,13 @@ from rackplane.core.instructions import (
     ResumeJob,
     SetFinalizers,
     SuspendJob,
+    TaintNode,
     UngatePod,
     UpdateGangSpec,
     WriteFacilityStatus,
     WriteGangStatus,
 )
+from rackplane.core.objects import Taint
 from rackplane.kube.client import ApiError
 
 MERGE = "application/merge-patch+json"
@@ -268,6 +270,36 @@ def ungated(*tolerations: dict[str, Any], cap: dict[str, str] | None = None) -> 
                 MERGE,
             ),
             id="cap-node",
+        ),
+        pytest.param(
+            TaintNode(
+                "host-7",
+                "41",
+                (
+                    Taint(key="x", value="y", effect="NoExecute", time_added="2026-11-01T00:00:00Z"),
+                    Taint(key="rackplane.dev/managed", effect="NoSchedule"),
+                ),
+            ),
+            Write(
+                "PATCH",
+                "/api/v1/nodes/host-7",
+                {
+                    "metadata": {"resourceVersion": "41"},
+                    "spec": {
+                        "taints": [
+                            {
+                                "key": "x",
+                                "value": "y",
+                                "effect": "NoExecute",
+                                "timeAdded": "2026-11-01T00:00:00Z",
+                            },
+                            {"key": "rackplane.dev/managed", "effect": "NoSchedule"},
+                        ]
+                    },
+                },
+                MERGE,
+            ),
+            id="taint-node",
         ),
         pytest.param(
             SetFinalizers("Rack", "r1", "41", ("example.com/other", "rackplane.dev/in-use")),
