@@ -10,7 +10,6 @@ RACKPLANE_BENCH_FAILOVERS: how many instead of 100.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import statistics
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-import structlog
 
 from rackplane.controller.settings import OperatorSettings
 from rackplane.localcluster.store import DELETED, Change
@@ -27,6 +25,7 @@ from tests.chaos.judge import Judge
 from tests.chaos.replicas import SETTINGS, Replica
 from tests.chaos.storm import VirtualTime
 from tests.support.harness import GROUP, Harness
+from tests.support.silence import silenced
 from tests.support.virtualtime import run
 
 RUNS = int(os.environ.get("RACKPLANE_BENCH_FAILOVERS", "100"))
@@ -132,11 +131,8 @@ class Failovers:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.disable(logging.ERROR)
-    yield
-    logging.disable(logging.NOTSET)
-    structlog.reset_defaults()
+    with silenced():
+        yield
 
 
 def test_failovers() -> None:

@@ -6,16 +6,15 @@ Not among the tests, for it takes minutes: `make chaos-breaks`. RACKPLANE_CHAOS_
 from __future__ import annotations
 
 import gc
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-import structlog
 
 from tests.chaos.breaks import BREAKS
 from tests.chaos.storm import Storm
+from tests.support.silence import silenced
 from tests.support.virtualtime import run
 
 SEEDS = range(1, 1 + int(os.environ.get("RACKPLANE_CHAOS_SEEDS", "8")))
@@ -65,8 +64,5 @@ def test_without_a_mistake_nothing_is_found(seed: int) -> None:
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     """Operators log what befalls them, and here something always does."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.disable(logging.ERROR)
-    yield
-    logging.disable(logging.NOTSET)
-    structlog.reset_defaults()
+    with silenced():
+        yield

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from tests.chaos.storm import Storm
+from tests.support.silence import silenced
 from tests.support.virtualtime import run
 
 GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "200"))
@@ -47,8 +46,5 @@ def test_what_is_promised_is_kept_whatever_happens(seed: int) -> None:
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     """Operators log what befalls them, and here something always does."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.disable(logging.ERROR)
-    yield
-    logging.disable(logging.NOTSET)
-    structlog.reset_defaults()
+    with silenced():
+        yield

@@ -7,39 +7,19 @@ from unittest.mock import patch
 
 import pytest
 
-from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.queues import reserving
-from rackplane.core.settings import MachineSettings
-from tests.support.harness import START, Harness, facility, thing
-
-LASTS = "rackplane.dev/expected-duration"
-
-
-def hall(*, racks: int = 1, nodes: int = 4, reservations: int = 1, **settings: Any) -> Harness:
-    settings = {"estimate_seconds": 1.0, **settings}
-    harness = Harness(settings=MachineSettings(validate=True, reservations=reservations, **settings))
-    harness.apply(*facility(racks=racks, nodes=nodes))
-    harness.start_machine()
-    return harness
-
-
-def job(harness: Harness, name: str, slots: int, lasts: int | None, *, runs: float | None = None) -> None:
-    """`lasts` is what its user says, `runs` what it does."""
-    said = {} if lasts is None else {LASTS: f"{lasts}s"}
-    harness.job(name, slots=slots, run=runs if runs is not None else lasts, annotations=said)
-
-
-def status(harness: Harness, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = harness.gang(f"job-{name}")["status"]
-    return found
-
-
-def started(harness: Harness, name: str) -> str | None:
-    return status(harness, name).get("startedAt")
-
-
-def at(seconds: float) -> str:
-    return timestamp(START + seconds)
+from tests.support.backfilling import (
+    LASTS,
+    a_long_one_wants_it_too,
+    a_stream_wants_it_too,
+    at,
+    hall,
+    job,
+    reason,
+    started,
+    status,
+)
+from tests.support.harness import Harness, thing
 
 
 def test_a_short_gang_goes_ahead_of_a_large_one_and_a_long_one_does_not() -> None:
@@ -373,44 +353,17 @@ def with_quota(gpus: int, **settings: Any) -> Harness:
 
 def test_a_stream_of_small_gangs_does_not_keep_one_waiting_that_lacks_quota() -> None:
     harness = with_quota(16)
-    for i in range(4):
-        job(harness, f"early-{i}", 1, 30 + 10 * i)
-    harness.settle()
-    job(harness, "large", 4, 100)
-    harness.advance(2)
-    assert status(harness, "large")["message"] == (
+    a_stream_wants_it_too(
+        harness,
         "queue research has 0 of its 16 GPUs left, and the gang needs 16; could start at 2023-11-14 22:15 UTC, when "
         "gang default/job-early-3 is expected to be over; the quota that it needs is held for it from 2023-11-14 22:15 "
-        "UTC"
+        "UTC",
     )
-    for i in range(6):
-        job(harness, f"small-{i}", 1, 25)
-        harness.advance(9)
-    harness.advance(5)
-    assert started(harness, "large") == at(60)
-    # Those that were over by then have gone ahead of it.
-    assert [started(harness, f"small-{i}") is not None for i in range(6)] == [True] + [False] * 5
-    small = status(harness, "small-3")
-    assert [c["reason"] for c in small["conditions"] if c["type"] == "Admitted"] == ["OverQuota"]
+    assert reason(harness, "small-3") == "OverQuota"
 
 
 def test_a_small_gang_that_would_take_quota_in_time_is_told_whose_it_is() -> None:
-    harness = with_quota(16)
-    job(harness, "first", 3, 100)
-    harness.settle()
-    job(harness, "large", 4, 100)
-    job(harness, "long", 1, 200)
-    harness.advance(3)
-    long = status(harness, "long")
-    assert [c["reason"] for c in long["conditions"] if c["type"] == "Admitted"] == ["Reserved"]
-    assert long["message"].startswith(
-        "may not delay gang default/job-large, which holds quota of queue research from 2023-11-14 22:15 UTC"
-    )
-    harness.restart_machine()
-    harness.advance(20)
-    assert harness.phase("job-long") == "Pending"
-    harness.advance(80)
-    assert (started(harness, "large"), harness.phase("job-long")) == (at(100), "Pending")
+    a_long_one_wants_it_too(with_quota(16), "quota of queue research")
 
 
 def test_no_quota_is_held_for_one_that_fits_nowhere_whatever_quota_it_had() -> None:

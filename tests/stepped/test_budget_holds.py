@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from rackplane.core.gangs.statuses import timestamp
-from tests.stepped.test_backfill import at, hall, job, started, status
+from tests.support.backfilling import (
+    LASTS,
+    a_long_one_wants_it_too,
+    a_stream_wants_it_too,
+    at,
+    hall,
+    job,
+    reason,
+    started,
+    status,
+)
 from tests.support.harness import START, Harness, thing
-
-LASTS = "rackplane.dev/expected-duration"
 
 
 def with_budget(
@@ -31,48 +37,17 @@ def with_budget(
     return harness
 
 
-def reason(harness: Harness, name: str) -> str:
-    found: list[dict[str, Any]] = status(harness, name)["conditions"]
-    return next(str(c["reason"]) for c in found if c["type"] == "Admitted")
-
-
 def test_a_stream_of_small_gangs_does_not_keep_one_waiting_that_lacks_watts_of_its_queue() -> None:
-    harness = with_budget(16_000)
-    for i in range(4):
-        job(harness, f"early-{i}", 1, 30 + 10 * i)
-    harness.settle()
-    job(harness, "large", 4, 100)
-    harness.advance(2)
-    assert status(harness, "large")["message"] == (
+    a_stream_wants_it_too(
+        with_budget(16_000),
         "power budget team of 16.0 kW would be exceeded by 16.0 kW; could start at 2023-11-14 22:15 UTC, when gang "
         "default/job-early-3 is expected to be over; 16.0 kW of PowerBudget team are held for it from 2023-11-14 22:15 "
-        "UTC"
+        "UTC",
     )
-    for i in range(6):
-        job(harness, f"small-{i}", 1, 25)
-        harness.advance(9)
-    harness.advance(5)
-    assert started(harness, "large") == at(60)
-    # Those that were over by then have gone ahead of it.
-    assert [started(harness, f"small-{i}") is not None for i in range(6)] == [True] + [False] * 5
 
 
 def test_who_would_take_watts_of_a_budget_in_time_is_told_whose_they_are() -> None:
-    harness = with_budget(16_000)
-    job(harness, "first", 3, 100)
-    harness.settle()
-    job(harness, "large", 4, 100)
-    job(harness, "long", 1, 200)
-    harness.advance(3)
-    assert reason(harness, "long") == "Reserved"
-    assert status(harness, "long")["message"].startswith(
-        "may not delay gang default/job-large, which holds 16.0 kW of PowerBudget team from 2023-11-14 22:15 UTC"
-    )
-    harness.restart_machine()
-    harness.advance(20)
-    assert harness.phase("job-long") == "Pending"
-    harness.advance(80)
-    assert (started(harness, "large"), harness.phase("job-long")) == (at(100), "Pending")
+    a_long_one_wants_it_too(with_budget(16_000), "16.0 kW of PowerBudget team")
 
 
 @pytest.mark.parametrize(
