@@ -110,7 +110,7 @@ def test_behind_are_the_lines_whose_turn_is_still_to_come(
         now = plain(places, shares, 10.0)
         to_come -= {line for line, first in firsts.items() if now.index(first) <= now.index(asked[1])}
         if data.draw(st.booleans()):
-            turn.shares_grow()
+            turn.shares_grow(NAMES)
             shares.add(asked[0].queue, data.draw(amounts), 10.0)
         now = plain(places, shares, 10.0)
         for queue in NAMES:

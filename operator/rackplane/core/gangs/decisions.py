@@ -114,5 +114,5 @@ class QuotaHold:
     version: int
     #: the PowerBudget of which it is the first to wait; "": the first of its queue that waits for quota
     budget: str = ""
-    #: what was held for others then: for whom, from when and until when
-    beside: tuple[tuple[str, float, float], ...] = ()
+    #: the places that were held for others then: for whom, from when and until when
+    beside: frozenset[tuple[str, float, float]] = frozenset()

@@ -125,7 +125,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
                 let_quota_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
-                asked.shares_grow()
+                asked.shares_grow(wanted.queues_beside(line.queue))
                 yield from start(world, record, fullest(world, record, given, beside, backfill))
                 follow_moves(world)
                 continue

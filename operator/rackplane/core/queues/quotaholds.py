@@ -68,7 +68,7 @@ class QuotaHolds:
         if not may or not (asks or held):
             let_quota_go(world, record.key)
             return
-        if held is None or self._is_old(held) or held.beside != self._beside(held.share.key):
+        if held is None or self._is_old(held) or held.beside != self._beside(record):
             if not self._left:
                 world.waiting.due = min(world.waiting.due, world.now)
             else:
@@ -90,12 +90,27 @@ class QuotaHolds:
             return True
         return held.version != world.version and world.now - held.made >= world.settings.estimate_seconds
 
-    def _beside(self, key: str) -> tuple[tuple[str, float, float], ...]:
-        """What is held for those who were asked before it in this pass: what it holds answers for that and no other."""
+    def _beside(self, record: GangRecord) -> frozenset[tuple[str, float, float]]:
+        """The places that are held for those who were asked before it in this pass, and count beside it.
+
+        What it holds answers for these and no others. Of quota that is held before it, which is another for each queue
+        with every share that changes, it takes note when it is old.
+        """
         world = self._world
-        places = ((r.key, r.at, r.until) for r in world.reserved if not r.blocks)
-        quota = ((s.key, s.at, s.until) for s in (held.share for held in world.quota_ahead.values()))
-        return tuple(each for each in (*places, *quota) if each[0] != key)
+        assert record.gang is not None
+        budgets, root = (
+            world.catalog.budgets.groups(world.now),
+            world.ledger.tree.root(record.gang.spec.queue),
+        )
+
+        def counts(key: Key) -> bool:
+            other = world.gangs.get(key)
+            if other is None or other.gang is None or key == record.key:
+                return False
+            return bool(budgets) or world.ledger.tree.root(other.gang.spec.queue) == root
+
+        places = (r for r in world.reserved if not r.blocks and counts(key_of(r.key)))
+        return frozenset((r.key, r.at, r.until) for r in places)
 
     def _worked_out(self, record: GangRecord, amounts: Amounts, *, lacks_quota: bool) -> QuotaHold | None:
         world = self._world
@@ -114,7 +129,7 @@ class QuotaHolds:
             share = replace(wanted, at=-math.inf, until=math.inf)
         else:
             share = replace(wanted, at=at, until=at + lasts)
-        return QuotaHold(share, spec, world.now, world.version, beside=self._beside(key))
+        return QuotaHold(share, spec, world.now, world.version, beside=self._beside(record))
 
     def _put(self, record: GangRecord, held: QuotaHold) -> None:
         world, before = self._world, self._world.held_quota.get(record.key)

@@ -35,6 +35,7 @@ class Wanted:
         self._clearing, self._proposals, self._lacks_room = clearing, proposals, lacks_room
         queues = world.waiting.order.queues()
         self._stopping = {queue for queue in queues if stops_others(world, queue)}
+        self._roots = {queue: world.ledger.tree.root(queue) for queue in queues}
         #: queues of which somebody may hold quota, and what they had left of it at the last look; those to look at
         self._seeking: dict[str, Left] = {}
         self._unseen = dict.fromkeys(queues)
@@ -47,6 +48,11 @@ class Wanted:
             return asked.next(others=True)
         self._seek_quota(asked)
         return asked.next()
+
+    def queues_beside(self, queue: str) -> list[str]:
+        """Those in which anybody waits, and whose shares change with that of the queue: all of its tree."""
+        root = self._roots[queue]
+        return [other for other, of in self._roots.items() if of == root]
 
     def _seek_quota(self, asked: Turn[Key]) -> None:
         """Of each queue the first behind those who were looked at that its quota refuses."""

@@ -290,9 +290,13 @@ class Turn(Generic[Member]):
         left = (fronts[i][-1] for i in range(self._past(queue), len(fronts)))
         return (line for line in left if line not in self._entered)
 
-    def shares_grow(self) -> None:
-        """To be told before who was asked last is let go: whose turn has been by then is not `behind` any more."""
-        self._passed = {queue: self._past(queue) for queue in self._fronts}
+    def shares_grow(self, queues: Iterable[str]) -> None:
+        """To be told before who was asked last is let go: whose turn has been by then is not `behind` any more.
+
+        Args:
+            queues: those that come later in the order for that.
+        """
+        self._passed.update((queue, self._past(queue)) for queue in queues)
 
     def _past(self, queue: str) -> int:
         """How many lines of the queue, entered or not, had their turn when the one who was asked last had its own."""
