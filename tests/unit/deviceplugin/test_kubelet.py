@@ -45,7 +45,8 @@ async def test_it_registers_and_all_gpus_are_offered(kubelet: FakeKubelet, plugi
     [request] = kubelet.registrations
     assert (request.version, request.endpoint, request.resource_name) == ("v1beta1", SOCKET, GPU)
     assert request.options == kubelet.options == plugin.options()
-    assert kubelet.devices[GPU] == dict.fromkeys(IDS, "Unhealthy")  # since it is gone
+    # It is gone, which the kubelet sees when the connection ends.
+    await kubelet.until(lambda: kubelet.devices[GPU] == dict.fromkeys(IDS, "Unhealthy"))
 
 
 async def test_it_registers_again_with_a_kubelet_that_started_anew(
