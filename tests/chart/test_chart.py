@@ -352,6 +352,16 @@ def test_compute_domains_are_off_and_bring_their_rights(defaults: list[Manifest]
     assert "--compute-domains" in container["args"]
 
 
+def test_pod_groups_are_read_unless_that_is_turned_off(defaults: list[Manifest]) -> None:
+    def granted(manifests: list[Manifest]) -> tuple[set[str], bool]:
+        (container,) = find(manifests, "Deployment", "rackplane")["spec"]["template"]["spec"]["containers"]
+        verbs = _verbs(_rules(manifests), "scheduling.k8s.io", "podgroups")
+        return verbs, "--ignore-pod-groups" in container["args"]
+
+    assert granted(defaults) == ({"get", "list", "watch"}, False)
+    assert granted(render({"podGroups": {"enabled": False}})) == (set(), True)
+
+
 def test_nodes_are_tainted_if_that_is_asked_for(defaults: list[Manifest]) -> None:
     def said(manifests: list[Manifest]) -> bool:
         deployment = find(manifests, "Deployment", "rackplane")

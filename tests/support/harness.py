@@ -21,6 +21,7 @@ from rackplane.controller.requests import failure, requests_for
 from rackplane.core import claims as c
 from rackplane.core import events as e
 from rackplane.core import objects as o
+from rackplane.core.gangs.podgroups import PodGroup
 from rackplane.core.instructions import AnswerCheck, CommitGang, Instruction, PublishEvent, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
@@ -57,6 +58,7 @@ _KINDS: Mapping[tuple[str, str], tuple[type, type, type]] = {
         e.ComputeDomainChanged,
         e.ComputeDomainDeleted,
     ),
+    ("scheduling.k8s.io", "podgroups"): (PodGroup, e.PodGroupChanged, e.PodGroupDeleted),
     ("scheduling.k8s.io", "priorityclasses"): (
         o.PriorityClass,
         e.PriorityClassChanged,

@@ -15,6 +15,7 @@ from rackplane.cli.words import names
 from rackplane.core.gangs.decisions import Estimate, Key, booking_key
 from rackplane.core.gangs.explaining import explanation
 from rackplane.core.gangs.jobs import JOBS_PREFIX
+from rackplane.core.gangs.podgroups import POD_GROUP_PREFIX
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.saying import why_it_waits
 from rackplane.core.gangs.statuses import timestamp
@@ -93,23 +94,24 @@ def answer(options: argparse.Namespace) -> Answer:
     Raises:
         CommandError: it cannot be read, or there is no such gang.
     """
-    bodies = _file(options)
-    machine, now = open_source(options, more=bodies), time_of(options)
+    more = _file(options)
+    bodies = [body for body in more if body["kind"] != "PodGroup"]
+    machine, now = open_source(options, more=more), time_of(options)
     unreadable = rehearsal.submit_all(machine, now) if options.facility is not None else {}
     if bodies and options.facility is None:
         unreadable = _submit(machine, bodies, now)
-    key = _asked(machine, options, [_gang_of(body) for body in bodies])
+    key = _asked(machine, options, [_gang_of(machine, body) for body in bodies])
     if (problems := unreadable.get(key)) is not None:
         what = "; ".join(map(str, problems))
         raise CommandError(f"{key[0]}/{key[1]} asks for what cannot be read: {what}")
-    return answer_for(machine, key, submitted=all(_gang_of(body) != key for body in bodies))
+    return answer_for(machine, key, submitted=all(_gang_of(machine, body) != key for body in bodies))
 
 
 # -- which gang --------------------------------------------------------------------------------------
 
 
 def _file(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The Jobs and pods of ``-f``."""
+    """The Jobs and pods of ``-f``, and the PodGroups beside them."""
     if options.filename is None:
         if options.name is None:
             raise CommandError("name a gang, or a file with -f")
@@ -120,6 +122,7 @@ def _file(options: argparse.Namespace) -> list[dict[str, Any]]:
         ]
     except DocumentError as error:
         raise CommandError(str(error)) from error
+    groups = [body for body in bodies if body["kind"] == "PodGroup"]
     bodies = [body for body in bodies if body["kind"] in ("Job", "Pod")]
     unlabelled = [b for b in bodies if QUEUE_LABEL not in (b["metadata"].get("labels") or {})]
     for body in unlabelled:
@@ -129,19 +132,21 @@ def _file(options: argparse.Namespace) -> list[dict[str, Any]]:
         )
     if not bodies:
         raise CommandError(f"{options.filename} has no Job and no Pod: name a file with a workload")
-    return bodies
+    return [*bodies, *groups]
 
 
-def _gang_of(body: Mapping[str, Any]) -> Key:
+def _gang_of(machine: Machine, body: Mapping[str, Any]) -> Key:
     found = core_object(body)
     assert isinstance(found, Job | Pod)
-    name = gang_name_of(found) if isinstance(found, Job) else gang_name_of_pod(found)
+    name = (
+        gang_name_of(found) if isinstance(found, Job) else gang_name_of_pod(found, machine.world.pod_groups)
+    )
     return found.metadata.namespace, name or ""
 
 
 def _submit(machine: Machine, bodies: Sequence[Mapping[str, Any]], now: float) -> dict[Key, Any]:
     found = {}
-    for key in dict.fromkeys(_gang_of(body) for body in bodies):
+    for key in dict.fromkeys(_gang_of(machine, body) for body in bodies):
         record = machine.gangs[key]
         _, problems = rehearsal.submit(machine, list(record.jobs.values()) or list(record.pods.values()), now)
         if problems:
@@ -158,7 +163,13 @@ def _asked(machine: Machine, options: argparse.Namespace, of_file: Sequence[Key]
     space, name = namespace_of(options), options.name
     known = {key for key, record in machine.gangs.items() if record.gang is not None or record.problems}
     known |= {key for key in machine.gangs if key in keys or _labelled(machine.gangs[key])}
-    called = (name, gang_name_of_job(name), f"{JOBS_PREFIX}{name}", f"pod-{name}")
+    called = (
+        name,
+        gang_name_of_job(name),
+        f"{JOBS_PREFIX}{name}",
+        f"pod-{name}",
+        f"{POD_GROUP_PREFIX}{name}",
+    )
     for candidate in called:
         if (space, candidate) in known:
             return space, candidate

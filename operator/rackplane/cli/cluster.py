@@ -134,6 +134,7 @@ async def read_cluster(client: Client) -> list[e.Event]:
         GANGS,
         JOBS,
         NODES,
+        POD_GROUPS,
         PODS,
         PRIORITY_CLASSES,
         RESOURCE_CLAIM_TEMPLATES,
@@ -151,6 +152,7 @@ async def read_cluster(client: Client) -> list[e.Event]:
         RESOURCE_CLAIMS,
         RESOURCE_CLAIM_TEMPLATES,
         PRIORITY_CLASSES,
+        POD_GROUPS,
     ]
     lists = await list_resources(client, resources)
     found: list[e.Event] = []
@@ -182,13 +184,15 @@ async def list_resources(client: Client, resources: Sequence[Resource]) -> dict[
 async def _list(client: Client, resource: Resource) -> list[msgspec.Raw] | ApiError:
     from rackplane.kube.client import ApiError
     from rackplane.kube.listing import list_all
-    from rackplane.kube.resources import RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS
+    from rackplane.kube.resources import POD_GROUPS, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS
 
     try:
         _, items = await list_all(client, resource, each=lambda item: item)
     except ApiError as error:
         if error.status == 404 and resource in (RESOURCE_CLAIMS, RESOURCE_CLAIM_TEMPLATES):
             return []  # The API is younger than the oldest cluster that can run us.
+        if error.status in (403, 404) and resource == POD_GROUPS:
+            return []  # Alpha, and off in most clusters.
         return error
     except msgspec.DecodeError as error:
         return ApiError(0, "Unreadable", f"the answer to a list of {resource} cannot be read: {error}")
@@ -223,11 +227,13 @@ def events_in(
     from rackplane.api.base import API_VERSION
     from rackplane.core import events as e
     from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+    from rackplane.core.gangs.podgroups import PodGroup
     from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
     from rackplane.kube.resources import (
         GANGS,
         JOBS,
         NODES,
+        POD_GROUPS,
         PODS,
         PRIORITY_CLASSES,
         RESOURCE_CLAIM_TEMPLATES,
@@ -247,6 +253,7 @@ def events_in(
         PODS: (Pod, e.PodChanged),
         RESOURCE_CLAIMS: (ResourceClaim, e.ClaimChanged),
         RESOURCE_CLAIM_TEMPLATES: (ResourceClaimTemplate, e.ClaimTemplateChanged),
+        POD_GROUPS: (PodGroup, e.PodGroupChanged),
         PRIORITY_CLASSES: (PriorityClass, e.PriorityClassChanged),
     }
     model, event = types[resource]

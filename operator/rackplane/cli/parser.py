@@ -190,6 +190,7 @@ _HELP = {
     "node_loss_seconds": "a node must be lost for so long before what a gang has there goes elsewhere, in seconds "
     "(default: %(default)s)",
     "compute_domains": "make a ComputeDomain for each gang that asks for one",
+    "ignore_pod_groups": "pods that name a PodGroup of kube-scheduler are no gang by that",
     "workload_kinds": "kinds of other projects whose workloads queue (default: %(default)s)",
     "kueue": "answer for Kueue's Workloads, as the controller rackplane.dev/placement of its AdmissionChecks",
     "lost_node_conditions": "conditions of a Node that mean it is lost to gangs: KernelDeadlock,GpuHealthy=False "

@@ -181,6 +181,8 @@ def _key(event: e.Event) -> tuple[str, ...]:
             return "ResourceClaim", f"{claim.metadata.namespace}/{claim.metadata.name}"
         case e.ClaimTemplateChanged(template):
             return "ResourceClaimTemplate", f"{template.metadata.namespace}/{template.metadata.name}"
+        case e.PodGroupChanged(group):
+            return "PodGroup", f"{group.metadata.namespace}/{group.metadata.name}"
         case e.PriorityClassChanged(found):
             return "PriorityClass", found.metadata.name
     raise TypeError(type(event).__name__)

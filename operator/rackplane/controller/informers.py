@@ -8,6 +8,7 @@ from typing import Any
 from rackplane.controller.workloads import workload_informers
 from rackplane.core import events as e
 from rackplane.core.claims import ComputeDomain, ResourceClaim, ResourceClaimTemplate
+from rackplane.core.gangs.podgroups import PodGroup
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.workloads.view import WorkloadKind
 from rackplane.kube.client import Client
@@ -17,6 +18,7 @@ from rackplane.kube.resources import (
     GANGS,
     JOBS,
     NODES,
+    POD_GROUPS,
     PODS,
     PRIORITY_CLASSES,
     RESOURCE_CLAIM_TEMPLATES,
@@ -33,6 +35,7 @@ def core_informers(
     *,
     kinds: Iterable[WorkloadKind],
     compute_domains: bool,
+    pod_groups: bool,
     **around: Any,
 ) -> dict[str, Informer[Any]]:
     """An informer for each kind but the facility's, by name.
@@ -41,6 +44,7 @@ def core_informers(
         feed: takes the events.
         kinds: of other projects' workloads that queue.
         compute_domains: NVIDIA's ComputeDomains too.
+        pod_groups: kube-scheduler's PodGroups too.
         around: of the informers.
     """
     return {
@@ -100,6 +104,7 @@ def core_informers(
             **around,
         ),
         **(_domains(client, feed, around) if compute_domains else {}),
+        **(_pod_groups(client, feed, around) if pod_groups else {}),
         "priorityclasses": Informer(
             client,
             PRIORITY_CLASSES,
@@ -126,3 +131,20 @@ def _domains(
         **around,
     )
     return {"computedomains": informer}
+
+
+def _pod_groups(
+    client: Client, feed: Callable[[e.Event], None], around: dict[str, Any]
+) -> dict[str, Informer[Any]]:
+    informer = Informer(
+        client,
+        POD_GROUPS,
+        PodGroup,
+        on_change=lambda group: feed(e.PodGroupChanged(group)),
+        on_delete=lambda namespace, name: feed(e.PodGroupDeleted(namespace, name)),
+        optional=True,
+        # Few clusters have the kind: a role that lacks it must not keep the rest from being placed.
+        spare=True,
+        **around,
+    )
+    return {"podgroups": informer}

@@ -117,6 +117,7 @@ class Operator:
                 share_half_life_seconds=settings.share_half_life_seconds,
                 lookahead_seconds=settings.lookahead_seconds,
                 compute_domains=settings.compute_domains,
+                pod_groups=not settings.ignore_pod_groups,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
             )
         )
@@ -188,6 +189,7 @@ class Operator:
                 runtime.feed,
                 kinds=kinds_named(settings.workload_kinds),
                 compute_domains=settings.compute_domains,
+                pod_groups=not settings.ignore_pod_groups,
                 **self._informing,
             )
             kueue = KueueJoin(runtime.feed) if settings.kueue else None

@@ -101,6 +101,10 @@ class OperatorSettings:
     """Make a ComputeDomain of NVIDIA's DRA driver for each gang that asks for one. The operator must be allowed to
     list, watch, create and delete them. See docs/compute-domain.md."""
 
+    ignore_pod_groups: bool = False
+    """Pods that name a PodGroup of kube-scheduler are no gang by that. Else the operator should be allowed to list and
+    watch PodGroups; a cluster without them is fine. See docs/workloads.md."""
+
     workload_kinds: str = "JobSet,TrainJob,PyTorchJob,MPIJob,RayCluster,RayJob"
     """Kinds of other projects whose workloads queue, as `JobSet,PyTorchJob`: those that the cluster has are watched.
     The operator must be allowed to list each. See docs/workloads.md."""

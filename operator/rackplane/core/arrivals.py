@@ -83,7 +83,8 @@ def put_pod(world: World, pod: Pod) -> None:
     world.neighbours.pod(before, pod)
     claims = world.claimants.put(before, pod)
     moved = claims or before is None or before.spec != pod.spec or is_terminal(before) != is_terminal(pod)
-    name = gang_name_of_pod(pod)
+    world.pod_groups.note(before, pod)
+    name = gang_name_of_pod(pod, world.pod_groups)
     starts = False
     if name is not None:
         gang = (pod.metadata.namespace, name)
@@ -147,6 +148,7 @@ def drop_pod(world: World, key: Key) -> None:
     world.room.let_go(key)
     world.neighbours.pod(pod, None)
     world.claimants.put(pod, None)
+    world.pod_groups.note(pod, None)
     gang = world.belonging.of_pod.pop(key, None)
     if gang is not None and gang in world.gangs:
         world.record(gang).drop_pod(pod.metadata.name)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from rackplane.core.claims import ComputeDomain, ResourceClaim, ResourceClaimTemplate
+from rackplane.core.gangs.podgroups import PodGroup
 from rackplane.core.instructions import Instruction
 from rackplane.core.objects import Gang, Job, Node, Pod, PriorityClass
 from rackplane.core.site.observed import Observed
@@ -36,6 +37,8 @@ __all__ = [
     "NodeDeleted",
     "PodChanged",
     "PodDeleted",
+    "PodGroupChanged",
+    "PodGroupDeleted",
     "PriorityClassChanged",
     "PriorityClassDeleted",
     "Synced",
@@ -162,6 +165,17 @@ class ComputeDomainsServed:
 
 
 @dataclass(frozen=True, slots=True)
+class PodGroupChanged:
+    group: PodGroup
+
+
+@dataclass(frozen=True, slots=True)
+class PodGroupDeleted:
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityClassChanged:
     priority_class: PriorityClass
 
@@ -239,6 +253,8 @@ Event = (
     | ComputeDomainChanged
     | ComputeDomainDeleted
     | ComputeDomainsServed
+    | PodGroupChanged
+    | PodGroupDeleted
     | PriorityClassChanged
     | PriorityClassDeleted
     | DrawsObserved

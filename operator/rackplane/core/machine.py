@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rackplane.core import answers, arrivals
+from rackplane.core import answers, arrivals, grouping
 from rackplane.core import events as e
 from rackplane.core.gangs.booking import unbook, unbook_uncommitted
 from rackplane.core.gangs.decisions import Key
@@ -197,6 +197,10 @@ class Machine:
                 arrivals.drop_domain(world, (namespace, name))
             case e.ComputeDomainsServed(served):
                 arrivals.domains_served(world, served=served)
+            case e.PodGroupChanged(group):
+                grouping.put_pod_group(world, group)
+            case e.PodGroupDeleted(namespace, name):
+                grouping.drop_pod_group(world, (namespace, name))
             case e.PriorityClassChanged(found):
                 arrivals.put_priority_class(world, found.metadata.name, found)
             case e.PriorityClassDeleted(name):

@@ -190,6 +190,10 @@ class ClaimReference(_Object, frozen=True):
     resource_claim_template_name: str | None = None
 
 
+class SchedulingGroup(_Object, frozen=True):
+    pod_group_name: str | None = None
+
+
 class PodSpec(_Object, frozen=True):
     node_name: str = ""
     node_selector: dict[str, str] = {}
@@ -208,6 +212,8 @@ class PodSpec(_Object, frozen=True):
     priority: int | None = None
     priority_class_name: str = ""
     preemption_policy: str = ""
+    #: the PodGroup of kube-scheduler that it is of
+    scheduling_group: SchedulingGroup | None = None
 
 
 class ClaimStatus(_Object, frozen=True):

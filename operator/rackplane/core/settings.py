@@ -238,6 +238,9 @@ class MachineSettings:
     compute_domains: bool = True
     """ComputeDomains are made for gangs that ask for one."""
 
+    pod_groups: bool = True
+    """Pods that name a PodGroup of kube-scheduler, and no gang of ours, are the gang that it says."""
+
     dra_drivers: tuple[str, ...] = ("gpu.nvidia.com", "gpu.amd.com")
     """DRA drivers whose devices count as GPUs that are not ours."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
 from rackplane.core.gangs.belonging import Belonging
 from rackplane.core.gangs.decisions import HeldPlace, Key, QuotaHold
+from rackplane.core.gangs.podgroups import PodGroups
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.telling import Telling
 from rackplane.core.learning.meter import Learning
@@ -146,11 +147,14 @@ class World:
     claimants: Claimants = field(default_factory=Claimants)
     cliques: Cliques = field(default_factory=Cliques)
     belonging: Belonging = field(default_factory=Belonging)
+    #: kube-scheduler's
+    pod_groups: PodGroups = field(init=False)
     #: a heap of (expected end, booking); one that is not what the state expects is out of date
     ends: list[tuple[float, str]] = field(default_factory=list)
     stale: Stale = field(default_factory=Stale)
 
     def __post_init__(self) -> None:
+        self.pod_groups = PodGroups(read=self.settings.pod_groups)
         self.room = Room(self.nodes)
         self.neighbours = Neighbours(self.nodes, self.pods)
         self.restrictions = Restrictions(self.nodes, self.neighbours)

@@ -14,6 +14,7 @@ __all__ = [
     "LEASES",
     "NODES",
     "PODS",
+    "POD_GROUPS",
     "PRIORITY_CLASSES",
     "RESOURCE_CLAIMS",
     "Resource",
@@ -69,6 +70,7 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 RESOURCE_CLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", namespaced=True)
 RESOURCE_CLAIM_TEMPLATES = Resource("resource.k8s.io", "v1", "resourceclaimtemplates", namespaced=True)
 COMPUTE_DOMAINS = Resource("resource.nvidia.com", "v1beta1", "computedomains", namespaced=True)
+POD_GROUPS = Resource("scheduling.k8s.io", "v1alpha2", "podgroups", namespaced=True)
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 GANGS = Resource("rackplane.dev", "v1alpha1", "gangs", namespaced=True)
 

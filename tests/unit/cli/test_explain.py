@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from rackplane.cli import parser
+from tests.support.podgroups import pod_group
 from tests.unit.cli.hall import HALL, folder, gang, job
 
 EXPECTED = Path(__file__).with_name("expected")
@@ -204,3 +205,24 @@ def test_wrong_usage_is_an_error_and_no_answer(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.splitlines()[-1] == (
         "rackplane explain: error: argument what: there is no 'gnag'; did you mean gang?"
     )
+
+
+def test_pods_of_a_pod_group_in_the_file_are_one_gang(
+    hall: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    container = {"name": "main", "image": "example", "resources": {"limits": {"nvidia.com/gpu": 4}}}
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"w-{i}", "labels": {"rackplane.dev/queue": "research"}},
+            "spec": {"containers": [container], "schedulingGroup": {"podGroupName": "train"}},
+        }
+        for i in range(2)
+    ]
+    asked = file(tmp_path / "pods.yaml", pod_group("train", gang=2), *pods)
+    found = data(capsys, "-f", asked, "--facility", hall, code=0)
+    assert (found["name"], found["slots"]) == ("podgroup-train", 2)
+    alone = file(tmp_path / "alone.yaml", *pods)
+    said = ask(capsys, "-f", alone, "--facility", hall, code=1)
+    assert 'names PodGroup "train", which is not seen in namespace default' in said

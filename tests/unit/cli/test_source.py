@@ -132,8 +132,9 @@ async def test_what_is_asked_for_is_what_the_documented_role_allows() -> None:
     ]
     assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list"}
     versions = {"": "/api/v1", "rackplane.dev": "/apis/rackplane.dev/v1alpha1"}
+    alpha = {"podgroups": "/apis/scheduling.k8s.io/v1alpha2"}
     allowed = {
-        f"{versions.get(group, f'/apis/{group}/v1')}/{resource}"
+        f"{alpha.get(resource) or versions.get(group, f'/apis/{group}/v1')}/{resource}"
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
@@ -227,6 +228,11 @@ async def test_an_answer_that_is_no_list_is_told() -> None:
 async def test_a_cluster_without_resource_claims_is_fine() -> None:
     for plural in ("resourceclaims", "resourceclaimtemplates"):
         assert await read_cluster(failing(plural, ApiError(404, "NotFound", "no such resource"))) == []
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_cluster_without_pod_groups_or_the_right_to_see_them_is_fine(status: int) -> None:
+    assert await read_cluster(failing("podgroups", ApiError(status, "", "no"))) == []
 
 
 async def test_an_object_that_does_not_fit_is_passed_over_with_its_name(

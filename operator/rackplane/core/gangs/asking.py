@@ -58,7 +58,7 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
     record.judged = True
     if record.external():
         record.problems, record.groups_wanted, record.priority_wanted = (), record.groups, None
-        record.accelerators_wanted = None
+        record.accelerators_wanted = record.slots_wanted = None
         return None
     jobs = [j for j in record.jobs.values() if _counts(j)] if record.several else []
     if record.several and all(job_outcome(each) for each in jobs):
@@ -78,9 +78,11 @@ def desired(world: World, record: GangRecord) -> dict[str, Any] | None:
         accelerators=accelerators_of(world),
         level_by_node_label=world.catalog.fabric.level_by_label,
         priority_classes=world.priority_classes,
+        pod_groups=world.pod_groups,
     )
     record.problems = tuple(problems)
     record.priority_wanted = body["spec"]["priority"] if world.priority_classes else None
+    record.slots_wanted = body["spec"]["slots"] if job is None else None
     record.accelerators_wanted = (body["spec"]["resourceName"], body["spec"]["gpusPerSlot"])
     record.groups_wanted = msgspec.convert(body["spec"].get("groups", []), type=list[GangGroup])
     return body

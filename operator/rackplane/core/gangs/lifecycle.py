@@ -125,6 +125,9 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     if body is None and not record.external():
         if record.jobs and is_over(record) and not record.live_pods():
             yield from write(record, finished(world, record))
+        elif not record.pods and world.pod_groups.apart(record.key):
+            text = "its PodGroup is no gang: its pods queue each by itself, and this Gang is collected after them"
+            yield from say(world, record, phase="Pending", ready=False, reason="NoGang", message=text)
         return
     if body is not None:
         anew = respec(record, body)

@@ -145,6 +145,8 @@ class GangRecord:
     groups_wanted: list[GangGroup] = field(default_factory=list)
     #: the priority its pods have or are to have; None: it is not known
     priority_wanted: int | None = None
+    #: how many bare pods it is of; None: it is not known, or its Jobs say
+    slots_wanted: int | None = None
     #: the accelerators of each of its pods: resource and number; None: it is not known
     accelerators_wanted: tuple[str, int] | None = None
     #: classes of templates, by the name of their Job, "" for bare pods

@@ -11,6 +11,7 @@ import msgspec
 from rackplane.api.labels import (
     COMPLETIONS_EQUAL,
     GANG_LABEL,
+    GANG_SIZE,
     GROUP,
     MIN_SLOTS,
     QUEUE_LABEL,
@@ -22,6 +23,7 @@ from rackplane.core.gangs.alike import joined
 from rackplane.core.gangs.jobs import JOBS_PREFIX
 from rackplane.core.gangs.jobs import job_outcome as job_outcome
 from rackplane.core.gangs.parallelism import follows, own_slots, ranks_at_once
+from rackplane.core.gangs.podgroups import PodGroups
 from rackplane.core.gangs.ranks import in_order
 from rackplane.core.gangs.together import disagreements, groups_of_jobs, slots_of, together
 from rackplane.core.gangs.unlike import groups_of, too_many
@@ -59,8 +61,12 @@ def gang_name_of(job: Job) -> str:
     return _shared(labels) or gang_name_of_job(job.metadata.name)
 
 
-def gang_name_of_pod(pod: Pod) -> str | None:
-    """The Gang that a pod belongs to, or None if it is none of ours: no queue label on it."""
+def gang_name_of_pod(pod: Pod, groups: PodGroups | None = None) -> str | None:
+    """The Gang that a pod belongs to, or None if it is none of ours: no queue label on it.
+
+    Args:
+        groups: the PodGroups that there are; None: a pod is no gang by what it names of them.
+    """
     if QUEUE_LABEL not in pod.metadata.labels:
         return None
     # Before the owner: the pods of a JobSet are of Jobs too.
@@ -70,7 +76,8 @@ def gang_name_of_pod(pod: Pod) -> str | None:
     for owner in pod.metadata.owner_references:
         if owner.controller and owner.kind == "Job":
             return _shared(pod.metadata.labels) or gang_name_of_job(owner.name)
-    return f"pod-{pod.metadata.labels.get(GANG_LABEL) or pod.metadata.name}"
+    grouped = None if groups is None else groups.gang_of(pod)
+    return grouped or f"pod-{pod.metadata.labels.get(GANG_LABEL) or pod.metadata.name}"
 
 
 def _shared(labels: Mapping[str, str]) -> str | None:
@@ -89,6 +96,7 @@ def desired_gang(
     priority_classes: Mapping[str, PriorityClass],
     jobs: Sequence[Job] = (),
     workload: Workload | None = None,
+    pod_groups: PodGroups | None = None,
 ) -> tuple[dict[str, Any], list[FieldProblem]]:
     """The Gang object for a Job, for Jobs that name one gang or for bare pods, and what is wrong with what they ask.
 
@@ -100,7 +108,9 @@ def desired_gang(
         accelerators: counts what the pods ask for of them.
         level_by_node_label: what a level that is named by a node label means.
         priority_classes: by name.
+        pod_groups: say how many the bare pods are that name one of them.
     """
+    unknown_size: FieldProblem | None = None
     if job is not None:
         # Kueue puts its annotations on the pod template; ours are read from either place, the Job's own first.
         annotations = {**job.spec.template.metadata.annotations, **job.metadata.annotations}
@@ -127,6 +137,11 @@ def desired_gang(
         first = min(pods, key=lambda pod: pod.metadata.name)
         annotations, metadata, spec = dict(first.metadata.annotations), first.metadata, first.spec
         slots = 1
+        size = None if pod_groups is None else pod_groups.size_of((namespace, name), first)
+        if isinstance(size, FieldProblem):
+            unknown_size = size
+        elif size is not None:
+            annotations[GANG_SIZE] = str(size)
         owners = [_owner("v1", "Pod", pod.metadata) for pod in sorted(pods, key=lambda p: p.metadata.name)]
         kind, api_version = "Pod", "v1"
         templates = _templates(pods)
@@ -134,6 +149,7 @@ def desired_gang(
         kinds = [(namespace, each) for each in labels.values()]
     request, problems = parse_request(annotations, level_by_node_label=level_by_node_label)
     groups: list[GangGroup] = []
+    segment, fewest = request.segment_slots, None if jobs else request.min_slots
     if jobs:
         problems += disagreements(jobs, request, workload)
         stands = [Pod(each.metadata, each.spec.template.spec) for each in jobs]
@@ -148,7 +164,9 @@ def desired_gang(
         # While pods are missing, what the gang is made of is not known.
         if len(pods) >= slots:
             groups = groups_of(in_order(pods)[:slots], accelerators)
-        problems += filter(None, (differing_company(pods), too_many(groups)))
+        problems += filter(None, (unknown_size, differing_company(pods), too_many(groups)))
+        if problems and segment is not None and segment > slots:
+            segment = None  # as below: its Gang tells of the problems
     else:
         problems += filter(None, (joined(job), unused_size(job, request.gang_size, slots)))
     for where, each in templates.items():
@@ -166,7 +184,6 @@ def desired_gang(
         problems += channel_problems(name, namespace, templates, accelerators)
     resource, each_gpus = accelerators.of(namespace, spec) or (accelerators.main, 0)
     slots = max(slots, 1)
-    segment, fewest = request.segment_slots, None if jobs else request.min_slots
     if job is not None or jobs:
         # A Gang that breaks its kind's rules could not be created, and nobody would be told.
         if segment is not None and segment > slots:

@@ -14,6 +14,7 @@ from rackplane.api.base import GROUP
 from rackplane.api.decode import decode_any
 from rackplane.api.problems import FieldProblem, show
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.gangs.podgroups import PodGroup
 from rackplane.core.objects import Job, Node, Pod, PriorityClass
 from rackplane.core.offline.yamltext import NotYaml, parse_yaml
 
@@ -28,7 +29,7 @@ __all__ = [
     "type_of",
 ]
 
-CoreObject = Node | Pod | Job | ResourceClaim | ResourceClaimTemplate | PriorityClass
+CoreObject = Node | Pod | Job | ResourceClaim | ResourceClaimTemplate | PodGroup | PriorityClass
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 #: The objects beside our own that say something about a facility: API group and kind, and the fields we read.
@@ -38,9 +39,10 @@ CORE_TYPES: Final[Mapping[tuple[str, str], type[CoreObject]]] = {
     ("batch", "Job"): Job,
     ("resource.k8s.io", "ResourceClaim"): ResourceClaim,
     ("resource.k8s.io", "ResourceClaimTemplate"): ResourceClaimTemplate,
+    ("scheduling.k8s.io", "PodGroup"): PodGroup,
     ("scheduling.k8s.io", "PriorityClass"): PriorityClass,
 }
-_NAMESPACED: Final = frozenset({"Pod", "Job", "ResourceClaim", "ResourceClaimTemplate", "Gang"})
+_NAMESPACED: Final = frozenset({"Pod", "Job", "ResourceClaim", "ResourceClaimTemplate", "PodGroup", "Gang"})
 #: Files that tools keep beside manifests and that are none.
 _NOT_MANIFESTS: Final = frozenset({"kustomization.yaml", "kustomization.yml"})
 #: Maps of quantities: a person writes `cpu: 4`, the API server stores "4".
@@ -157,7 +159,7 @@ def _documents(texts: Iterable[tuple[str, str | DocumentProblem]], namespace: st
 
 
 def core_object(body: Mapping[str, Any]) -> CoreObject | None:
-    """A Node, Pod, Job, PriorityClass, ResourceClaim or its template as the machine takes it; None for other kinds.
+    """An object of `CORE_TYPES` as the machine takes it; None for other kinds.
 
     Raises:
         msgspec.ValidationError: a field does not fit; the message ends in its path.

@@ -24,6 +24,13 @@ from rackplane.core import events as e
 from rackplane.core.gangs.asking import accelerators_of
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.jobs import JOBS_PREFIX
+from rackplane.core.gangs.podgroups import (
+    GangPolicy,
+    PodGroup,
+    PodGroupSpec,
+    SchedulingPolicy,
+    group_of_gang,
+)
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.gangs.together import groups_of_jobs
@@ -48,6 +55,7 @@ from rackplane.core.objects import (
     PodTemplate,
     PodTemplateMetadata,
     Resources,
+    SchedulingGroup,
 )
 from rackplane.core.pods.accelerators import Accelerators
 from rackplane.core.queues.beside import Beside
@@ -96,7 +104,7 @@ def submit(
         (submitted(job) for job in given if isinstance(job, Job)), key=lambda job: job.metadata.name
     )
     pods = [pod for pod in given if isinstance(pod, Pod)]
-    name = gang_name_of(jobs[0]) if jobs else gang_name_of_pod(pods[0])
+    name = gang_name_of(jobs[0]) if jobs else gang_name_of_pod(pods[0], machine.world.pod_groups)
     assert name is not None  # labelled, as the caller has made sure
     key = ((jobs or pods)[0].metadata.namespace, name)
     several = name.startswith(JOBS_PREFIX)
@@ -110,6 +118,7 @@ def submit(
         accelerators=accelerators_of(machine.world),
         level_by_node_label=catalog.fabric.level_by_label,
         priority_classes=machine.world.priority_classes,
+        pod_groups=machine.world.pod_groups,
     )
     if problems:
         return key, problems
@@ -166,7 +175,14 @@ def stand_in(gang: Gang) -> list[e.Event]:
     kind = kind_of_gang(gang.metadata.name)
     if kind is not None:
         return _workload_of(gang, kind, pod, labels)
-    name = gang.metadata.name.removeprefix("pod-")
+    grouped = group_of_gang(gang.metadata.name)
+    name = grouped or gang.metadata.name.removeprefix("pod-")
+    said = {GANG_LABEL: name}, {GANG_SIZE: str(spec.slots)}
+    named: list[e.Event] = []
+    if grouped is not None:
+        said, pod = ({}, {}), msgspec.structs.replace(pod, scheduling_group=SchedulingGroup(grouped))
+        policy = SchedulingPolicy(gang=GangPolicy(spec.slots))
+        named = [e.PodGroupChanged(PodGroup(Metadata(grouped, namespace), PodGroupSpec(policy)))]
     kinds = [] if spec.groups else [(f"{name}-", pod)] * spec.slots
     for group in spec.groups:
         own = {group.resource_name: str(group.gpus_per_slot)} if group.gpus_per_slot else {}
@@ -177,8 +193,8 @@ def stand_in(gang: Gang) -> list[e.Event]:
                 name=f"{prefix}{slot}",
                 namespace=namespace,
                 uid=f"{namespace}/{name}/{slot}",
-                labels={**labels, GANG_LABEL: name},
-                annotations={GANG_SIZE: str(spec.slots)},
+                labels={**labels, **said[0]},
+                annotations=said[1],
             ),
             kind,
         )
@@ -187,7 +203,7 @@ def stand_in(gang: Gang) -> list[e.Event]:
     # Its groups are known by the classes of its pods, which are those of the stand-ins now.
     groups = groups_of(pods, Accelerators(list(dict.fromkeys(g.resource_name for g in spec.groups))))
     known = msgspec.structs.replace(gang, spec=msgspec.structs.replace(spec, groups=groups))
-    return [*map(e.PodChanged, pods), *([e.GangChanged(known)] if spec.groups else [])]
+    return [*named, *map(e.PodChanged, pods), *([e.GangChanged(known)] if spec.groups else [])]
 
 
 def stand_in_all(machine: Machine, now: float) -> None:

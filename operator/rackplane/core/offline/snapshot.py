@@ -20,6 +20,7 @@ from rackplane.api.labels import HOSTNAME_LABEL
 from rackplane.api.rack import Rack
 from rackplane.core import events as e
 from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate
+from rackplane.core.gangs.podgroups import PodGroup
 from rackplane.core.machine import Machine
 from rackplane.core.objects import (
     Gang,
@@ -171,6 +172,8 @@ def _event(body: Mapping[str, Any]) -> e.Event | None:
             return e.ClaimChanged(claim)
         case ResourceClaimTemplate() as template:
             return e.ClaimTemplateChanged(template)
+        case PodGroup() as named:
+            return e.PodGroupChanged(named)
         case PriorityClass() as found:
             return e.PriorityClassChanged(found)
     return None

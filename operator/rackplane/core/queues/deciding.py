@@ -17,6 +17,7 @@ from rackplane.core.gangs.asking import (
 )
 from rackplane.core.gangs.domainwaits import waits_for_domain
 from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, Renewal, reason
+from rackplane.core.gangs.podgroups import group_of_gang
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
 from rackplane.core.queues.counting import count_usages
@@ -196,6 +197,9 @@ def _size_field(record: GangRecord) -> str:
         return f"Gang {record.key[1]}, spec.slots"
     if record.workload is not None:
         return f"{_workload(record)}, spec"
+    group = group_of_gang(record.key[1])
+    if group is not None:
+        return f"PodGroup {group}, spec.schedulingPolicy.gang.minCount"
     alone = record.of_job() and not record.several
     where = "spec.parallelism" if alone else f"metadata.annotations[{GANG_SIZE}]"
     return f"{_workload(record)}, {where}"

@@ -115,5 +115,6 @@ def _as_wanted(record: GangRecord) -> bool:
         not record.problems
         and record.groups == record.groups_wanted
         and record.priority_wanted in (None, spec.priority)
+        and record.slots_wanted in (None, spec.slots)
         and record.accelerators_wanted in (None, (spec.resource_name, spec.gpus_per_slot))
     )
