@@ -15,8 +15,8 @@ from tests.chaos.storm import Storm
 from tests.support.silence import silenced
 from tests.support.virtualtime import run
 
-GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "200"))
-EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "2000"))
+GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "60"))
+EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "500"))
 SEEDS = (
     [int(os.environ["RACKPLANE_CHAOS_SEED"])]
     if "RACKPLANE_CHAOS_SEED" in os.environ
