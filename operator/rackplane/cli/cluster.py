@@ -28,6 +28,7 @@ __all__ = [
     "list_resources",
     "listed",
     "read_cluster",
+    "refusal",
 ]
 
 T = TypeVar("T")
@@ -98,6 +99,23 @@ async def lease_holder(client: Client, lease: str) -> str:
             return ""
         raise CommandError(f"the Lease {lease} cannot be read: {error}") from error
     return str(found.get("spec", {}).get("holderIdentity") or "")
+
+
+async def refusal(
+    client: Client,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    content_type: str = "application/json",
+) -> str:
+    """Why the API server refused a write; empty if it did not. What is gone needs nothing."""
+    from rackplane.kube.client import ApiError
+
+    try:
+        await client.request(method, path, body=body, content_type=content_type)
+    except ApiError as error:
+        return "" if error.status == 404 else error.message or str(error)
+    return ""
 
 
 async def listed(

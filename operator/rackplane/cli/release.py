@@ -12,7 +12,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.cluster import add_cluster_arguments, connected, in_namespace, lease_holder, listed
+from rackplane.cli.cluster import (
+    add_cluster_arguments,
+    connected,
+    in_namespace,
+    lease_holder,
+    listed,
+    refusal,
+)
 from rackplane.cli.errors import CommandError
 from rackplane.cli.source import add_output_argument
 
@@ -261,15 +268,9 @@ async def _workloads(client: Client, namespace: str | None) -> list[tuple[str, s
 
 
 async def _patch(client: Client, path: str, body: Mapping[str, Any], *, merge: bool = False) -> str:
-    """Why the API server refused; empty if it did not. What is gone needs nothing."""
-    from rackplane.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiError
+    from rackplane.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH
 
-    try:
-        kind = MERGE_PATCH if merge else STRATEGIC_MERGE_PATCH
-        await client.request("PATCH", path, body=body, content_type=kind)
-    except ApiError as error:
-        return "" if error.status == 404 else error.message or str(error)
-    return ""
+    return await refusal(client, "PATCH", path, body, MERGE_PATCH if merge else STRATEGIC_MERGE_PATCH)
 
 
 def _is_ours(job: Job) -> bool:

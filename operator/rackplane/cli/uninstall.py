@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rackplane.cli.cluster import add_cluster_arguments, connected, in_namespace, lease_holder, listed
+from rackplane.cli.cluster import (
+    add_cluster_arguments,
+    connected,
+    in_namespace,
+    lease_holder,
+    listed,
+    refusal,
+)
 from rackplane.cli.errors import CommandError
 from rackplane.cli.source import add_output_argument
 
@@ -56,6 +63,13 @@ class Uninstalled:
     taints: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     """"Kind name" -> why."""
+
+    def note(self, what: str, why: str, into: list[str]) -> None:
+        """It was done, or would be; with a reason, it was refused."""
+        if why:
+            self.refused[what] = why
+        else:
+            into.append(what)
 
 
 def add(commands: Any) -> None:
@@ -157,7 +171,6 @@ async def uninstall(
 
 
 async def _policies(client: Client, name: str, done: Uninstalled, *, do: bool) -> None:
-    from rackplane.kube.client import ApiError
     from rackplane.kube.resources import admission_policies
 
     selector = {"labelSelector": f"app.kubernetes.io/part-of=rackplane,app.kubernetes.io/instance={name}"}
@@ -167,14 +180,8 @@ async def _policies(client: Client, name: str, done: Uninstalled, *, do: bool) -
             resource, found = beta, await listed(client, beta, _read, selector)
         for each in found or ():
             what = f"{resource.plural} {each.name}"
-            try:
-                if do:
-                    await client.request("DELETE", resource.path(None, each.name))
-            except ApiError as error:
-                if error.status != 404:
-                    done.refused[what] = error.message or str(error)
-                    continue
-            done.policies.append(what)
+            why = await refusal(client, "DELETE", resource.path(None, each.name)) if do else ""
+            done.note(what, why, done.policies)
 
 
 async def _operator(
@@ -220,7 +227,7 @@ async def _finalizers(client: Client, done: Uninstalled, *, do: bool) -> None:
     from rackplane.api.kinds import BY_KIND
     from rackplane.core.site.entries import ELEMENTS
     from rackplane.core.site.removals import FINALIZER
-    from rackplane.kube.client import MERGE_PATCH, ApiError
+    from rackplane.kube.client import MERGE_PATCH
     from rackplane.kube.resources import facility
 
     for kind in sorted(ELEMENTS):
@@ -234,21 +241,15 @@ async def _finalizers(client: Client, done: Uninstalled, *, do: bool) -> None:
                 "resourceVersion": each.version,
                 "finalizers": [f for f in each.finalizers if f != FINALIZER],
             }
-            try:
-                if do:
-                    path = resource.path(None, each.name)
-                    await client.request("PATCH", path, body={"metadata": meta}, content_type=MERGE_PATCH)
-            except ApiError as error:
-                if error.status != 404:
-                    done.refused[what] = error.message or str(error)
-                    continue
-            done.finalizers.append(what)
+            path = resource.path(None, each.name)
+            why = await refusal(client, "PATCH", path, {"metadata": meta}, MERGE_PATCH) if do else ""
+            done.note(what, why, done.finalizers)
 
 
 async def _taints(client: Client, done: Uninstalled, *, do: bool) -> None:
     from rackplane.api.labels import MANAGED_TAINT
     from rackplane.core.objects import Node
-    from rackplane.kube.client import MERGE_PATCH, ApiError
+    from rackplane.kube.client import MERGE_PATCH
     from rackplane.kube.resources import NODES
 
     for node in await listed(client, NODES, msgspec.json.Decoder(Node).decode) or ():
@@ -258,15 +259,9 @@ async def _taints(client: Client, done: Uninstalled, *, do: bool) -> None:
         # The list is one value: with the version, so that nobody else's change to it is undone.
         meta = {"resourceVersion": node.metadata.resource_version}
         body = {"metadata": meta, "spec": {"taints": msgspec.to_builtins(kept) or None}}
-        try:
-            if do:
-                path = NODES.path(None, node.metadata.name)
-                await client.request("PATCH", path, body=body, content_type=MERGE_PATCH)
-        except ApiError as error:
-            if error.status != 404:
-                done.refused[f"Node {node.metadata.name}"] = error.message or str(error)
-                continue
-        done.taints.append(f"Node {node.metadata.name}")
+        path = NODES.path(None, node.metadata.name)
+        why = await refusal(client, "PATCH", path, body, MERGE_PATCH) if do else ""
+        done.note(f"Node {node.metadata.name}", why, done.taints)
 
 
 @dataclass(frozen=True, slots=True)
