@@ -215,7 +215,8 @@ class Machine:
                 know_held(world)
                 world.dirty.update(dict.fromkeys(world.gangs))
                 world.caps.look(world.nodes)
-                world.taints.look(world.nodes)
+                if self.settings.taint_nodes:
+                    world.taints.look(world.nodes)
             case e.LeadershipLost():
                 self._leadership_lost()
             case e.WriteSucceeded(WriteFacilityStatus(kind, name)):

@@ -22,7 +22,8 @@ def refresh(world: World) -> None:
     stale = world.stale
     if stale.facility or world.state is None:
         _rebuild(world)
-    world.taints.look(stale.nodes)
+    if world.settings.taint_nodes:
+        world.taints.look(stale.nodes)
     for name in stale.nodes:
         refresh_node(world, name)
         world.losses.judge(world, name)

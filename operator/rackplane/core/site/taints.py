@@ -42,8 +42,6 @@ class Taints:
     def run(self, world: World) -> Iterator[TaintNode]:
         """The writes that taint what is not tainted, at most one for each version of a node."""
         stale, self._stale = self._stale, {}
-        if not world.settings.taint_nodes:
-            return
         due = [name for name, at in self._again.items() if world.now >= at]
         for name in due:
             del self._again[name]
