@@ -15,44 +15,30 @@ from typing import Any
 import structlog
 
 from rackplane import __version__
-from rackplane.api.fabric import RACK_LABELS, parse_fabric, parse_rack_labels
+from rackplane.api.fabric import parse_fabric
 from rackplane.controller.actuators.endpoint import PowerEndpoint
 from rackplane.controller.collecting import collected
-from rackplane.controller.discovering import Discoverer
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch, Seen
-from rackplane.controller.http import Health, HttpServer
 from rackplane.controller.informers import core_informers
-from rackplane.controller.kueue.active import CheckKeeper
 from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.kueue.watch import kueue_informers
 from rackplane.controller.leadership import Leadership
-from rackplane.controller.metrics import MachineCollector, Metrics
+from rackplane.controller.metrics import Metrics
+from rackplane.controller.parts import Parts
 from rackplane.controller.reports.desk import Desk
-from rackplane.controller.reports.server import ReportServer, Tokens
 from rackplane.controller.runtime import Runtime
 from rackplane.controller.settings import OperatorSettings
-from rackplane.controller.telemetry.elements import ElementWatch
-from rackplane.controller.telemetry.observations import Observations
-from rackplane.controller.telemetry.prometheus import Prometheus
-from rackplane.controller.telemetry.watch import TelemetryWatch
 from rackplane.core import events as e
-from rackplane.core.discovery.template import read_template
 from rackplane.core.instructions import Instruction, SendCap
 from rackplane.core.machine import Machine
 from rackplane.core.settings import Confirmation, Defragmentation, MachineSettings, Shedding, parse_conditions
-from rackplane.core.site.observed import drifts
 from rackplane.core.workloads.kinds import kinds_named
 from rackplane.kube.client import Client, KubeClient
 from rackplane.kube.informer import Informer
 from rackplane.kube.leader import Elector
 
 __all__ = ["Operator", "Surroundings", "run"]
-
-#: Seconds without a turn of the machine, which ticks every second, after which it counts as hung.
-_HUNG_SECONDS = 60.0
-#: For so long a rack must draw too much before it drifts.
-_DRIFT_SECONDS = 300.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -210,13 +196,23 @@ class Operator:
                 ready=self.ready,
             )
             leadership.elector = elector
+            parts = Parts(
+                settings=settings,
+                client=self._client,
+                machine=self.machine,
+                metrics=self.metrics,
+                desk=self.desk,
+                ready=self.ready,
+                wall=self._around.wall,
+                monotonic=self._around.monotonic,
+            )
             async with (
-                self._server(runtime, informers, facility) as server,
+                parts.server(runtime, informers, facility) as server,
                 contextlib.AsyncExitStack() as more,
             ):
                 self.ports = server.ports
                 if settings.reports_tokens:
-                    self.reports_port = (await more.enter_async_context(self._report_server())).port
+                    self.reports_port = (await more.enter_async_context(parts.report_server())).port
                 log.info("started", version=__version__, identity=settings.identity, ports=server.ports)
                 watching = [
                     tasks.create_task(informer.run(), name=f"watch {name}")
@@ -225,13 +221,13 @@ class Operator:
                 watching.append(tasks.create_task(facility.run(), name="facility"))
                 watching.append(tasks.create_task(endpoint.run(), name="power endpoint"))
                 if settings.telemetry_url:
-                    watching.append(tasks.create_task(self._telemetry(runtime).run(), name="telemetry"))
-                    watching.append(tasks.create_task(self._elements().run(), name="telemetry of elements"))
+                    watching.append(tasks.create_task(parts.telemetry(runtime).run(), name="telemetry"))
+                    watching.append(tasks.create_task(parts.elements().run(), name="telemetry of elements"))
                 if kueue is not None:
-                    keeper = self._keeper(kueue, informers)
+                    keeper = parts.keeper(kueue, informers)
                     watching.append(tasks.create_task(keeper.run(), name="admission checks"))
                 if settings.discovery:
-                    watching.append(tasks.create_task(self._discoverer().run(), name="discovery"))
+                    watching.append(tasks.create_task(parts.discoverer().run(), name="discovery"))
                 deciding = tasks.create_task(runtime.run(), name="machine")
                 leading = tasks.create_task(self._lead(elector, leadership), name="lease")
                 syncing = tasks.create_task(self._sync(runtime, informers, facility), name="sync")
@@ -251,65 +247,6 @@ class Operator:
                 for task in watching:
                     task.cancel()
         log.info("stopped")
-
-    def _telemetry(self, runtime: Runtime) -> TelemetryWatch:
-        settings = self.settings
-        watch = TelemetryWatch(
-            Prometheus(settings.telemetry_url, token_file=settings.telemetry_token_file),
-            Observations(
-                stale_seconds=settings.telemetry_stale_seconds,
-                drift_percent=settings.telemetry_drift_percent,
-                drift_seconds=_DRIFT_SECONDS,
-                drifted=lambda rack: drifts(self.machine.world.catalog.conditions("Rack", rack)),
-            ),
-            query=settings.telemetry_query,
-            label=settings.telemetry_label,
-            host_watts=settings.telemetry_host_watts,
-            stale_seconds=settings.telemetry_stale_seconds,
-            seconds=settings.telemetry_seconds,
-            state=lambda: self.machine.state,
-            tell=lambda observed: runtime.feed(e.DrawsObserved(observed)),
-            wall=self._around.wall,
-            monotonic=self._around.monotonic,
-        )
-        self.metrics.registry.register(watch)
-        return watch
-
-    def _elements(self) -> ElementWatch:
-        settings = self.settings
-        return ElementWatch(
-            Prometheus(settings.telemetry_url, token_file=settings.telemetry_token_file),
-            self.desk,
-            supply_query=settings.telemetry_supply_query,
-            state_query=settings.telemetry_state_query,
-            leading=lambda: self.machine.leading,
-            seconds=settings.telemetry_seconds,
-            wall=self._around.wall,
-        )
-
-    def _keeper(self, join: KueueJoin, informers: dict[str, Informer[Any]]) -> CheckKeeper:
-        return CheckKeeper(
-            self._client,
-            checks=lambda: join.checks,
-            resource=lambda: informers["kueue admissionchecks"].resource,
-            has_queue=lambda name: self.machine.world.catalog.queue(name) is not None,
-            # Who only observes answers nobody: Kueue gives no quota in vain then.
-            leading=lambda: self.machine.leading and not self.machine.settings.observe,
-            clock=self._around.wall,
-        )
-
-    def _discoverer(self) -> Discoverer:
-        settings, fabric = self.settings, self.machine.settings.fabric
-        labels, template = settings.discovery_rack_labels, settings.discovery_rack_template
-        return Discoverer(
-            self._client,
-            nodes=lambda: self.machine.world.nodes.values(),
-            fabric=fabric,
-            rack_labels=parse_rack_labels(labels, fabric) if labels else RACK_LABELS,
-            template=read_template(template) if template else None,
-            leading=lambda: self.machine.leading,
-            seconds=settings.discovery_seconds,
-        )
 
     async def _lead(self, elector: Elector, leadership: Leadership) -> None:
         # Who has not seen the cluster yet must not keep the Lease from one who has, nor guess at the lowest term.
@@ -353,44 +290,6 @@ class Operator:
     @property
     def _informing(self) -> dict[str, Any]:
         return {"random": self._around.random, "monotonic": self._around.monotonic}
-
-    def _report_server(self) -> ReportServer:
-        settings = self.settings
-        return ReportServer(
-            desk=self.desk,
-            tokens=Tokens(settings.reports_tokens),
-            count=self.metrics.count_report,
-            ready=self.ready.is_set,
-            clock=self._around.wall,
-            host=settings.host,
-            port=settings.reports_port,
-            tls=settings.reports_tls,
-        )
-
-    def _server(
-        self, runtime: Runtime, informers: dict[str, Informer[Any]], facility: FacilityWatch
-    ) -> HttpServer:
-        settings = self.settings
-        watched: dict[str, Any] = {**informers, "facility": facility}
-        self.metrics.registry.register(MachineCollector(self.machine, watched, self._around.monotonic))
-        ages: dict[str, Callable[[], float]] = {
-            name: (lambda watch=watch: watch.last_activity)  # type: ignore[misc]
-            for name, watch in watched.items()
-        }
-        ages["machine"] = lambda: runtime.last_turn
-        limits = dict.fromkeys(watched, settings.silence_seconds)
-        # The facility's kinds are only sure to be heard of when they are listed.
-        limits["facility"] = settings.silence_seconds + settings.facility_resync_seconds
-        limits["machine"] = _HUNG_SECONDS
-        return HttpServer(
-            registry=self.metrics.registry,
-            health=Health(
-                ages=ages, limits=limits, ready=lambda: self.machine.synced, clock=self._around.monotonic
-            ),
-            host=settings.host,
-            metrics_port=settings.metrics_port,
-            health_port=settings.health_port,
-        )
 
 
 def _finite(value: float) -> float | None:
