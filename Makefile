@@ -97,6 +97,14 @@ crds: $(STAMPS)/runtime ## Generate crds/ from the models, and the chart's copie
 	cp crds/*.yaml charts/rackplane/files/crds/
 	cp operator/rackplane/hardwareprofiles/*.yaml charts/rackplane/files/hardwareprofiles/
 
+.PHONY: metrics-docs
+metrics-docs: $(STAMPS)/runtime ## Render docs/metrics.md from the code
+	$(BIN)/python -m rackplane.controller.metrics.reference docs/metrics.md
+
+.PHONY: dashboards
+dashboards: $(STAMPS)/runtime ## Write the chart's dashboards from tests/tools/dashboards
+	$(BIN)/python -m tests.tools.dashboards charts/rackplane/files/dashboards
+
 # The demo and the tests run without helm: the package has what the chart renders.
 .PHONY: policies
 policies: $(STAMPS)/tools ## Render the chart's admission policies into the package

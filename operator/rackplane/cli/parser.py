@@ -176,6 +176,8 @@ _HELP = {
     "identity": "holder of the Lease, unique to this process (default: pod or host name and a random suffix)",
     "host": "address for metrics and probes (default: %(default)s)",
     "metrics_port": "port of /metrics (default: %(default)s)",
+    "gang_metrics": "tell metrics of single gangs too",
+    "gang_metrics_limit": "so many gangs at most have metrics of their own (default: %(default)s)",
     "health_port": "port of /healthz and /readyz (default: %(default)s)",
     "reports_tokens": "directory with tokens of those who may report facility events over HTTP, a file for each source "
     "(default: the endpoint is off)",
@@ -254,6 +256,7 @@ _HELP = {
     "validate": "check every invariant after every batch of events; slow",
 }
 _LEAST = {
+    "gang_metrics_limit": (1, "1 or more"),
     "power_endpoint_timeout_seconds": (0.1, "0.1 s or more"),
     "telemetry_host_watts": (0, "0 W or more"),
     "telemetry_seconds": (0.1, "0.1 s or more"),

@@ -25,6 +25,7 @@ from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.kueue.watch import kueue_informers
 from rackplane.controller.leadership import Leadership
 from rackplane.controller.metrics import Metrics
+from rackplane.controller.metrics.looplag import watch_loop
 from rackplane.controller.parts import Parts
 from rackplane.controller.reports.desk import Desk
 from rackplane.controller.runtime import Runtime
@@ -71,6 +72,7 @@ class Operator:
         self.settings = settings
         self._around = surroundings or Surroundings()
         self.machine = Machine(
+            stopwatch=time.perf_counter,
             settings=MachineSettings(
                 validate=settings.validate,
                 observe=settings.mode == "Observe",
@@ -105,7 +107,7 @@ class Operator:
                 compute_domains=settings.compute_domains,
                 pod_groups=not settings.ignore_pod_groups,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
-            )
+            ),
         )
         self.metrics = Metrics()
         #: The ports of metrics and health, once it listens.
@@ -169,6 +171,7 @@ class Operator:
                 metrics=self.metrics,
                 clock=self._around.wall,
                 monotonic=self._around.monotonic,
+                measured=self.machine.measured,
             )
             informers = core_informers(
                 self._client,
@@ -207,7 +210,7 @@ class Operator:
                 monotonic=self._around.monotonic,
             )
             async with (
-                parts.server(runtime, informers, facility) as server,
+                parts.server(runtime, informers, facility, lambda: executor.backlog) as server,
                 contextlib.AsyncExitStack() as more,
             ):
                 self.ports = server.ports
@@ -220,6 +223,8 @@ class Operator:
                 ]
                 watching.append(tasks.create_task(facility.run(), name="facility"))
                 watching.append(tasks.create_task(endpoint.run(), name="power endpoint"))
+                lag = watch_loop(self.metrics.loop_lag_seconds, monotonic=self._around.monotonic)
+                watching.append(tasks.create_task(lag, name="event loop lag"))
                 if settings.telemetry_url:
                     watching.append(tasks.create_task(parts.telemetry(runtime).run(), name="telemetry"))
                     watching.append(tasks.create_task(parts.elements().run(), name="telemetry of elements"))

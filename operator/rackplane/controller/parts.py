@@ -132,12 +132,24 @@ class Parts:
         )
 
     def server(
-        self, runtime: Runtime, informers: dict[str, Informer[Any]], facility: FacilityWatch
+        self,
+        runtime: Runtime,
+        informers: dict[str, Informer[Any]],
+        facility: FacilityWatch,
+        backlog: Callable[[], int],
     ) -> HttpServer:
-        """Metrics and probes: of the machine, and of each watch by name."""
+        """Metrics and probes: of the machine, of each watch by name, and how many writes wait or are under way."""
         settings = self.settings
         watched: dict[str, Any] = {**informers, "facility": facility}
-        self.metrics.registry.register(MachineCollector(self.machine, watched, self.monotonic))
+        collector = MachineCollector(
+            self.machine,
+            watched,
+            self.monotonic,
+            backlog=backlog,
+            gangs=settings.gang_metrics_limit if settings.gang_metrics else 0,
+            forget_queues=self.metrics.forget_queues,
+        )
+        self.metrics.registry.register(collector)
         ages: dict[str, Callable[[], float]] = {
             name: (lambda watch=watch: watch.last_activity)  # type: ignore[misc]
             for name, watch in watched.items()

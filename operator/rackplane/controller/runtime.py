@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from rackplane.controller.metrics import Metrics
 from rackplane.core.events import Event, TimePassed
 from rackplane.core.instructions import Instruction
+from rackplane.core.measuring import Measurement
 
 __all__ = ["ClockSetBack", "Runtime"]
 
@@ -53,6 +54,7 @@ class Runtime:
         clock: seconds since the epoch.
         monotonic, sleep: for tests.
         record: called with every batch before it is handled, e.g. to keep a log that can be replayed.
+        measured: called after every batch: what the machine measured of its own doing.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Runtime:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         record: Callable[[float, Sequence[Event]], None] | None = None,
+        measured: Callable[[], Iterable[Measurement]] = tuple,
     ) -> None:
         self._machine = machine
         self._submit = submit
@@ -75,6 +78,7 @@ class Runtime:
         self._monotonic = monotonic
         self._sleep = sleep
         self._record = record
+        self._measured = measured
         self._events: deque[Event] = deque()
         #: how far the wall clock is ahead of the monotonic one
         self._ahead = clock() - monotonic()
@@ -133,7 +137,8 @@ class Runtime:
             self._record(now, batch)
         started = time.perf_counter()
         instructions = self._machine.handle(now, *batch)
-        self._metrics.decision_seconds.observe(time.perf_counter() - started)
+        self._metrics.count_turn(len(batch), time.perf_counter() - started)
+        self._metrics.measure(self._measured())
         self.last_turn = self._monotonic()
         for instruction in instructions:
             self._submit(instruction)

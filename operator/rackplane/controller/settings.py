@@ -53,6 +53,12 @@ class OperatorSettings:
     metrics_port: int = 8080
     """Port of /metrics. 0: any free one."""
 
+    gang_metrics: bool = False
+    """Tell metrics of single gangs too. See docs/metrics.md."""
+
+    gang_metrics_limit: int = 500
+    """So many gangs at most have metrics of their own."""
+
     health_port: int = 8081
     """Port of /healthz and /readyz; may be the same."""
 

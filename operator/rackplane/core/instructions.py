@@ -83,6 +83,11 @@ class CommitGang:
     decision_id: str
     status: Mapping[str, Any]
 
+    @property
+    def admits(self) -> bool:
+        """Whether the gang gets its place by it; else it has one, and changes something of it."""
+        return "phase" in self.status
+
 
 @dataclass(frozen=True, slots=True)
 class WriteGangStatus:

@@ -141,6 +141,11 @@ class GangRecord:
     proposed_moves: tuple[tuple[str, tuple[str, ...]], ...] = ()
     proposed_at: float = float("-inf")
     proposed_version: int = -1
+    #: for metrics alone: when it was last queued again after it had a place, and when it was first told that it could
+    #: start, in seconds since the epoch; and that the gates of its first pods were asked to be removed
+    requeued_at: float | None = None
+    told_start: float | None = None
+    letting_go: bool = False
     #: the groups that its pods make now, as of the last look; its Gang's may be older
     groups_wanted: list[GangGroup] = field(default_factory=list)
     #: the priority its pods have or are to have; None: it is not known

@@ -14,6 +14,7 @@ from rackplane.core.gangs.explaining import OVER_QUOTA, Explainer, Renewal
 from rackplane.core.gangs.occupying import occupied_words
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.instructions import Instruction
+from rackplane.core.measuring import INADMISSIBLE, SUCCESS, Measured
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.committing import start
 from rackplane.core.queues.counting import count_usages
@@ -119,7 +120,11 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
                 continue
             waiting.asked += 1
             record.ask_again = math.inf
+            began = world.measurements.stopwatch()
             given = turn.ask(record)
+            took = world.measurements.stopwatch() - began
+            result = SUCCESS if isinstance(given, Placement) else INADMISSIBLE
+            world.measurements.add(Measured.ATTEMPT, took, result)
             if isinstance(given, Placement):
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
