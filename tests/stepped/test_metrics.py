@@ -86,6 +86,19 @@ def test_a_gang_that_starts_and_one_that_waits() -> None:
     assert over == {("rack",): 0, ("nvlink",): 0}
 
 
+def test_what_may_well_be_counted_is_told_as_0_before() -> None:
+    """To Prometheus what appears with 1 has not increased."""
+    h = site()
+    found = Scraped(h).samples()
+    assert found["rackplane_preempted_gangs_total"] == {("research", "research", "Preempted"): 0}
+    assert found["rackplane_evicted_gangs_total"]["research", "NodeLost"] == 0
+    assert set(found["rackplane_node_loss_repairs_total"].values()) == {0}
+    assert found["rackplane_sheds_total"] == {("Cap",): 0, ("Stop",): 0}
+    assert found["rackplane_admission_attempts_total"] == dict.fromkeys(
+        [(result,) for result in ("success", "inadmissible", "stale", "fenced", "error")], 0
+    )
+
+
 def test_one_that_is_queued_again_waits_from_then_on() -> None:
     h = site()
     page = Scraped(h)

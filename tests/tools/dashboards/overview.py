@@ -69,7 +69,7 @@ def overview() -> Dashboard:
             stat(
                 "Losses not survived",
                 "Power domains whose loss would put something over a limit, or leave a rack without a feed.",
-                "count(rackplane_power_loss_survived == 0) or sum(rackplane_power_loss_survived) * 0",
+                "count(rackplane_power_loss_survived == 0) or sum(rackplane_leader) * 0",
                 steps=BAD_ABOVE_0,
             ),
             stat(

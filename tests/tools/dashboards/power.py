@@ -27,6 +27,11 @@ _NOMINAL = '{power_domain=~"$power_domain",basis="nominal"}'
 _ZONE = '{cooling_zone=~"$cooling_zone"}'
 
 
+def _unless(label: str, words: str, value: int = 0) -> str:
+    """What is shown where there is nothing, but the operator is there: the words, with that value."""
+    return f' or on () label_replace(sum(rackplane_leader) * 0 + {value}, "{label}", "{words}", "", "")'
+
+
 def power() -> Dashboard:
     return dashboard(
         "power",
@@ -104,7 +109,8 @@ def power() -> Dashboard:
                 ["power_domain"],
                 {
                     "survived": (
-                        f"min by (power_domain) (rackplane_power_loss_survived{_OF})", "none",
+                        f"min by (power_domain) (rackplane_power_loss_survived{_OF})"
+                        f"{_unless('power_domain', 'none is built to be lost')}", "none",
                         ((None, RED), (1, GREEN)),
                     ),
                     "least left then": (
@@ -199,7 +205,13 @@ def power() -> Dashboard:
             timeseries(
                 "Budgets in force",
                 "What is left of each power budget in force. Below 0 it is exceeded.",
-                [Query("rackplane_budget_headroom_watts", "{{power_budget}}")],
+                [
+                    Query(
+                        "max by (power_budget) (rackplane_budget_headroom_watts)"
+                        f"{_unless('power_budget', 'none in force')}",
+                        "{{power_budget}}",
+                    )
+                ],
                 unit="watt", steps=BAD_BELOW_0, low=None, line_at=True, width=8,
             ),
             timeseries(
@@ -207,8 +219,9 @@ def power() -> Dashboard:
                 "Part of the time in force for which each budget was kept, in the last hour.",
                 [
                     Query(
-                        "1 - increase(rackplane_budget_exceeded_seconds_total[1h]) / "
-                        "(increase(rackplane_budget_in_force_seconds_total[1h]) > 0)",
+                        "1 - sum by (power_budget) (increase(rackplane_budget_exceeded_seconds_total[1h])) / "
+                        "(sum by (power_budget) (increase(rackplane_budget_in_force_seconds_total[1h])) > 0)"
+                        f"{_unless('power_budget', 'none in force', 1)}",
                         "{{power_budget}}",
                     )
                 ],

@@ -7,9 +7,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from rackplane.api.gang import ShedAction
 from rackplane.controller.metrics import deciding
 from rackplane.controller.metrics.families import Section, counter, gauge, histogram
-from rackplane.core.measuring import Measurement
+from rackplane.core.measuring import Measured, Measurement
 
 __all__ = ["PROCESS", "Metrics"]
 
@@ -104,6 +105,8 @@ class Metrics:
             what: family.observed(self.registry) for what, family in deciding.HISTOGRAMS.items()
         }
         self._counted = {what: family.counted(self.registry) for what, family in deciding.COUNTERS.items()}
+        for action in ShedAction:
+            self._counted[Measured.SHED].labels(action.value)
         self._queues: set[str] = set()
 
     def count_turn(self, events: int, seconds: float) -> None:

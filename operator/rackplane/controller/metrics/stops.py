@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final, TypeVar
 
@@ -12,9 +12,12 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from rackplane.api.gang import ShedAction
 from rackplane.controller.metrics import deciding
 from rackplane.controller.metrics.families import Section, counter, gauge, histogram, one
+from rackplane.core.gangs import stopping
 from rackplane.core.machine import Machine
 from rackplane.core.measuring import Measured
+from rackplane.core.queues import preempting
 from rackplane.core.queues.planned import MOVE_RESULTS
+from rackplane.core.queues.tally import ABANDONED, GIVEN_UP, STARTED
 from rackplane.core.site.actuation import BUCKETS, ActuationTimes
 
 __all__ = ["STOPS", "stop_metrics"]
@@ -124,13 +127,18 @@ STOPS: Final = Section(
 
 def stop_metrics(machine: Machine) -> Iterator[Metric]:
     """All of the section but for `sheds_total`, which is counted as it happens."""
-    tally = machine.tally
-    yield PREEMPTED.of(_sorted(tally.preempted))
-    yield SHRUNK.of(_sorted(tally.smaller))
-    yield LOST.of(_sorted(tally.lost_gpu_seconds))
-    yield PLANS.of(_sorted(tally.plans))
-    yield EVICTED.of(_sorted(tally.evicted))
-    yield REPAIRS.of(_sorted(tally.repaired))
+    tally, queues = machine.tally, list(machine.world.catalog.queues())
+    # An increase from nothing is none to Prometheus: what may well be counted is told as 0 before.
+    own = [(queue, queue, preempting.PREEMPTED) for queue in queues]
+    yield PREEMPTED.of(_sorted(tally.preempted, own))
+    yield SHRUNK.of(_sorted(tally.smaller, own))
+    yield LOST.of(_sorted(tally.lost_gpu_seconds, own))
+    yield PLANS.of(_sorted(tally.plans, [(q, r) for q in queues for r in (STARTED, ABANDONED, GIVEN_UP)]))
+    reasons = (preempting.PREEMPTED, preempting.RECLAIMED, stopping.NODE_LOST, stopping.SHED)
+    yield EVICTED.of(_sorted(tally.evicted, [(q, r) for q in queues for r in reasons]))
+    yield REPAIRS.of(
+        _sorted(tally.repaired, [(q, r) for q in queues for r in ("swapped", "shrunk", "moved")])
+    )
     yield ON_LOST.of(one(machine.gangs_on_lost_nodes))
     yield MOVES.of(([result], machine.move_results.get(result, 0)) for result in MOVE_RESULTS)
     records = [machine.gangs[key] for key in machine.world.shed if key in machine.gangs]
@@ -148,8 +156,10 @@ def stop_metrics(machine: Machine) -> Iterator[Metric]:
         yield EMERGENCY.of(one(machine.emergency_ratings_used))
 
 
-def _sorted(counts: Mapping[Labels, int]) -> list[tuple[Labels, float]]:
-    return [(labels, float(count)) for labels, count in sorted(counts.items())]
+def _sorted(counts: Mapping[Labels, int], expected: Iterable[Labels]) -> list[tuple[Labels, float]]:
+    """The counts, and 0 for what is expected and was not counted yet."""
+    every = {**dict.fromkeys(expected, 0), **counts}
+    return [(labels, float(count)) for labels, count in sorted(every.items())]
 
 
 def _actuation(times: ActuationTimes) -> Metric:
