@@ -151,6 +151,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         holds_for_all = answer.stage < math.floor(world.now) + shortest_alike(world, record)
         if holds_for_all and not (line in freshly and answer.wait.wants_place and backfill.may_reserve):
             asked.close()
+    backfill.let_unasked_quota_go()
     if whole:
         waiting.due = min(waiting.due, wanted.due)
         for key in [key for key in waiting.proposed if key not in considered and key in world.gangs]:

@@ -84,6 +84,11 @@ class QuotaHolds:
             self._queues.add(spec.queue)
         self._put(record, replace(held, budget=budget))
 
+    def let_go_unasked(self) -> None:
+        """Hold nothing for those whom the pass has not come to: others who ask the same stand before them by now."""
+        for key in [key for key in self._world.held_quota if key not in self._world.quota_ahead]:
+            let_quota_go(self._world, key)
+
     def _is_old(self, held: QuotaHold) -> bool:
         world = self._world
         if -math.inf < held.share.at <= world.now:
