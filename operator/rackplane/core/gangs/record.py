@@ -22,6 +22,7 @@ from rackplane.core.objects import (
     Container,
     Gang,
     GangGroup,
+    GangSpec,
     Job,
     Pod,
     PodSpec,
@@ -34,7 +35,7 @@ from rackplane.core.pods.podclass import Amounts, PodClass, held_by
 from rackplane.core.queues.priorities import never_preempts
 from rackplane.core.workloads.kinds import kind_of_gang
 from rackplane.core.workloads.view import Workload
-from rackplane.engine.model import Refusal
+from rackplane.engine.model import Metered, NodeType, Refusal
 
 __all__ = ["GangRecord"]
 
@@ -156,6 +157,10 @@ class GangRecord:
     accelerators_wanted: tuple[str, int] | None = None
     #: classes of templates, by the name of their Job, "" for bare pods
     _classed: dict[str, tuple[PodSpec, PodClass]] = field(default_factory=dict)
+    #: what it counts against quotas at least, and of what that was worked out
+    least: (
+        tuple[GangSpec, tuple[NodeType, ...], tuple[tuple[str, Metered], ...], Mapping[str, int]] | None
+    ) = None
     #: pod uid -> its spec and the digest of its class
     _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
 
