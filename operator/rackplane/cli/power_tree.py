@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from rackplane.api.power_domain import PowerDomain, PowerState
-from rackplane.cli.errors import CommandError, nearest
+from rackplane.cli.errors import CommandError, Exit, nearest
 from rackplane.cli.view import Branch, Gauge, Tree
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.machine import Machine
@@ -172,7 +172,7 @@ def selected(facility: Facility, name: str | None) -> Collection[str]:
     index = facility.rack_index.get(name)
     if index is None:
         hint = nearest(name, [*facility.powers, *facility.rack_index])
-        raise CommandError(f"there is no PowerDomain and no Rack {name}{hint}")
+        raise CommandError(f"there is no PowerDomain and no Rack {name}{hint}", code=Exit.NO)
     parents = {spec.name: [feed.power for feed in spec.parents] for spec in facility.powers.values()}
     return _closure([feed.power for feed in facility.racks[index].feeds], parents) & set(facility.powers)
 

@@ -6,17 +6,16 @@ only on a terminal and never without NO_COLOR's consent; where the encoding is n
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import Final
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Branch", "Gauge", "Tree", "console_for", "lines", "paragraph", "show"]
+__all__ = ["Branch", "Gauge", "Tree", "lines", "paragraph", "show"]
 
 #: Characters of a bar, at most and at least.
 _BAR: Final = (24, 10)
@@ -65,15 +64,6 @@ class Tree:
     remarks: list[str] = field(default_factory=list)
     #: so many of the last figures a narrow terminal can do without
     spare: int = 0
-
-
-def console_for(file: IO[str] | None = None) -> Console:
-    """A console on standard output; wide enough for everything where that is no terminal."""
-    file = sys.stdout if file is None else file
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 10_000
-    return console
 
 
 def show(tree: Tree, console: Console) -> None:
