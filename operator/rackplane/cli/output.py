@@ -71,7 +71,7 @@ def console_for(options: argparse.Namespace | None = None, file: IO[str] | None 
         highlight=False,
         markup=False,
         emoji=False,
-        force_terminal={"always": True, "never": None, "auto": None}[color],
+        force_terminal={"always": True, "never": False, "auto": None}[color],
         # As the convention has it: set and not empty.
         no_color={"always": False, "never": True, "auto": bool(os.environ.get("NO_COLOR"))}[color],
     )
