@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "tree": ("tree", "the power path, the cooling loops or the fabric, with loads as bars"),
     "explain": ("explain", "why a gang waits, or what it holds where it runs"),
     "queue": ("queue", "the queues with quota, use and share; who waits in one, in order, and why"),
+    "top": ("top", "loads against limits, worst losses and gangs by draw, live"),
     "capacity": ("capacity", "the largest gang that could start now"),
     "drill": ("drill", "what a loss would exceed, and which gangs would have to give way"),
     "defrag": ("defrag", "moves that let a waiting gang start, or free whole domains"),

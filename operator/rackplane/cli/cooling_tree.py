@@ -6,8 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 from rackplane.cli.errors import CommandError, Exit, nearest
-from rackplane.cli.power_tree import POWER_COLUMNS, share, status
-from rackplane.cli.view import Branch, Gauge, Tree
+from rackplane.cli.power_tree import POWER_COLUMNS, status
+from rackplane.cli.view import Branch, Gauge, Tree, share
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.machine import Machine
 from rackplane.engine.model import CoolingSpec, CoolingUnit

@@ -10,8 +10,7 @@ from rackplane.api.common import ServiceState
 from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.rack import Rack
 from rackplane.cli.errors import CommandError, Exit, nearest
-from rackplane.cli.power_tree import share
-from rackplane.cli.view import Branch, Gauge, Tree
+from rackplane.cli.view import Branch, Gauge, Tree, share
 from rackplane.cli.words import count, names
 from rackplane.core.machine import Machine
 from rackplane.engine.model import NVLINK

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rackplane.api.power_domain import PowerDomain, PowerState
 from rackplane.cli.errors import CommandError, Exit, nearest
-from rackplane.cli.view import Branch, Gauge, Tree
+from rackplane.cli.view import Branch, Gauge, Tree, share
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.machine import Machine
 from rackplane.core.site.figures import figures
@@ -16,7 +16,7 @@ from rackplane.engine.physics.facility import Facility
 from rackplane.engine.reporting.reports import FacilityReport, RackReport
 from rackplane.engine.reporting.stranded import Stranded
 
-__all__ = ["power_data", "power_tree", "rack_branches", "share", "status"]
+__all__ = ["power_data", "power_tree", "rack_branches", "status"]
 
 
 def power_tree(
@@ -222,11 +222,6 @@ def rack_branches(
             )
         )
     return found
-
-
-def share(load: float, limit: float) -> float:
-    """Parts of the limit; of no limit at all the least load is too much."""
-    return load / limit if limit > 0 else 2.0 if load > 0 else 0.0
 
 
 # -- for programs ------------------------------------------------------------------------------------

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 
-from rackplane.cli.power_tree import share
 from rackplane.cli.queue_data import QueueState, Waiter
 from rackplane.cli.table import show_table
-from rackplane.cli.view import Branch, Gauge, Tree, paragraph, show
+from rackplane.cli.view import Branch, Gauge, Tree, paragraph, share, show
 from rackplane.cli.words import count, kilowatts, lasting
 from rackplane.core.gangs.statuses import seconds
 from rackplane.engine.explaining.times import when
