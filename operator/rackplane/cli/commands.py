@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "node-agent": ("node_agent", "hold the GPUs of a node to its power cap"),
     "device-plugin": ("device_plugin", "mock GPUs for a node that has none"),
     "kind-demo": ("kind_demo", "what make kind-demo does once Rackplane is installed"),
+    "completion": ("completion", "a script for bash, zsh or fish that completes commands, options and names"),
     "version": ("version", "print the version"),
 }
 """By name: the module in `rackplane.cli`, and what ``--help`` says of it."""

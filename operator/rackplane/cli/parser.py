@@ -25,6 +25,10 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code, an `Exit` if it is a command that answers."""
+    if arguments is None and "_ARGCOMPLETE" in os.environ:
+        from rackplane.cli.completing import complete
+
+        complete()
     words = sys.argv[1:] if arguments is None else list(arguments)
     parser = parser_for(words, os.environ)
     options, rest = parser.parse_known_args(words)
