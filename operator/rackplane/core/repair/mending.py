@@ -95,7 +95,7 @@ def evict_left(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.decision is not None and record.decision.committed and not record.committing:
         away = [
             pod
-            for uid in (*record.left, *record.astray)
+            for uid in sorted({*record.left, *record.astray})
             for pod in record.pods.values()
             if pod.metadata.uid == uid
         ]
