@@ -112,6 +112,13 @@ OUTSIDE: Mapping[str, tuple[Ask, ...]] = {
             ]
         ),
     ),
+    "SubjectAccessReviews of resources, and TokenReviews for audiences of their own": (
+        post(
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+            {"spec": {"user": "ann", "resourceAttributes": {"verb": "get", "resource": "pods"}}},
+        ),
+        post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "x", "audiences": ["other"]}}),
+    ),
     "the old /watch/ paths": (get("/api/v1/watch/namespaces/${ns}/pods"),),
     "answers in nothing but protobuf or YAML": (
         get(PODS, accept=PROTOBUF),

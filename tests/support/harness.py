@@ -18,6 +18,7 @@ from rackplane.api.crd import crd
 from rackplane.api.kinds import BY_KIND, KINDS
 from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.requests import failure, requests_for
+from rackplane.controller.runtime import Recorder
 from rackplane.core import claims as c
 from rackplane.core import events as e
 from rackplane.core import objects as o
@@ -102,6 +103,7 @@ class Harness:
         kill: called with the number of each write (from 1) and "before" or "after"; True kills the machine there.
         time: the cluster's clock; by default one that stands still until the test moves it.
         cluster: options of the `LocalCluster`.
+        record: makes what keeps all that a new process's machine is told and asks for.
     """
 
     def __init__(
@@ -112,11 +114,14 @@ class Harness:
         kill: Callable[[int, str], bool] | None = None,
         time: Time | None = None,
         cluster: Mapping[str, Any] | None = None,
+        record: Callable[[MachineSettings], Recorder] | None = None,
     ) -> None:
         self.time = time or Time()
         self.cluster = LocalCluster(clock=self.time, seed=7, **(cluster or {}))
         self.settings = settings or MachineSettings(validate=True)
         self._batches = 0
+        self._record = record
+        self._recorder: Recorder | None = None
         self.answers_first = answers_first
         self.kill = kill or (lambda number, when: False)
         #: called after every write of the operator and every batch it handled
@@ -153,6 +158,7 @@ class Harness:
         self._term += 1
         # It costs as much as the work itself, and what was once counted wrong stays wrong: now and then is enough.
         self.machine = Machine(settings=replace(self.settings, validate=False))
+        self._recorder = None if self._record is None else self._record(self.machine.settings)
         self._joined: list[e.Event] = []
         self._kueue = KueueJoin(self._joined.append)
         self._feed(*self.listed(), e.Synced(), e.LeadershipGained(self._term))
@@ -210,7 +216,12 @@ class Harness:
         return event
 
     def _feed(self, *events: e.Event) -> None:
-        self._todo.extend(self.machine.handle(self.time.now, *events))
+        if self._recorder is not None:
+            self._recorder.told(self.time.now, events)
+        asked = self.machine.handle(self.time.now, *events)
+        if self._recorder is not None:
+            self._recorder.asked(asked)
+        self._todo.extend(asked)
         self._batches += 1
         if self.settings.validate and self._batches % _VALIDATED == 0:
             self.machine.validate()

@@ -115,6 +115,8 @@ FAIL_GPUS: Final = f"{GROUP}/fail-gpus"
 WORKLOAD_ANNOTATION: Final = f"{GROUP}/workload"
 #: Annotation on a node: the gangs whose power profile it runs at, as namespace/name, separated by commas.
 NODE_GANGS: Final = f"{GROUP}/gangs"
+#: Annotation on an Event: the decision that it tells of, as status.decision.id of the Gang has it.
+DECISION: Final = f"{GROUP}/decision"
 #: Annotation on a Job that we suspended. A Job a user suspended does not have it and is not ours to resume.
 SUSPENDED_BY: Final = f"{GROUP}/suspended-by"
 SUSPENDED_BY_VALUE: Final = "rackplane"

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "export": ("exchange", "the facility as a DPS topology, or as a Topology of Kueue or KAI"),
     "try": ("trial", "run one small job, to see that all works; it is deleted again"),
     "release": ("release", "break-glass: start everything that waits for a place, without one"),
+    "replay": ("replay", "tell a recording of an operator to this version, and compare what it decides"),
     "uninstall": (
         "uninstall",
         "before helm uninstall: policies, operator and finalizers away, who waits is named",

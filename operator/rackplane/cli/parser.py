@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rackplane.cli.commands import COMMANDS, add_command
@@ -216,11 +217,20 @@ _HELP = {
     "discovery_rack_template": "what labels do not say of racks, as YAML or JSON: a Rack's spec with limitWatts and "
     "feeds (default: no Rack is written)",
     "discovery_seconds": "seconds between two looks at labels (default: %(default)s)",
+    "decisions": "serve the last decisions at /debug/decisions, to those whom the cluster allows to get that path",
+    "decisions_port": "port of it (default: %(default)s)",
+    "decisions_tls": "directory with tls.crt and tls.key of it (default: plain HTTP on the loopback address)",
+    "decisions_kept": "so many decisions are kept at most (default: %(default)s)",
+    "record": "file that what the machine is told and asks for is recorded in, for `rackplane replay`; .gz packs it "
+    "(default: none)",
+    "record_mebibytes": "the recording ends when its file is so large, in MiB (default: %(default)s)",
     "validate": "check every invariant after every batch of events; slow",
 }
 _LEAST = {
     "gang_metrics_limit": (1, "1 or more"),
     "power_endpoint_timeout_seconds": (0.1, "0.1 s or more"),
+    "record_mebibytes": (1, "1 MiB or more"),
+    "decisions_kept": (1, "1 or more"),
     "telemetry_host_watts": (0, "0 W or more"),
     "telemetry_seconds": (0.1, "0.1 s or more"),
     "telemetry_stale_seconds": (1, "1 s or more"),
@@ -319,6 +329,8 @@ def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
         )
     if not 1 <= values["lookahead_seconds"] <= _LONGEST_LOOK:
         parser.error(f"lookahead_seconds: {values['lookahead_seconds']} is not within 1 to {_LONGEST_LOOK} s")
+    if values["record"] and not Path(values["record"]).absolute().parent.is_dir():
+        parser.error(f"record: there is no directory {Path(values['record']).absolute().parent}")
     for name in ("power_endpoint", "telemetry_url"):
         if values[name] and not values[name].startswith(("http://", "https://")):
             parser.error(f"{name}: {values[name]!r} is no http:// or https:// URL")

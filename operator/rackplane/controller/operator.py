@@ -114,6 +114,8 @@ class Operator:
         self.ports = (0, 0)
         #: The port of the endpoint for reports, once it listens; 0: there is none.
         self.reports_port = 0
+        #: The port of /debug/decisions, once it listens; 0: it is not served.
+        self.decisions_port = 0
         #: Takes reports of facility events, from HTTP or from within.
         self.desk = Desk(
             client=client,
@@ -214,6 +216,12 @@ class Operator:
                 contextlib.AsyncExitStack() as more,
             ):
                 self.ports = server.ports
+                runtime.journal = journal = parts.journal()
+                if journal.ring is not None:
+                    server_of_decisions = parts.decision_server(journal.ring, elector)
+                    self.decisions_port = (await more.enter_async_context(server_of_decisions)).port
+                if settings.record:
+                    runtime.record = more.enter_context(contextlib.closing(parts.recording()))
                 if settings.reports_tokens:
                     self.reports_port = (await more.enter_async_context(parts.report_server())).port
                 log.info("started", version=__version__, identity=settings.identity, ports=server.ports)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
 from rackplane.api.fabric import RACK_LABELS, parse_rack_labels
+from rackplane.controller.decisions.access import Access
+from rackplane.controller.decisions.journal import Journal, alike
+from rackplane.controller.decisions.ring import Ring
+from rackplane.controller.decisions.server import DecisionServer, Replica
 from rackplane.controller.discovering import Discoverer
 from rackplane.controller.facility import FacilityWatch
 from rackplane.controller.http import Health, HttpServer
 from rackplane.controller.kueue.active import CheckKeeper
 from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.metrics import MachineCollector, Metrics
+from rackplane.controller.recording import Recording
 from rackplane.controller.reports.desk import Desk
 from rackplane.controller.reports.server import ReportServer, Tokens
 from rackplane.controller.runtime import Runtime
@@ -24,15 +29,19 @@ from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
 from rackplane.core import events as e
 from rackplane.core.discovery.template import read_template
+from rackplane.core.gangs.decisions import key_of
 from rackplane.core.machine import Machine
 from rackplane.core.site.observed import drifts
 from rackplane.kube.client import Client
 from rackplane.kube.informer import Informer
+from rackplane.kube.leader import Elector
 
 __all__ = ["Parts"]
 
 #: Seconds without a turn of the machine, which ticks every second, after which it counts as hung.
 _HUNG_SECONDS = 60.0
+#: Of decisions that are kept about so many bytes at most.
+_DECISION_BYTES = 8 << 20
 #: For so long a rack must draw too much before it drifts.
 _DRIFT_SECONDS = 300.0
 
@@ -53,6 +62,49 @@ class Parts:
     """Seconds since the epoch. It may be set forward or back."""
 
     monotonic: Callable[[], float]
+
+    def recording(self) -> Recording:
+        """Keeps what the machine is told and asks for."""
+        settings = self.settings
+        return Recording(
+            settings.record,
+            self.machine.settings,
+            bound=settings.record_mebibytes << 20,
+            identity=settings.identity,
+            wall=self.wall,
+            monotonic=self.monotonic,
+        )
+
+    def journal(self) -> Journal:
+        """Tells the log what follows from decisions, and keeps the last ones if they are to be served."""
+        settings = self.settings
+        ring = Ring(entries=settings.decisions_kept, size=_DECISION_BYTES) if settings.decisions else None
+        journal = Journal(ring, self.machine.world)
+        if ring is not None:
+            self.machine.world.trace = journal
+        return journal
+
+    def decision_server(self, ring: Ring, elector: Elector) -> DecisionServer:
+        """Serves them."""
+        settings, waiting = self.settings, self.machine.world.waiting
+
+        def line_of(gang: str) -> Hashable:
+            place = waiting.order.get(key_of(gang))
+            return None if place is None else alike(place.line)
+
+        return DecisionServer(
+            ring=ring,
+            access=Access(self.client, monotonic=self.monotonic),
+            replica=Replica(
+                identity=settings.identity,
+                leading=lambda: self.machine.leading,
+                leader=lambda: elector.holder,
+                line_of=line_of,
+            ),
+            host=settings.host,
+            port=settings.decisions_port,
+            tls=settings.decisions_tls,
+        )
 
     def telemetry(self, runtime: Runtime) -> TelemetryWatch:
         """Asks a Prometheus what nodes draw; its metrics are registered."""

@@ -11,6 +11,7 @@ import msgspec
 
 from rackplane.api.kinds import BY_KIND
 from rackplane.api.labels import (
+    DECISION,
     GANG_LABEL,
     GRANTED_PARALLELISM,
     HOSTNAME_LABEL,
@@ -274,6 +275,13 @@ def _eviction(instruction: EvictPod) -> dict[str, Any]:
     }
 
 
+def _named(instruction: PublishEvent) -> str:
+    """Its words, with the decision that they tell of: `kubectl describe` shows no annotations of Events."""
+    if not instruction.decision:
+        return instruction.message
+    return f"{instruction.message} (decision {instruction.decision})"
+
+
 def _event(instruction: PublishEvent, now: float) -> dict[str, Any]:
     content = "\0".join(
         (repr(now), instruction.kind, instruction.uid, instruction.reason, instruction.message)
@@ -293,11 +301,15 @@ def _event(instruction: PublishEvent, now: float) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Event",
         # Events about cluster-scoped objects live in `default`, by convention.
-        "metadata": {"name": f"{stem}.{identity}", "namespace": instruction.namespace or "default"},
+        "metadata": {
+            "name": f"{stem}.{identity}",
+            "namespace": instruction.namespace or "default",
+            **({"annotations": {DECISION: instruction.decision}} if instruction.decision else {}),
+        },
         "involvedObject": about,
         "type": "Warning" if instruction.warning else "Normal",
         "reason": instruction.reason,
-        "message": instruction.message,
+        "message": _named(instruction),
         "count": 1,
         "firstTimestamp": time,
         "lastTimestamp": time,

@@ -13,7 +13,7 @@ from rackplane.core.events import Event, TimePassed
 from rackplane.core.instructions import Instruction
 from rackplane.core.measuring import Measurement
 
-__all__ = ["ClockSetBack", "Runtime"]
+__all__ = ["ClockSetBack", "Listener", "Recorder", "Runtime"]
 
 #: The most events in one call of the machine. The first list of a large cluster comes in several, so that probes
 #: are answered in between.
@@ -41,6 +41,22 @@ class Decider(Protocol):
     def handle(self, now: float, *events: Event) -> list[Instruction]: ...
 
 
+class Recorder(Protocol):
+    """`rackplane.controller.recording.Recording`, as far as running it goes."""
+
+    def told(self, now: float, events: Sequence[Event]) -> None: ...
+
+    def asked(self, instructions: Sequence[Instruction]) -> None: ...
+
+    def raised(self, error: Exception) -> None: ...
+
+
+class Listener(Protocol):
+    """`rackplane.controller.decisions.journal.Journal`, as far as running it goes."""
+
+    def told(self, now: float, events: Sequence[Event]) -> None: ...
+
+
 class Runtime:
     """Feeds a machine everything that happens, in batches, and submits what it asks for.
 
@@ -53,7 +69,6 @@ class Runtime:
         tick: seconds between `TimePassed` events.
         clock: seconds since the epoch.
         monotonic, sleep: for tests.
-        record: called with every batch before it is handled, e.g. to keep a log that can be replayed.
         measured: called after every batch: what the machine measured of its own doing.
     """
 
@@ -67,7 +82,6 @@ class Runtime:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
-        record: Callable[[float, Sequence[Event]], None] | None = None,
         measured: Callable[[], Iterable[Measurement]] = tuple,
     ) -> None:
         self._machine = machine
@@ -77,8 +91,11 @@ class Runtime:
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
-        self._record = record
         self._measured = measured
+        #: Keeps what the machine is told and asks for, so that it can be replayed; set before it runs.
+        self.record: Recorder | None = None
+        #: Hears what the machine is told, before it does; set before it runs.
+        self.journal: Listener | None = None
         self._events: deque[Event] = deque()
         #: how far the wall clock is ahead of the monotonic one
         self._ahead = clock() - monotonic()
@@ -133,12 +150,24 @@ class Runtime:
         before, self._ahead = self._ahead, now - self._monotonic()
         if before - self._ahead > _LONGEST_WAY_BACK:
             raise ClockSetBack(f"the clock was set back by {before - self._ahead:.0f} s: starting anew")
-        if self._record is not None:
-            self._record(now, batch)
+        if self.journal is not None:
+            self.journal.told(now, batch)
         started = time.perf_counter()
-        instructions = self._machine.handle(now, *batch)
+        instructions = self._handle(now, batch)
         self._metrics.count_turn(len(batch), time.perf_counter() - started)
         self._metrics.measure(self._measured())
         self.last_turn = self._monotonic()
         for instruction in instructions:
             self._submit(instruction)
+
+    def _handle(self, now: float, batch: list[Event]) -> list[Instruction]:
+        if self.record is None:
+            return self._machine.handle(now, *batch)
+        self.record.told(now, batch)
+        try:
+            instructions = self._machine.handle(now, *batch)
+        except Exception as error:
+            self.record.raised(error)
+            raise
+        self.record.asked(instructions)
+        return instructions

@@ -249,5 +249,25 @@ class OperatorSettings:
     discovery_seconds: float = 60.0
     """Seconds between two looks."""
 
+    decisions: bool = False
+    """Serve the last decisions at /debug/decisions, to whom the cluster allows it. The operator must be allowed to
+    create TokenReviews and SubjectAccessReviews. See docs/decisions.md."""
+
+    decisions_port: int = 8084
+    """Port of it. 0: any free one."""
+
+    decisions_tls: str = ""
+    """Directory with tls.crt and tls.key for it. Empty: plain HTTP on the loopback address."""
+
+    decisions_kept: int = 2_000
+    """So many decisions are kept at most, and about 8 MiB of them."""
+
+    record: str = ""
+    """File that what the machine is told and asks for is recorded in, compressed if it ends with .gz, for `rackplane
+    replay`; one that is there is kept as FILE.1. Empty: nothing is. See docs/decisions.md."""
+
+    record_mebibytes: int = 256
+    """The recording ends when its file is so large, in MiB."""
+
     validate: bool = False
     """Check every invariant of the state after every batch of events. Costs a recomputation: for tests."""

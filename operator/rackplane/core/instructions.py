@@ -2,6 +2,9 @@
 
 Every instruction can be repeated: it carries the uid or the resourceVersion of the object that it was decided on, so
 that a write meant for an earlier state of the world is refused by the API server instead of being carried out.
+
+``decision`` is the id of the decision that an instruction follows from, as the Gang's status has it; "" if it follows
+from none. It is for people: logs and Events name it, and nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -82,6 +85,9 @@ class CommitGang:
     resource_version: str
     decision_id: str
     status: Mapping[str, Any]
+    #: the decision that it takes the place of, of a gang that goes on elsewhere or with another size; "" of one that
+    #: starts
+    previous: str = ""
 
     @property
     def admits(self) -> bool:
@@ -97,6 +103,7 @@ class WriteGangStatus:
     name: str
     resource_version: str
     status: Mapping[str, Any]
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,8 @@ class SuspendJob:
     name: str
     uid: str
     resource_version: str
+    gang: str = ""
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,8 @@ class ResumeJob:
     uid: str
     resource_version: str
     size: JobSize | None = None
+    gang: str = ""
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,8 @@ class ResizeJob:
     uid: str
     resource_version: str
     size: JobSize
+    gang: str = ""
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +169,7 @@ class SuspendWorkload:
     gang: str
     #: False: it may go on
     suspend: bool
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +191,7 @@ class AnswerCheck:
     updates: tuple[Mapping[str, Any], ...] = ()
     #: with Retry: how long Kueue waits before it gives quota again; None: it does not
     requeue_seconds: int | None = None
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +209,7 @@ class UngatePod:
     tolerations: tuple[Mapping[str, Any], ...]
     #: what the pod's whole node is held to; None for a gang without accelerators
     cap_watts: int | None = None
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +220,7 @@ class EvictPod:
     name: str
     uid: str
     gang: str
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +272,7 @@ class PublishEvent:
     warning: bool
     reason: str
     message: str
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

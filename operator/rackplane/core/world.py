@@ -39,6 +39,7 @@ from rackplane.core.site.facility import Catalog
 from rackplane.core.site.observed import Observed
 from rackplane.core.site.removals import Removals
 from rackplane.core.site.taints import Taints
+from rackplane.core.tracing import Trace
 from rackplane.engine.queueing.later import QuotaLater
 from rackplane.engine.queueing.reservations import Reservations
 from rackplane.engine.queueing.shares import Rank
@@ -87,6 +88,8 @@ class World:
     estimated_at: float = -math.inf
     #: when it may be worked out again whom to stop, in seconds since the epoch
     clearing_due: float = -math.inf
+    #: who is told how decisions come about; None: nobody
+    trace: Trace | None = None
     #: gangs to look at again
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)

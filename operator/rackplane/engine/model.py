@@ -362,12 +362,27 @@ class Group:
     nodes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One level that a search looked at: how many domains it has, and how many could take the gang.
+
+    The whole gang, by nodes and by each rack's watts alone: limits that racks share may still be in the way.
+    ``runner_up``: of domains of which more than one was searched, the best but the chosen one; "" if none was.
+    """
+
+    level: str
+    domains: int
+    fitting: int
+    runner_up: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """An offer: the node of every slot, and the increments over idle that booking it reserves, in watts.
 
     ``slot_gpus`` are the GPUs of each slot where slots differ, else empty; ``gpus_per_slot`` is then the most of one.
     ``metered``: no more than that counts as the nominal draw of a node that it has to itself, at no profile.
+    ``considered`` tells people how it was found, nearest level first, where the search says so.
     """
 
     slots: tuple[str, ...]
@@ -381,6 +396,7 @@ class Placement:
     relative_performance_percent: int = 100
     slot_gpus: tuple[int, ...] = ()
     metered: Metered = ()
+    considered: tuple[Considered, ...] = field(default=(), compare=False, repr=False)
 
     def gpus_of(self, slot: int) -> int:
         """GPUs of one slot."""

@@ -10,7 +10,8 @@ The way of a request
     bodies, decoding   JSON, YAML, protobuf, jsonsyntax: text to objects; gotypes, builtin_schemas: what these hold
     reads, watch       GET: listoptions, selectors and labelsyntax, pages; streams: open watches as bytes
     tables             how objects are shown: columns and podcells of built-in kinds, jsonpath of the others
-    writes, deletes    POST, PUT; patching with patches, jsonpatches, strategic; DELETE; podverbs, reviews
+    writes, deletes    POST, PUT; patching with patches, jsonpatches, strategic; DELETE; podverbs
+    reviews            what a user may do; accessreviews: whose a token is, for servers that ask
     frontdoor          discovery, openapi, health: what clients ask before they ask anything else
 What a write does
     service            the turns of a create, an update, a delete; kinds: which rules a kind has at which turn

@@ -27,9 +27,10 @@ from .scheduler import Scheduler
 from .service import Service
 from .store import Change, Store
 from .streams import Streams
+from .users import TOKENS
 
 #: Who may connect, and the bearer token that says so. There is no RBAC: every user may do everything.
-USERS = {"admin": "admin-token", "operator": "operator-token", "node-agents": "node-agents-token"}
+USERS = {name: token for token, name in TOKENS.items()}
 
 
 class Reactor(Protocol):
@@ -171,8 +172,7 @@ class LocalCluster:
         """Let the controllers run by themselves, and listen on a port: 0 takes any free one, None is no port."""
         self._streams.restart()
         if port is not None:
-            tokens = {token: user for user, token in USERS.items()}
-            self._server = Server(self.api, tokens=tokens, faults=self.faults, streams=self._streams)
+            self._server = Server(self.api, tokens=TOKENS, faults=self.faults, streams=self._streams)
             await self._server.start(host, port)
         self._running = True
         self._schedule()

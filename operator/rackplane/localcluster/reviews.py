@@ -5,7 +5,7 @@ Nobody is refused anything here (there is no RBAC), so the answer to the one is 
 
 from __future__ import annotations
 
-from . import bodies, errors
+from . import accessreviews, bodies, errors
 from .objects import timestamp
 from .requests import Request, Response
 from .service import Service
@@ -19,10 +19,10 @@ def answer(service: Service, request: Request) -> Response | None:
     """The answer to a review; None at any other path.
 
     Raises:
-        ApiError: 400, 405.
+        ApiError: 400, 404, 405, 422, 501.
     """
     if request.path not in (ACCESS, IDENTITY):
-        return None
+        return accessreviews.answer(service, request)
     if request.method != "POST":
         raise errors.method_not_allowed()
     kind = "SelfSubjectAccessReview" if request.path == ACCESS else "SelfSubjectReview"

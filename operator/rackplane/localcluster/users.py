@@ -49,6 +49,8 @@ ACCOUNTS = {
     "operator": service_account("rackplane-system", "rackplane"),
     "node-agents": service_account("kube-system", "rackplane-node-agents"),
 }
+#: Whose a bearer token is.
+TOKENS = {f"{name}-token": name for name in ACCOUNTS}
 #: The cluster's own controllers.
 CONTROLLERS = User("system:kube-controller-manager", (AUTHENTICATED,))
 

@@ -367,6 +367,13 @@ def test_event_on_a_namespaced_object() -> None:
     assert requests_for(event, now=NOW + 1).body["metadata"]["name"] != name
 
 
+def test_event_of_a_decision_names_it_where_people_and_programs_look() -> None:
+    event = PublishEvent("batch/v1", "Job", "ml", "train", "u1", False, "Placed", "placed on r1", "3-1204")
+    body = requests_for(event, now=1.0).body
+    assert body["message"] == "placed on r1 (decision 3-1204)"
+    assert body["metadata"]["annotations"] == {"rackplane.dev/decision": "3-1204"}
+
+
 def test_event_on_a_cluster_scoped_object_lives_in_default() -> None:
     event = PublishEvent("rackplane.dev/v1alpha1", "Rack", "", "r" * 253, "u1", False, "Valid", "")
     write = requests_for(event, now=NOW)

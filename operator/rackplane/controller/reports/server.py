@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-import math
 import re
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,6 +16,7 @@ from aiohttp import web
 from rackplane.controller.reports import bms, dps, dsx, redfish
 from rackplane.controller.reports.desk import Desk
 from rackplane.controller.reports.sayings import TELEMETRY, Reading
+from rackplane.controller.tls import Certificate
 from rackplane.kube.client import ApiError
 
 __all__ = ["PATHS", "ReportServer", "Tokens"]
@@ -118,9 +117,8 @@ class ReportServer:
         self._ready = ready
         self._clock = clock
         self._address = (host, port)
-        self._tls = Path(tls) if tls else None
-        self._certificate = -math.inf
-        self._context: ssl.SSLContext | None = None
+        self._tls = tls
+        self._certificate: Certificate | None = None
         self._stack = AsyncExitStack()
         #: The port in use once entered.
         self.port = 0
@@ -132,10 +130,9 @@ class ReportServer:
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         try:
-            if self._tls is not None:
-                self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-                self._follow_certificate()
-            await web.TCPSite(runner, *self._address, ssl_context=self._context).start()
+            self._certificate = Certificate(self._tls) if self._tls else None
+            context = None if self._certificate is None else self._certificate.context
+            await web.TCPSite(runner, *self._address, ssl_context=context).start()
         except BaseException:
             await self._stack.aclose()
             raise
@@ -145,20 +142,9 @@ class ReportServer:
     async def __aexit__(self, *problem: object) -> None:
         await self._stack.aclose()
 
-    def _follow_certificate(self) -> None:
-        """Load the certificate if it is another one: it is renewed long before it ends, while requests still come."""
-        if self._tls is None or self._context is None:
-            return
-        changed = (self._tls / "tls.crt").stat().st_mtime
-        if changed != self._certificate:
-            self._context.load_cert_chain(self._tls / "tls.crt", self._tls / "tls.key")
-            self._certificate = changed
-
     async def _post(self, request: web.Request) -> web.Response:
-        try:
-            self._follow_certificate()
-        except (OSError, ssl.SSLError) as error:
-            log.warning("the certificate cannot be read anew", error=str(error))
+        if self._certificate is not None:
+            self._certificate.follow()
         source = self._tokens.source_of(request.headers.get("Authorization", ""))
         if source is None:
             self._count("", "unauthorized")

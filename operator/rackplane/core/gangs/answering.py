@@ -80,6 +80,7 @@ def _answer(
             message,
             updates,
             requeue_seconds,
+            record.decision_id,
         )
 
 

@@ -346,4 +346,5 @@ def _resize(record: GangRecord, size: JobSize) -> Iterator[Instruction]:
     assert job is not None
     meta = job.metadata
     if meta.deletion_timestamp is None and may_write_job(record, job):
-        yield ResizeJob(meta.namespace, meta.name, meta.uid, meta.resource_version, size)
+        of = record.key[1], record.decision_id
+        yield ResizeJob(meta.namespace, meta.name, meta.uid, meta.resource_version, size, *of)

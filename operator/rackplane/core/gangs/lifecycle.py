@@ -44,7 +44,7 @@ from rackplane.core.gangs.stopping import (
 )
 from rackplane.core.gangs.switching import resume_workload
 from rackplane.core.gangs.together import slots_of, stopped_by
-from rackplane.core.gangs.ungating import all_let_go, all_running, tell_of_profile, ungate
+from rackplane.core.gangs.ungating import all_let_go, all_running, tell_of_place, ungate
 from rackplane.core.gangs.writing import conditions_of, may_write, may_write_job, write
 from rackplane.core.instructions import (
     CreateGang,
@@ -221,7 +221,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         return
     if record.announce:
         record.announce = False
-        yield from tell_of_profile(world, record)
+        yield from tell_of_place(world, record)
     if record.external():
         # Its maker starts the pods, sees to them, and says when they are over.
         if record.finished_by_maker():
@@ -286,7 +286,8 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         if may_write_job(record, one):
             meta = one.metadata
             size = size_at_start(record)
-            yield ResumeJob(meta.namespace, meta.name, meta.uid, meta.resource_version, size)
+            of = record.key[1], decision.id
+            yield ResumeJob(meta.namespace, meta.name, meta.uid, meta.resource_version, size, *of)
     if resume:
         return
     yield from ungate(world, record)

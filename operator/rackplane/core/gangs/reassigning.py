@@ -41,7 +41,9 @@ def reassignment(world: World, record: GangRecord) -> CommitGang:
         "message": words,
     }
     version = gang.metadata.resource_version
-    return CommitGang(record.key[0], record.key[1], version, decision.id, status)
+    shown = gang.status.decision
+    previous = "" if shown is None or shown.id == decision.id else shown.id
+    return CommitGang(record.key[0], record.key[1], version, decision.id, status, previous)
 
 
 def moved_slots(record: GangRecord) -> list[tuple[int, str, str]]:

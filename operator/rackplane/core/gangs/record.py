@@ -175,6 +175,14 @@ class GangRecord:
             self.jobs = dict(sorted(self.jobs.items()))
 
     @property
+    def decision_id(self) -> str:
+        """The id of the decision that it is in, or is about to be; "" if it has none."""
+        if self.decision is not None:
+            return self.decision.id
+        shown = None if self.gang is None else self.gang.status.decision
+        return "" if shown is None else shown.id
+
+    @property
     def phase(self) -> str:
         return (self.gang.status.phase if self.gang else "") or "Pending"
 

@@ -158,7 +158,8 @@ def suspend(record: GangRecord, jobs: Iterable[Job]) -> Iterator[Instruction]:
     for job in jobs:
         if job.metadata.deletion_timestamp is None and may_write_job(record, job):
             meta = job.metadata
-            yield SuspendJob(meta.namespace, meta.name, meta.uid, meta.resource_version)
+            of = record.key[1], record.decision_id
+            yield SuspendJob(meta.namespace, meta.name, meta.uid, meta.resource_version, *of)
 
 
 def stopping(world: World, record: GangRecord) -> Iterator[Instruction]:

@@ -44,4 +44,5 @@ def _switch(record: GangRecord, workload: Workload, *, suspend: bool) -> Iterato
             meta.resource_version,
             record.key[1],
             suspend,
+            record.decision_id,
         )

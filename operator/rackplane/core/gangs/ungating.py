@@ -21,7 +21,7 @@ from rackplane.core.instructions import (
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.world import World
 
-__all__ = ["all_let_go", "all_running", "tell_of_profile", "ungate"]
+__all__ = ["all_let_go", "all_running", "tell_of_place", "ungate"]
 
 
 def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
@@ -63,6 +63,7 @@ def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
             power_profile=decision.placement.power_profile,
             tolerations=tuple(msgspec.to_builtins(t) for t in pod.spec.tolerations),
             cap_watts=None if cap is None else int(cap),
+            decision=decision.id,
         )
 
 
@@ -84,9 +85,12 @@ def all_running(record: GangRecord) -> bool:
     return running >= record.slot_count() - len(record.released)
 
 
-def tell_of_profile(world: World, record: GangRecord) -> Iterator[Instruction]:
-    """Who asked for more hears at once what the lower profile costs."""
+def tell_of_place(world: World, record: GangRecord) -> Iterator[Instruction]:
+    """Where it starts; and who asked for more hears at once what the lower profile costs."""
     assert world.state is not None and record.gang is not None and record.decision is not None
+    status = record.gang.status
+    if status.phase == "Admitted":
+        yield from gang_event(record, warning=False, reason="Placed", message=status.message, once=True)
     lower = lowered(world.state, record.decision.placement, record.gang.spec.power.profile)
     if lower is not None:
         yield from gang_event(record, warning=False, reason="LowerPowerProfile", message=f"admitted {lower}")

@@ -9,7 +9,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import merged_conditions
 from rackplane.core.gangs.workload import API_VERSION
 from rackplane.core.instructions import PublishEvent, WriteGangStatus
-from rackplane.core.objects import Job
+from rackplane.core.objects import Job, Metadata
 
 __all__ = ["conditions_of", "gang_event", "may_write", "may_write_job", "may_write_version", "write"]
 
@@ -19,7 +19,8 @@ def write(record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangSt
     assert record.gang is not None
     if may_write(record):
         record.gang_write = record.gang.metadata.resource_version
-        yield WriteGangStatus(record.key[0], record.key[1], record.gang.metadata.resource_version, status)
+        version = record.gang.metadata.resource_version
+        yield WriteGangStatus(record.key[0], record.key[1], version, status, record.decision_id)
 
 
 def may_write(record: GangRecord) -> bool:
@@ -58,17 +59,30 @@ def conditions_of(record: GangRecord, *new: dict[str, object]) -> list[dict[str,
     return merged_conditions(old, new)
 
 
-def gang_event(record: GangRecord, *, warning: bool, reason: str, message: str) -> Iterator[PublishEvent]:
-    """The same words on the Gang and on its Jobs, where their user looks."""
+def gang_event(
+    record: GangRecord, *, warning: bool, reason: str, message: str, once: bool = False
+) -> Iterator[PublishEvent]:
+    """The same words on the Gang and on its Jobs, where their user looks.
+
+    Args:
+        once: on one object alone: on its workload or its one Job, else on the Gang.
+    """
+    about: list[tuple[str, str, Metadata]] = []
     if record.gang is not None:
-        meta = record.gang.metadata
-        yield PublishEvent(API_VERSION, "Gang", meta.namespace, meta.name, meta.uid, warning, reason, message)
+        about.append((API_VERSION, "Gang", record.gang.metadata))
     if record.workload is not None:
-        of, meta = record.workload, record.workload.metadata
+        about.append((record.workload.api_version, record.workload.kind.kind, record.workload.metadata))
+    else:
+        about.extend(("batch/v1", "Job", job.metadata) for job in record.jobs.values())
+    for version, kind, meta in about[len(about) == 2 :][:1] if once else about:
         yield PublishEvent(
-            of.api_version, of.kind.kind, meta.namespace, meta.name, meta.uid, warning, reason, message
+            version,
+            kind,
+            meta.namespace,
+            meta.name,
+            meta.uid,
+            warning,
+            reason,
+            message,
+            record.decision_id,
         )
-        return
-    for job in record.jobs.values():
-        meta = job.metadata
-        yield PublishEvent("batch/v1", "Job", meta.namespace, meta.name, meta.uid, warning, reason, message)

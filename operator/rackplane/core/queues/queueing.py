@@ -56,6 +56,8 @@ def schedule(world: World) -> Iterator[Instruction]:
     whole = waiting.to_ask(world.version, world.now)
     if whole is not None:
         yield from _ask(world, whole=whole)
+        if world.trace is not None:
+            world.trace.passed(world)
         look(world)  # who was placed waits no more
     _tell(world)
     # Who was placed is to be told first: the rest takes longer, and is of no use to them.
@@ -120,6 +122,8 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
                 continue
             waiting.asked += 1
             record.ask_again = math.inf
+            if world.trace is not None:
+                world.trace.begin()
             began = world.measurements.stopwatch()
             given = turn.ask(record)
             took = world.measurements.stopwatch() - began
@@ -132,11 +136,15 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
                 withdraw(world, record)
                 asked.shares_grow(wanted.queues_beside(line.queue))
                 yield from start(world, record, fullest(world, record, given, beside, backfill))
+                if world.trace is not None:
+                    world.trace.placed(world, record)
                 follow_moves(world)
                 continue
             # Nobody is stopped for one that only has to let others go first.
             if given.foreseeable and given.reason != RESERVED:
                 _by_force(world, record, clearing, beside)
+            if world.trace is not None:
+                world.trace.refused(world, record, line, given)
             answer = Answer(given, world.version, turn.stage(given, until), world.rules)
             waiting.refuse(line, answer)
             turn.note_unexplained(record)

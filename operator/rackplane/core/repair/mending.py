@@ -95,7 +95,7 @@ def evict_left(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.decision is not None and record.decision.committed and not record.committing:
         away = [
             pod
-            for uid in (*record.left, *record.astray)
+            for uid in sorted({*record.left, *record.astray})
             for pod in record.pods.values()
             if pod.metadata.uid == uid
         ]
@@ -329,4 +329,4 @@ def _evict(world: World, record: GangRecord, pods: Iterable[Pod]) -> Iterator[In
             record.evictions.pop(meta.uid, None)
         elif world.now >= record.evictions.get(meta.uid, world.now):
             record.evictions[meta.uid] = world.now + world.settings.evict_again_seconds
-            yield EvictPod(meta.namespace, meta.name, meta.uid, record.key[1])
+            yield EvictPod(meta.namespace, meta.name, meta.uid, record.key[1], record.decision_id)

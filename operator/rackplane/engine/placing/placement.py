@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
+import numpy as np
+
 from rackplane.engine.explaining import explanation
 from rackplane.engine.explaining import groups as grouped
 from rackplane.engine.model import (
+    Considered,
     Group,
     Metered,
     NvlinkScope,
@@ -21,7 +24,7 @@ from rackplane.engine.placing import quick
 from rackplane.engine.placing.attempts import Attempt, Bin, Subtree, attempts
 from rackplane.engine.placing.candidates import Candidates, Later
 from rackplane.engine.placing.groups import Groups
-from rackplane.engine.placing.objective import Solution
+from rackplane.engine.placing.objective import Key, Solution
 from rackplane.engine.placing.search import Outcome, Search
 from rackplane.engine.placing.sets import SETS_EXAMINED
 from rackplane.engine.placing.spreading import evenness, spread_out
@@ -50,9 +53,9 @@ def place(state: State, request: Request, *, questions: int = 0) -> Placement | 
     for profile in profiles(state, request):
         candidates = Candidates(state, request, profile)
         tries = attempts(candidates)
-        solution, certain = _best(candidates, tries)
+        solution, certain, considered = _best(candidates, tries)
         if solution is not None:
-            return _placement(candidates, solution)
+            return _placement(candidates, solution, considered)
         proved = proved and certain
         first = first or (candidates, tries)
     assert first is not None
@@ -128,8 +131,8 @@ def _place_groups(state: State, request: Request, questions: int) -> Placement |
 
 def _alone(candidates: Candidates) -> tuple[Placement | None, bool]:
     """The best placement of what is alike, and, if there is none, whether that is proved."""
-    solution, proved = _best(candidates, attempts(candidates))
-    return (None if solution is None else _placement(candidates, solution)), proved
+    solution, proved, considered = _best(candidates, attempts(candidates))
+    return (None if solution is None else _placement(candidates, solution, considered)), proved
 
 
 def profiles(state: State, request: Request) -> list[str]:
@@ -148,41 +151,51 @@ def profiles(state: State, request: Request) -> list[str]:
     return [request.power_profile, *sorted(lower, key=lambda name: (-lower[name], name))]
 
 
-def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[Solution | None, bool]:
-    """The best solution of the nearest level that has one; and, if there is none at all, whether that is proved."""
+def _best(
+    candidates: Candidates, tries: list[Attempt]
+) -> tuple[Solution | None, bool, tuple[Considered, ...]]:
+    """The best solution of the nearest level that has one; if there is none at all, whether that is proved; and what
+    was looked at for it."""
     proved = True
+    considered: list[Considered] = []
     for attempt in tries:
         outcome = _in_one_domain(attempt) if attempt.single else _in_one_tree(attempt)
+        domains = len(attempt.bin_cap) if attempt.single else len(attempt.layout.tree_starts)
+        considered.append(Considered(attempt.level, domains, outcome.fitting, outcome.runner_up))
         if outcome.solution is not None:
-            return outcome.solution, True
+            return outcome.solution, True, tuple(considered)
         proved = outcome.proved
-    return None, proved and (candidates.exact or not _rounding_matters(candidates, tries))
+    return None, proved and (candidates.exact or not _rounding_matters(candidates, tries)), ()
 
 
 def _in_one_domain(attempt: Attempt) -> Outcome:
     """The best NVLink domain for the whole gang."""
     candidates = attempt.candidates
     fitting = quick.in_one_rack(attempt, candidates.request.slots)
+    count = int(np.count_nonzero(attempt.bin_cap >= candidates.request.slots))
     if len(fitting) == 1 and (solution := quick.solution_in_one_rack(attempt, fitting[0])) is not None:
-        return Outcome(solution, True)
+        return Outcome(solution, True, count)
     fitting = fitting or attempt.fitting()
     if not fitting:
         return Outcome(None, True)
-    return Search(candidates, Subtree("", attempt.bins(fitting)), single=True).solve()
+    found = Search(candidates, Subtree("", attempt.bins(fitting)), single=True).solve()
+    return Outcome(found.solution, found.proved, count)
 
 
 def _in_one_tree(attempt: Attempt) -> Outcome:
     """The best of the level's domains: by the fewest bins first, or where the gang is spread most evenly."""
-    if attempt.candidates.request.spread:
-        spread = _most_even(attempt)
-        if spread is not None:
-            return Outcome(spread, True)
     todo = [
         (least, tree)
         for tree in range(len(attempt.layout.tree_starts))
         if (least := quick.least_bins_of(attempt, tree)) is not None
     ]
+    if attempt.candidates.request.spread:
+        spread = _most_even(attempt)
+        if spread is not None:
+            return Outcome(spread, True, len(todo))
     best: Solution | None = None
+    others: list[tuple[Key, str]] = []
+    chosen = 0
     proved = True
     for least, tree in sorted(todo):
         if best is not None and least > best.key[0]:
@@ -192,9 +205,14 @@ def _in_one_tree(attempt: Attempt) -> Outcome:
             outcome = Search(attempt.candidates, attempt.subtree(tree), single=False).solve()
             proved = proved and outcome.proved
             solution = outcome.solution
-        if solution is not None and (best is None or solution.key < best.key):
-            best = solution
-    return Outcome(best, proved)
+        if solution is None:
+            continue
+        if best is not None:
+            loses = chosen if solution.key < best.key else tree
+            others.append((max(solution.key, best.key), attempt.tree_name(loses)))
+        if best is None or solution.key < best.key:
+            best, chosen = solution, tree
+    return Outcome(best, proved, len(todo), min(others)[1] if others else "")
 
 
 def _most_even(attempt: Attempt) -> Solution | None:
@@ -226,7 +244,9 @@ def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
     return bool((last.layout.sum_by_tree(last.bin_free) >= need).any())
 
 
-def _placement(candidates: Candidates, solution: Solution) -> Placement:
+def _placement(
+    candidates: Candidates, solution: Solution, considered: tuple[Considered, ...] = ()
+) -> Placement:
     state, request, all_names = candidates.state, candidates.request, candidates.names
     groups: list[Group] = []
     counts: dict[str, int] = {}
@@ -254,6 +274,7 @@ def _placement(candidates: Candidates, solution: Solution) -> Placement:
         air_watts=watts.air_watts,
         relative_performance_percent=performance,
         metered=_metered(candidates, counts),
+        considered=considered,
     )
 
 

@@ -37,10 +37,15 @@ POURED = 100
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A solution; or none, and whether that is proved."""
+    """A solution; or none, and whether that is proved.
+
+    ``fitting`` and ``runner_up`` are as :class:`~rackplane.engine.model.Considered` has them.
+    """
 
     solution: Solution | None
     proved: bool
+    fitting: int = 0
+    runner_up: str = ""
 
 
 class Search:
