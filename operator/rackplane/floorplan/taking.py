@@ -120,7 +120,8 @@ def frame(machine: Machine, at: float, layout: str) -> m.Frame:
         found = catalog.get(api_rack.Rack, rack)
         return "Active" if found is None else found.spec.state.value
 
-    gangs, waiting = [], []
+    gangs: list[GangRecord] = []
+    waiting: list[GangRecord] = []
     for record in machine.gangs.values():
         if record.gang is None or record.phase in ("Finished", "Failed"):
             continue
@@ -238,7 +239,7 @@ def _elements(facility: Facility, report: FacilityReport) -> Iterator[tuple[str,
     for name, figures in report.powers.items():
         spec = facility.powers[name]
         efficiency = spec.efficiency_basis_points / 10_000 or 1.0
-        taken = figures.nominal_watts / efficiency if figures.live else 0.0
+        split = shares(spec.parents, facility.live) if figures.live else {}
         yield (
             name,
             m.Element(
@@ -248,7 +249,7 @@ def _elements(facility: Facility, report: FacilityReport) -> Iterator[tuple[str,
                 live=figures.live,
                 survives=None if figures.own_loss is None else _survived(report, name),
                 worst=_worst(figures.worst),
-                sources={p: round(taken * s) for p, s in shares(spec.parents, facility.live).items()},
+                sources={p: round(figures.nominal_watts / efficiency * s) for p, s in split.items()},
             ),
         )
 

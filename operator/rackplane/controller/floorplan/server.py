@@ -9,7 +9,7 @@ import asyncio
 import gzip
 import math
 from contextlib import AsyncExitStack
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 
@@ -48,12 +48,14 @@ class FloorPlanServer:
         self._watch = watch
         self._address = (host, port)
         self._stack = AsyncExitStack()
+        self._streams: set[asyncio.Task[Any]] = set()
         #: The port in use once entered.
         self.port = 0
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.on_response_prepare.append(_harden)
+        app.on_shutdown.append(self._hang_up)
         app.add_routes(
             [
                 web.get("/", _to_page),
@@ -125,6 +127,9 @@ class FloorPlanServer:
                 text="as many pages are open as are allowed; come again later\n",
                 headers={"Retry-After": "15"},
             ) from None
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
         try:
             # X-Accel-Buffering: nginx would hold events back.
             response = web.StreamResponse(
@@ -137,7 +142,13 @@ class FloorPlanServer:
                 request.transport.abort()
             return response
         finally:
+            self._streams.discard(task)
             self._watch.leave(listener)
+
+    async def _hang_up(self, _: web.Application) -> None:
+        # Events never end by themselves, and an operator that stops waits for nobody who watches.
+        for task in self._streams:
+            task.cancel()
 
     async def _speak(self, response: web.StreamResponse, listener: Listener) -> bool:
         """Until the other side is gone (True) or too slow (False): cut off, it comes again and gets a whole frame."""

@@ -96,7 +96,8 @@ class Live {
   async show(frame) {
     const layout = await this.layout(frame.layout);
     this.frame = frame;
-    this.moments.push(momentOf(frame));
+    // The first frame of a connection is often the last of the history.
+    if (!(frame.at <= this.moments.at(-1)?.at)) this.moments.push(momentOf(frame));
     if (this.moments.length > 3000) this.moments.shift();
     this.onState("live", this.said());
     this.onFrame(frame, layout);

@@ -65,9 +65,8 @@ class Floor {
   tile(place) {
     const name = make("span", { class: "name" }, place.name);
     const value = make("span", { class: "value" });
-    const bar = make("i", { class: "bar-fill" });
-    const element = make("button", { class: "tile", type: "button", tabindex: "-1", "data-rack": place.name }, name, value, bar);
-    this.tiles.set(place.name, { place, element, value, bar, row: null });
+    const element = make("button", { class: "tile", type: "button", tabindex: "-1", "data-rack": place.name }, name, value);
+    this.tiles.set(place.name, { place, element, value, row: null });
     return element;
   }
 
@@ -77,7 +76,7 @@ class Floor {
     tile.row = row;
     element.dataset.step = step(measure.scale, part);
     tile.value.textContent = part === null ? "–" : Number.isFinite(part) ? `${percentage(part)}${this.density === "small" ? "" : " %"}` : "∞";
-    tile.bar.style.setProperty("--part", Math.min(1, part ?? 0));
+    element.style.setProperty("--part", Math.min(1, part ?? 0));
     const [mark] = marks(row);
     if (mark) element.dataset.mark = mark[0];
     else delete element.dataset.mark;
@@ -153,7 +152,7 @@ class Floor {
     const rows = this.layout.racks.map((place) => {
       const row = frame.racks[place.name] ?? {};
       const [zone, heat] = hottest(place, frame);
-      return [[place.name], [place.hall], [place.row], row.used ?? 0, row.gpus ?? 0, one.format((row.watts ?? 0) / 1e3),
+      return [[place.name], [place.hall ?? ""], [rowName(place)], row.used ?? 0, row.gpus ?? 0, one.format((row.watts ?? 0) / 1e3),
         one.format((row.limit ?? 0) / 1e3), one.format((row.headroom ?? 0) / 1e3), zone ? percent(heat) : "",
         [[nearest(row.worst), ...marks(row).map(([, words]) => words)].filter(Boolean).join("; ")]];
     });
@@ -161,13 +160,16 @@ class Floor {
   }
 }
 
+/** Racks without a row stand beside those on the same feeds. */
+const rowName = (place) => place.row || `on ${(place.feeds ?? []).join(", ")}`;
+
 /** Rows in the order of the layout: a hall's name, the row's own, and its racks. */
 function rowsOf(layout) {
   const found = new Map();
   const sites = new Set(layout.racks.map((place) => place.site)).size > 1;
   for (const place of layout.racks) {
     const hall = [sites && place.site, place.hall].filter(Boolean).join(", ") || "no hall";
-    const name = place.row || `on ${(place.feeds ?? []).join(", ")}`;
+    const name = rowName(place);
     const key = JSON.stringify([hall, name]);
     if (!found.has(key)) found.set(key, { hall, name, racks: [] });
     found.get(key).racks.push(place);

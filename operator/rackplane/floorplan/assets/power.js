@@ -170,7 +170,8 @@ class Power {
       edge.path = make("path", { class: "flow", d: `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}` });
       svg.append(edge.path);
     }
-    for (const node of this.nodes.values()) svg.append(this.boxOf(node));
+    // From the sources down and from left to right, as they are read and gone through.
+    for (const node of this.layers.flat()) svg.append(this.boxOf(node));
     svg.querySelector(".node")?.setAttribute("tabindex", "0");
     fill(this.graph, svg);
     Object.assign(this, { svg, extent: [width, height] });
