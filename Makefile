@@ -163,6 +163,15 @@ bench-memory: $(STAMPS)/test ## Resident memory of the whole operator with 25,00
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_memory.py $(PYTEST_ARGS)
 
+.PHONY: bench-floor-plan
+bench-floor-plan: $(STAMPS)/test ## The floor plan of 1,056 racks: a look, an hour in memory, frames a second of scrolling (needs Chromium)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_floor_plan.py $(PYTEST_ARGS)
+
+.PHONY: pictures
+pictures: $(STAMPS)/test ## Take docs/images/floor-plan.png anew, of the operator in an embedded cluster (needs Chromium)
+	$(BIN)/python -m tests.tools.picture_floor_plan
+
 .PHONY: lock
 lock: ## Renew the locked requirements (needs uv)
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/runtime.txt

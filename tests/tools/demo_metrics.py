@@ -232,7 +232,9 @@ def _show(line: str) -> None:
 
 def _run(facility: str, folder: Path, arguments: Sequence[str]) -> None:
     """One facility from start to end; raises `Failed` at the first thing that is not as it must be."""
-    _show(f"{facility}: every `for` of the rules is 30 times shorter than in the chart, nothing else is changed")
+    _show(
+        f"{facility}: every `for` of the rules is 30 times shorter than in the chart, nothing else is changed"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     # What an earlier run left there would be taken for replicas that still lead.
     shutil.rmtree(folder / "data", ignore_errors=True)

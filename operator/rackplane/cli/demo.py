@@ -49,7 +49,7 @@ class DemoFailed(Exception):
 class Options:
     """`seconds` bounds the jobs' part of the demo, not what `keep` adds; `metrics_port` 0 is any free one.
 
-    `facility` is one of the folders below examples/facilities.
+    `facility` is one of the folders below examples/facilities, `save_ui` a file for the floor plan as recorded.
     """
 
     keep: bool = False
@@ -58,6 +58,7 @@ class Options:
     seconds: float = 60.0
     metrics_port: int = 0
     facility: str = FACILITY
+    save_ui: Path | None = None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,6 +85,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="another of examples/facilities with racks of 18 trays, such as 2n (default: %(default)s)",
     )
+    result.add_argument(
+        "--save-ui",
+        type=Path,
+        metavar="FILE",
+        help="leave the floor plan as recorded: one HTML file, for any browser",
+    )
     return result
 
 
@@ -97,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds=arguments.seconds,
         metrics_port=arguments.metrics_port,
         facility=arguments.facility,
+        save_ui=arguments.save_ui,
     )
     # Without a terminal there is no width to fit: a pager or a log takes long lines.
     console = (
@@ -121,11 +129,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _demo(options: Options, console: Console, folder: Path) -> int:
-    async with _cluster(console, folder, options) as (cluster, kubeconfig, operator):
+    async with _cluster(console, folder, options) as (cluster, kubeconfig, process, operator):
         evaluation = BudgetedGang()
         for document in evaluation.documents():
             cluster.apply(document)
         snapshot = await _ready(cluster, operator, options)
+        console.print(f"Floor plan: http://127.0.0.1:{process.ui_port}/ui/", markup=False)
         total = sum(rack.gpus for rack in snapshot.racks)
         todo = demo_load.plan(
             demo_load.read_trace(), count=options.jobs, speed=options.speed, facility_gpus=total
@@ -134,6 +143,8 @@ async def _demo(options: Options, console: Console, folder: Path) -> int:
         stage = Stage(cluster, console, operator, todo, options)
         finished = await stage.run()
         _report(console, stage, options, kubeconfig)
+        if options.save_ui is not None:
+            _save_plan(console, process, options.save_ui)
         if options.keep:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({operator})
@@ -144,7 +155,7 @@ async def _demo(options: Options, console: Console, folder: Path) -> int:
 @contextlib.asynccontextmanager
 async def _cluster(
     console: Console, folder: Path, options: Options
-) -> AsyncIterator[tuple[LocalCluster, Path, asyncio.Task[Any]]]:
+) -> AsyncIterator[tuple[LocalCluster, Path, Operator, asyncio.Task[Any]]]:
     """The cluster with its facility, node agents and operator; all of it is gone on leaving."""
     from kubernetes.aio import client, config
 
@@ -173,7 +184,7 @@ async def _cluster(
         operator, task = await stack.enter_async_context(_operator(own, folder, options))
         await _listening(operator, task, options)
         console.print(f"The operator's metrics: http://127.0.0.1:{operator.ports[0]}/metrics", markup=False)
-        yield cluster, kubeconfig, task
+        yield cluster, kubeconfig, operator, task
 
 
 @contextlib.asynccontextmanager
@@ -187,6 +198,11 @@ async def _operator(
         host="127.0.0.1",
         metrics_port=options.metrics_port,
         health_port=0,
+        ui=True,
+        ui_host="127.0.0.1",
+        ui_port=0,
+        ui_seconds=0.5,
+        ui_history_seconds=0.5,
     )
     with (folder / "operator.log").open("w", encoding="utf-8") as log:
         configure_logging(level=settings.log_level, stream=log)
@@ -323,6 +339,20 @@ class Stage:
                 why = "" if gang is None or not gang.message else f": {gang.message}"
                 result.append(f"{entry.name} is {phase}{why}")
         return result
+
+
+def _save_plan(console: Console, operator: Operator, file: Path) -> None:
+    from rackplane.floorplan.page import standalone
+
+    assert operator.floor_plan is not None  # it has been served all along
+    history = operator.floor_plan.history
+    try:
+        file.write_text(
+            standalone(history.layouts(), history.frames(), title="rackplane demo"), encoding="utf-8"
+        )
+    except (OSError, ValueError) as problem:
+        raise DemoFailed(f"the floor plan could not be written to {file}: {problem}") from problem
+    console.print(f"\nThe floor plan as recorded: {file.resolve()}", markup=False)
 
 
 def _report(console: Console, stage: Stage, options: Options, kubeconfig: Path) -> None:

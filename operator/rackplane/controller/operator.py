@@ -20,6 +20,7 @@ from rackplane.controller.actuators.endpoint import PowerEndpoint
 from rackplane.controller.collecting import collected
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch, Seen
+from rackplane.controller.floorplan.watch import FloorPlanWatch
 from rackplane.controller.informers import core_informers
 from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.kueue.watch import kueue_informers
@@ -116,6 +117,9 @@ class Operator:
         self.reports_port = 0
         #: The port of /debug/decisions, once it listens; 0: it is not served.
         self.decisions_port = 0
+        #: The port of the floor plan, once it listens; 0: there is none. And its frames.
+        self.ui_port = 0
+        self.floor_plan: FloorPlanWatch | None = None
         #: Takes reports of facility events, from HTTP or from within.
         self.desk = Desk(
             client=client,
@@ -224,6 +228,10 @@ class Operator:
                     runtime.record = more.enter_context(contextlib.closing(parts.recording()))
                 if settings.reports_tokens:
                     self.reports_port = (await more.enter_async_context(parts.report_server())).port
+                if settings.ui:
+                    self.floor_plan = parts.floor_plan()
+                    page = await more.enter_async_context(parts.floor_plan_server(self.floor_plan))
+                    self.ui_port = page.port
                 log.info("started", version=__version__, identity=settings.identity, ports=server.ports)
                 watching = [
                     tasks.create_task(informer.run(), name=f"watch {name}")
@@ -236,6 +244,8 @@ class Operator:
                 if settings.telemetry_url:
                     watching.append(tasks.create_task(parts.telemetry(runtime).run(), name="telemetry"))
                     watching.append(tasks.create_task(parts.elements().run(), name="telemetry of elements"))
+                if self.floor_plan is not None:
+                    watching.append(tasks.create_task(self.floor_plan.run(), name="floor plan"))
                 if kueue is not None:
                     keeper = parts.keeper(kueue, informers)
                     watching.append(tasks.create_task(keeper.run(), name="admission checks"))

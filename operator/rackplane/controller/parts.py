@@ -14,6 +14,8 @@ from rackplane.controller.decisions.ring import Ring
 from rackplane.controller.decisions.server import DecisionServer, Replica
 from rackplane.controller.discovering import Discoverer
 from rackplane.controller.facility import FacilityWatch
+from rackplane.controller.floorplan.server import FloorPlanServer
+from rackplane.controller.floorplan.watch import FloorPlanWatch
 from rackplane.controller.http import Health, HttpServer
 from rackplane.controller.kueue.active import CheckKeeper
 from rackplane.controller.kueue.join import KueueJoin
@@ -182,6 +184,20 @@ class Parts:
             port=settings.reports_port,
             tls=settings.reports_tls,
         )
+
+    def floor_plan(self) -> FloorPlanWatch:
+        """Takes the floor plan's frames."""
+        settings = self.settings
+        return FloorPlanWatch(
+            self.machine,
+            seconds=settings.ui_seconds,
+            history_seconds=settings.ui_history_seconds,
+            wall=self.wall,
+        )
+
+    def floor_plan_server(self, watch: FloorPlanWatch) -> FloorPlanServer:
+        """Serves the floor plan."""
+        return FloorPlanServer(watch, host=self.settings.ui_host, port=self.settings.ui_port)
 
     def server(
         self,

@@ -72,6 +72,21 @@ class OperatorSettings:
     reports_tls: str = ""
     """Directory with tls.crt and tls.key for that endpoint. Empty: plain HTTP, behind something that ends TLS."""
 
+    ui: bool = False
+    """Serve the floor plan, a page that only reads and asks nobody who they are. See docs/floor-plan.md."""
+
+    ui_host: str = "0.0.0.0"
+    """Address that it listens on."""
+
+    ui_port: int = 8083
+    """Port of it. 0: any free one."""
+
+    ui_seconds: float = 2.0
+    """Between two looks of a page that is open, in seconds."""
+
+    ui_history_seconds: float = 10.0
+    """Between two moments of the last hour that it can go back to, in seconds."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
