@@ -44,7 +44,12 @@ def health() -> Dashboard:
                 "sum(rackplane_synced)",
                 steps=((None, RED), (1, ORANGE), (2, GREEN)),
             ),
-            stat("Version", "Of each process.", "count by (version) (rackplane_build_info)", legend="{{version}}"),
+            stat(
+                "Version",
+                "That runs, and in how many processes.",
+                "count by (version) (rackplane_build_info)",
+                legend="{{version}}",
+            ),
             stat(
                 "Oldest watch",
                 "Time since the last sign of life of the watch that is silent for longest. The API server "

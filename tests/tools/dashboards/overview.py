@@ -57,13 +57,15 @@ def overview() -> Dashboard:
             stat(
                 "Least headroom now",
                 "What the power domain or cooling zone with least could still take. Below 0 it is over its limit.",
-                "min(rackplane_power_headroom_watts or rackplane_cooling_headroom_watts)",
+                "min(rackplane_power_headroom_watts and on (power_domain) rackplane_power_live == 1 or "
+                "rackplane_cooling_headroom_watts)",
                 unit="watt", steps=BAD_BELOW_0,
             ),
             stat(
                 "Least after the worst loss",
                 "The same after the loss that is worst for each. Below 0 the facility would not survive it.",
-                "min(rackplane_power_worst_headroom_watts or rackplane_cooling_worst_headroom_watts)",
+                "min(rackplane_power_worst_headroom_watts and on (power_domain) rackplane_power_live == 1 or "
+                "rackplane_cooling_worst_headroom_watts)",
                 unit="watt", steps=BAD_BELOW_0,
             ),
             stat(

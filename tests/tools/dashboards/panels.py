@@ -145,11 +145,14 @@ def stat(
     panel["options"] = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "value",
-        "graphMode": "none" if words else "area",
+        "graphMode": "none" if words or legend else "area",
+        # Of several series only those that there are now.
         "textMode": "value_and_name" if legend else "value",
         "justifyMode": "auto",
         "orientation": "auto",
     }
+    if legend:
+        panel["targets"][0].update(instant=True, range=False)
     return panel
 
 
@@ -201,7 +204,7 @@ def heatmap(title: str, text: str, expr: str, *, unit: str = "s", width: int = 1
 
 def table(
     title: str, text: str, by: Sequence[str], columns: Mapping[str, tuple[str, str, Steps]], *, width: int = 24,
-    height: int = 9, sort: str = "",
+    height: int = 7, sort: str = "",
 ) -> Panel:  # fmt: skip
     """A line for each value of the labels ``by``.
 
