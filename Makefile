@@ -151,6 +151,15 @@ bench-memory: $(STAMPS)/test ## Resident memory of the whole operator with 25,00
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_memory.py $(PYTEST_ARGS)
 
+# Where the archives of a release will be downloaded, and the project's page: they stand in the manifest.
+KREW_URL ?=
+KREW_HOMEPAGE ?=
+
+.PHONY: krew
+krew: $(STAMPS)/runtime ## The kubectl plugin for krew: archives and manifest in dist/krew (KREW_URL=, KREW_HOMEPAGE=; PLATFORMS="linux-amd64")
+	@test -n "$(KREW_URL)" -a -n "$(KREW_HOMEPAGE)" || { echo "make krew needs KREW_URL and KREW_HOMEPAGE"; exit 1; }
+	$(BIN)/python krew/build.py --url "$(KREW_URL)" --homepage "$(KREW_HOMEPAGE)" dist/krew $(PLATFORMS)
+
 .PHONY: lock
 lock: ## Renew the locked requirements (needs uv)
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/runtime.txt
