@@ -172,6 +172,15 @@ bench-floor-plan: $(STAMPS)/test ## The floor plan of 1,056 racks: a look, an ho
 pictures: $(STAMPS)/test ## Take docs/images/floor-plan.png anew, of the operator in an embedded cluster (needs Chromium)
 	$(BIN)/python -m tests.tools.picture_floor_plan
 
+# Where the archives of a release will be downloaded, and the project's page: they stand in the manifest.
+KREW_URL ?=
+KREW_HOMEPAGE ?=
+
+.PHONY: krew
+krew: $(STAMPS)/runtime ## The kubectl plugin for krew: archives and manifest in dist/krew (KREW_URL=, KREW_HOMEPAGE=; PLATFORMS="linux-amd64")
+	@test -n "$(KREW_URL)" -a -n "$(KREW_HOMEPAGE)" || { echo "make krew needs KREW_URL and KREW_HOMEPAGE"; exit 1; }
+	$(BIN)/python krew/build.py --url "$(KREW_URL)" --homepage "$(KREW_HOMEPAGE)" dist/krew $(PLATFORMS)
+
 .PHONY: lock
 lock: ## Renew the locked requirements (needs uv)
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/runtime.txt

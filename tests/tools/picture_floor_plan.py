@@ -27,7 +27,12 @@ WIDTH, HEIGHT = 1360, 860
 async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rackplane-picture-") as folder:
         console = Console(file=sys.stderr)
-        async with demo._cluster(console, Path(folder), "4n3") as (cluster, _, process, _):
+        async with demo._cluster(console, Path(folder), demo.Options(facility="4n3")) as (
+            cluster,
+            _,
+            process,
+            _,
+        ):
             await _until(lambda: process.floor_plan is not None and process.floor_plan.frame is not None)
             for number, gpus in enumerate(JOBS, 1):
                 name = f"train-{number:02}-{gpus}gpu"

@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: the figures make no facility, or the folder cannot be written.
     """
-    from rackplane.cli.view import console_for
+    from rackplane.cli.output import console_for
     from rackplane.cli.words import count
     from rackplane.simulator.facilities.design import Design, DesignError, parse_scheme
     from rackplane.simulator.facilities.manifests import files_of

@@ -157,7 +157,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(plan: Plan) -> int:
-    from rackplane.cli.view import console_for
+    from rackplane.cli.output import console_for
     from rackplane.simulator.running import prepare
 
     console = console_for()
