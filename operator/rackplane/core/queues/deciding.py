@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -36,7 +37,16 @@ __all__ = ["barred", "decide", "plain_request", "refused", "renewed"]
 def barred(world: World, record: GangRecord) -> Wait | None:
     """Why nobody of the gang's namespace gets anything from its queue now; None: whoever there is room for."""
     assert record.gang is not None
-    name = record.gang.spec.queue
+    waiting, where = world.waiting, (record.gang.spec.queue, record.key[0])
+    if waiting.barred_at != world.catalog.revision:
+        waiting.barred.clear()
+        waiting.barred_at = world.catalog.revision
+    if where not in waiting.barred:
+        waiting.barred[where] = _barred(world, *where)
+    return waiting.barred[where]
+
+
+def _barred(world: World, name: str, namespace: str) -> Wait | None:
     queue = world.catalog.queue(name)
     if queue is None:
         return Wait(
@@ -56,9 +66,9 @@ def barred(world: World, record: GangRecord) -> Wait | None:
         if world.catalog.queue(above) is None:
             return Wait(f"queue {above}, parent of {last}, does not exist or is not valid")
         return Wait(f"queue {above} is above itself, by way of {last}: correct spec.parent of one of them")
-    if queue.spec.namespaces and record.key[0] not in queue.spec.namespaces:
+    if queue.spec.namespaces and namespace not in queue.spec.namespaces:
         allowed = ", ".join(queue.spec.namespaces)
-        return Wait(f"namespace {record.key[0]} may not use queue {name}: it is open to {allowed}")
+        return Wait(f"namespace {namespace} may not use queue {name}: it is open to {allowed}")
     return None
 
 
@@ -91,8 +101,7 @@ def decide(
     if domain is not None:
         return Wait(domain[0], reason="ComputeDomain", misfit=domain[1], subject=_workload)
     count_usages(world)
-    least = least_of(world, record)
-    short = world.ledger.tree.check(spec.queue, least)
+    short = _over_quota(world, spec.queue, least_of(world, record))
     may_hold = short is None or backfill.may_reserve or record.key in world.held_places
     asks_anew = may_hold or backfill.would_hold_quota(record)
     shape, used_up = shape_of(world, record) if asks_anew else None, frozenset[str]()
@@ -105,7 +114,7 @@ def decide(
             if isinstance(never, Refusal) and never.misfit and never.cause is Cause.NODES:
                 return refused(never)
         if not may_hold or not explainer.refuses(asked, plain):
-            return Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=tuple(least.items()))
+            return short
     while True:
         request = partial(_request, world, record, used_up)
         answer = explainer.place((request_key(shape, used_up), stage), request)
@@ -141,6 +150,17 @@ def decide(
         return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True, asks=_asks(world, record, answer))
     placed = backfill.place(record, request(), answer, admits)
     return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)
+
+
+def _over_quota(world: World, queue: str, least: Mapping[str, int]) -> Wait | None:
+    """Why the queue's quota does not take that; None if it does. Found once for each state of the tree of quotas."""
+    asks, tree, known = tuple(least.items()), world.ledger.tree, world.waiting.over_quota
+    stamp, found = tree.stamp(queue), known.get((queue, asks))
+    if found is None or found[0] is not tree or found[1] != stamp:
+        short = tree.check(queue, least)
+        wait = short and Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
+        found = known[queue, asks] = tree, stamp, wait
+    return found[2]
 
 
 def _asks(world: World, record: GangRecord, placement: Placement) -> tuple[tuple[str, int], ...]:

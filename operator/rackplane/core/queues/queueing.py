@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from rackplane.core.gangs.asking import shortest_alike
 from rackplane.core.gangs.decisions import Key
@@ -104,7 +105,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
     new, moved = waiting.begin(world.version, world.now, whole=whole)
     freshly, considered = set[Line](), set[Key]()
     lines = with_holders(world, [*new, *(gates.may_start() if moved else ())])
-    asked = waiting.order.turn(world.rank, lines)
+    asked = waiting.order.turn(partial(world.ledger.shares.rank, now=world.now), lines)
     while (found := wanted.next(asked) if whole else asked.next()) is not None:
         line, record = found[0], world.gangs[found[1]]
         until = end_of_start(world, record, world.now)

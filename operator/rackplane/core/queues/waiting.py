@@ -20,6 +20,7 @@ from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.engine.model import Refusal
 from rackplane.engine.queueing.order import Line, Order, Place
+from rackplane.engine.queueing.quotas import QuotaTree
 from rackplane.engine.queueing.shares import Rank
 from rackplane.engine.queueing.sizes import Size, Sizes
 
@@ -141,6 +142,13 @@ class Waiting:
     asked: int = 0
     #: those for whom moves of others are proposed
     proposed: dict[Key, None] = field(default_factory=dict)
+    #: by queue and what is asked of its quota: the quotas, what tells whether these are as they were, and why not
+    over_quota: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[QuotaTree, int, Wait | None]] = field(
+        default_factory=dict
+    )
+    #: by queue and namespace why nobody of these gets anything, and of which `Catalog.revision` that was found
+    barred: dict[tuple[str, str], Wait | None] = field(default_factory=dict)
+    barred_at: int = -1
     #: `Neighbours.revision` when everybody was looked at
     refusing_terms: int = 0
     _answers: dict[Line, dict[float, Answer]] = field(default_factory=dict)
@@ -363,6 +371,8 @@ class Waiting:
             }
         if len(self._lines) > 2 * self.order.lines() + 64:
             self._lines = {line: line for line in self._lines if self.order.has(line)}
+        if len(self.over_quota) > 2 * self.order.lines() + 64:
+            self.over_quota.clear()
         if len(self.verdicts) > 2 * self.order.lines() + 64:
             told = {id(a.wait.refusal) for known in self._answers.values() for a in known.values()}
             self.verdicts = {
