@@ -78,7 +78,8 @@ def _rendered(metric: Metric) -> tuple[Metric, bytes]:
     lines = []
     for name, labels, value, *_ in samples:
         words = ",".join([f'{label}="{_escaped(text)}"' for label, text in sorted(labels.items())])
-        lines.append(f"{name}{{{words}}} {floatToGoString(value)}\n")
+        number = floatToGoString(value)  # type: ignore[no-untyped-call]
+        lines.append(f"{name}{{{words}}} {number}\n")
     return metric, head + "".join(lines).encode()
 
 
