@@ -109,6 +109,10 @@ metrics-docs: $(STAMPS)/runtime ## Render docs/metrics.md from the code
 dashboards: $(STAMPS)/runtime ## Write the chart's dashboards from tests/tools/dashboards
 	$(BIN)/python -m tests.tools.dashboards charts/rackplane/files/dashboards
 
+.PHONY: pictures
+pictures: $(STAMPS)/test ## Draw docs/images from what a Prometheus answered (RECORDED=DIR/2n, of make demo-metrics ARGS="--facility 2n --output DIR")
+	$(BIN)/python -m tests.tools.pictures $(RECORDED) docs/images overview power queues
+
 # The demo and the tests run without helm: the package has what the chart renders.
 .PHONY: policies
 policies: $(STAMPS)/tools ## Render the chart's admission policies into the package

@@ -151,7 +151,8 @@ def test_what_is_rendered_is_valid_kubernetes(values: Manifest | None, version: 
     manifests = render(values, "--kube-version", f"{version}.0")
     assert manifests
     for manifest in manifests:
-        if manifest["kind"] not in CUSTOM:
+        # Kinds of the Prometheus Operator are held by structure, in test_monitors.
+        if manifest["kind"] not in CUSTOM and not manifest["apiVersion"].startswith("monitoring.coreos.com/"):
             kubernetes_validate.validate(manifest, version, strict=True)
 
 

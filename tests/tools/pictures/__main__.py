@@ -1,4 +1,6 @@
-"""Pictures of the dashboards from what a real Prometheus answered: `python -m tests.tools.pictures RECORDED OUTPUT`.
+"""Pictures of the dashboards from what a real Prometheus answered.
+
+`python -m tests.tools.pictures RECORDED OUTPUT [NAME...]`.
 
 There is no Grafana here. What is drawn are the dashboards' own queries, asked while a Prometheus scraped the demo
 (tests/tools/demo_metrics.py keeps the answers in panels.json), in the places that the dashboards give them. The picture
@@ -82,12 +84,14 @@ def _series(
 
 
 def main(argv: Sequence[str]) -> int:
-    recorded, output = Path(argv[0]), Path(argv[1])
+    recorded, output, names = Path(argv[0]), Path(argv[1]), argv[2:]
     answers = json.loads((recorded / "panels.json").read_text(encoding="utf-8"))
     said = f"Answers of a Prometheus that scraped the demo ({recorded.name}) each second."
     output.mkdir(parents=True, exist_ok=True)
-    for name, dashboard in dashboards().items():
-        (output / f"{name}.svg").write_text(picture(dashboard, answers, said), encoding="utf-8")
+    made = dashboards()
+    for name in names or made:
+        text = picture(made[name], answers, said)
+        (output / f"dashboard-{name}.svg").write_text(text, encoding="utf-8")
     return 0
 
 

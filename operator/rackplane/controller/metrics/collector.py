@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Protocol
 
 from prometheus_client.core import InfoMetricFamily, Metric
@@ -123,8 +122,10 @@ class MachineCollector(Collector):
         world = self._machine.world
         stamp, report, made = world.stamp, self._report, self._facility
         if self._stamp != stamp or report is None:
-            report, made = state.report(), []
-            for metric in chain(element_metrics(report, stranded(state)), list(domain_metrics(state))):
+            made = list(domain_metrics(state))
+            yield from made
+            report = state.report()
+            for metric in element_metrics(report, stranded(state)):
                 made.append(metric)
                 yield metric
             self._stamp, self._report, self._facility = stamp, report, made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -56,3 +57,15 @@ async def test_others_have_a_turn_between_two_metrics_that_take_long() -> None:
 
     await Exposition(registry, monotonic=clock, sleep=sleep).text()
     assert turns == [0, 0]
+
+
+async def test_a_metric_of_many_samples_reads_the_same() -> None:
+    family = GaugeMetricFamily("many", 'Of "all" kinds \\ of\nnames.', labels=["z", "a"])
+    odd = ["plain", "", 'quo"te', "back\\slash", "new\nline", "grün"]
+    values = [0, -1, 1.5, 1e21, 123_456_789, math.inf, -math.inf, math.nan, True]
+    for k in range(60):
+        family.add_metric([odd[k % len(odd)], str(k)], values[k % len(values)])
+    registry, collector = CollectorRegistry(), Kept()
+    collector.kept = family
+    registry.register(collector)
+    assert await Exposition(registry).text() == generate_latest(registry)
