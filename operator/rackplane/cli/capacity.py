@@ -84,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 _LEVELS = {"facility": ""}
+_REASON = 32
+"""With less room for reasons beside the columns they have lines of their own."""
 _NAMED = 6
 """Domains short of spares that are named."""
 
@@ -137,6 +139,7 @@ def _show(found: Sequence[Capacity], console: Console) -> None:
             [_row(c) for c in rows],
             right=range(2, 6),
             styles=["" if c.slots else "dim" for c in rows],
+            own_lines_under=_REASON,
         )
 
 

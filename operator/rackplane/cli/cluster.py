@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_FEW: Final = 3
+"""Kinds that are named where the cluster knows none of many."""
 
 
 def add_cluster_arguments(parser: argparse._ActionsContainer) -> None:
@@ -234,8 +236,11 @@ def _words(error: ApiError, refused: Sequence[str]) -> str:
                 "verb list on them (docs/cli.md has one)"
             )
         case 404:
+            few = ", ".join(refused[:_FEW]) + (
+                f" and {len(refused) - _FEW} more" if len(refused) > _FEW else ""
+            )
             return (
-                f"the cluster knows no {what}: install the CRDs of Rackplane (helm install, or kubectl apply -f crds), "
+                f"the cluster knows no {few}: install the CRDs of Rackplane (helm install, or kubectl apply -f crds), "
                 "or name another --context"
             )
         case 0:

@@ -10,6 +10,7 @@ import pytest
 
 from rackplane.cli import parser
 from tests.unit.cli.hall import HALL, folder, gang
+from tests.unit.cli.terminal import shown
 
 EXPECTED = Path(__file__).with_name("expected")
 
@@ -60,6 +61,19 @@ def test_data_for_programs(hall: str, capsys: pytest.CaptureFixture[str]) -> Non
         "relativePerformancePercent": 100,
         "stoppedBy": found["stoppedBy"],
     }
+
+
+def test_it_fits_eighty_columns(hall: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = shown(monkeypatch, "capacity", "--level", "leaf", "--facility", hall)
+    assert lines == [
+        "The largest gang that could start now, in pods of 4 GPUs (small)",
+        "",
+        "LEVEL  PROFILE  PODS  GPUS    KW  SPEED  WHERE",
+        "leaf   MaxP        7    28  63.0  100 %  leaf-1 (2 racks)",
+        "  losing ups-a would put ups-b at 105 kW of 100 kW (5 kW over)",
+        "leaf   MaxQ        8    32  48.0   85 %  leaf-1 (2 racks)",
+        "  leaf-1 has 8 free",
+    ]
 
 
 @pytest.mark.parametrize(

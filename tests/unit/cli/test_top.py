@@ -16,9 +16,10 @@ from rackplane.api.crd import crd
 from rackplane.api.kinds import KINDS
 from rackplane.cli import parser
 from rackplane.cli.errors import CommandError
-from rackplane.cli.top_board import Board, Draw, Element, Operator
+from rackplane.cli.top_board import Board, Draw, Element, Operator, board_of_cluster
 from rackplane.cli.top_live import KEYS, LEAVE, Screen, watch
 from rackplane.cli.top_view import screen
+from rackplane.kube.client import ApiError
 from tests.support.served import served
 from tests.unit.cli.hall import HALL, folder, gang
 from tests.unit.cli.terminal import Terminal, shown
@@ -110,6 +111,24 @@ def test_what_is_off_over_its_limit_or_not_known_yet_says_so() -> None:
 )
 def test_who_leads(operator: Operator, words: str) -> None:
     assert plain(replace(BOARD, operator=operator))[1] == words
+
+
+class Refusing:
+    """A client whose Lease may not be read."""
+
+    async def request(self, method: str, path: str, **_: Any) -> bytes:
+        if "/leases/" in path:
+            raise ApiError(403, "Forbidden", "leases is forbidden")
+        return b'{"metadata":{},"items":[]}'
+
+
+async def test_a_lease_that_may_not_be_read_hides_nothing_else() -> None:
+    board = await board_of_cluster(Refusing(), lease="rackplane-system/rackplane", now=NOW)  # type: ignore[arg-type]
+    assert plain(board) == [
+        "rackplane top  12:00:00 UTC",
+        "operator: not known: the Lease rackplane-system/rackplane cannot be read (lease…",
+        "0 racks at 0.0 kW, 0 of 0 GPUs in use; 0 gangs placed, 0 waiting",
+    ]
 
 
 class Watched:
