@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from rackplane.cli import demo
+from rackplane.cli import demo, main
+from rackplane.controller.settings import OperatorSettings
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +18,11 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_small_demo(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.jsonl"
+    monkeypatch.setattr(demo, "OperatorSettings", partial(OperatorSettings, record=str(file)))
     assert demo.main(["--jobs", "4", "--speed", "4"]) == 0
     output = capsys.readouterr().out
     for name in ("kalos-000-64gpu", "kalos-002-64gpu", "kalos-003-128gpu"):
@@ -28,6 +34,8 @@ def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert "power budget evaluation-contract of 60.0 kW would be exceeded by 29.6 kW" in output
     assert "All 3 gangs that can start have finished" in output
     assert "make demo ARGS=--keep" in output
+    assert main(["replay", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(": all the same\n")
 
 
 def test_out_of_time_names_what_did_not_finish(capsys: pytest.CaptureFixture[str]) -> None:
