@@ -51,6 +51,10 @@ test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=...
 	@# Sets in the same order each time, as hypothesis draws the same examples: what fails once fails again.
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+.PHONY: prometheus
+prometheus: $(STAMPS)/venv ## Debian's prometheus and promtool into .venv, for the tests of alerts (no root; nothing where there is no apt)
+	@sh tests/tools/unpack_prometheus.sh $(BIN)
+
 .PHONY: chaos
 chaos: $(STAMPS)/test ## Random events over 200 gangs, longer than in the tests (RACKPLANE_CHAOS_SEEDS=20 RACKPLANE_CHAOS_EVENTS=5000; _SEED=7: that one)
 	RACKPLANE_CHAOS_GANGS=$${RACKPLANE_CHAOS_GANGS:-200} RACKPLANE_CHAOS_SEEDS=$${RACKPLANE_CHAOS_SEEDS:-20} RACKPLANE_CHAOS_EVENTS=$${RACKPLANE_CHAOS_EVENTS:-5000} \
@@ -96,6 +100,14 @@ crds: $(STAMPS)/runtime ## Generate crds/ from the models, and the chart's copie
 	@rm -f charts/rackplane/files/crds/*.yaml charts/rackplane/files/hardwareprofiles/*.yaml
 	cp crds/*.yaml charts/rackplane/files/crds/
 	cp operator/rackplane/hardwareprofiles/*.yaml charts/rackplane/files/hardwareprofiles/
+
+.PHONY: metrics-docs
+metrics-docs: $(STAMPS)/runtime ## Render docs/metrics.md from the code
+	$(BIN)/python -m rackplane.controller.metrics.reference docs/metrics.md
+
+.PHONY: dashboards
+dashboards: $(STAMPS)/runtime ## Write the chart's dashboards from tests/tools/dashboards
+	$(BIN)/python -m tests.tools.dashboards charts/rackplane/files/dashboards
 
 # The demo and the tests run without helm: the package has what the chart renders.
 .PHONY: policies
@@ -150,6 +162,24 @@ bench-failover: $(STAMPS)/test ## Leaders killed or stopped while jobs come and 
 bench-memory: $(STAMPS)/test ## Resident memory of the whole operator with 25,000 nodes and 100,000 pods
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_memory.py $(PYTEST_ARGS)
+
+.PHONY: bench-floor-plan
+bench-floor-plan: $(STAMPS)/test ## The floor plan of 1,056 racks: a look, an hour in memory, frames a second of scrolling (needs Chromium)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_floor_plan.py $(PYTEST_ARGS)
+
+.PHONY: pictures
+pictures: $(STAMPS)/test ## Take docs/images/floor-plan.png anew, of the operator in an embedded cluster (needs Chromium)
+	$(BIN)/python -m tests.tools.picture_floor_plan
+
+# Where the archives of a release will be downloaded, and the project's page: they stand in the manifest.
+KREW_URL ?=
+KREW_HOMEPAGE ?=
+
+.PHONY: krew
+krew: $(STAMPS)/runtime ## The kubectl plugin for krew: archives and manifest in dist/krew (KREW_URL=, KREW_HOMEPAGE=; PLATFORMS="linux-amd64")
+	@test -n "$(KREW_URL)" -a -n "$(KREW_HOMEPAGE)" || { echo "make krew needs KREW_URL and KREW_HOMEPAGE"; exit 1; }
+	$(BIN)/python krew/build.py --url "$(KREW_URL)" --homepage "$(KREW_HOMEPAGE)" dist/krew $(PLATFORMS)
 
 .PHONY: lock
 lock: ## Renew the locked requirements (needs uv)

@@ -13,8 +13,11 @@ from dataclasses import replace
 
 import pytest
 
-from rackplane.controller.facility_metrics import facility_metrics
+from rackplane.controller.metrics.elements import element_metrics
+from rackplane.controller.metrics.exposition import _rendered
+from rackplane.controller.metrics.levels import domain_metrics
 from rackplane.engine.physics.compiler import compile_facility
+from rackplane.engine.reporting.largest import levels_in_use, room_at
 from rackplane.engine.reporting.stranded import stranded
 from rackplane.engine.state import State
 from tests.benchmarks.bench_physics import gang
@@ -54,5 +57,13 @@ def test_all_figures(state: State) -> None:
 
 
 def test_a_scrape(state: State) -> None:
-    value = median_ms(lambda: [family.samples for family in facility_metrics(state)])
-    print(f"\n{'all gauges of the facility':<40} {value:6.1f} ms")
+    report, left = state.report(), stranded(state)
+    families = [*element_metrics(report, left), *domain_metrics(state)]
+    made = median_ms(lambda: [*element_metrics(report, left), *domain_metrics(state)])
+    written = median_ms(lambda: [_rendered(family) for family in families])
+    rooms = [median_ms(lambda level=level: room_at(state, level)) for level in levels_in_use(state)]  # type: ignore[misc]
+    series = sum(len(family.samples) for family in families)
+    print(f"\n{f'{series:,} series of racks, power and cooling':<40} {made:6.1f} ms")
+    print(f"{'their text':<40} {written:6.1f} ms")
+    print(f"{'rooms of the levels, the longest':<40} {max(rooms):6.1f} ms")
+    print(f"{'the same, all together':<40} {sum(rooms):6.1f} ms")

@@ -70,6 +70,9 @@ EVERYTHING_SET: Manifest = {
         },
     },
     "service": {"port": 9090, "annotations": {"a": "b"}},
+    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "30s"},
+    "dashboards": {"enabled": True},
+    "metrics": {"gangs": {"enabled": True}},
     "podDisruptionBudget": {"maxUnavailable": "50%"},
     "shedding": {"confirmation": "Endpoint"},
     "powerEndpoint": {"url": "https://dps.example/caps", "tokenSecret": {"name": "dps", "key": "token"}},
@@ -78,8 +81,10 @@ EVERYTHING_SET: Manifest = {
     "networkPolicy": {
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
         "reportsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        "uiFrom": [{"podSelector": {"matchLabels": {"app": "oauth2-proxy"}}}],
         "decisionsFrom": [{"podSelector": {"matchLabels": {"team": "platform"}}}],
     },
+    "ui": {"enabled": True, "service": True, "port": 80, "seconds": 5},
     "helmTest": {"queue": "train", "slots": 4, "gpus": 8, "mustStart": True},
     "uninstall": {"release": True},
     "podAnnotations": {"a": "b"},
@@ -347,6 +352,29 @@ def test_facility_events_are_off_and_bring_their_own_port_secrets_and_rights(
     assert service["spec"]["ports"] == [{"name": "reports", "port": 443, "targetPort": "reports"}]
 
 
+def test_the_floor_plan_is_off_then_on_the_loopback_and_only_then_a_service(defaults: list[Manifest]) -> None:
+    def parts(manifests: list[Manifest]) -> tuple[list[str], bool, list[Manifest], bool]:
+        (container,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+        services = [m["spec"] for m in manifests if m["metadata"]["name"].endswith("-ui")]
+        rules = find(manifests, "NetworkPolicy")["spec"]["ingress"]
+        ports = [port["port"] for rule in rules for port in rule["ports"]]
+        port = {"name": "ui", "containerPort": OperatorSettings().ui_port}
+        return container["args"], port in container["ports"], services, "ui" in ports
+
+    assert parts(defaults) == (["operator"], False, [], False)
+    assert parts(render({"ui": {"enabled": True}})) == (
+        ["operator", "--ui", "--ui-host=127.0.0.1"],
+        True,
+        [],
+        False,
+    )
+    args, listed, [service], admitted = parts(render({"ui": {"enabled": True, "service": True, "port": 80}}))
+    assert (args, listed, admitted) == (["operator", "--ui"], True, True)
+    # Who goes back an hour asks one replica: the other ones took their looks at other moments.
+    assert service["sessionAffinity"] == "ClientIP"
+    assert service["ports"] == [{"name": "ui", "port": 80, "targetPort": "ui"}]
+
+
 def test_decisions_are_off_and_bring_rights_and_a_role_for_readers(defaults: list[Manifest]) -> None:
     reviews = [("authentication.k8s.io", "tokenreviews"), ("authorization.k8s.io", "subjectaccessreviews")]
     assert not any(_verbs(_rules(defaults), *kind) for kind in reviews)
@@ -600,6 +628,7 @@ def test_the_network_policy_lets_in_what_the_operator_serves() -> None:
         {"ports": [{"port": "metrics"}], "from": peers["metricsFrom"]},
         {"ports": [{"port": "health"}]},
         {"ports": [{"port": "reports"}], "from": peers["reportsFrom"]},
+        {"ports": [{"port": "ui"}], "from": peers["uiFrom"]},
         {"ports": [{"port": "decisions"}], "from": peers["decisionsFrom"]},
     ]
 
@@ -735,6 +764,11 @@ def test_images_are_pinned(values: Manifest | None) -> None:
                 "--defragmentation-rest-seconds=14400",
             ],
             id="moves-that-are-carried-out",
+        ),
+        pytest.param(
+            {"ui": {"enabled": True, "service": True, "seconds": 0.5}},
+            ["operator", "--ui", "--ui-seconds=0.5"],
+            id="floor-plan",
         ),
         pytest.param(
             {"facilityEvents": {"enabled": True, "tokensSecret": "sources"}},

@@ -55,7 +55,7 @@ def test_a_tree_of_the_cluster_that_kubectl_asks(tmp_path: Path, environment: di
     assert asked.stdout.splitlines()[1].split()[:2] == ["ups-a", "UPS"]
     assert [line.split()[0] for line in asked.stdout.splitlines()[2:]] == ["└─"]
     assert " 2.0  100.0     96.0" in asked.stdout.splitlines()[1]
-    assert nowhere.returncode == 1 and "nowhere" in nowhere.stderr
+    assert nowhere.returncode == 3 and "nowhere" in nowhere.stderr
     assert (unknown.returncode, unknown.stderr) == (1, "rackplane: there is no gang x in namespace default\n")
 
 

@@ -187,8 +187,8 @@ def test_a_new_process_tells_of_decisions_of_the_one_before() -> None:
     h.settle()
     decision = h.gang("job-train")["status"]["decision"]["id"]
     ring_before = shown(ring)
-    for known in list(ring.newest()):
-        ring._take((known.gang, known.id))
+    for kept in list(ring.newest()):
+        ring._take((kept.gang, kept.id))
     h.restart_machine()
     h.advance(30)
     (entry,) = shown(ring)

@@ -192,7 +192,7 @@ def test_a_full_queue_has_a_reason_of_its_own() -> None:
 
 def metrics(h: Harness) -> list[str]:
     found = Metrics()
-    watch = SimpleNamespace(last_activity=time.monotonic(), forbidden=False)
+    watch = SimpleNamespace(last_activity=time.monotonic(), forbidden=False, objects=0, failures=0)
     found.registry.register(MachineCollector(h.machine, {"pods": watch}))
     return [
         line

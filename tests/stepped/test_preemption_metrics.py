@@ -12,12 +12,13 @@ from tests.support.preempting import NVLINK, full, high, preempting, stopping, s
 
 
 def counted(h: Harness) -> dict[str, float]:
-    """Every series about stops, as Prometheus reads them."""
+    """Every series about stops that has counted anything, as Prometheus reads them."""
     metrics = Metrics()
     metrics.registry.register(MachineCollector(h.machine, {}))
     names = ("rackplane_preempt", "rackplane_evicted")
     lines = generate_latest(metrics.registry).decode().splitlines()
-    return {n: float(v) for n, _, v in (line.rpartition(" ") for line in lines) if n.startswith(names)}
+    found = {n: float(v) for n, _, v in (line.rpartition(" ") for line in lines) if n.startswith(names)}
+    return {name: value for name, value in found.items() if value}
 
 
 def urgent(h: Harness, **more: Any) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from rackplane.api.labels import QUEUE_LABEL
-from rackplane.cli.errors import CommandError, nearest
+from rackplane.cli.errors import CommandError, Exit, nearest
 from rackplane.cli.source import namespace_of, open_source, time_of
 from rackplane.cli.words import names
 from rackplane.core.gangs.decisions import Estimate, Key, booking_key
@@ -114,7 +114,7 @@ def _file(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The Jobs and pods of ``-f``, and the PodGroups beside them."""
     if options.filename is None:
         if options.name is None:
-            raise CommandError("name a gang, or a file with -f")
+            raise CommandError("name a gang, or a file with -f", code=Exit.USAGE)
         return []
     try:
         bodies = [
@@ -158,7 +158,9 @@ def _asked(machine: Machine, options: argparse.Namespace, of_file: Sequence[Key]
     keys = list(dict.fromkeys(of_file))
     if options.name is None:
         if len(keys) > 1:
-            raise CommandError(f"-f has {len(keys)} gangs; name one of {', '.join(k[1] for k in keys)}")
+            raise CommandError(
+                f"-f has {len(keys)} gangs; name one of {', '.join(k[1] for k in keys)}", code=Exit.USAGE
+            )
         return keys[0]
     space, name = namespace_of(options), options.name
     known = {key for key, record in machine.gangs.items() if record.gang is not None or record.problems}
@@ -174,15 +176,18 @@ def _asked(machine: Machine, options: argparse.Namespace, of_file: Sequence[Key]
         if (space, candidate) in known:
             return space, candidate
     if (space, name) in machine.world.jobs:
-        raise CommandError(f"Job {space}/{name} has no label {QUEUE_LABEL}: Rackplane leaves it to others")
+        raise CommandError(
+            f"Job {space}/{name} has no label {QUEUE_LABEL}: Rackplane leaves it to others", code=Exit.NO
+        )
     elsewhere = sorted(key[0] for key in known if key[1] in called)
     if elsewhere:
         raise CommandError(
-            f"there is no gang {name} in namespace {space}; there is one in {elsewhere[0]}: add -n"
+            f"there is no gang {name} in namespace {space}; there is one in {elsewhere[0]}: add -n",
+            code=Exit.NO,
         )
     here = [key[1] for key in known if key[0] == space]
     hint = nearest(name, here) or nearest(gang_name_of_job(name), here)
-    raise CommandError(f"there is no gang {name} in namespace {space}{hint}")
+    raise CommandError(f"there is no gang {name} in namespace {space}{hint}", code=Exit.NO)
 
 
 def _labelled(record: GangRecord) -> bool:

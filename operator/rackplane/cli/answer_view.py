@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rackplane.cli.answer import Answer, Outcome, Reserve
-from rackplane.cli.power_tree import share
-from rackplane.cli.view import Branch, Gauge, Tree, paragraph, show
+from rackplane.cli.view import Branch, Gauge, Tree, paragraph, share, show
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.objects import GangSpec
 from rackplane.engine.model import Cause, LevelCount, Placement

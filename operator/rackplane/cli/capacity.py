@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source, positive
+from rackplane.cli.output import add_output_arguments, console_for, is_data, print_data
+from rackplane.cli.source import add_source_arguments, open_source, positive
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
@@ -31,10 +32,9 @@ quotas and what pods ask for beside GPUs are not looked at.
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "capacity",
-        help="the largest gang that could start now",
         description="Finds the largest gang that could start now, for each fabric level and power profile, and what "
         "stops one pod more.",
         epilog=_EXAMPLES,
@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--segment-size", type=positive, metavar="S", help="pods that must share one NVLink domain"
     )
-    add_output_argument(parser)
+    add_output_arguments(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -72,15 +72,12 @@ def run(options: argparse.Namespace) -> int:
         levels=None if options.level is None else [_LEVELS.get(options.level, options.level)],
         profiles=None if options.profile is None else [options.profile],
     )
-    if options.output == "json":
-        import json
-
+    if is_data(options):
         kept = [_spares_as_data(s) for s in spares(state)]
-        print(json.dumps({"capacities": [_as_data(c) for c in found], "spares": kept}, indent=2))
+        print_data({"capacities": [_as_data(c) for c in found], "spares": kept}, options)
         return 0
-    from rackplane.cli.view import console_for
 
-    console = console_for()
+    console = console_for(options)
     _show(found, console)
     _show_spares(spares(state), console)
     return 0
@@ -92,7 +89,7 @@ _NAMED = 6
 
 
 def _check(state: State, options: argparse.Namespace) -> None:
-    from rackplane.cli.errors import CommandError, nearest
+    from rackplane.cli.errors import CommandError, Exit, nearest
     from rackplane.engine.physics.draw import DEFAULT_PROFILE
 
     levels = [*state.facility.ladder, "facility"]
@@ -101,13 +98,14 @@ def _check(state: State, options: argparse.Namespace) -> None:
         raise CommandError(
             f"there is no level {options.level}{hint}; the levels are {', '.join(levels)}"
             if not hint
-            else f"there is no level {options.level}{hint}"
+            else f"there is no level {options.level}{hint}",
+            code=Exit.NO,
         )
     types = [t for t in state.facility.rack_types if t is not None]
     profiles = sorted({DEFAULT_PROFILE, *(cap.name for t in types for cap in t.caps)})
     if options.profile is not None and options.profile not in profiles:
         hint = nearest(options.profile, profiles) or f"; there are {', '.join(profiles)}"
-        raise CommandError(f"no hardware profile has the power profile {options.profile}{hint}")
+        raise CommandError(f"no hardware profile has the power profile {options.profile}{hint}", code=Exit.NO)
 
 
 def _level(level: str) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
-
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:  # What talks to a cluster takes a third of a second to import, and --help shall not.
+    import msgspec
+
     from rackplane.core import events as e
     from rackplane.kube.client import ApiError, Client, KubeClient
     from rackplane.kube.resources import Resource
@@ -78,7 +77,7 @@ def in_namespace(option: str, text: str) -> tuple[str, str]:
     """
     namespace, _, name = text.partition("/")
     if not namespace or not name:
-        raise CommandError(f"{option} {text}: write NAMESPACE/NAME")
+        raise CommandError(f"{option} {text}: write NAMESPACE/NAME", code=Exit.USAGE)
     return namespace, name
 
 
@@ -88,6 +87,8 @@ async def lease_holder(client: Client, lease: str) -> str:
     Raises:
         CommandError: it cannot be read, or the name is none.
     """
+    import msgspec
+
     from rackplane.kube.client import ApiError
     from rackplane.kube.resources import LEASES
 
@@ -185,6 +186,8 @@ async def list_resources(client: Client, resources: Sequence[Resource]) -> dict[
     Raises:
         CommandError: a list was refused, or no answer came.
     """
+    import asyncio
+
     from rackplane.kube.client import ApiError
 
     lists = await asyncio.gather(*(_list(client, resource) for resource in resources))
@@ -200,6 +203,8 @@ async def list_resources(client: Client, resources: Sequence[Resource]) -> dict[
 
 
 async def _list(client: Client, resource: Resource) -> list[msgspec.Raw] | ApiError:
+    import msgspec
+
     from rackplane.kube.client import ApiError
     from rackplane.kube.listing import list_all
     from rackplane.kube.resources import POD_GROUPS, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS
@@ -242,6 +247,8 @@ def events_in(
     resource: Resource, items: list[msgspec.Raw], kinds: Mapping[Resource, str]
 ) -> Iterator[e.Event]:
     """The objects of a list as a machine hears of them; one that cannot be read is named and passed over."""
+    import msgspec
+
     from rackplane.api.base import API_VERSION
     from rackplane.core import events as e
     from rackplane.core.claims import ResourceClaim, ResourceClaimTemplate

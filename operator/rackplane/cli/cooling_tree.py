@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from rackplane.cli.errors import CommandError, nearest
-from rackplane.cli.power_tree import POWER_COLUMNS, share, status
-from rackplane.cli.view import Branch, Gauge, Tree
+from rackplane.cli.errors import CommandError, Exit, nearest
+from rackplane.cli.power_tree import POWER_COLUMNS, status
+from rackplane.cli.view import Branch, Gauge, Tree, share
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.machine import Machine
 from rackplane.engine.model import CoolingSpec, CoolingUnit
@@ -132,7 +132,8 @@ def _selected(facility: Facility, name: str | None) -> Collection[str]:
     index = facility.rack_index.get(name)
     if index is None:
         raise CommandError(
-            f"there is no CoolingZone and no Rack {name}{nearest(name, [*zones, *facility.rack_index])}"
+            f"there is no CoolingZone and no Rack {name}{nearest(name, [*zones, *facility.rack_index])}",
+            code=Exit.NO,
         )
     rack = facility.racks[index]
     found = {zone for zone in (rack.liquid, rack.air) if zone is not None and zone in zones}

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.errors import CommandError
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source, positive, time_of
+from rackplane.cli.errors import CommandError, Exit
+from rackplane.cli.output import add_output_arguments, console_for, is_data, print_data
+from rackplane.cli.source import add_source_arguments, open_source, positive, time_of
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
     from rich.console import Console
@@ -34,17 +35,15 @@ carries those out that keep within a budget with --defragmentation=Move (docs/de
 
 exit codes:
   0  there is a plan, or nothing to be done
-  1  the question could not be answered
-  3  a gang waits, and no moves within these bounds let it start or free a domain
+  1  a gang waits, and no moves within these bounds let it start or free a domain
+  3  the question could not be answered
 """
-_NO_PLAN = 3
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "defrag",
-        help="moves that let a waiting gang start, or free whole domains",
         description="Finds the cheapest moves of running gangs that let a waiting gang start, or make whole NVLink "
         "domains or racks free.",
         epilog=_EXAMPLES,
@@ -67,7 +66,7 @@ def add(commands: Any) -> None:
         metavar="H",
         help="work lost at most, in GPU-hours since each gang's last checkpoint (default: any)",
     )
-    add_output_argument(parser)
+    add_output_arguments(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -83,7 +82,7 @@ def _hours(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan; 0 if there is one or nothing waits, 3 if there is none.
+    """Print the plan; 0 if there is one or nothing waits, 1 if there is none.
 
     Raises:
         CommandError: the source cannot be read, or carrying the moves out was asked for.
@@ -95,7 +94,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             "it plans, and moves nothing itself: add --dry-run. To have the operator carry such moves out, within a "
             "budget, start it with --defragmentation=Move (chart: defragmentation.mode). To move a gang by hand, set "
-            "spec.suspend of its Job to true, and to false again when the gang that waits has started"
+            "spec.suspend of its Job to true, and to false again when the gang that waits has started",
+            code=Exit.USAGE,
         )
     lost = None if options.max_gpu_hours is None else int(options.max_gpu_hours * 3600)
     machine, now = open_source(options), time_of(options)
@@ -103,15 +103,11 @@ def run(options: argparse.Namespace) -> int:
         rehearsal.submit_all(machine, now)
         rehearsal.stand_in_all(machine, now)
     found = rehearsal.tidy(machine, Bounds(options.max_moves, lost), domains_only=options.domains)
-    if options.output == "json":
-        import json
-
-        print(json.dumps(_as_data(found), indent=2))
+    if is_data(options):
+        print_data(_as_data(found), options)
     else:
-        from rackplane.cli.view import console_for
-
-        _show(found, console_for())
-    return 0 if found.plan is not None or not found.waiting else _NO_PLAN
+        _show(found, console_for(options))
+    return Exit.YES if found.plan is not None or not found.waiting else Exit.NO
 
 
 # -- words -------------------------------------------------------------------------------------------

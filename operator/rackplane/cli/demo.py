@@ -37,6 +37,8 @@ LOOK_SECONDS = 0.2
 #: Where the operator keeps its Lease.
 OPERATOR_NAMESPACE = "rackplane-system"
 ENDED = ("Finished", "Failed")
+#: The folder below examples/facilities that is shown unless another is named.
+FACILITY = "gb300-row"
 
 
 class DemoFailed(Exception):
@@ -45,12 +47,18 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`seconds` bounds the jobs' part of the demo, not what `keep` adds."""
+    """`seconds` bounds the jobs' part of the demo, not what `keep` adds; `metrics_port` 0 is any free one.
+
+    `facility` is one of the folders below examples/facilities, `save_ui` a file for the floor plan as recorded.
+    """
 
     keep: bool = False
     speed: float = 1.0
     jobs: int = 24
     seconds: float = 60.0
+    metrics_port: int = 0
+    facility: str = FACILITY
+    save_ui: Path | None = None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,13 +72,40 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--seconds", type=_positive, default=60.0, metavar="LIMIT", help="give up after so many seconds"
     )
+    result.add_argument(
+        "--metrics-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="where the operator serves /metrics for a Prometheus (default: any free port)",
+    )
+    result.add_argument(
+        "--facility",
+        default=FACILITY,
+        metavar="NAME",
+        help="another of examples/facilities with racks of 18 trays, such as 2n (default: %(default)s)",
+    )
+    result.add_argument(
+        "--save-ui",
+        type=Path,
+        metavar="FILE",
+        help="leave the floor plan as recorded: one HTML file, for any browser",
+    )
     return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if every gang that can start has finished."""
     arguments = parser().parse_args(argv)
-    options = Options(arguments.keep, arguments.speed, max(1, arguments.jobs), arguments.seconds)
+    options = Options(
+        keep=arguments.keep,
+        speed=arguments.speed,
+        jobs=max(1, arguments.jobs),
+        seconds=arguments.seconds,
+        metrics_port=arguments.metrics_port,
+        facility=arguments.facility,
+        save_ui=arguments.save_ui,
+    )
     # Without a terminal there is no width to fit: a pager or a log takes long lines.
     console = (
         Console(highlight=False)
@@ -94,11 +129,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _demo(options: Options, console: Console, folder: Path) -> int:
-    async with _cluster(console, folder) as (cluster, kubeconfig, operator):
+    async with _cluster(console, folder, options) as (cluster, kubeconfig, process, operator):
         evaluation = BudgetedGang()
         for document in evaluation.documents():
             cluster.apply(document)
         snapshot = await _ready(cluster, operator, options)
+        console.print(f"Floor plan: http://127.0.0.1:{process.ui_port}/ui/", markup=False)
         total = sum(rack.gpus for rack in snapshot.racks)
         todo = demo_load.plan(
             demo_load.read_trace(), count=options.jobs, speed=options.speed, facility_gpus=total
@@ -107,6 +143,8 @@ async def _demo(options: Options, console: Console, folder: Path) -> int:
         stage = Stage(cluster, console, operator, todo, options)
         finished = await stage.run()
         _report(console, stage, options, kubeconfig)
+        if options.save_ui is not None:
+            _save_plan(console, process, options.save_ui)
         if options.keep:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({operator})
@@ -116,8 +154,8 @@ async def _demo(options: Options, console: Console, folder: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def _cluster(
-    console: Console, folder: Path
-) -> AsyncIterator[tuple[LocalCluster, Path, asyncio.Task[Any]]]:
+    console: Console, folder: Path, options: Options
+) -> AsyncIterator[tuple[LocalCluster, Path, Operator, asyncio.Task[Any]]]:
     """The cluster with its facility, node agents and operator; all of it is gone on leaving."""
     from kubernetes.aio import client, config
 
@@ -128,7 +166,7 @@ async def _cluster(
     cluster.settle()
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
     racks = []
-    for document in demo_load.facility(root):
+    for document in demo_load.facility(root / "examples" / "facilities" / options.facility):
         cluster.apply(document)
         if document["kind"] == "Rack":
             racks.append(document["metadata"]["name"])
@@ -143,19 +181,28 @@ async def _cluster(
         agents = asyncio.create_task(NodeAgents(api, nodes, heartbeat_seconds=30.0).run())
         stack.push_async_callback(_cancelled, agents)
         own = cluster.kubeconfig(folder / "operator", user="operator")
-        operator = await stack.enter_async_context(_operator(own, folder))
-        yield cluster, kubeconfig, operator
+        operator, task = await stack.enter_async_context(_operator(own, folder, options))
+        await _listening(operator, task, options)
+        console.print(f"The operator's metrics: http://127.0.0.1:{operator.ports[0]}/metrics", markup=False)
+        yield cluster, kubeconfig, operator, task
 
 
 @contextlib.asynccontextmanager
-async def _operator(kubeconfig: Path, folder: Path) -> AsyncIterator[asyncio.Task[None]]:
+async def _operator(
+    kubeconfig: Path, folder: Path, options: Options
+) -> AsyncIterator[tuple[Operator, asyncio.Task[None]]]:
     """The operator as `rackplane operator` runs it, but for its signals and its log, which goes to a file."""
     settings = OperatorSettings(
         kubeconfig=str(kubeconfig),
         namespace=OPERATOR_NAMESPACE,
         host="127.0.0.1",
-        metrics_port=0,
+        metrics_port=options.metrics_port,
         health_port=0,
+        ui=True,
+        ui_host="127.0.0.1",
+        ui_port=0,
+        ui_seconds=0.5,
+        ui_history_seconds=0.5,
     )
     with (folder / "operator.log").open("w", encoding="utf-8") as log:
         configure_logging(level=settings.log_level, stream=log)
@@ -163,7 +210,7 @@ async def _operator(kubeconfig: Path, folder: Path) -> AsyncIterator[asyncio.Tas
         operator = Operator(settings=settings, client=client)
         task = asyncio.create_task(operator.run(), name="operator")
         try:
-            yield task
+            yield operator, task
         finally:
             operator.stop()
             with contextlib.suppress(TimeoutError, asyncio.CancelledError, Exception):
@@ -183,6 +230,16 @@ def _check(operator: asyncio.Task[Any]) -> None:
     if operator.done():
         problem = None if operator.cancelled() else operator.exception()
         raise DemoFailed(f"the operator ended{'' if problem is None else f': {problem!r}'}")
+
+
+async def _listening(operator: Operator, task: asyncio.Task[None], options: Options) -> None:
+    """Wait until the operator has its ports."""
+    until = time.monotonic() + options.seconds
+    while operator.ports == (0, 0):
+        _check(task)
+        if time.monotonic() > until:
+            raise DemoFailed(f"after {options.seconds:.0f} s the operator does not listen")
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _ready(cluster: LocalCluster, operator: asyncio.Task[Any], options: Options) -> Snapshot:
@@ -256,7 +313,7 @@ class Stage:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _screen(self) -> Any:
-        title = f"one row of GB300 NVL72, {self.elapsed:.0f} s"
+        title = f"{self._options.facility}, {self.elapsed:.0f} s"
         # Beside the racks the queue may be as tall as they are; below them it gets what is left.
         spare = 6 if demo_view.is_wide(self._console.width) else 8 + len(self.snapshot.racks) + 8
         rows = max(2, min(self._console.height - spare, 16))
@@ -282,6 +339,20 @@ class Stage:
                 why = "" if gang is None or not gang.message else f": {gang.message}"
                 result.append(f"{entry.name} is {phase}{why}")
         return result
+
+
+def _save_plan(console: Console, operator: Operator, file: Path) -> None:
+    from rackplane.floorplan.page import standalone
+
+    assert operator.floor_plan is not None  # it has been served all along
+    history = operator.floor_plan.history
+    try:
+        file.write_text(
+            standalone(history.layouts(), history.frames(), title="rackplane demo"), encoding="utf-8"
+        )
+    except (OSError, ValueError) as problem:
+        raise DemoFailed(f"the floor plan could not be written to {file}: {problem}") from problem
+    console.print(f"\nThe floor plan as recorded: {file.resolve()}", markup=False)
 
 
 def _report(console: Console, stage: Stage, options: Options, kubeconfig: Path) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 
 __all__ = ["add"]
 
@@ -19,7 +19,6 @@ def add(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser = commands.add_parser(
         "device-plugin",
-        help="mock GPUs for a node that has none",
         description="Offers mock GPUs to the kubelet of its node until SIGTERM: as many, of the model and with the "
         "watts that the Rack and the HardwareProfile of the node say. They run at the node's power cap, break where "
         "the Node's annotation rackplane.dev/fail-gpus says so, and are metered under DCGM's names. Needs the extra "
@@ -57,9 +56,11 @@ def run(options: argparse.Namespace) -> int:
     import asyncio
 
     if not options.node:
-        raise CommandError("which node? Give --node, or set NODE_NAME from spec.nodeName of the pod", code=2)
+        raise CommandError(
+            "which node? Give --node, or set NODE_NAME from spec.nodeName of the pod", code=Exit.USAGE
+        )
     if options.host_watts is not None and options.host_watts < 0:
-        raise CommandError("--host-watts must be 0 or more", code=2)
+        raise CommandError("--host-watts must be 0 or more", code=Exit.USAGE)
     try:
         from rackplane.deviceplugin import wire as wire
     except ImportError as error:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rackplane.cli.cluster import add_cluster_arguments, connected, events_in, list_resources
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
+from rackplane.cli.output import add_output_arguments, console_for, is_data, print_data
 from rackplane.cli.source import add_fabric_arguments, fabric_of, rack_template
 
 if TYPE_CHECKING:  # What reads and decides takes half a second to import, and --help shall not.
@@ -33,21 +34,19 @@ Labels name racks and domains. What a rack may draw and what feeds it they do no
 spec with limitWatts and feeds, the same for all racks. What is different for one rack is changed there, with kubectl
 or in the file that it is applied from: what somebody else wrote is left as it is, from then on.
 
-exit codes, as those of kubectl diff:
+exit codes:
   0  nothing differs; with --apply: all is as the labels have it; with --nodes: written to standard output
   1  there are differences
-  2  it failed, or something of --apply was refused
+  3  the cluster or a file cannot be read
+  4  something of --apply was refused; it is named
 """
-_DIFFERS = 1
-_FAILED = 2
-_ANSI: Final = {"+": "32", "-": "31", "@": "36"}
+_STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "discover",
-        help="racks and NVLink domains from the labels of nodes",
         description="Compares Rack and NVLinkDomain objects with what the labels of nodes say, and writes them.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,6 +68,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="nodes from a file or folder, - for standard input, instead of a cluster; YAML comes out",
     )
+    add_output_arguments(parser)
     add_cluster_arguments(parser)
     add_fabric_arguments(parser)
     parser.set_defaults(run=run)
@@ -80,15 +80,16 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: the nodes or the template cannot be read.
     """
-    try:
-        template = rack_template(options.rack_template)
-        if options.nodes is None:
-            return asyncio.run(_on_cluster(options, template))
-        if options.apply or options.kubeconfig is not None or options.context is not None:
-            raise CommandError("--nodes asks no cluster: leave out --apply, --kubeconfig and --context")
-        return _on_file(options, template)
-    except CommandError as error:
-        raise CommandError(str(error), code=_FAILED) from error
+    if is_data(options) and (options.apply or options.nodes is not None):
+        raise CommandError("-o is for what would change: leave out --apply and --nodes", code=Exit.USAGE)
+    template = rack_template(options.rack_template)
+    if options.nodes is None:
+        return asyncio.run(_on_cluster(options, template))
+    if options.apply or options.kubeconfig is not None or options.context is not None:
+        raise CommandError(
+            "--nodes asks no cluster: leave out --apply, --kubeconfig and --context", code=Exit.USAGE
+        )
+    return _on_file(options, template)
 
 
 def _found(
@@ -145,7 +146,10 @@ async def _on_cluster(options: argparse.Namespace, template: Template | None) ->
 
         found = _found(options, nodes, bodies, template)
         changes = changes_of(found.objects, bodies)
-        _show(changes)
+        if is_data(options):
+            print_data(_as_data(changes, found), options)
+            return _verdict(changes)
+        _show(changes, options)
         _complain(found)
         if not options.apply:
             return _summary(changes)
@@ -192,7 +196,7 @@ async def _apply(client: Client, changes: Sequence[Change]) -> int:
             await server_side_apply(client, resource, change.apply, manager=FIELD_MANAGER)
         except ApiError as error:
             print(f"rackplane: {what} was refused: {error.message or error}", file=sys.stderr)
-            code = _FAILED
+            code = Exit.PARTLY
         else:
             print(f"{what} {'created' if change.verdict is Verdict.CREATE else 'updated'}")
     if all(change.verdict in (Verdict.NOTHING, Verdict.LEAVE) for change in changes):
@@ -203,11 +207,31 @@ async def _apply(client: Client, changes: Sequence[Change]) -> int:
 # -- output ------------------------------------------------------------------------------------------
 
 
-def _show(changes: Sequence[Change]) -> None:
-    colour = sys.stdout.isatty()
+def _show(changes: Sequence[Change], options: argparse.Namespace) -> None:
+    from rich.text import Text
+
+    console = console_for(options)
     for change in changes:
         for line in _diff(change):
-            print(f"\x1b[{_ANSI[line[0]]}m{line}\x1b[0m" if colour and line[:1] in _ANSI else line)
+            console.print(Text(line, _STYLES.get(line[:1], "")), soft_wrap=True)
+
+
+def _as_data(changes: Sequence[Change], found: Discovery) -> dict[str, Any]:
+    return {
+        "changes": [
+            {
+                "kind": change.desired.kind,
+                "name": change.desired.name,
+                "action": change.verdict.name.capitalize(),
+                "keptFields": list(change.kept),
+                "object": change.merged,
+            }
+            for change in changes
+        ],
+        "problems": [
+            {"kind": p.kind, "name": p.name, "message": p.message, "remedy": p.remedy} for p in found.problems
+        ],
+    }
 
 
 def _diff(change: Change) -> Iterator[str]:
@@ -247,4 +271,11 @@ def _summary(changes: Sequence[Change]) -> int:
     print(f"{', '.join(f'{len(some)} {what}' for some, what in counts)}.", end="")
     differs = bool(of(Verdict.CREATE) or of(Verdict.UPDATE))
     print(" To write: --apply." if differs else "")
-    return _DIFFERS if differs else 0
+    return _verdict(changes)
+
+
+def _verdict(changes: Sequence[Change]) -> int:
+    from rackplane.core.discovery.merging import Verdict
+
+    same = (Verdict.NOTHING, Verdict.LEAVE)
+    return Exit.YES if all(change.verdict in same for change in changes) else Exit.NO

@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 from rackplane.cli.losses import FORMS, changes, emergency_ratings
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
+from rackplane.cli.output import add_output_arguments, console_for, is_data, print_data
+from rackplane.cli.source import add_source_arguments, open_source
 from rackplane.cli.works import add_times, plan
 
 if TYPE_CHECKING:  # Deciding takes half a second to import, and --help shall not.
@@ -39,17 +40,15 @@ ratings are named, not used.
 
 exit codes:
   0  every limit is kept, and no rack or gang is lost
-  1  the question could not be answered
-  3  something would be exceeded, or lost
+  1  something would be exceeded, or lost; or what is named is not there
+  3  the question could not be answered
 """
-_EXCEEDED = 3
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "drill",
-        help="what a loss would exceed, and which gangs would have to give way",
         description="Takes elements out of service on paper and says what would be exceeded, what would go dark, and "
         "which gangs would have to be capped or stopped.",
         epilog=_EXAMPLES,
@@ -62,13 +61,13 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("what", nargs="+", metavar="WHAT", help="kind/name, see below")
     add_times(parser)
-    add_output_argument(parser)
+    add_output_arguments(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what would happen; 0 if it is survived, 3 if not.
+    """Print what would happen; 0 if it is survived, 1 if not.
 
     Raises:
         CommandError: the source cannot be read, or something that is named is not there.
@@ -80,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = changes(machine, options.what, online=options.action == "restore")
     work = plan(machine, wanted, options) if options.action == "maintain" else None
     if work is None and (options.start is not None or options.end is not None):
-        raise CommandError("--start and --end are for maintain")
+        raise CommandError("--start and --end are for maintain", code=Exit.USAGE)
     beside = [_words_of(w) for w in work.beside] if work is not None else []
     found = drill(
         machine.state,
@@ -89,24 +88,20 @@ def run(options: argparse.Namespace) -> int:
     )
     refused = [c.words() for c in work.conflicts] if work is not None else []
     ratings = emergency_ratings(machine)
-    if options.output == "json":
-        import json
-
+    if is_data(options):
         data = _as_data(found, ratings)
         if work is not None:
             data |= {"refused": refused, "plannedThen": [item for words in beside for item in words]}
-        print(json.dumps(data, indent=2))
+        print_data(data, options)
     else:
-        from rackplane.cli.view import console_for
-
         verb = {"lose": "Losing", "restore": "Restoring", "maintain": "Work on"}[options.action]
         extra = [f"Refused: {words}. Move one of them." for words in refused]
         if beside:
             extra.append(
                 f"Planned for the same time: {', '.join(item for words in beside for item in words)}."
             )
-        _show(found, ratings, f"{verb} {', '.join(options.what)}", console_for(), extra)
-    return _EXCEEDED if refused or not found.survives else 0
+        _show(found, ratings, f"{verb} {', '.join(options.what)}", console_for(options), extra)
+    return Exit.NO if refused or not found.survives else Exit.YES
 
 
 def _words_of(work: Work) -> list[str]:

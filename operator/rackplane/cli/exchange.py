@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 from rackplane.cli.source import (
     add_fabric_arguments,
     add_source_arguments,
@@ -41,7 +41,8 @@ is an error and never no limit. What a format does not say of racks (a profile, 
 exit codes:
   0  everything was translated
   1  there are errors: nothing was written
-  3  written, but something of the files is not in it: it is named
+  3  a file cannot be read or written
+  4  written, but something of the files is not in it: it is named
 """
 _EXPORT_EXAMPLES = """\
 examples:
@@ -52,17 +53,16 @@ What the other format cannot say is named on standard error, and no limit is wid
 
 exit codes:
   0  all of it is there
-  1  there are errors, or nothing could be read: nothing was written
-  3  written, but something of the facility is not in it: it is named
+  1  there are errors: nothing was written
+  3  nothing could be read, or the file cannot be written
+  4  written, but something of the facility is not in it: it is named
 """
-_LOSSY = 3
 
 
 def add(commands: Any) -> None:
-    """Register the commands (see `rackplane.cli.parser`)."""
+    """Register the commands (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "import",
-        help="a facility from Slurm, DPS, Kueue, KAI, Volcano, Redfish or a spreadsheet",
         description="Makes Racks, NVLinkDomains, PowerDomains and CoolingZones of other projects' files.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -124,7 +124,6 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run_import)
     export = commands.add_parser(
         "export",
-        help="the facility as a DPS topology, or as a Topology of Kueue or KAI",
         description="Writes what a cluster or a folder has as other projects describe it.",
         epilog=_EXPORT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -169,9 +168,9 @@ def run_import(options: argparse.Namespace) -> int:
     imported = _read(options, list(_sources(options.files)), builder, losses)
     _tell(losses)
     if losses.failed:
-        return 1
+        return Exit.NO
     _write(imported, options.out)
-    return _LOSSY if losses.found else 0
+    return Exit.PARTLY if losses.found else Exit.YES
 
 
 def _read(
@@ -197,7 +196,7 @@ def _read(
                 re.compile(options.rack_pattern or "")
             except re.error as error:
                 raise CommandError(
-                    f"--rack-pattern {options.rack_pattern!r} is no pattern: {error}"
+                    f"--rack-pattern {options.rack_pattern!r} is no pattern: {error}", code=Exit.USAGE
                 ) from error
             return dps.read(sources, builder, losses, ratings=ratings, rack_pattern=options.rack_pattern)
         case "slurm":
@@ -235,9 +234,9 @@ def run_export(options: argparse.Namespace) -> int:
             text = "".join(f"# {line}\n" for line in ("Nodes need these labels:", *commands)) + text
     _tell(losses)
     if losses.failed:
-        return 1
+        return Exit.NO
     _save(options.out, {name: text}, commands)
-    return _LOSSY if losses.found else 0
+    return Exit.PARTLY if losses.found else Exit.YES
 
 
 def _site(options: argparse.Namespace) -> Site:

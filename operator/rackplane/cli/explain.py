@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rackplane.cli.source import add_output_argument, add_source_arguments
+from rackplane.cli.errors import Exit
+from rackplane.cli.output import add_output_arguments, console_for, is_data, print_data
+from rackplane.cli.source import add_source_arguments
 
 __all__ = ["add"]
 
@@ -21,47 +23,42 @@ order, so what goes first takes its place first. Where the status of the gang sa
 
 exit codes:
   0  it runs, it could start now, or it has finished
-  1  the question could not be answered
-  2  it cannot start now
+  1  it cannot start now, or there is no such gang
+  3  the question could not be answered
 """
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "explain",
-        help="why a gang waits, or what it holds where it runs",
         description="Says why a gang cannot start and what would help, or where it runs and what it reserves there.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.usage_code = 1  # 2 is an answer of this command
     parser.add_argument("what", choices=("gang",), help="what to explain")
     parser.add_argument("name", nargs="?", metavar="NAME", help="the gang, or its Job; not needed with -f")
     parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="default: the context's, else default")
     parser.add_argument(
         "-f", "--filename", metavar="FILE", help="a Job, or the pods of a gang, that is not submitted yet"
     )
-    add_output_argument(parser)
+    add_output_arguments(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the explanation; 0 if the gang runs or could start, 2 if not.
+    """Print the explanation; 0 if the gang runs or could start, 1 if not.
 
     Raises:
         CommandError: the source or the file cannot be read, or there is no such gang.
     """
     from rackplane.cli.answer import answer, as_data
     from rackplane.cli.answer_view import show_answer
-    from rackplane.cli.view import console_for
 
     found = answer(options)
-    if options.output == "json":
-        import json
-
-        print(json.dumps(as_data(found), indent=2))
+    if is_data(options):
+        print_data(as_data(found), options)
     else:
-        show_answer(found, console_for())
-    return 0 if found.positive else 2
+        show_answer(found, console_for(options))
+    return Exit.YES if found.positive else Exit.NO

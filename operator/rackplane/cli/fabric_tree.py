@@ -9,9 +9,8 @@ from typing import Any
 from rackplane.api.common import ServiceState
 from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.rack import Rack
-from rackplane.cli.errors import CommandError, nearest
-from rackplane.cli.power_tree import share
-from rackplane.cli.view import Branch, Gauge, Tree
+from rackplane.cli.errors import CommandError, Exit, nearest
+from rackplane.cli.view import Branch, Gauge, Tree, share
 from rackplane.cli.words import count, names
 from rackplane.core.machine import Machine
 from rackplane.engine.model import NVLINK
@@ -102,7 +101,9 @@ def _places(machine: Machine, name: str | None) -> list[_Place]:
     found = [place for place in _all(top.parts.values()) if place.name == name]
     if not found:
         hint = nearest(name, {place.name for place in _all(top.parts.values())})
-        raise CommandError(f"no part of the fabric and no rack with nodes is called {name}{hint}")
+        raise CommandError(
+            f"no part of the fabric and no rack with nodes is called {name}{hint}", code=Exit.NO
+        )
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rackplane.cli.cluster import add_cluster_arguments, connected
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 
 __all__ = ["add"]
 
@@ -18,14 +18,14 @@ the other, and prints what came of each. At the end all is repaired, and the job
 exit codes:
   0  all went as it should
   1  something did not; it says what was waited for, and what there was instead
+  3  the cluster cannot be asked
 """
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "kind-demo",
-        help="what make kind-demo does once Rackplane is installed",
         description="Runs the gangs of examples/jobs/kind on the facility of examples/facilities/kind, and loses parts "
         "of it. For a cluster that serves nothing else. See docs/kind.md.",
         epilog=_EPILOG,
@@ -55,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
 
     for folder in (options.facility, options.jobs):
         if not folder.is_dir():
-            raise CommandError(f"there is no folder {folder}: run it at the root of the repository", code=2)
+            raise CommandError(
+                f"there is no folder {folder}: run it at the root of the repository", code=Exit.USAGE
+            )
     asyncio.run(_run(options))
     return 0
 

@@ -20,7 +20,7 @@ from rackplane.api.labels import (
     POWER_CAP_WATTS,
     QUEUE_LABEL,
 )
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 from rackplane.cli.table import show_table
 from rackplane.cli.words import kilowatts
 from rackplane.kube.client import APPLY_PATCH, MERGE_PATCH, ApiError, Client
@@ -121,7 +121,9 @@ class Demo:
         # One whose domain has a node left.
         gang = next((g for g in gangs if any(free.get(part["rack"]) for part in _parts(g))), None)
         if gang is None:
-            raise CommandError("no gang has a free node in its NVLink domain: is the cluster used by others?")
+            raise CommandError(
+                "no gang has a free node in its NVLink domain: is the cluster used by others?", code=Exit.NO
+            )
         name, before = gang["metadata"]["name"], _nodes(gang)
         node = before[-1]
         self._say(f"GPU 2 of {node} fails; the gang {name} goes on with another node of its domain:")
@@ -154,7 +156,9 @@ class Demo:
         await self._show_power()
         gangs = await self._list(self._gangs)
         if not self._running({"items": gangs}) or any(g["status"].get("shed") for g in gangs):
-            raise CommandError(f"after the loss of {_LOST} not every gang runs as before: {_phases(gangs)}")
+            raise CommandError(
+                f"after the loss of {_LOST} not every gang runs as before: {_phases(gangs)}", code=Exit.NO
+            )
         self._console.print(f"{len(gangs)} gangs run as before")
 
     async def _modules_fail(self) -> None:
@@ -293,7 +297,8 @@ class Demo:
                     raise
             if time.monotonic() >= end:
                 raise CommandError(
-                    f"waited {self._patience:g} s for this, in vain: {what}. {await self._why()}"
+                    f"waited {self._patience:g} s for this, in vain: {what}. {await self._why()}",
+                    code=Exit.NO,
                 )
             await asyncio.sleep(_LOOK_SECONDS)
 

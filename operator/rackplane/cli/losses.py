@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rackplane.cli.errors import CommandError, nearest
+from rackplane.cli.errors import CommandError, Exit, nearest
 
 if TYPE_CHECKING:
     from rackplane.core.machine import Machine
@@ -66,12 +66,16 @@ def _changes(machine: Machine, item: str, *, online: bool) -> Iterable[Change]:
     word, *parts = path.split("/")
     kind = _ALIASES.get(word.lower())
     if kind is None:
-        raise CommandError(f"{item}: {word} is none of {', '.join(_KINDS)}{nearest(word, _KINDS)}")
+        raise CommandError(
+            f"{item}: {word} is none of {', '.join(_KINDS)}{nearest(word, _KINDS)}", code=Exit.USAGE
+        )
     if not 1 <= len(parts) <= (2 if kind == "coolingzone" else 1) or not all(parts):
-        raise CommandError(f"{item}: write {kind}/NAME" + ("/UNIT" if kind == "coolingzone" else ""))
+        raise CommandError(
+            f"{item}: write {kind}/NAME" + ("/UNIT" if kind == "coolingzone" else ""), code=Exit.USAGE
+        )
     name = parts[0]
     if value and kind not in ("coolingzone", "powerbudget"):
-        raise CommandError(f"{item}: a {kind} takes no value")
+        raise CommandError(f"{item}: a {kind} takes no value", code=Exit.USAGE)
     match kind:
         case "powerdomain":
             _known(item, "PowerDomain", name, facility.powers)
@@ -102,7 +106,7 @@ def _known(item: str, kind: str, name: str, names: Iterable[str]) -> None:
             if 0 < len(listed) <= _FEW
             else ""
         )
-        raise CommandError(f"{item}: there is no {kind} {name}{nearest(name, listed) or few}")
+        raise CommandError(f"{item}: there is no {kind} {name}{nearest(name, listed) or few}", code=Exit.NO)
 
 
 def _warmer(machine: Machine, item: str, name: str, value: str) -> Change:
@@ -112,10 +116,13 @@ def _warmer(machine: Machine, item: str, name: str, value: str) -> Change:
 
     matched = _CELSIUS.fullmatch(value)
     if matched is None:
-        raise CommandError(f"{item}: {value} is no temperature such as 45C")
+        raise CommandError(f"{item}: {value} is no temperature such as 45C", code=Exit.USAGE)
     zone = machine.world.catalog.get(CoolingZone, name)
     if zone is None or not zone.spec.derating_curve:
-        raise CommandError(f"{item}: CoolingZone {name} has no spec.deratingCurve to read the temperature by")
+        raise CommandError(
+            f"{item}: CoolingZone {name} has no spec.deratingCurve to read the temperature by",
+            code=Exit.USAGE,
+        )
     celsius = int(matched["number"])
     return DeratingChange(name, derating_percent(zone.spec.model_copy(update={"supply_celsius": celsius})))
 
@@ -132,12 +139,14 @@ def _budget(machine: Machine, item: str, name: str, value: str) -> Change:
         raise CommandError(f"{item}: PowerBudget {name} has errors; rackplane validate shows them")
     targets = budget.spec.targets
     if not (targets.power_domains or targets.feed_tags):
-        raise CommandError(f"{item}: it bounds queues or namespaces, not elements of the power path")
+        raise CommandError(
+            f"{item}: it bounds queues or namespaces, not elements of the power path", code=Exit.USAGE
+        )
     limit = budget.spec.limit_watts
     if value:
         matched = _WATTS.fullmatch(value)
         if matched is None:
-            raise CommandError(f"{item}: {value} is no power such as 900kW or 1.2MW")
+            raise CommandError(f"{item}: {value} is no power such as 900kW or 1.2MW", code=Exit.USAGE)
         limit = int(float(matched["number"]) * _UNITS[matched["unit"]])
     return BudgetChange(
         BudgetSpec(

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 
 __all__ = ["add"]
 
@@ -15,7 +15,6 @@ def add(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser = commands.add_parser(
         "node-agent",
-        help="hold the GPUs of a node to its power cap",
         description="Watches its own Node until SIGTERM, sets the power cap that is written there on mock GPUs, and "
         "writes what is in force and what is drawn. See docs/actuators.md.",
     )
@@ -46,14 +45,16 @@ def run(options: argparse.Namespace) -> int:
     import asyncio
 
     if not options.node:
-        raise CommandError("which node? Give --node, or set NODE_NAME from spec.nodeName of the pod", code=2)
+        raise CommandError(
+            "which node? Give --node, or set NODE_NAME from spec.nodeName of the pod", code=Exit.USAGE
+        )
     idle, least, most = options.gpu_idle_watts, options.gpu_least_watts, options.gpu_most_watts
     if options.gpus < 1 or options.host_watts < 0:
-        raise CommandError("--gpus must be 1 or more, and --host-watts 0 or more", code=2)
+        raise CommandError("--gpus must be 1 or more, and --host-watts 0 or more", code=Exit.USAGE)
     if not 0 <= idle <= least <= most or most < 1:
         raise CommandError(
             f"of a GPU, idle {idle} W, least {least} W and most {most} W must not fall from one to the next",
-            code=2,
+            code=Exit.USAGE,
         )
     return asyncio.run(_run(options))
 

@@ -1,73 +1,38 @@
 """Commands, flags and environment variables.
 
-A command that answers questions is a module of its own, named in `_QUESTIONS`. It has ``add(commands)``, which calls
-``commands.add_parser(...)`` on what `argparse` calls the subparsers, adds its arguments (those of `cli.source` among
-them) and ends with ``parser.set_defaults(run=function)``. The function takes the parsed options and returns the exit
-code; a `CommandError` that it raises is printed, and its code returned.
+What each command is and where it is written is in `rackplane.cli.commands`.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import logging
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, NoReturn
 
-from rackplane import __version__
-from rackplane.cli import (
-    capacity,
-    defrag,
-    device_plugin,
-    discover,
-    drill,
-    exchange,
-    explain,
-    kind_demo,
-    node_agent,
-    release,
-    replay,
-    tree,
-    trial,
-    uninstall,
-    validate,
-    verify,
-)
-from rackplane.cli.errors import CommandError, nearest
+from rackplane.cli.commands import COMMANDS, add_command
+from rackplane.cli.errors import CommandError, Exit, nearest
 
 # Commands import what they run when they run: `rackplane version` must not take seconds to load kopf.
 
-__all__ = ["main"]
+__all__ = ["main", "parser_for"]
 
 _ENVIRONMENT = "RACKPLANE_"
-_QUESTIONS = (
-    tree,
-    explain,
-    capacity,
-    drill,
-    defrag,
-    validate,
-    verify,
-    discover,
-    exchange,
-    trial,
-    release,
-    replay,
-    uninstall,
-    node_agent,
-    device_plugin,
-    kind_demo,
-)
+_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 done, 1 failed, 2 wrong usage, or what the command's --help says."""
-    parser = _parser(os.environ)
-    options, rest = parser.parse_known_args(arguments)
+    """Run one command; returns its exit code, an `Exit` if it is a command that answers."""
+    if arguments is None and "_ARGCOMPLETE" in os.environ:
+        from rackplane.cli.completing import complete
+
+        complete()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parser = parser_for(words, os.environ)
+    options, rest = parser.parse_known_args(words)
     if len(rest) == 1 and not rest[0].startswith("-") and getattr(options, "name", "") is None:
         # argparse takes an optional name only right beside the word before it: `tree power --facility DIR ups-a`.
         options.name, rest = rest[0], []
@@ -85,13 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from rackplane.cli import demo
 
                 return int(demo.main(rest) or 0)
-            case "version":
-                print(f"rackplane {__version__}")
-                return 0
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
     parser.print_help(sys.stderr)
-    return 2
+    return Exit.USAGE
 
 
 def _answer(options: argparse.Namespace) -> int:
@@ -112,12 +74,10 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with a guess at what was meant."""
 
     commands: argparse._SubParsersAction[_Parser]
-    usage_code = 2
-    """Exit code of wrong usage."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+        self.exit(Exit.USAGE, f"{self.prog}: error: {message}\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -132,8 +92,10 @@ class _Parser(argparse.ArgumentParser):
         parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
 
 
-def _parser(environment: Mapping[str, str]) -> _Parser:
-    plugin = PurePath(sys.argv[0]).name.startswith("kubectl-")
+def parser_for(words: Sequence[str], environment: Mapping[str, str]) -> _Parser:
+    """The parser for this command line: every command by name, and the one that the words begin with in full."""
+    asked = next((word for word in words if not word.startswith("-")), "")
+    plugin = os.path.basename(sys.argv[0]).startswith("kubectl-")
     parser = _Parser(
         prog="kubectl rackplane" if plugin else "rackplane",
         description="Places gang-scheduled training jobs on GPU racks by fabric, power and cooling.",
@@ -141,15 +103,16 @@ def _parser(environment: Mapping[str, str]) -> _Parser:
     commands = parser.commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", parser_class=_Parser, title="commands"
     )
-    for question in _QUESTIONS:
-        question.add(commands)
+    for name in COMMANDS:
+        add_command(commands, name, asked=name == asked)
     operator = commands.add_parser(
         "operator",
         help="run the operator",
         description="Runs the operator until SIGTERM. Every flag is also an environment variable, e.g. "
         "RACKPLANE_LOG_LEVEL for --log-level; the flag wins.",
     )
-    _add_settings(operator, environment)
+    if asked == "operator":
+        _add_settings(operator, environment)
     cluster = commands.add_parser(
         "cluster",
         help="run an embedded Kubernetes cluster",
@@ -162,7 +125,6 @@ def _parser(environment: Mapping[str, str]) -> _Parser:
     )
     cluster.add_argument("--bare", action="store_true", help="without the admission policies")
     commands.add_parser("demo", help="a row of GB300 racks and real jobs, in this terminal", add_help=False)
-    commands.add_parser("version", help="print the version")
     return parser
 
 
@@ -178,11 +140,18 @@ _HELP = {
     "identity": "holder of the Lease, unique to this process (default: pod or host name and a random suffix)",
     "host": "address for metrics and probes (default: %(default)s)",
     "metrics_port": "port of /metrics (default: %(default)s)",
+    "gang_metrics": "tell metrics of single gangs too",
+    "gang_metrics_limit": "so many gangs at most have metrics of their own (default: %(default)s)",
     "health_port": "port of /healthz and /readyz (default: %(default)s)",
     "reports_tokens": "directory with tokens of those who may report facility events over HTTP, a file for each source "
     "(default: the endpoint is off)",
     "reports_port": "port of that endpoint (default: %(default)s)",
     "reports_tls": "directory with tls.crt and tls.key of that endpoint (default: plain HTTP)",
+    "ui": "serve the floor plan, a page that only reads and asks nobody who they are (default: it is off)",
+    "ui_host": "address for that page (default: %(default)s)",
+    "ui_port": "port of that page (default: %(default)s)",
+    "ui_seconds": "seconds between two looks of a page that is open (default: %(default)s)",
+    "ui_history_seconds": "seconds between two moments of the last hour that it can go back to (default: %(default)s)",
     "log_level": "DEBUG, INFO, WARNING or ERROR (default: %(default)s)",
     "log_format": "json, or text for a terminal (default: %(default)s)",
     "concurrency": "the most writes to the API server at a time (default: %(default)s)",
@@ -263,6 +232,7 @@ _HELP = {
     "validate": "check every invariant after every batch of events; slow",
 }
 _LEAST = {
+    "gang_metrics_limit": (1, "1 or more"),
     "power_endpoint_timeout_seconds": (0.1, "0.1 s or more"),
     "record_mebibytes": (1, "1 MiB or more"),
     "decisions_kept": (1, "1 or more"),
@@ -271,6 +241,8 @@ _LEAST = {
     "telemetry_stale_seconds": (1, "1 s or more"),
     "telemetry_drift_percent": (1, "1 % or more"),
     "node_loss_seconds": (0, "0 s or more"),
+    "ui_seconds": (0.1, "0.1 s or more"),
+    "ui_history_seconds": (0.1, "0.1 s or more"),
     "defragmentation_moves_per_hour": (0, "0 moves or more"),
     "defragmentation_gpu_hours_per_hour": (0, "0 GPU-hours or more"),
     "defragmentation_least_gain": (0.01, "0.01 or more: moves for nothing are not made"),
@@ -294,6 +266,8 @@ _CHOICES = {
 
 
 def _add_settings(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    import dataclasses
+
     from rackplane.controller.settings import OperatorSettings
 
     for field in dataclasses.fields(OperatorSettings):
@@ -319,6 +293,9 @@ def _add_settings(parser: argparse.ArgumentParser, environment: Mapping[str, str
 
 def _operator(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     import asyncio
+    import dataclasses
+    import logging
+    import math
 
     from rackplane.api.fabric import FabricError, parse_fabric, parse_rack_labels
     from rackplane.controller.logging import configure_logging

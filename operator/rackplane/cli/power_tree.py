@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from rackplane.api.power_domain import PowerDomain, PowerState
-from rackplane.cli.errors import CommandError, nearest
-from rackplane.cli.view import Branch, Gauge, Tree
+from rackplane.cli.errors import CommandError, Exit, nearest
+from rackplane.cli.view import Branch, Gauge, Tree, share
 from rackplane.cli.words import count, kilowatts, names, nearest_limit
 from rackplane.core.machine import Machine
 from rackplane.core.site.figures import figures
@@ -16,7 +16,7 @@ from rackplane.engine.physics.facility import Facility
 from rackplane.engine.reporting.reports import FacilityReport, RackReport
 from rackplane.engine.reporting.stranded import Stranded
 
-__all__ = ["power_data", "power_tree", "rack_branches", "share", "status"]
+__all__ = ["power_data", "power_tree", "rack_branches", "status"]
 
 
 def power_tree(
@@ -172,7 +172,7 @@ def selected(facility: Facility, name: str | None) -> Collection[str]:
     index = facility.rack_index.get(name)
     if index is None:
         hint = nearest(name, [*facility.powers, *facility.rack_index])
-        raise CommandError(f"there is no PowerDomain and no Rack {name}{hint}")
+        raise CommandError(f"there is no PowerDomain and no Rack {name}{hint}", code=Exit.NO)
     parents = {spec.name: [feed.power for feed in spec.parents] for spec in facility.powers.values()}
     return _closure([feed.power for feed in facility.racks[index].feeds], parents) & set(facility.powers)
 
@@ -222,11 +222,6 @@ def rack_branches(
             )
         )
     return found
-
-
-def share(load: float, limit: float) -> float:
-    """Parts of the limit; of no limit at all the least load is too much."""
-    return load / limit if limit > 0 else 2.0 if load > 0 else 0.0
 
 
 # -- for programs ------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from rackplane.cli.cluster import (
     listed,
     refusal,
 )
-from rackplane.cli.errors import CommandError
-from rackplane.cli.source import add_output_argument
+from rackplane.cli.errors import CommandError, Exit
+from rackplane.cli.output import add_output_arguments, is_data, print_data
 
 if TYPE_CHECKING:  # Reading a cluster takes a third of a second to import, and --help shall not.
     from rackplane.core.objects import Job, Pod
@@ -47,10 +47,10 @@ run of the command releases what there is then.
 
 exit codes:
   0  all that was found was released, or would be
-  1  the cluster cannot be read, or the operator still runs
+  1  the operator still runs: nothing was done
+  3  the cluster cannot be read
   4  something was not released; it is named
 """
-_PARTLY = 4
 _ROUNDS = 10
 """How often pods that a resumed Job makes are looked for."""
 
@@ -68,10 +68,9 @@ class Released:
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "release",
-        help="break-glass: start everything that waits for a place, without one",
         description="Takes the gate off every pod that waits, and resumes every Job that Rackplane suspended.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -89,7 +88,7 @@ def add(commands: Any) -> None:
         "--lease", default="rackplane-system/rackplane", metavar="NS/NAME", help="the operator's Lease"
     )
     add_cluster_arguments(parser)
-    add_output_argument(parser)
+    add_output_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -100,9 +99,7 @@ def run(options: argparse.Namespace) -> int:
         CommandError: the cluster cannot be read, or the operator runs.
     """
     found = asyncio.run(_on_cluster(options))
-    if options.output == "json":
-        import json
-
+    if is_data(options):
         data = {
             "done": options.yes,
             "jobs": found.jobs,
@@ -110,10 +107,10 @@ def run(options: argparse.Namespace) -> int:
             "pods": found.pods,
             "refused": found.refused,
         }
-        print(json.dumps(data, indent=2))
+        print_data(data, options)
     else:
         _show(found, done=options.yes)
-    return _PARTLY if found.refused else 0
+    return Exit.PARTLY if found.refused else Exit.YES
 
 
 async def _on_cluster(options: argparse.Namespace) -> Released:
@@ -133,7 +130,8 @@ async def refuse_while_it_runs(client: Client, lease: str) -> None:
     if holder := await lease_holder(client, lease):
         raise CommandError(
             f"the operator runs ({holder} holds the Lease {lease}) and would stop again what it did not start: "
-            f"kubectl -n {namespace} scale deployment {name} --replicas=0, or add --force"
+            f"kubectl -n {namespace} scale deployment {name} --replicas=0, or add --force",
+            code=Exit.NO,
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rackplane import __version__
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:  # The machine takes a while to import, and --help shall not.
     from rackplane.core.recording.replaying import Difference, Replayed
@@ -32,7 +32,7 @@ examples:
 exit codes:
   0  every instruction is the same as the recorded one
   1  one is another: it is said which, and where it differs
-  2  the file is no recording, or is damaged: it is said at which line
+  3  the file is no recording, or is damaged: it is said at which line
 """
 
 
@@ -40,7 +40,6 @@ def add(commands: Any) -> None:
     """Register the command (see `rackplane.cli.parser`)."""
     parser = commands.add_parser(
         "replay",
-        help="tell a recording of an operator to this version, and compare what it decides",
         description="Reads what `rackplane operator --record FILE` wrote, tells it to a fresh machine, and compares "
         "every instruction with the recorded one. Asks no cluster and writes nothing.",
         epilog=_EXAMPLES,
@@ -57,11 +56,11 @@ def _run(options: argparse.Namespace) -> int:
     try:
         found = replay(_lines(options.file, cut))
     except OSError as error:
-        raise CommandError(f"{options.file}: {error.strerror or error}", code=2) from None
+        raise CommandError(f"{options.file}: {error.strerror or error}") from None
     except Damaged as error:
-        raise CommandError(f"{options.file}: {error}", code=2) from None
+        raise CommandError(f"{options.file}: {error}") from None
     print(report(found, cut=bool(cut)))
-    return 0 if found.difference is None else 1
+    return Exit.YES if found.difference is None else Exit.NO
 
 
 def _lines(name: str, cut: list[int]) -> Iterator[bytes]:

@@ -7,15 +7,12 @@ does not lead and writes nothing. Reading a cluster needs no more than `list` on
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rackplane.cli.cluster import add_cluster_arguments, events_of_cluster
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:  # What reads and decides takes half a second to import, and --help shall not.
     from rackplane.api.fabric import Fabric
@@ -25,7 +22,6 @@ if TYPE_CHECKING:  # What reads and decides takes half a second to import, and -
 
 __all__ = [
     "add_fabric_arguments",
-    "add_output_argument",
     "add_source_arguments",
     "fabric_of",
     "namespace_of",
@@ -42,13 +38,6 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return number
-
-
-def add_output_argument(parser: argparse.ArgumentParser) -> None:
-    """The option for the format of an answer: text for people, JSON for programs."""
-    parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="format (default: %(default)s)"
-    )
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +93,7 @@ def fabric_of(options: argparse.Namespace) -> Fabric:
     try:
         return parse_fabric(options.fabric_levels, options.fabric_labels)
     except FabricError as error:
-        raise CommandError(f"--fabric-levels, --fabric-labels: {error}") from error
+        raise CommandError(f"--fabric-levels, --fabric-labels: {error}", code=Exit.USAGE) from error
 
 
 def rack_template(path: str | None, *, partial: bool = False) -> Template | None:
@@ -113,6 +102,8 @@ def rack_template(path: str | None, *, partial: bool = False) -> Template | None
     Raises:
         CommandError: it cannot be read, or is none.
     """
+    from pathlib import Path
+
     from rackplane.core.discovery.template import TemplateError, read_template
 
     if path is None:
@@ -134,6 +125,8 @@ def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]
     Raises:
         CommandError: it cannot be read, or has one of `more` already; the message says what to do.
     """
+    import asyncio
+
     from rackplane.core import events as e
     from rackplane.core.offline.documents import DocumentError
     from rackplane.core.offline.snapshot import events_of, expected_nodes, load_folder, machine_of
@@ -143,7 +136,9 @@ def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]
     if options.facility is None:
         events = asyncio.run(events_of_cluster(options.kubeconfig, options.context))
     elif options.kubeconfig is not None or options.context is not None:
-        raise CommandError("--facility asks a folder: leave out --kubeconfig and --context, or --facility")
+        raise CommandError(
+            "--facility asks a folder: leave out --kubeconfig and --context, or --facility", code=Exit.USAGE
+        )
     else:
         try:
             events = list(events_of(load_folder(options.facility)))
@@ -154,7 +149,8 @@ def open_source(options: argparse.Namespace, *, more: Sequence[Mapping[str, Any]
     for event in added:
         if _key(event) in known:
             raise CommandError(
-                f"{' '.join(_key(event))} is there already: ask for it without -f, or rename it"
+                f"{' '.join(_key(event))} is there already: ask for it without -f, or rename it",
+                code=Exit.USAGE,
             )
     events += added
     if options.facility is not None:
@@ -205,6 +201,8 @@ def namespace_of(options: argparse.Namespace) -> str:
 
 
 def _moment(text: str) -> float:
+    from datetime import datetime
+
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

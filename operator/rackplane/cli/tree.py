@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
+from rackplane.cli.output import add_output_arguments, console_for, is_data, print_data
+from rackplane.cli.source import add_source_arguments, open_source
 
 if TYPE_CHECKING:  # Drawing and deciding take half a second to import, and --help shall not.
     from rackplane.cli.view import Tree
@@ -29,10 +30,9 @@ every Active one is out. What stands in full further up is marked with an arrow 
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "tree",
-        help="the power path, the cooling loops or the fabric, with loads as bars",
         description="Shows what every element carries, what it may carry, and the loss that is worst for it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
         "name", nargs="?", metavar="NAME", help="an element or a rack: only what is below or above it"
     )
     parser.add_argument("-r", "--racks", action="store_true", help="a line for each rack")
-    add_output_argument(parser)
+    add_output_arguments(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -54,14 +54,12 @@ def run(options: argparse.Namespace) -> int:
         CommandError: the source cannot be read, or nothing has that name.
     """
     machine = open_source(options)
-    if options.output == "json":
-        import json
-
-        print(json.dumps(_data(machine, options), indent=2))
+    if is_data(options):
+        print_data(_data(machine, options), options)
         return 0
-    from rackplane.cli.view import console_for, show
+    from rackplane.cli.view import show
 
-    show(_tree(machine, options), console_for())
+    show(_tree(machine, options), console_for(options))
     return 0
 
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rackplane.cli.cluster import add_cluster_arguments, connected
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 from rackplane.cli.source import positive
 
 if TYPE_CHECKING:  # Reading a cluster takes a third of a second to import, and --help shall not.
@@ -32,11 +32,11 @@ examples:
 
 exit codes:
   0  all pods started (with --decided: or the gang waits and is told why)
-  1  the Job could not be created, or the cluster cannot be read
-  3  it waits, and is told why
-  4  something does not work: it is said what, and where to look
+  1  something does not work: it is said what, and where to look
+  3  the Job could not be created, or the cluster cannot be read
+  4  it waits, and is told why
 """
-_CODES = {"Started": 0, "Waits": 3, "Broken": 4}
+_CODES = {"Started": Exit.YES, "Waits": Exit.PARTLY, "Broken": Exit.NO}
 
 
 class Outcome(StrEnum):
@@ -56,10 +56,9 @@ class Trial:
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "try",
-        help="run one small job, to see that all works; it is deleted again",
         description="Creates a small Job, follows it until its pods run or it is told why not, and deletes it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -23,8 +23,8 @@ from rackplane.cli.cluster import (
     listed,
     refusal,
 )
-from rackplane.cli.errors import CommandError
-from rackplane.cli.source import add_output_argument
+from rackplane.cli.errors import CommandError, Exit
+from rackplane.cli.output import add_output_arguments, is_data, print_data
 
 if TYPE_CHECKING:  # Reading a cluster takes a third of a second to import, and --help shall not.
     from rackplane.cli.release import Released
@@ -45,10 +45,10 @@ and objects stay. It can be repeated at any point.
 
 exit codes:
   0  all is done, or would be
-  1  the cluster cannot be read, or the operator does not end
+  1  the operator does not end
+  3  the cluster cannot be read
   4  something was refused; it is named
 """
-_PARTLY = 4
 _PATIENCE = 60
 """Seconds that the operator has to end."""
 
@@ -73,10 +73,9 @@ class Uninstalled:
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "uninstall",
-        help="before helm uninstall: policies, operator and finalizers away, who waits is named",
         description="Takes away what would outlive the operator and be in the way, in the right order.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -99,7 +98,7 @@ def add(commands: Any) -> None:
         help="the operator's Lease (default: %(default)s)",
     )
     add_cluster_arguments(parser)
-    add_output_argument(parser)
+    add_output_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -110,9 +109,7 @@ def run(options: argparse.Namespace) -> int:
         CommandError: the cluster cannot be read, or the operator does not end.
     """
     done, waiting = asyncio.run(_on_cluster(options))
-    if options.output == "json":
-        import json
-
+    if is_data(options):
         data = {
             "done": options.yes,
             "policies": done.policies,
@@ -125,11 +122,11 @@ def run(options: argparse.Namespace) -> int:
             "pods": waiting.pods,
             "refused": done.refused | waiting.refused,
         }
-        print(json.dumps(data, indent=2))
+        print_data(data, options)
     else:
         for line in _lines(done, waiting, did=options.yes, released=options.yes and options.release):
             print(line)
-    return _PARTLY if done.refused or waiting.refused else 0
+    return Exit.PARTLY if done.refused or waiting.refused else Exit.YES
 
 
 async def _on_cluster(options: argparse.Namespace) -> tuple[Uninstalled, Released]:
@@ -219,7 +216,8 @@ async def _operator(
         await pause()
     raise CommandError(
         f"the operator did not end within {_PATIENCE} s: {holder} still holds the Lease {lease}. See its log; if the "
-        f"process is gone, kubectl -n {lease.partition('/')[0]} delete lease {lease.partition('/')[2]}, and once more"
+        f"process is gone, kubectl -n {lease.partition('/')[0]} delete lease {lease.partition('/')[2]}, and once more",
+        code=Exit.NO,
     )
 
 

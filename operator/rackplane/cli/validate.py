@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
+from rackplane.cli.errors import CommandError, Exit
+from rackplane.cli.output import add_output_arguments, console_for, is_data, print_data
+from rackplane.cli.source import add_source_arguments, open_source
 
 if TYPE_CHECKING:  # Reading and deciding take half a second to import, and --help shall not.
     from rich.console import Console
@@ -32,16 +34,16 @@ expected node at MaxP, nominal and peak.
 
 exit codes:
   0  no errors
-  1  errors (with --strict: or warnings), or nothing could be read
+  1  errors (with --strict: or warnings), or files that cannot be read
+  3  the cluster cannot be read
 """
 _INDENT = "         "
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "validate",
-        help="a facility checked before it is applied",
         description="Checks files and fields, what refers to what, and the physics: racks that nothing feeds, losses "
         "that a full or an idle hall does not survive, cooling that is lost together with power.",
         epilog=_EXAMPLES,
@@ -49,7 +51,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("dir", nargs="?", metavar="DIR", help="the same as --facility DIR")
     parser.add_argument("--strict", action="store_true", help="fail on warnings too")
-    add_output_argument(parser)
+    add_output_arguments(parser)
     add_source_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -71,24 +73,20 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: a cluster cannot be read, or two sources are named.
     """
-    from rackplane.cli.errors import CommandError
-    from rackplane.cli.view import console_for
     from rackplane.engine.planning.findings import Severity
 
     if options.dir is not None:
         if options.facility is not None:
-            raise CommandError("name one folder: DIR, or --facility DIR")
+            raise CommandError("name one folder: DIR, or --facility DIR", code=Exit.USAGE)
         options.facility = options.dir
     report = _of_folder(options) if options.facility is not None else _of(open_source(options), {})
     worst = min((f.severity for f in report.findings), default=Severity.INFO)
     failed = worst is Severity.ERROR or (options.strict and worst is Severity.WARNING)
-    if options.output == "json":
-        import json
-
-        print(json.dumps(_as_data(report, valid=not failed), indent=2))
+    if is_data(options):
+        print_data(_as_data(report, valid=not failed), options)
     else:
-        _show(report, console_for())
-    return int(failed)
+        _show(report, console_for(options))
+    return Exit.NO if failed else Exit.YES
 
 
 def _of_folder(options: argparse.Namespace) -> _Report:

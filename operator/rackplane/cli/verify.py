@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from typing import Any
 
-from rackplane.cli.source import add_output_argument, add_source_arguments, open_source
+from rackplane.cli.errors import Exit
+from rackplane.cli.output import add_output_arguments, is_data, print_data
+from rackplane.cli.source import add_source_arguments, open_source
 
 __all__ = ["add", "run"]
 
@@ -22,29 +23,27 @@ still there at a second look is one.
 
 exit codes:
   0  nothing differs
-  1  the cluster cannot be read
-  3  something differs; it is named
+  1  something differs; it is named
+  3  the cluster cannot be read
 """
-_DIFFERS = 3
 
 
 def add(commands: Any) -> None:
-    """Register the command (see `rackplane.cli.parser`)."""
+    """Register the command (see `rackplane.cli.commands`)."""
     parser = commands.add_parser(
         "verify",
-        help="compare the cluster with what its Gangs say",
         description="Compares Jobs, pods and nodes with what the Gangs say of them, and explains each difference. "
         "Writes nothing.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_source_arguments(parser)
-    add_output_argument(parser)
+    add_output_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare; 0 if nothing differs, 3 if something does.
+    """Compare; 0 if nothing differs, 1 if something does.
 
     Raises:
         CommandError: it cannot be read.
@@ -53,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
 
     machine = open_source(options)
     found = differences(machine)
-    if options.output == "json":
-        print(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
+    if is_data(options):
+        print_data([dataclasses.asdict(each) for each in found], options)
     else:
         for each in found:
             print(f"{each.kind}: {each.subject} {each.what}")
@@ -70,4 +69,4 @@ def run(options: argparse.Namespace) -> int:
         )
         count = f"{len(found)} difference{'' if len(found) == 1 else 's'}" if found else "nothing differs"
         print(f"{there}: {count}.")
-    return _DIFFERS if found else 0
+    return Exit.NO if found else Exit.YES

@@ -6,23 +6,24 @@ only on a terminal and never without NO_COLOR's consent; where the encoding is n
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import Final
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Branch", "Gauge", "Tree", "console_for", "lines", "paragraph", "show"]
+__all__ = ["Branch", "Gauge", "Tree", "lines", "paragraph", "share", "show"]
 
 #: Characters of a bar, at most and at least.
 _BAR: Final = (24, 10)
 _GAP: Final = "  "
 #: The least that is left to the last column before it is cut.
 _NOTE: Final = 24
+#: The same where it has no line of its own to go to.
+_SHORT: Final = 12
 #: A load from which a bar is a warning, in parts of the limit.
 _NEAR: Final = 0.95
 
@@ -35,6 +36,11 @@ class Gauge:
     worst: float = 0.0
     stranded: float = 0.0
     down: float = 0.0
+
+
+def share(load: float, limit: float) -> float:
+    """Parts of the limit; of no limit at all the least load is too much."""
+    return load / limit if limit > 0 else 2.0 if load > 0 else 0.0
 
 
 @dataclass(slots=True)
@@ -65,15 +71,8 @@ class Tree:
     remarks: list[str] = field(default_factory=list)
     #: so many of the last figures a narrow terminal can do without
     spare: int = 0
-
-
-def console_for(file: IO[str] | None = None) -> Console:
-    """A console on standard output; wide enough for everything where that is no terminal."""
-    file = sys.stdout if file is None else file
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 10_000
-    return console
+    #: a line for each branch, whatever becomes of its note: for a screen of so many lines
+    one_line: bool = False
 
 
 def show(tree: Tree, console: Console) -> None:
@@ -134,7 +133,9 @@ class _Layout:
 
 def _layout(tree: Tree, rows: Sequence[_Row], width: int) -> _Layout:
     longest = max((cell_len(row.branch.note) for row in rows), default=0)
-    needed = min(longest, _NOTE)
+    if tree.one_line and longest:
+        longest = max(longest, cell_len(tree.headings[2]))
+    needed = min(longest, _SHORT if tree.one_line else _NOTE)
     shown = [
         (i, max(cell_len(heading), *(cell_len(row.figure(i)) for row in rows)))
         for i, heading in enumerate(tree.figures)
@@ -147,9 +148,9 @@ def _layout(tree: Tree, rows: Sequence[_Row], width: int) -> _Layout:
         # What something is matters less than which limit is nearest to it.
         if width - fixed - _BAR[1] >= needed:
             break
-    below = width - fixed - _BAR[1] < needed
+    below = width - fixed - _BAR[1] < needed and not tree.one_line
     bar = max(_BAR[1], min(_BAR[0], width - fixed - (0 if below else longest)))
-    note = 0 if below else width - fixed - bar
+    note = 0 if below else max(0, width - fixed - bar)
     return _Layout(left, bar, tuple(columns), note, details, below)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rackplane.cli.errors import CommandError
+from rackplane.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
     from rackplane.core.machine import Machine
@@ -54,9 +54,11 @@ def plan(machine: Machine, wanted: Sequence[Change], options: argparse.Namespace
 
     start, end = options.start, options.end
     if (start is None) != (end is None):
-        raise CommandError("give both --start and --end, or neither for what is planned in spec.maintenance")
+        raise CommandError(
+            "give both --start and --end, or neither for what is planned in spec.maintenance", code=Exit.USAGE
+        )
     if start is not None and end <= start:
-        raise CommandError("--end is not after --start")
+        raise CommandError("--end is not after --start", code=Exit.USAGE)
     planned = machine.world.catalog.planned
     assert machine.state is not None  # the source has listed everything
     own = _own(wanted, planned.works, start, end)
@@ -97,7 +99,8 @@ def _own(
         ]
         if not here:
             raise CommandError(
-                f"no work is planned in spec.maintenance of {kind} {name}: give --start and --end"
+                f"no work is planned in spec.maintenance of {kind} {name}: give --start and --end",
+                code=Exit.NO,
             )
         found.extend(here)
     return tuple(found)

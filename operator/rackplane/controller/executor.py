@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from rackplane.controller.lanes import Lane, Lanes, Subject
 from rackplane.controller.metrics import Metrics
+from rackplane.controller.metrics.deciding import ERROR, FENCED, STALE, SUCCESS
 from rackplane.controller.requests import failure, requests_for, subject
 from rackplane.core.events import Event, FailureReason, LeadershipLost, WriteFailed, WriteSucceeded
 from rackplane.core.instructions import CommitGang, Instruction, PublishEvent
@@ -164,6 +165,7 @@ class Executor:
             # A process that was paused knows by its own clock, before anybody has told it.
             return WriteFailed(instruction, FailureReason.UNAVAILABLE, NOT_LEADING), 0.0
         write = requests_for(instruction, now=self._clock())
+        began = time.perf_counter()
         try:
             await self._client.request(
                 write.method,
@@ -173,14 +175,16 @@ class Executor:
                 query=write.query,
             )
         except ApiError as error:
-            self._metrics.count_request(write.method, error.status)
+            self._metrics.count_request(write.method, error.status, time.perf_counter() - began)
             reason = failure(error)
-            self._count_attempt(instruction, reason.value)
+            stale = reason in (FailureReason.CONFLICT, FailureReason.GONE)
+            self._count_attempt(instruction, STALE if stale else ERROR)
             if isinstance(instruction, PublishEvent):
                 reason = FailureReason.REJECTED  # only words are lost: never worth a second request
             pause = self._pause(error) if reason is FailureReason.UNAVAILABLE else 0.0
             return WriteFailed(instruction, reason, error.message or error.reason), pause
-        self._metrics.count_request(write.method, 200 if write.method != "POST" else 201)
+        code = 200 if write.method != "POST" else 201
+        self._metrics.count_request(write.method, code, time.perf_counter() - began)
         return WriteSucceeded(instruction), 0.0
 
     async def _confirm(self, outcome: WriteSucceeded) -> Event:
@@ -189,7 +193,7 @@ class Executor:
             self._next_look = self._tasks.create_task(self._look_at_lease(), name="look at the Lease")
         # Shielded: others may wait for the same look.
         holds = await asyncio.shield(self._next_look)
-        self._count_attempt(outcome.instruction, "admitted" if holds else "fenced")
+        self._count_attempt(outcome.instruction, SUCCESS if holds else FENCED)
         return outcome if holds else LeadershipLost()
 
     async def _look_at_lease(self) -> bool:
@@ -204,5 +208,5 @@ class Executor:
         return min(error.retry_after or 0.0, _LONGEST_PAUSE)
 
     def _count_attempt(self, instruction: Instruction, result: str) -> None:
-        if isinstance(instruction, CommitGang):
-            self._metrics.admission_attempts.labels(result=result.lower()).inc()
+        if isinstance(instruction, CommitGang) and instruction.admits:
+            self._metrics.count_attempt(result)

@@ -145,12 +145,19 @@ class FacilityWatch:
         self._monotonic = monotonic
         self._sleep = sleep
         self._known = {kind: _Known() for kind in PLURALS}
+        #: lists that failed
+        self.failures = 0
         self._stale: set[str] = set()
         self._wake = asyncio.Event()
         #: Set once every kind has been listed.
         self.synced = asyncio.Event()
         #: Monotonic time of the last complete list or kopf event.
         self.last_activity = self._monotonic()
+
+    @property
+    def objects(self) -> int:
+        """How many objects of all kinds are known."""
+        return sum(len(known.versions) for known in self._known.values())
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -237,6 +244,7 @@ class FacilityWatch:
                 try:
                     await self.list_kind(kind)
                 except ApiError as error:
+                    self.failures += 1
                     log.warning("a kind could not be listed", kind=kind, error=str(error))
                 else:
                     kinds = kinds - {kind}

@@ -8,8 +8,10 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from rackplane.controller.metrics.exposition import Exposition
 
 __all__ = ["Health", "HttpServer"]
 
@@ -62,7 +64,7 @@ class HttpServer:
     def __init__(
         self, *, registry: CollectorRegistry, health: Health, host: str, metrics_port: int, health_port: int
     ) -> None:
-        self._registry = registry
+        self._exposition = Exposition(registry)
         self._health = health
         self._host = host
         self._wanted = (metrics_port, health_port)
@@ -107,7 +109,7 @@ class HttpServer:
     async def _metrics(self, _: web.Request) -> web.Response:
         # On the event loop, not in a thread: the collector reads the machine.
         return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+            body=await self._exposition.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
         )
 
     async def _healthz(self, _: web.Request) -> web.Response:

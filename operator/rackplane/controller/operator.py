@@ -20,11 +20,13 @@ from rackplane.controller.actuators.endpoint import PowerEndpoint
 from rackplane.controller.collecting import collected
 from rackplane.controller.executor import Executor
 from rackplane.controller.facility import FacilityWatch, Seen
+from rackplane.controller.floorplan.watch import FloorPlanWatch
 from rackplane.controller.informers import core_informers
 from rackplane.controller.kueue.join import KueueJoin
 from rackplane.controller.kueue.watch import kueue_informers
 from rackplane.controller.leadership import Leadership
 from rackplane.controller.metrics import Metrics
+from rackplane.controller.metrics.looplag import watch_loop
 from rackplane.controller.parts import Parts
 from rackplane.controller.reports.desk import Desk
 from rackplane.controller.runtime import Runtime
@@ -71,6 +73,7 @@ class Operator:
         self.settings = settings
         self._around = surroundings or Surroundings()
         self.machine = Machine(
+            stopwatch=time.perf_counter,
             settings=MachineSettings(
                 validate=settings.validate,
                 observe=settings.mode == "Observe",
@@ -105,7 +108,7 @@ class Operator:
                 compute_domains=settings.compute_domains,
                 pod_groups=not settings.ignore_pod_groups,
                 fabric=parse_fabric(settings.fabric_levels, settings.fabric_labels),
-            )
+            ),
         )
         self.metrics = Metrics()
         #: The ports of metrics and health, once it listens.
@@ -114,6 +117,9 @@ class Operator:
         self.reports_port = 0
         #: The port of /debug/decisions, once it listens; 0: it is not served.
         self.decisions_port = 0
+        #: The port of the floor plan, once it listens; 0: there is none. And its frames.
+        self.ui_port = 0
+        self.floor_plan: FloorPlanWatch | None = None
         #: Takes reports of facility events, from HTTP or from within.
         self.desk = Desk(
             client=client,
@@ -171,6 +177,7 @@ class Operator:
                 metrics=self.metrics,
                 clock=self._around.wall,
                 monotonic=self._around.monotonic,
+                measured=self.machine.measured,
             )
             informers = core_informers(
                 self._client,
@@ -209,7 +216,7 @@ class Operator:
                 monotonic=self._around.monotonic,
             )
             async with (
-                parts.server(runtime, informers, facility) as server,
+                parts.server(runtime, informers, facility, lambda: executor.backlog) as server,
                 contextlib.AsyncExitStack() as more,
             ):
                 self.ports = server.ports
@@ -221,6 +228,10 @@ class Operator:
                     runtime.record = more.enter_context(contextlib.closing(parts.recording()))
                 if settings.reports_tokens:
                     self.reports_port = (await more.enter_async_context(parts.report_server())).port
+                if settings.ui:
+                    self.floor_plan = parts.floor_plan()
+                    page = await more.enter_async_context(parts.floor_plan_server(self.floor_plan))
+                    self.ui_port = page.port
                 log.info("started", version=__version__, identity=settings.identity, ports=server.ports)
                 watching = [
                     tasks.create_task(informer.run(), name=f"watch {name}")
@@ -228,9 +239,13 @@ class Operator:
                 ]
                 watching.append(tasks.create_task(facility.run(), name="facility"))
                 watching.append(tasks.create_task(endpoint.run(), name="power endpoint"))
+                lag = watch_loop(self.metrics.loop_lag_seconds, monotonic=self._around.monotonic)
+                watching.append(tasks.create_task(lag, name="event loop lag"))
                 if settings.telemetry_url:
                     watching.append(tasks.create_task(parts.telemetry(runtime).run(), name="telemetry"))
                     watching.append(tasks.create_task(parts.elements().run(), name="telemetry of elements"))
+                if self.floor_plan is not None:
+                    watching.append(tasks.create_task(self.floor_plan.run(), name="floor plan"))
                 if kueue is not None:
                     keeper = parts.keeper(kueue, informers)
                     watching.append(tasks.create_task(keeper.run(), name="admission checks"))

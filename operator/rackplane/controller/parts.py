@@ -14,6 +14,8 @@ from rackplane.controller.decisions.ring import Ring
 from rackplane.controller.decisions.server import DecisionServer, Replica
 from rackplane.controller.discovering import Discoverer
 from rackplane.controller.facility import FacilityWatch
+from rackplane.controller.floorplan.server import FloorPlanServer
+from rackplane.controller.floorplan.watch import FloorPlanWatch
 from rackplane.controller.http import Health, HttpServer
 from rackplane.controller.kueue.active import CheckKeeper
 from rackplane.controller.kueue.join import KueueJoin
@@ -183,13 +185,39 @@ class Parts:
             tls=settings.reports_tls,
         )
 
+    def floor_plan(self) -> FloorPlanWatch:
+        """Takes the floor plan's frames."""
+        settings = self.settings
+        return FloorPlanWatch(
+            self.machine,
+            seconds=settings.ui_seconds,
+            history_seconds=settings.ui_history_seconds,
+            wall=self.wall,
+        )
+
+    def floor_plan_server(self, watch: FloorPlanWatch) -> FloorPlanServer:
+        """Serves the floor plan."""
+        return FloorPlanServer(watch, host=self.settings.ui_host, port=self.settings.ui_port)
+
     def server(
-        self, runtime: Runtime, informers: dict[str, Informer[Any]], facility: FacilityWatch
+        self,
+        runtime: Runtime,
+        informers: dict[str, Informer[Any]],
+        facility: FacilityWatch,
+        backlog: Callable[[], int],
     ) -> HttpServer:
-        """Metrics and probes: of the machine, and of each watch by name."""
+        """Metrics and probes: of the machine, of each watch by name, and how many writes wait or are under way."""
         settings = self.settings
         watched: dict[str, Any] = {**informers, "facility": facility}
-        self.metrics.registry.register(MachineCollector(self.machine, watched, self.monotonic))
+        collector = MachineCollector(
+            self.machine,
+            watched,
+            self.monotonic,
+            backlog=backlog,
+            gangs=settings.gang_metrics_limit if settings.gang_metrics else 0,
+            forget_queues=self.metrics.forget_queues,
+        )
+        self.metrics.registry.register(collector)
         ages: dict[str, Callable[[], float]] = {
             name: (lambda watch=watch: watch.last_activity)  # type: ignore[misc]
             for name, watch in watched.items()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from rackplane.controller.metrics import Metrics
 from rackplane.core.events import Event, TimePassed
 from rackplane.core.instructions import Instruction
+from rackplane.core.measuring import Measurement
 
 __all__ = ["ClockSetBack", "Listener", "Recorder", "Runtime"]
 
@@ -68,6 +69,7 @@ class Runtime:
         tick: seconds between `TimePassed` events.
         clock: seconds since the epoch.
         monotonic, sleep: for tests.
+        measured: called after every batch: what the machine measured of its own doing.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Runtime:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        measured: Callable[[], Iterable[Measurement]] = tuple,
     ) -> None:
         self._machine = machine
         self._submit = submit
@@ -88,6 +91,7 @@ class Runtime:
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
+        self._measured = measured
         #: Keeps what the machine is told and asks for, so that it can be replayed; set before it runs.
         self.record: Recorder | None = None
         #: Hears what the machine is told, before it does; set before it runs.
@@ -150,7 +154,8 @@ class Runtime:
             self.journal.told(now, batch)
         started = time.perf_counter()
         instructions = self._handle(now, batch)
-        self._metrics.decision_seconds.observe(time.perf_counter() - started)
+        self._metrics.count_turn(len(batch), time.perf_counter() - started)
+        self._metrics.measure(self._measured())
         self.last_turn = self._monotonic()
         for instruction in instructions:
             self._submit(instruction)

@@ -53,6 +53,12 @@ class OperatorSettings:
     metrics_port: int = 8080
     """Port of /metrics. 0: any free one."""
 
+    gang_metrics: bool = False
+    """Tell metrics of single gangs too. See docs/metrics.md."""
+
+    gang_metrics_limit: int = 500
+    """So many gangs at most have metrics of their own."""
+
     health_port: int = 8081
     """Port of /healthz and /readyz; may be the same."""
 
@@ -65,6 +71,21 @@ class OperatorSettings:
 
     reports_tls: str = ""
     """Directory with tls.crt and tls.key for that endpoint. Empty: plain HTTP, behind something that ends TLS."""
+
+    ui: bool = False
+    """Serve the floor plan, a page that only reads and asks nobody who they are. See docs/floor-plan.md."""
+
+    ui_host: str = "0.0.0.0"
+    """Address that it listens on."""
+
+    ui_port: int = 8083
+    """Port of it. 0: any free one."""
+
+    ui_seconds: float = 2.0
+    """Between two looks of a page that is open, in seconds."""
+
+    ui_history_seconds: float = 10.0
+    """Between two moments of the last hour that it can go back to, in seconds."""
 
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""

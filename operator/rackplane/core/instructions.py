@@ -89,6 +89,11 @@ class CommitGang:
     #: starts
     previous: str = ""
 
+    @property
+    def admits(self) -> bool:
+        """Whether the gang gets its place by it; else it has one, and changes something of it."""
+        return "phase" in self.status
+
 
 @dataclass(frozen=True, slots=True)
 class WriteGangStatus:

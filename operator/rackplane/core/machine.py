@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rackplane.core import answers, arrivals, grouping
 from rackplane.core import events as e
 from rackplane.core.gangs.booking import unbook, unbook_uncommitted
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.emptying import Emptying
-from rackplane.core.gangs.explaining import CAUSES
 from rackplane.core.gangs.lifecycle import reconcile
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.seen import gang_changed, gang_deleted
 from rackplane.core.gangs.stopping import unplace
 from rackplane.core.instructions import Instruction, WriteFacilityStatus
 from rackplane.core.learning.changing import follow_verdicts
+from rackplane.core.measuring import Measurement
 from rackplane.core.observing import observe
 from rackplane.core.queues.holds import know_held
-from rackplane.core.queues.lining_up import reasons
 from rackplane.core.queues.queueing import schedule
 from rackplane.core.queues.tally import Tally
 from rackplane.core.refreshing import refresh
@@ -40,7 +41,12 @@ class Machine:
     A standby's machine is fed the same events and keeps the same state; it returns no instructions.
     """
 
-    def __init__(self, *, settings: MachineSettings | None = None) -> None:
+    def __init__(
+        self, *, settings: MachineSettings | None = None, stopwatch: Callable[[], float] | None = None
+    ) -> None:
+        """Args:
+        stopwatch: seconds from any beginning: by it is measured how long decisions take, and nothing is decided.
+        """
         self.settings = settings or MachineSettings()
         catalog = Catalog(
             horizon=self.settings.lookahead_seconds,
@@ -48,6 +54,8 @@ class Machine:
             lost_conditions=self.settings.lost_node_conditions,
         )
         self.world = World(settings=self.settings, catalog=catalog)
+        if stopwatch is not None:
+            self.world.measurements.stopwatch = stopwatch
         self.leading = False
         self.synced = False
         self._relief = Relief()
@@ -69,6 +77,10 @@ class Machine:
         """What was stopped for others since this process began to lead."""
         return self.world.tally
 
+    def measured(self) -> list[Measurement]:
+        """What was measured since this was last asked."""
+        return self.world.measurements.take()
+
     @property
     def move_results(self) -> dict[str, int]:
         """Gangs that were to be moved since this process began, by what became of them (`MOVE_RESULTS`)."""
@@ -89,14 +101,6 @@ class Machine:
     def gangs_on_lost_nodes(self) -> int:
         """Gangs with slots on nodes that are lost."""
         return len({key for name in self.world.losses.nodes() for key in self.world.gangs_on(name)})
-
-    def pending_by_cause(self) -> dict[tuple[str, str], int]:
-        """Gangs that wait for a decision, by queue and cause; the queue is "" where there is none of that name."""
-        found: dict[tuple[str, str], int] = {}
-        for queue, why, count in reasons(self.world):
-            key = (queue if self.world.catalog.queue(queue) is not None else "", CAUSES.get(why, "other"))
-            found[key] = found.get(key, 0) + count
-        return found
 
     def handle(self, now: float, *events: e.Event) -> list[Instruction]:
         """Take in what happened and say what is to be written.
@@ -229,6 +233,8 @@ class Machine:
                 answers.failed(world, instruction, reason, message)
             case e.TimePassed():
                 world.learning.time_passed(world)
+                if self.leading:
+                    world.compliance.time_passed(world)
                 # Deadlines are few: asking all gangs for theirs is cheaper than a timer each.
                 for record in world.gangs.values():
                     if record.failures or record.unschedulable or _time_counts(record, world.now):
@@ -246,6 +252,7 @@ class Machine:
         self.world.draining.resign()
         self.world.caps.resign()
         self.world.taints.resign()
+        self.world.compliance.resign()
         self.world.confirmations.resign()
         self.world.removals.resign()
         self.world.telling.resign()

@@ -16,6 +16,7 @@ from rackplane.core.gangs.podgroups import PodGroups
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.telling import Telling
 from rackplane.core.learning.meter import Learning
+from rackplane.core.measuring import Measurements
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
 from rackplane.core.pods.claimants import Claimants
 from rackplane.core.pods.cliques import Cliques
@@ -31,6 +32,7 @@ from rackplane.core.repair.losses import Losses
 from rackplane.core.settings import MachineSettings
 from rackplane.core.shedding.overloads import Overloads
 from rackplane.core.site.caps import Caps
+from rackplane.core.site.compliance import Compliance
 from rackplane.core.site.confirmations import Confirmations
 from rackplane.core.site.draining import Draining
 from rackplane.core.site.facility import Catalog
@@ -116,6 +118,8 @@ class World:
     #: quotas at later times, and the `lateness` that they take note of
     quota_later: tuple[QuotaLater, Mapping[str, float]] | None = None
     tally: Tally = field(default_factory=Tally)
+    compliance: Compliance = field(default_factory=Compliance)
+    measurements: Measurements = field(default_factory=Measurements)
     #: what an earlier process held, as the Gangs say, and was not looked at yet
     remembered: dict[Key, GangReservation] = field(default_factory=dict)
     #: places that gangs held until others came to be the first, which are theirs again if they are still good

@@ -343,6 +343,15 @@ class State(Loads):
             {node: count * gpus_per_slot for node, count in nodes.items()}, profile, metered
         )
 
+    def watts_of_nodes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Nominal and peak draw of every node, in the inventory's order; 0 for one of no known rack or type."""
+        uses = [self._uses.now.get(name) for name in self.inventory.names]
+        nominal, peak = (
+            np.fromiter((0 if u is None else u.watts[k] for u in uses), dtype=np.int64, count=len(uses))
+            for k in (0, 1)
+        )
+        return nominal, peak
+
     def overbooked(self) -> list[str]:
         """Nodes on which gangs and others together use more GPUs than there are."""
         result = []

@@ -151,6 +151,8 @@ class Informer(Generic[T]):
         self.synced = asyncio.Event()
         self.last_activity = monotonic()
         self.forbidden = False
+        #: lists and watches that failed since it was made
+        self.failures = 0
         self._client = client
         self._decoder = msgspec.json.Decoder(type)
         self._on_change = on_change
@@ -182,6 +184,11 @@ class Informer(Generic[T]):
         # What the watch told while a list was under way: the list may be older than that.
         self._touched: set[Key] = set()
         self._buried: dict[str, str] = {}
+
+    @property
+    def objects(self) -> int:
+        """How many the cache has."""
+        return len(self.cache)
 
     async def run(self) -> None:
         """Lists and watches until cancelled. Errors of the API are logged and retried, for ever."""
@@ -433,6 +440,7 @@ class Informer(Generic[T]):
 
     async def _back_off(self, why: str, *, first_at_once: bool = False, at_least: float = 0.0) -> None:
         self._failures += 1
+        self.failures += 1
         if first_at_once and self._failures == 1:
             logger.info("%s: listing again: %s", self.resource, why)
             return

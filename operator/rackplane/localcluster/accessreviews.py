@@ -94,6 +94,7 @@ def _may(service: Service, spec: Mapping[str, Any]) -> Obj:
         raise errors.not_implemented("SubjectAccessReviews of resources: it has no RBAC for them")
     if MASTERS in groups:
         return {"allowed": True}
+    assert asked is not None
     path, verb = str(asked.get("path", "")), str(asked.get("verb", ""))
     reason = next(_reasons(service, name, groups, path, verb), None)
     return {"allowed": False} if reason is None else {"allowed": True, "reason": reason}

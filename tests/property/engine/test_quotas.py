@@ -83,7 +83,7 @@ def test_what_a_queue_may_take_is_the_same_until_its_tree_changes(
         for name in NAMES:
             for resource in RESOURCES:
                 left = tree.left(name, resource)
-                assert known.setdefault((name, resource, tree.changes(name)), left) == left
+                assert known.setdefault((name, resource, tree.stamp(name)), left) == left
 
     for queue, amount, times in changes:
         with tree.changed([(queue, amount, times)]):

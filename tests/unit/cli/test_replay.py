@@ -132,12 +132,12 @@ def test_damaged_files_are_refused_with_the_line(
 ) -> None:
     assert callable(spoil)
     code, lines = replayed(tmp_path, spoil(recorded), capsys)
-    assert code == 2
+    assert code == 3
     assert lines[0].startswith(said), lines
 
 
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["replay", str(tmp_path / "none")]) == 2
+    assert main(["replay", str(tmp_path / "none")]) == 3
     assert capsys.readouterr().err == f"rackplane: {tmp_path / 'none'}: No such file or directory\n"
 
 

@@ -75,7 +75,7 @@ def test_a_gang_of_the_cluster_without_its_job_says_so(
 ) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     with served(kubeconfig, *CRDS, *HALL, gang("late")):
-        assert parser.main(["explain", "gang", "late", "--kubeconfig", str(kubeconfig)]) == 2
+        assert parser.main(["explain", "gang", "late", "--kubeconfig", str(kubeconfig)]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "  because     its Job late does not exist"
 
 
@@ -293,7 +293,7 @@ def test_no_kubeconfig_is_told_with_the_way_out(
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     missing = tmp_path / "nowhere"
-    assert parser.main(["tree", "power", "--kubeconfig", str(missing)]) == 1
+    assert parser.main(["tree", "power", "--kubeconfig", str(missing)]) == 3
     assert capsys.readouterr().err == (
         f"rackplane: There is no kubeconfig at {missing}; name one with --kubeconfig, or ask a folder with --facility\n"
     )
@@ -301,7 +301,7 @@ def test_no_kubeconfig_is_told_with_the_way_out(
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "racks.yaml").write_text("kind: [\n")
-    assert parser.main(["tree", "power", "--facility", str(tmp_path)]) == 1
+    assert parser.main(["tree", "power", "--facility", str(tmp_path)]) == 3
     assert capsys.readouterr().err == (
         "rackplane: racks.yaml, document 1: it is not YAML: did not find expected node content in line 2. Correct it, "
         "or keep files of another kind elsewhere.\n"

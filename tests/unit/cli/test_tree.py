@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from rackplane.cli import parser
-from rackplane.cli.view import Branch, Gauge, Tree, console_for, lines, show
+from rackplane.cli.output import console_for
+from rackplane.cli.view import Branch, Gauge, Tree, lines, show
 from tests.unit.cli.hall import HALL, folder, gang
 
 #: r1 is full at MaxP, half of r3 runs at MaxQ: 42 kW, 6 kW and 18 kW with 2 kW of overhead each.
@@ -97,7 +98,7 @@ def test_parts_of_an_nvlink_domain_and_levels_of_ones_own(
 
 
 def test_levels_that_cannot_be_are_told(hall: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert parser.main(["tree", "fabric", "--facility", hall, "--fabric-levels", "leaf,leaf"]) == 1
+    assert parser.main(["tree", "fabric", "--facility", hall, "--fabric-levels", "leaf,leaf"]) == 2
     assert "--fabric-levels, --fabric-labels: level leaf is named twice" in capsys.readouterr().err
 
 
@@ -337,7 +338,7 @@ def test_without_utf8_everything_is_ascii() -> None:
     narrow = drawn(40, ascii=True)
     assert "".join(narrow).isascii()
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    show(SAMPLE, console_for(file))
+    show(SAMPLE, console_for(file=file))
     file.seek(0)
     assert file.read().splitlines() == drawn(200, ascii=True)
 
@@ -360,7 +361,7 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     assert "\x1b[31m" in printed()
     assert "\x1b[3" not in printed(NO_COLOR="1")
     plain = io.StringIO()
-    show(SAMPLE, console_for(plain))
+    show(SAMPLE, console_for(file=plain))
     assert "\x1b" not in plain.getvalue()
 
 

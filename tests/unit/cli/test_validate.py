@@ -100,7 +100,7 @@ def test_nodes_that_no_rack_claims_are_a_warning(tmp_path: Path, capsys: pytest.
 
 
 def test_two_folders_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
-    assert parser.main(["validate", "a", "--facility", "b"]) == 1
+    assert parser.main(["validate", "a", "--facility", "b"]) == 2
     assert capsys.readouterr().err == "rackplane: name one folder: DIR, or --facility DIR\n"
 
 

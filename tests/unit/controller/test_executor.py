@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
+import pytest
 from prometheus_client import generate_latest
 
 from rackplane.controller.executor import Executor
@@ -82,6 +83,9 @@ class Server:
     async def looked(self, count: int) -> None:
         async with self._more:
             await self._more.wait_for(lambda: len(self.looks or ()) >= count)
+
+
+COMMITTED = "/apis/rackplane.dev/v1alpha1/namespaces/ml/gangs/a/status"
 
 
 def status(name: str, position: int) -> WriteGangStatus:
@@ -165,11 +169,11 @@ async def test_abandoned_writes_are_never_sent_and_are_told() -> None:
 
 
 async def test_a_commit_counts_only_while_the_lease_is_ours() -> None:
-    commit = CommitGang("ml", "a", "1", "d1", {})
+    commit = CommitGang("ml", "a", "1", "d1", {"phase": "Admitted"})
     server = Server()
     told, metrics = await run(server, commit)
     assert told == [WriteSucceeded(commit)]
-    assert b'rackplane_admission_attempts_total{result="admitted"} 1.0' in generate_latest(metrics.registry)
+    assert b'rackplane_admission_attempts_total{result="success"} 1.0' in generate_latest(metrics.registry)
 
     server.holds = False
     told, metrics = await run(server, commit)
@@ -177,8 +181,22 @@ async def test_a_commit_counts_only_while_the_lease_is_ours() -> None:
     assert b'rackplane_admission_attempts_total{result="fenced"} 1.0' in generate_latest(metrics.registry)
 
 
+@pytest.mark.parametrize(
+    ("status", "result"), [(409, "stale"), (404, "stale"), (422, "error"), (503, "error"), (0, "error")]
+)
+async def test_a_commit_that_fails_is_an_attempt_too(status: int, result: str) -> None:
+    server = Server()
+    server.refusals = {COMMITTED: ApiError(status, "Refused", "no")}
+    _, metrics = await run(server, CommitGang("ml", "a", "1", "d1", {"phase": "Admitted"}))
+    value = metrics.registry.get_sample_value("rackplane_admission_attempts_total", {"result": result})
+    assert value == 1
+    # What changes the place of one that runs is no attempt to admit it.
+    _, metrics = await run(server, CommitGang("ml", "a", "1", "d1", {"slots": 3}))
+    assert metrics.registry.get_sample_value("rackplane_admission_attempts_total", {"result": result}) == 0
+
+
 async def test_a_process_whose_term_has_run_out_sends_nothing() -> None:
-    commit, server = CommitGang("ml", "a", "1", "d1", {}), Server()
+    commit, server = CommitGang("ml", "a", "1", "d1", {"phase": "Admitted"}), Server()
     server.term = None
     told, _ = await run(server, commit)
     assert told == [WriteFailed(commit, FailureReason.UNAVAILABLE, "not the leader any more")]

@@ -69,7 +69,7 @@ def test_records_below_the_level_and_expected_ones_are_left_out(stream: io.Strin
 
 def test_a_machine_without_a_state_can_be_scraped() -> None:
     metrics = Metrics()
-    watch = SimpleNamespace(last_activity=time.monotonic(), forbidden=True)
+    watch = SimpleNamespace(last_activity=time.monotonic(), forbidden=True, objects=3, failures=2)
     metrics.registry.register(MachineCollector(Machine(), {"pods": watch}))
     text = generate_latest(metrics.registry).decode()
     assert "rackplane_leader 0.0\n" in text
@@ -77,6 +77,8 @@ def test_a_machine_without_a_state_can_be_scraped() -> None:
     assert "rackplane_pending_gangs{" not in text
     assert 'rackplane_informer_age_seconds{resource="pods"}' in text
     assert 'rackplane_informer_forbidden{resource="pods"} 1.0\n' in text
+    assert 'rackplane_informer_objects{resource="pods"} 3.0\n' in text
+    assert 'rackplane_informer_failures_total{resource="pods"} 2.0\n' in text
     assert "rackplane_build_info{version=" in text
 
 
@@ -102,7 +104,7 @@ async def test_endpoints(shared: bool, unused_tcp_port: int) -> None:
         metrics, probes = server.ports
         assert (metrics == probes) is shared
         status, text = await get(metrics, "/metrics")
-        assert status == 200 and "rackplane_decision_duration_seconds_bucket" in text
+        assert status == 200 and "rackplane_turn_duration_seconds_bucket" in text
         assert await get(probes, "/healthz") == (200, "ok\n")
         assert await get(probes, "/readyz") == (503, "not every watched kind has been listed yet\n")
         ready.set()
@@ -114,6 +116,7 @@ async def test_endpoints(shared: bool, unused_tcp_port: int) -> None:
 def test_how_long_caps_take_is_told_once_somebody_confirms_them() -> None:
     registry = Metrics().registry
     machine = Machine(settings=MachineSettings(confirmation=Confirmation.AGENT))
+    machine.leading = True
     registry.register(MachineCollector(machine, {}))
     for seconds in (0.2, 3.0, 3.0, math.inf):
         machine.world.confirmations.times.add(seconds)
@@ -134,4 +137,7 @@ def test_how_long_caps_take_is_told_once_somebody_confirms_them() -> None:
     )
     silent = Metrics().registry
     silent.register(MachineCollector(Machine(), {}))
+    # A standby knows the same, and what both said would be added up.
+    machine.leading = False
+    assert "cap_actuation" not in generate_latest(registry).decode()
     assert "cap_actuation" not in generate_latest(silent).decode()

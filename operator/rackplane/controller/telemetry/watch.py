@@ -1,4 +1,4 @@
-"""Asks a Prometheus what nodes draw, again and again, and tells it: to the machine for status, and as metrics."""
+"""Asks a Prometheus what nodes draw, again and again, and tells the machine: for status, and for metrics."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import aiohttp
 import structlog
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from rackplane.controller.metrics.families import one
+from rackplane.controller.metrics.telemetry import UP
 from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Prometheus, PrometheusError, Sample
 from rackplane.core.site.observed import Observed
-from rackplane.engine.reporting.carried import carried
 from rackplane.engine.state import State
 
 __all__ = ["PRESETS", "TelemetryWatch", "node_watts"]
@@ -56,7 +57,7 @@ def node_watts(
 
 
 class TelemetryWatch(Collector):
-    """Readings of a Prometheus, until cancelled; a collector of what racks draw by them.
+    """Readings of a Prometheus, until cancelled; a collector of whether there are any.
 
     Args:
         prometheus: who is asked.
@@ -139,43 +140,7 @@ class TelemetryWatch(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        latest = self._observations.latest
-        for name, text, values in (
-            (
-                "rackplane_rack_observed_watts",
-                "Draw of a rack by telemetry; nodes without a fresh reading count at their reserved peak.",
-                {rack: seen.watts for rack, seen in latest.items()},
-            ),
-            (
-                "rackplane_rack_unobserved_nodes",
-                "Nodes of a rack without a fresh reading.",
-                {rack: seen.unobserved_nodes for rack, seen in latest.items()},
-            ),
-            (
-                "rackplane_rack_drifts",
-                "1 while a rack draws more than its reserved nominal watts and the margin allow.",
-                {rack: int(seen.drifts) for rack, seen in latest.items()},
-            ),
-        ):
-            family = GaugeMetricFamily(name, text, labels=["rack"])
-            for rack, value in values.items():
-                family.add_metric([rack], value)
-            yield family
-        state = self._state()
-        power = GaugeMetricFamily(
-            "rackplane_power_observed_watts",
-            "Load of a power domain by telemetry; none where a rack below has a node without a fresh reading.",
-            labels=["power_domain"],
-        )
-        if state is not None:
-            for name, load in carried(state.facility, self._observed().watts()).items():
-                power.add_metric([name], load.watts)
-        yield power
-        yield GaugeMetricFamily(
-            "rackplane_telemetry_up",
-            "1 if the last question was answered with readings.",
-            value=int(not self._problem),
-        )
+        yield UP.of(one(not self._problem))
 
     def _gpus(self, node: str) -> int:
         state = self._state()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -335,24 +335,27 @@ def shortest_alike(world: World, record: GangRecord) -> float:
     return 2.0 ** (2 * _magnitude(world, record) - 1)
 
 
-def least_of(world: World, record: GangRecord) -> dict[str, int]:
+def least_of(world: World, record: GangRecord) -> Mapping[str, int]:
     """What the gang counts against quotas at least, wherever it is placed."""
     assert world.state is not None and record.gang is not None
-    spec = record.gang.spec
-    gpus = fewest_gpus(spec)
-    metered = dict(metered_of(world, record))
+    spec, types, known = record.gang.spec, world.state.facility.types, metered_of(world, record)
+    if record.least is not None and record.least[0] is spec and record.least[1:3] == (types, known):
+        return record.least[3]
+    gpus, metered = fewest_gpus(spec), dict(known)
     draws = [
         at_most(
             kind, full_increment(kind, cap.node_watts), kind.gpus_per_node, metered.get(cap.name, ())
         ).nominal
         * gpus
         // kind.gpus_per_node
-        for kind in world.state.facility.types
+        for kind in types
         if spec.groups or kind.resource == spec.resource_name
         for cap in kind.caps
         if not spec.power.strict or cap.name == spec.power.profile
     ]
-    return amounts_of(gpus, min(draws, default=0))
+    least = amounts_of(gpus, min(draws, default=0))
+    record.least = spec, types, known, least
+    return least
 
 
 def usage_of(

@@ -24,6 +24,7 @@ from rackplane.core.gangs.elastic import (
 from rackplane.core.gangs.explaining import explanation
 from rackplane.core.gangs.jobs import job_outcome, suspended_by_us
 from rackplane.core.gangs.profiles import running_words
+from rackplane.core.gangs.progress import count_let_go
 from rackplane.core.gangs.promises import broken_promises, is_unschedulable, next_deadline, without_broken
 from rackplane.core.gangs.reassigning import reassignment, with_slots
 from rackplane.core.gangs.record import GangRecord
@@ -290,6 +291,7 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
     if resume:
         return
     yield from ungate(world, record)
+    count_let_go(world, record)
     record.due = next_deadline(world, record) if all_let_go(record) else -math.inf
     yield from keep_size(world, record)
     if record.phase == "Admitted" and all_running(record):

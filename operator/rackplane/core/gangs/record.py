@@ -22,6 +22,7 @@ from rackplane.core.objects import (
     Container,
     Gang,
     GangGroup,
+    GangSpec,
     Job,
     Pod,
     PodSpec,
@@ -34,7 +35,7 @@ from rackplane.core.pods.podclass import Amounts, PodClass, held_by
 from rackplane.core.queues.priorities import never_preempts
 from rackplane.core.workloads.kinds import kind_of_gang
 from rackplane.core.workloads.view import Workload
-from rackplane.engine.model import Refusal
+from rackplane.engine.model import Metered, NodeType, Refusal
 
 __all__ = ["GangRecord"]
 
@@ -141,6 +142,11 @@ class GangRecord:
     proposed_moves: tuple[tuple[str, tuple[str, ...]], ...] = ()
     proposed_at: float = float("-inf")
     proposed_version: int = -1
+    #: for metrics alone: when it was last queued again after it had a place, and when it was first told that it could
+    #: start, in seconds since the epoch; and that the gates of its first pods were asked to be removed
+    requeued_at: float | None = None
+    told_start: float | None = None
+    letting_go: bool = False
     #: the groups that its pods make now, as of the last look; its Gang's may be older
     groups_wanted: list[GangGroup] = field(default_factory=list)
     #: the priority its pods have or are to have; None: it is not known
@@ -151,6 +157,10 @@ class GangRecord:
     accelerators_wanted: tuple[str, int] | None = None
     #: classes of templates, by the name of their Job, "" for bare pods
     _classed: dict[str, tuple[PodSpec, PodClass]] = field(default_factory=dict)
+    #: what it counts against quotas at least, and of what that was worked out
+    least: (
+        tuple[GangSpec, tuple[NodeType, ...], tuple[tuple[str, Metered], ...], Mapping[str, int]] | None
+    ) = None
     #: pod uid -> its spec and the digest of its class
     _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
 

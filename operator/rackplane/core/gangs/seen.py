@@ -15,6 +15,7 @@ from rackplane.core.gangs.booking import (
 )
 from rackplane.core.gangs.decisions import Decision, Key, booking_key
 from rackplane.core.gangs.ends import expect
+from rackplane.core.gangs.progress import count_progress, follow_wait
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import seconds
 from rackplane.core.objects import Gang
@@ -37,9 +38,11 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
         world.shed[key] = None
     else:
         world.shed.pop(key, None)
+    follow_wait(world, record, before)
     if leading and before is not None:
         count_stop(world, record, before)
         count_repair(world, record, before)
+        count_progress(world, record, before)
     if status.phase in ACTIVE and status.decision is not None and status.assignment:
         if decision is not None and decision.id == status.decision.id:
             if not decision.committed or decision.released is not None:

@@ -51,6 +51,7 @@ def ungate(world: World, record: GangRecord) -> Iterator[Instruction]:
             continue  # on a node that is gone no pod is let go: the slot gets another, or waits for it (`repair`)
         cap = node.metadata.annotations.get(POWER_CAP_WATTS) if name in capped else None
         record.ungating.add(uid)
+        record.letting_go = True
         yield UngatePod(
             namespace=pod.metadata.namespace,
             name=pod.metadata.name,

@@ -76,7 +76,7 @@ def decide(
     """
     assert world.state is not None and record.gang is not None
     spec = record.gang.spec
-    if record.external() and record.groups:
+    if record.groups and record.external():
         return Wait(
             "of a gang that another controller made, all slots are alike; make one Gang for each kind of pod, or leave "
             "spec.groups out",

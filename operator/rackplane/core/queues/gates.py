@@ -31,8 +31,8 @@ class Gates:
     def __init__(self, world: World) -> None:
         self._world = world
         self._stamp = world.stamp
-        #: by resource and queue, with what tells whether it still holds
-        self._left: dict[tuple[str, str], tuple[int, int | None]] = {}
+        #: by queue, with what tells whether it still holds
+        self._left: dict[str, tuple[int, Left]] = {}
         self._draws: dict[Size, int] = {}
         self._most: dict[tuple[Family, int], int] = {}
         self._free: dict[tuple[Hashable, int], int] = {}
@@ -44,14 +44,18 @@ class Gates:
 
     def left(self, queue: str) -> Left:
         """What the queue may still take."""
-        return self._gpus_left(queue), self._watts_left(queue)
+        tree = self._world.ledger.tree
+        stamp, known = tree.stamp(queue), self._left.get(queue)
+        if known is None or known[0] != stamp:
+            known = self._left[queue] = stamp, (tree.left(queue, GPUS), tree.left(queue, WATTS))
+        return known[1]
 
     def has_quota(self, line: Line) -> bool:
         """Whether what the line's gangs take at least is within what its queue may take."""
         size = self._world.waiting.sizes.of(line)
         if size is None:
             return True
-        gpus, watts = self._gpus_left(line.queue), self._watts_left(line.queue)
+        gpus, watts = self.left(line.queue)
         if gpus is not None and size.slots * size.gpus_per_slot > gpus:
             return False
         return watts is None or self._least_watts(line, size) <= watts
@@ -69,17 +73,7 @@ class Gates:
             self._free.clear()
 
     def _gpus_left(self, queue: str) -> int | None:
-        return self._quota_left(GPUS, queue)
-
-    def _watts_left(self, queue: str) -> int | None:
-        return self._quota_left(WATTS, queue)
-
-    def _quota_left(self, resource: str, queue: str) -> int | None:
-        tree, known = self._world.ledger.tree, self._left.get((resource, queue))
-        changes = tree.changes(queue)
-        if known is None or known[0] != changes:
-            known = self._left[resource, queue] = changes, tree.left(queue, resource)
-        return known[1]
+        return self.left(queue)[0]
 
     def _least_watts(self, line: Line, size: Size) -> int:
         if size not in self._draws:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 from rackplane.core.gangs.asking import desired, shape_of, size_of
 from rackplane.core.gangs.decisions import Key
-from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.jobs import job_outcome
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.counting import count_usages
@@ -17,7 +15,7 @@ from rackplane.core.queues.waiting import Kind
 from rackplane.core.world import World
 from rackplane.engine.queueing.order import Line, Place
 
-__all__ = ["look", "pending", "reasons", "waiting_in_order"]
+__all__ = ["look", "pending", "waiting_in_order"]
 
 
 def pending(world: World) -> list[GangRecord]:
@@ -56,17 +54,6 @@ def waiting_in_order(world: World) -> list[GangRecord]:
     look(world)
     count_usages(world)
     return [world.gangs[key] for key in world.waiting.order.first(world.rank)]
-
-
-def reasons(world: World) -> Iterator[tuple[str, str, int]]:
-    """Queue, reason and how many gangs wait there for it."""
-    look(world)
-    waiting = world.waiting
-    for key in waiting.order:
-        place, record = waiting.order.get(key), world.gangs[key]
-        assert place is not None
-        answer = waiting.answer(place.line, end_of_start(world, record, world.now))
-        yield place.line.queue, record.reason if answer is None else answer.wait.reason, 1
 
 
 def look(world: World) -> None:

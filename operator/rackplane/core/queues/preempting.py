@@ -30,7 +30,7 @@ from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages, counted_by_gang
 from rackplane.core.queues.following import follow
 from rackplane.core.queues.holds import exclusive, hold, let_go
-from rackplane.core.queues.rights import Rights
+from rackplane.core.queues.rights import Rights, stops_others
 from rackplane.core.queues.victims import is_leaving, victim_of
 from rackplane.core.queues.ways import Way, is_in_the_way, may_shrink
 from rackplane.core.world import World
@@ -62,6 +62,13 @@ class Clearing:
     def __init__(self, world: World) -> None:
         self._world = world
         self._left = world.settings.preempting_gangs
+        self._stopping: dict[str, bool] = {}
+
+    def stops_others(self, queue: str) -> bool:
+        """Whether gangs of the queue may have any gang stopped."""
+        if queue not in self._stopping:
+            self._stopping[queue] = stops_others(self._world, queue)
+        return self._stopping[queue]
 
     @property
     def is_open(self) -> bool:
@@ -84,7 +91,8 @@ class Clearing:
         """The place that is held for the gang from now on; None if nobody is stopped for it."""
         world, settings = self._world, self._world.settings
         record.ask_again = math.inf
-        if not Rights.asked_by(world, record):
+        assert record.gang is not None
+        if not self.stops_others(record.gang.spec.queue):
             record.no_room = ""
             return None
         due = self.due(record)
@@ -105,7 +113,6 @@ class Clearing:
         if isinstance(found, HeldPlace):
             record.no_room, record.estimate = "", None
             hold(world, record, found)
-            assert record.gang is not None
             world.tally.began(record.key, record.gang.spec.queue)
             return found
         record.no_room = found

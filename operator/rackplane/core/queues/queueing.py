@@ -14,6 +14,7 @@ from rackplane.core.gangs.explaining import OVER_QUOTA, Explainer, Renewal
 from rackplane.core.gangs.occupying import occupied_words
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.instructions import Instruction
+from rackplane.core.measuring import INADMISSIBLE, SUCCESS, Measured
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.committing import start
 from rackplane.core.queues.counting import count_usages
@@ -123,7 +124,11 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             record.ask_again = math.inf
             if world.trace is not None:
                 world.trace.begin()
+            began = world.measurements.stopwatch()
             given = turn.ask(record)
+            took = world.measurements.stopwatch() - began
+            result = SUCCESS if isinstance(given, Placement) else INADMISSIBLE
+            world.measurements.add(Measured.ATTEMPT, took, result)
             if isinstance(given, Placement):
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
@@ -159,6 +164,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         holds_for_all = answer.stage < math.floor(world.now) + shortest_alike(world, record)
         if holds_for_all and not (line in freshly and answer.wait.wants_place and backfill.may_reserve):
             asked.close()
+    backfill.let_unasked_quota_go()
     if whole:
         waiting.due = min(waiting.due, wanted.due)
         for key in [key for key in waiting.proposed if key not in considered and key in world.gangs]:
@@ -201,6 +207,7 @@ class _Turn:
         self._world = world
         self._explainer, self._beside, self._backfill = explainer, beside, backfill
         self._barred: dict[tuple[str, str], Wait | None] = {}
+        self._shut: list[Wait] = []
         self._coming = coming(world)
 
     def ask(self, record: GangRecord) -> Placement | Wait:
@@ -209,7 +216,9 @@ class _Turn:
         assert record.gang is not None
         where = (record.gang.spec.queue, record.key[0])
         if where not in self._barred:
-            self._barred[where] = barred(world, record)
+            self._barred[where] = shut = barred(world, record)
+            if shut is not None:
+                self._shut.append(shut)
         closed, gave_up = self._barred[where], False
         held = world.held_places.get(record.key)
         if closed is None and held is not None and (held.moves or held.moving):
@@ -245,7 +254,7 @@ class _Turn:
 
     def stage(self, wait: Wait, until: float) -> float:
         """Whoever runs past it is told the same."""
-        if wait in self._barred.values():
+        if wait in self._shut:
             return -math.inf
         times = self._coming
         if wait.reason == RESERVED:

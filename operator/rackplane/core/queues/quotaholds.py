@@ -23,11 +23,14 @@ from rackplane.core.queues.groupbudgets import binds, excess, next_look
 from rackplane.core.queues.quota import Usage
 from rackplane.core.world import World
 from rackplane.engine.explaining.times import when
-from rackplane.engine.queueing.later import Share, keeps_within
+from rackplane.engine.queueing.later import QuotaLater, Share, keeps_within
 from rackplane.engine.queueing.quotas import WATTS, Amounts
 
 __all__ = ["InWay", "QuotaHolds", "in_way", "let_quota_go"]
 
+
+#: a gang, and from when and until when a place is held for it
+_Place = tuple[str, float, float]
 
 _COMPUTED = 8
 """So many of these times are worked out in one pass at most; the others keep theirs, or get one in the next."""
@@ -42,6 +45,9 @@ class QuotaHolds:
         #: queues of which somebody holds quota, and PowerBudgets of which somebody holds watts
         self._queues: set[str] = set()
         self._budgets: set[str] = set()
+        #: see `_counted`; and what it was counted of
+        self._places: list[tuple[_Place, str | None]] = []
+        self._places_at = -1
         world.quota_ahead.clear()
 
     def is_sought(self, queue: str) -> bool:
@@ -82,7 +88,12 @@ class QuotaHolds:
             self._budgets.add(budget)
         else:
             self._queues.add(spec.queue)
-        self._put(record, replace(held, budget=budget))
+        self._put(record, held if held.budget == budget else replace(held, budget=budget))
+
+    def let_go_unasked(self) -> None:
+        """Hold nothing for those whom the pass has not come to: others who ask the same stand before them by now."""
+        for key in [key for key in self._world.held_quota if key not in self._world.quota_ahead]:
+            let_quota_go(self._world, key)
 
     def _is_old(self, held: QuotaHold) -> bool:
         world = self._world
@@ -90,27 +101,28 @@ class QuotaHolds:
             return True
         return held.version != world.version and world.now - held.made >= world.settings.estimate_seconds
 
-    def _beside(self, record: GangRecord) -> frozenset[tuple[str, float, float]]:
+    def _beside(self, record: GangRecord) -> frozenset[_Place]:
         """The places that are held for those who were asked before it in this pass, and count beside it.
 
         What it holds answers for these and no others. Of quota that is held before it, which is another for each queue
         with every share that changes, it takes note when it is old.
         """
-        world = self._world
         assert record.gang is not None
-        budgets, root = (
-            world.catalog.budgets.groups(world.now),
-            world.ledger.tree.root(record.gang.spec.queue),
-        )
+        asked, own = self._world.ledger.tree.root(record.gang.spec.queue), booking_key(record.key)
+        if self._places_at != (at := self._world.reserved.revision):
+            self._places, self._places_at = self._counted(), at
+        return frozenset(place for place, root in self._places if root in (None, asked) and place[0] != own)
 
-        def counts(key: Key) -> bool:
-            other = world.gangs.get(key)
-            if other is None or other.gang is None or key == record.key:
-                return False
-            return bool(budgets) or world.ledger.tree.root(other.gang.spec.queue) == root
-
-        places = (r for r in world.reserved if not r.blocks and counts(key_of(r.key)))
-        return frozenset((r.key, r.at, r.until) for r in places)
+    def _counted(self) -> list[tuple[_Place, str | None]]:
+        """The places that are held now, and the root of the quotas that they count in; None: each in all."""
+        world = self._world
+        budgets, found = world.catalog.budgets.groups(world.now), list[tuple[_Place, str | None]]()
+        for r in world.reserved:
+            other = None if r.blocks else world.gangs.get(key_of(r.key))
+            if other is not None and other.gang is not None:
+                root = None if budgets else world.ledger.tree.root(other.gang.spec.queue)
+                found.append(((r.key, r.at, r.until), root))
+        return found
 
     def _worked_out(self, record: GangRecord, amounts: Amounts, *, lacks_quota: bool) -> QuotaHold | None:
         world = self._world
@@ -222,33 +234,36 @@ def in_way(
     """
     if not world.quota_ahead:
         return None
-    mine = replace(share_of(key, asked), at=at)
+    mine, tree = replace(share_of(key, asked), at=at), world.ledger.tree
+    budgets, root = bool(world.catalog.budgets.groups(world.now)), tree.root(asked.queue)
+    later: QuotaLater | None = None
+    known: list[Share] | None = None
     for held in world.quota_ahead.values():
         share = held.share
         if share.key in (key, but) or mine.until <= share.at or share.until <= at:
             continue
+        if later is None:
+            later = quota_later(world)
+        may_delay = tree.root(share.queue) == root and (
+            share.queue == mine.queue or not keeps_within(tree, mine, share.queue)
+        )
+        if not may_delay and not budgets:
+            continue
         both = max(share.at, at)
-        others = _others(world, share.key, key, but)
+        if known is None:
+            known = _others(world, key, but)
+        others = [s for s in known if s.key != share.key]
         # One who would not get it without this gang either is not kept from it by this gang.
-        if _delays_by_quota(world, mine, share, both, others, gone):
+        if may_delay and later.delays(mine, share, both, others, gone):
             return InWay(held)
+        if not budgets:
+            continue
         then, away = replace(share, at=both), {*gone, *_late(world, both)}
         there = [replace(s, at=-math.inf) for s in others if s.at <= both < s.until]
         refused = excess(world, then, gone=away, plus=[*there, mine])
         if refused is not None and excess(world, then, gone=away, plus=there) is None:
             return InWay(held, refused.budget.name)
     return None
-
-
-def _delays_by_quota(
-    world: World, mine: Share, share: Share, both: float, others: Collection[Share], gone: Collection[str]
-) -> bool:
-    tree, later = world.ledger.tree, quota_later(world)
-    if tree.root(mine.queue) != tree.root(share.queue):
-        return False
-    if share.queue != mine.queue and keeps_within(tree, mine, share.queue):
-        return False
-    return not later.takes(share, both, [*others, mine], gone) and later.takes(share, both, others, gone)
 
 
 def _others(world: World, *but: str) -> list[Share]:

@@ -170,6 +170,10 @@ class Backfill:
         """Hold quota, and room in budgets, for a gang that was refused, if it is the first that waits for it."""
         self._quota.consider(record, dict(wait.asks), wait.budget, waits=wait.foreseeable)
 
+    def let_unasked_quota_go(self) -> None:
+        """The pass is over: quota is held for those that it has come to."""
+        self._quota.let_go_unasked()
+
     @property
     def may_reserve(self) -> bool:
         """Whether another gang might still get a place to hold in this pass."""

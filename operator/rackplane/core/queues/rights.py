@@ -56,12 +56,6 @@ class Rights:
         self.ways = {key: way for key, way in self._ways.items() if way.record.key in keys}
         self._others = {key for key, way in self.ways.items() if self._of_another_queue(way.record)}
 
-    @staticmethod
-    def asked_by(world: World, record: GangRecord) -> bool:
-        """Whether its queue lets it stop anybody at all."""
-        assert record.gang is not None
-        return stops_others(world, record.gang.spec.queue)
-
     @property
     def nobody(self) -> str:
         """Why there is none, in words."""

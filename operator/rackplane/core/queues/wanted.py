@@ -11,7 +11,6 @@ from rackplane.core.queues.gates import Gates, Left
 from rackplane.core.queues.preempting import Clearing
 from rackplane.core.queues.proposing import Proposals
 from rackplane.core.queues.reserving import Backfill
-from rackplane.core.queues.rights import stops_others
 from rackplane.core.world import World
 from rackplane.engine.queueing.order import Line, Turn
 
@@ -34,7 +33,7 @@ class Wanted:
         self._world, self._backfill, self._gates = world, backfill, gates
         self._clearing, self._proposals, self._lacks_room = clearing, proposals, lacks_room
         queues = world.waiting.order.queues()
-        self._stopping = {queue for queue in queues if stops_others(world, queue)}
+        self._stopping = {queue for queue in queues if clearing.stops_others(queue)}
         self._roots = {queue: world.ledger.tree.root(queue) for queue in queues}
         #: queues of which somebody may hold quota, and what they had left of it at the last look; those to look at
         self._seeking: dict[str, Left] = {}

@@ -78,6 +78,13 @@ class Overloads:
         """When the first of these does not stand its load any longer, in seconds since the epoch."""
         return min(self._since[element_of(v)] + _stands(world, v) for v in over)
 
+    def by_kind(self) -> dict[str, int]:
+        """How many elements of each kind are over a limit; kinds without any are there too."""
+        found = dict.fromkeys(_KINDS.values(), 0)
+        for kind, _ in self._since:
+            found[kind] += 1
+        return found
+
     def figures(self, kind: str, name: str) -> dict[str, Any]:
         """What the status of an element says of it."""
         since = self._since.get((kind, name))

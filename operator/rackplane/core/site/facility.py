@@ -154,6 +154,10 @@ class Catalog:
         entry = self._entries[model.info.kind].get(name)
         return entry.model if entry is not None and isinstance(entry.model, model) else None
 
+    def knows(self, kind: str, name: str) -> bool:
+        """Whether there is such an object, valid or not."""
+        return name in self._entries[kind]
+
     def generation(self, kind: str, name: str) -> int:
         """metadata.generation as last seen, for observedGeneration; 0 if the object is not known."""
         entry = self._entries[kind].get(name)

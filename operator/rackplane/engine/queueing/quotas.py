@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count as numbers
 
 from rackplane.engine.model import InvariantViolation
 
@@ -113,7 +114,7 @@ class Shortfall:
 class _Queue:
     """One queue of the tree, by resource; what a resource has no entry for is 0, or no bound."""
 
-    __slots__ = ("bound", "changes", "charged", "kept", "nominal", "parent", "path", "spec", "used")
+    __slots__ = ("bound", "charged", "kept", "nominal", "parent", "path", "spec", "stamp", "used")
 
     def __init__(self, spec: QueueSpec) -> None:
         self.spec = spec
@@ -127,8 +128,8 @@ class _Queue:
         self.used: dict[str, int] = {}
         #: what it has used and what queues below it keep
         self.charged: dict[str, int] = {}
-        #: of what it has used
-        self.changes = 0
+        #: what it and those below it have used goes by this number; no other state of theirs has it
+        self.stamp = 0
 
     def left(self, resource: str, kept_below: int) -> int:
         """What it may still take of a gang of a queue below it, for which queues on the way keep ``kept_below`` unused.
@@ -160,6 +161,7 @@ class QuotaTree:
         self._specs = tuple(queues)
         self._queues = {spec.name: _Queue(spec) for spec in self._specs}
         self._order: list[_Queue] = []
+        self._stamps = numbers(1)
         self._build()
 
     def _build(self) -> None:
@@ -219,14 +221,17 @@ class QuotaTree:
         if found is None:
             found = self._queues[queue] = _Queue(QueueSpec(queue))
             self._order.append(found)
-        found.path[-1].changes += 1
+        path = found.path
+        path[-1].stamp = next(self._stamps)
         for resource, amount in amounts.items():
-            change = amount * times
-            for level in found.path:
-                level.used[resource] = level.used.get(resource, 0) + amount * times
-                kept, before = level.kept.get(resource, 0), level.charged.get(resource, 0)
-                level.charged[resource] = before + change
-                change = max(before + change, kept) - max(before, kept)
+            whole = change = amount * times
+            for level in path:
+                used, charged, kept = level.used, level.charged, level.kept.get(resource, 0)
+                used[resource] = used.get(resource, 0) + whole
+                before = charged.get(resource, 0)
+                after = charged[resource] = before + change
+                if before < kept or after < kept:
+                    change = max(after, kept) - max(before, kept)
 
     def remove(self, queue: str, amounts: Amounts) -> None:
         """The gang does not hold them any more."""
@@ -239,13 +244,25 @@ class QuotaTree:
         What one queue gives back in many parts counts as given back at once: only the sums matter.
         """
         made = list(changes)
-        for queue, amounts, times in made:
-            self.add(queue, amounts, times)
+        with self.as_before(queue for queue, _, _ in made):
+            for queue, amounts, times in made:
+                self.add(queue, amounts, times)
+            try:
+                yield
+            finally:
+                for queue, amounts, times in reversed(made):
+                    self.add(queue, amounts, -times)
+
+    @contextmanager
+    def as_before(self, queues: Iterable[str]) -> Iterator[None]:
+        """For a block that takes back all that it adds for gangs of these queues: what is known of them holds again."""
+        roots = {found.path[-1] for name in queues if (found := self._queues.get(name)) is not None}
+        stamps = [(root, root.stamp) for root in roots]
         try:
             yield
         finally:
-            for queue, amounts, times in reversed(made):
-                self.add(queue, amounts, -times)
+            for root, stamp in stamps:
+                root.stamp = stamp
 
     def used(self, queue: str) -> Amounts:
         """What the gangs of the queue and of those below it hold."""
@@ -295,10 +312,10 @@ class QuotaTree:
         found = self._queues.get(queue)
         return None if found is None else found.nominal.get(resource)
 
-    def changes(self, queue: str) -> int:
+    def stamp(self, queue: str) -> int:
         """Another number whenever what the queue may take may be another, by what anybody of its tree holds."""
         found = self._queues.get(queue)
-        return 0 if found is None else found.path[-1].changes
+        return 0 if found is None else found.path[-1].stamp
 
     def bounded(self, queue: str) -> list[str]:
         """Resources for which some queue of the queue's tree has a figure."""

@@ -52,6 +52,8 @@ class Reservations:
     def __init__(self) -> None:
         self.made = 0
         """Shadows made so far: what the questions have cost."""
+        self.revision = 0
+        """Another one whenever something else is reserved."""
         self._held: dict[str, Reservation] = {}
         self._state: State | None = None
         self._stamp: object = None
@@ -73,11 +75,13 @@ class Reservations:
         """Hold this, instead of what was held for the gang before."""
         if self._held.get(reservation.key) != reservation:
             self._held[reservation.key] = reservation
+            self.revision += 1
             self._shadows.clear()
 
     def drop(self, key: str) -> None:
         """Hold nothing more for the gang."""
         if self._held.pop(key, None) is not None:
+            self.revision += 1
             self._shadows.clear()
 
     def spans(self, *, but: str | None = None) -> list[Span]:

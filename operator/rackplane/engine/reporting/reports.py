@@ -21,6 +21,8 @@ from rackplane.engine.reporting.least import least, whole_watts
 if TYPE_CHECKING:  # State hands these out, and so imports this module
     from rackplane.engine.state import State
 
+_NO_BOUND = 2**62
+
 
 @dataclass(frozen=True, slots=True)
 class WorstCase:
@@ -97,6 +99,8 @@ class RackReport:
     worst: WorstCase | None = None
     switched_off_by: tuple[Contingency, ...] = ()
     second_to: tuple[str, ...] = ()
+    now_headroom_watts: int = 0
+    """What it may add in the state as it is, whatever a loss would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +190,25 @@ class _Figures:
         now = (f.cell_windows < 0) | f.capped
         self._of_element = least(f.elements[f.cell_rows], self.left, now)
         self._of_loss = least(f.cell_contingencies, self.left, now & (f.cell_contingencies > 0))
-        self.of_rack = self._of_racks(state)
+        ratio = (f.limits - state.loads)[f.cells] / f.coefficients
+        self._bound = np.clip(whole_watts(ratio), -(2**62), 2**62)
+        self.of_rack = self._of_racks()
+        self.now_of_rack = self._now_of_racks(now)
 
-    def _of_racks(self, state: State) -> NDArray[np.int64]:
+    def _of_racks(self) -> NDArray[np.int64]:
         """Rack -> the enforced cell that bounds its headroom, -1 if none does."""
         f = self.facility
-        ratio = (f.limits - state.loads)[f.cells] / f.coefficients
-        bound = np.clip(whole_watts(ratio), -(2**62), 2**62)
-        found = least(f.entry_racks, bound, f.enforced[f.cells])
+        found = least(f.entry_racks, self._bound, f.enforced[f.cells])
         result = np.full(len(f.racks), -1, dtype=np.int64)
         result[list(found)] = f.cells[list(found.values())]
+        return result
+
+    def _now_of_racks(self, now: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Rack -> watts that it may add in the normal state."""
+        f = self.facility
+        chosen = (now & (f.cell_contingencies == 0))[f.cells]
+        result = np.full(len(f.racks), _NO_BOUND, dtype=np.int64)
+        np.minimum.at(result, f.entry_racks[chosen], self._bound[chosen])
         return result
 
     def worst(self, cell: int) -> WorstCase:
@@ -249,6 +262,7 @@ def _racks(state: State, figures: _Figures) -> dict[str, RackReport]:
             worst=None if problem or cell < 0 else figures.worst(cell),
             switched_off_by=tuple(f.contingencies[c] for c in dropped),
             second_to=tuple(dict.fromkeys(out for c in dropped for out in f.second_loss.get(c, ()))),
+            now_headroom_watts=0 if problem or cell < 0 else int(figures.now_of_rack[r]),
         )
     return result
 

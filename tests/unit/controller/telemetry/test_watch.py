@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
 
+from rackplane.controller.metrics.telemetry import observed_metrics
 from rackplane.controller.telemetry.observations import Observations
 from rackplane.controller.telemetry.prometheus import Prometheus
 from rackplane.controller.telemetry.watch import TelemetryWatch
@@ -22,6 +25,10 @@ from tests.unit.controller.telemetry.test_observations import drawn, names, rack
 def vector(label: str, values: dict[str, float]) -> dict[str, Any]:
     result = [{"metric": {label: node}, "value": [1.0, str(watts)]} for node, watts in values.items()]
     return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def rendered(metric: Metric) -> list[str]:
+    return generate_latest(SimpleNamespace(collect=lambda: [metric])).decode().splitlines()
 
 
 def shown(
@@ -64,9 +71,9 @@ def asked(
                 now[0] += 60
         return watch
 
-    registry = CollectorRegistry()
-    registry.register(asyncio.run(go()))
-    lines = generate_latest(registry).decode().splitlines()
+    watch = asyncio.run(go())
+    shown = [*observed_metrics(state, told[-1]), *watch.collect()]
+    lines = [line for metric in shown for line in rendered(metric)]
     return [line for line in lines if not line.startswith("#")], queries, told
 
 

@@ -1,0 +1,51 @@
+"""Over how many racks and NVLink domains a gang lies, and over how many it would have to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rackplane.engine.model import Placement
+from rackplane.engine.state import State
+
+__all__ = ["Spread", "spread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """``fewest`` are those that have as many GPUs in all, of the resource that the gang uses, used by others or not."""
+
+    racks: int
+    fewest_racks: int
+    domains: int
+    fewest_domains: int
+
+
+def spread(state: State, placement: Placement) -> Spread | None:
+    """None for a gang without GPUs, or on nodes that are not known."""
+    inventory = state.inventory
+    nodes = [inventory.index[name] for name in dict.fromkeys(placement.slots) if name in inventory.index]
+    first = next((t for name in placement.slots if (t := state.node_type(name)) is not None), None)
+    gpus = sum(placement.gpus_of(slot) for slot in range(len(placement.slots)))
+    if not nodes or not gpus or first is None:
+        return None
+    alike = np.array(
+        [t is not None and t.resource == first.resource for t in state.facility.rack_types] + [False],
+        dtype=np.bool_,
+    )
+    counted = np.where(alike[inventory.rack], state.table.gpus, 0)
+    return Spread(
+        len(set(inventory.rack[nodes].tolist())),
+        _fewest(inventory.rack, counted, gpus),
+        len(set(inventory.domain[nodes].tolist())),
+        _fewest(inventory.domain, counted, gpus),
+    )
+
+
+def _fewest(of: NDArray[np.int64], gpus: NDArray[np.int64], wanted: int) -> int:
+    """The fewest groups of nodes that have so many GPUs together; at least one."""
+    known = of >= 0
+    sums = np.sort(np.bincount(of[known], gpus[known]).astype(np.int64))[::-1].cumsum()
+    return min(int(np.searchsorted(sums, wanted)) + 1, max(1, len(sums)))
