@@ -34,7 +34,7 @@ SIZES = (1, 1, 1, 2, 2, 4, 8, 16, 18, 32)
 BEGIN, SEED, PASSES, LIMIT_MS = 1_700_000_000.0, 1, 60, 20.0
 
 
-class _Site:
+class Site:
     """The core, and the Gangs as an API server has them."""
 
     def __init__(self) -> None:
@@ -67,9 +67,14 @@ class _Site:
                 events += [e.WriteSucceeded(instruction), self.changed(body)]
         return events
 
+    def handle(self, *events: e.Event) -> list[Instruction]:
+        """What the machine asks for."""
+        return self.machine.handle(self.now, *events)
+
     def settle(self, instructions: list[Instruction]) -> None:
+        """Until nothing is asked for any more."""
         while events := self.answer(instructions):
-            instructions = self.machine.handle(self.now, *events)
+            instructions = self.handle(*events)
 
 
 def _queues() -> list[e.Event]:
@@ -101,14 +106,11 @@ def collector() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-def test_a_pass_over_a_long_queue_after_one_gang_ends() -> None:
-    draw = random.Random(SEED)
-    site = _Site()
+def loaded(site: Site, draw: random.Random) -> None:
+    """All gangs submitted, and as many placed as there is room for."""
     racks = -(-NODES // RACK_NODES)
     nodes = [node(r, n) for r in range(racks) for n in range(RACK_NODES)][:NODES]
-    site.settle(
-        site.machine.handle(site.now, *facility(racks), *_queues(), *nodes, e.Synced(), e.LeadershipGained(1))
-    )
+    site.settle(site.handle(*facility(racks), *_queues(), *nodes, e.Synced(), e.LeadershipGained(1)))
     batch: list[e.Event] = []
     for number in range(GANGS):
         slots = draw.choice(SIZES)
@@ -122,22 +124,33 @@ def test_a_pass_over_a_long_queue_after_one_gang_ends() -> None:
         if draw.random() < 0.5:
             spec["expectedDurationSeconds"] = draw.choice((600, 3_600, 86_400))
         batch.append(site.submit(f"g{number}", **spec))
-    site.settle(site.machine.handle(site.now, *batch))
+    site.settle(site.handle(*batch))
     for _ in range(20):  # estimates and reservations find their values
         site.now += 1.0
-        site.settle(site.machine.handle(site.now, e.TimePassed()))
+        site.settle(site.handle(e.TimePassed()))
     settle()  # as the operator does once a minute
+
+
+def one_ends(site: Site, draw: random.Random) -> tuple[float, list[Instruction]]:
+    """A second later: how long the pass after the end of one gang took, in CPU seconds, and what it asked for."""
+    site.now += 1.0
+    site.settle(site.handle(e.TimePassed()))
+    over = site.running.pop(draw.randrange(len(site.running)))
+    del site.bodies[over]
+    before = time.process_time()
+    instructions = site.handle(e.GangDeleted("ns", over))
+    return time.process_time() - before, instructions
+
+
+def test_a_pass_over_a_long_queue_after_one_gang_ends() -> None:
+    draw, site = random.Random(SEED), Site()
+    loaded(site, draw)
     waiting = GANGS - len(site.running)
     took, asked, placed = [], [], 0
     for _ in range(PASSES):
-        site.now += 1.0
-        site.settle(site.machine.handle(site.now, e.TimePassed()))
-        over = site.running.pop(draw.randrange(len(site.running)))
-        del site.bodies[over]
         already = site.machine.world.waiting.asked
-        before = time.process_time()
-        instructions = site.machine.handle(site.now, e.GangDeleted("ns", over))
-        took.append((time.process_time() - before) * 1000)
+        seconds, instructions = one_ends(site, draw)
+        took.append(seconds * 1000)
         asked.append(site.machine.world.waiting.asked - already)
         placed += sum(isinstance(i, CommitGang) for i in instructions)
         site.settle(instructions)

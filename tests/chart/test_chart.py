@@ -15,6 +15,7 @@ from rackplane import __version__
 from rackplane.api.admission import shipped_policies
 from rackplane.api.fabric import CLIQUE_LABEL
 from rackplane.api.labels import MOCK_GPUS, POWER_CAP_APPLIED_WATTS, POWER_OBSERVED_WATTS
+from rackplane.controller.decisions.server import PATH
 from rackplane.controller.requests import requests_for
 from rackplane.controller.settings import OperatorSettings
 from rackplane.core.instructions import (
@@ -57,6 +58,7 @@ EVERYTHING_SET: Manifest = {
     "imagePullSecrets": [{"name": "pull"}],
     "fullnameOverride": "rp",
     "facilityEvents": {"enabled": True, "tokensSecret": "sources", "tlsSecret": "cert", "port": 443},
+    "decisions": {"enabled": True, "tlsSecret": "debug", "port": 8443, "kept": 500},
     "operator": {"extraArgs": ["--verbose"], "extraEnv": [{"name": "A", "value": "b"}]},
     "serviceAccount": {"name": "placer", "annotations": {"a": "b"}},
     "admission": {
@@ -80,6 +82,7 @@ EVERYTHING_SET: Manifest = {
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
         "reportsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
         "uiFrom": [{"podSelector": {"matchLabels": {"app": "oauth2-proxy"}}}],
+        "decisionsFrom": [{"podSelector": {"matchLabels": {"team": "platform"}}}],
     },
     "ui": {"enabled": True, "service": True, "port": 80, "seconds": 5},
     "helmTest": {"queue": "train", "slots": 4, "gpus": 8, "mustStart": True},
@@ -236,7 +239,10 @@ def test_no_right_is_a_wildcard(defaults: list[Manifest]) -> None:
 
 def _verbs(rules: list[Manifest], group: str, resource: str) -> set[str]:
     return {
-        verb for r in rules if group in r["apiGroups"] and resource in r["resources"] for verb in r["verbs"]
+        verb
+        for r in rules
+        if group in r.get("apiGroups", ()) and resource in r["resources"]
+        for verb in r["verbs"]
     }
 
 
@@ -368,6 +374,40 @@ def test_the_floor_plan_is_off_then_on_the_loopback_and_only_then_a_service(defa
     # Who goes back an hour asks one replica: the other ones took their looks at other moments.
     assert service["sessionAffinity"] == "ClientIP"
     assert service["ports"] == [{"name": "ui", "port": 80, "targetPort": "ui"}]
+
+
+def test_decisions_are_off_and_bring_rights_and_a_role_for_readers(defaults: list[Manifest]) -> None:
+    reviews = [("authentication.k8s.io", "tokenreviews"), ("authorization.k8s.io", "subjectaccessreviews")]
+    assert not any(_verbs(_rules(defaults), *kind) for kind in reviews)
+    assert not [m for m in defaults if m["metadata"]["name"].endswith(("-debug", "-decisions"))]
+    manifests = render({"decisions": {"enabled": True}})
+    assert [_verbs(_rules(manifests), *kind) for kind in reviews] == [{"create"}, {"create"}]
+    (role,) = [
+        m for m in manifests if m["kind"] == "ClusterRole" and m["metadata"]["name"].endswith("-debug")
+    ]
+    assert role["rules"] == [{"nonResourceURLs": [PATH], "verbs": ["get"]}]
+    # Without a certificate nobody reaches it but through the API server.
+    (container,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["operator", "--decisions"]
+    assert "decisions" not in {port["name"] for port in container["ports"]}
+    assert not [m for m in manifests if m["metadata"]["name"].endswith("-decisions")]
+
+
+def test_decisions_over_tls_have_a_port_of_their_own() -> None:
+    manifests = render({"decisions": {"enabled": True, "tlsSecret": "debug", "port": 8443, "kept": 500}})
+    pod = find(manifests, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+    secrets = {v["name"]: v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+    assert secrets == {"decisions-tls": "debug"}
+    assert container["args"][1:] == [
+        "--decisions",
+        f"--decisions-tls={mounts['decisions-tls']}",
+        "--decisions-kept=500",
+    ]
+    assert {"name": "decisions", "containerPort": OperatorSettings().decisions_port} in container["ports"]
+    (service,) = [m for m in manifests if m["metadata"]["name"].endswith("-decisions")]
+    assert service["spec"]["ports"] == [{"name": "decisions", "port": 8443, "targetPort": "decisions"}]
 
 
 def test_compute_domains_are_off_and_bring_their_rights(defaults: list[Manifest]) -> None:
@@ -590,6 +630,7 @@ def test_the_network_policy_lets_in_what_the_operator_serves() -> None:
         {"ports": [{"port": "health"}]},
         {"ports": [{"port": "reports"}], "from": peers["reportsFrom"]},
         {"ports": [{"port": "ui"}], "from": peers["uiFrom"]},
+        {"ports": [{"port": "decisions"}], "from": peers["decisionsFrom"]},
     ]
 
 
@@ -884,6 +925,7 @@ def test_the_package_has_the_policies_that_the_chart_renders(defaults: list[Mani
         pytest.param({"admitAfterLoss": "no"}, id="admission-after-a-loss-in-words"),
         pytest.param({"shedding": {"mode": "Kill"}}, id="shedding-of-another-kind"),
         pytest.param({"facilityEvents": {"enabled": True}}, id="events-of-anybody"),
+        pytest.param({"decisions": {"enabled": True, "kept": 0}}, id="decisions-that-are-not-kept"),
         pytest.param({"powerEndpoint": {"url": "dps.example"}}, id="endpoint-that-is-no-url"),
         pytest.param({"assumedDurationSeconds": 0}, id="gangs-of-no-length"),
         pytest.param({"defragmentation": {"mode": "Always"}}, id="moves-whatever-they-cost"),

@@ -75,7 +75,7 @@ def _whose(spec: Mapping[str, Any]) -> Obj:
 
 
 def _may(service: Service, spec: Mapping[str, Any]) -> Obj:
-    asked, resource = spec.get("nonResourceAttributes"), spec.get("resourceAttributes")
+    asked, resource = spec.get("nonResourceAttributes") or {}, spec.get("resourceAttributes")
     name, groups = str(spec.get("user") or ""), tuple(spec.get("groups") or ())
     causes = []
     if asked and resource:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from rackplane.cli import demo
+from rackplane.cli import demo, main
+from rackplane.controller.settings import OperatorSettings
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +19,11 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_small_demo(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.jsonl"
+    monkeypatch.setattr(demo, "OperatorSettings", partial(OperatorSettings, record=str(file)))
     assert demo.main(["--jobs", "4", "--speed", "4"]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^The operator's metrics: http://127\.0\.0\.1:[1-9]\d*/metrics$", output, re.MULTILINE)
@@ -30,6 +36,8 @@ def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert "power budget evaluation-contract of 60.0 kW would be exceeded by 29.6 kW" in output
     assert "All 3 gangs that can start have finished" in output
     assert "make demo ARGS=--keep" in output
+    assert main(["replay", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(": all the same\n")
 
 
 def test_out_of_time_names_what_did_not_finish(capsys: pytest.CaptureFixture[str]) -> None:
