@@ -86,7 +86,10 @@ def parser() -> argparse.ArgumentParser:
         help="another of examples/facilities with racks of 18 trays, such as 2n (default: %(default)s)",
     )
     result.add_argument(
-        "--save-ui", type=Path, metavar="FILE", help="leave the floor plan as recorded: one HTML file, for any browser"
+        "--save-ui",
+        type=Path,
+        metavar="FILE",
+        help="leave the floor plan as recorded: one HTML file, for any browser",
     )
     return result
 
@@ -344,7 +347,9 @@ def _save_plan(console: Console, operator: Operator, file: Path) -> None:
     assert operator.floor_plan is not None  # it has been served all along
     history = operator.floor_plan.history
     try:
-        file.write_text(standalone(history.layouts(), history.frames(), title="rackplane demo"), encoding="utf-8")
+        file.write_text(
+            standalone(history.layouts(), history.frames(), title="rackplane demo"), encoding="utf-8"
+        )
     except (OSError, ValueError) as problem:
         raise DemoFailed(f"the floor plan could not be written to {file}: {problem}") from problem
     console.print(f"\nThe floor plan as recorded: {file.resolve()}", markup=False)

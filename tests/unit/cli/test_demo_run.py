@@ -17,10 +17,12 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo.main(["--jobs", "4", "--speed", "4"]) == 0
+def test_a_small_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recorded = tmp_path / "floor.html"
+    assert demo.main(["--jobs", "4", "--speed", "4", "--save-ui", str(recorded)]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^The operator's metrics: http://127\.0\.0\.1:[1-9]\d*/metrics$", output, re.MULTILINE)
+    assert re.search(r"^Floor plan: http://127\.0\.0\.1:[1-9]\d*/ui/$", output, re.MULTILINE)
     for name in ("kalos-000-64gpu", "kalos-002-64gpu", "kalos-003-128gpu"):
         for event in ("submitted ", "placed    ", "finished  "):
             assert f"{event} {name}" in output
@@ -30,6 +32,9 @@ def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert "power budget evaluation-contract of 60.0 kW would be exceeded by 29.6 kW" in output
     assert "All 3 gangs that can start have finished" in output
     assert "make demo ARGS=--keep" in output
+    # What was to be seen on the floor plan, all of it in one file.
+    assert f"The floor plan as recorded: {recorded}" in output
+    assert "default/job-kalos-003-128gpu" in recorded.read_text(encoding="utf-8")
 
 
 def test_out_of_time_names_what_did_not_finish(capsys: pytest.CaptureFixture[str]) -> None:
