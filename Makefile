@@ -172,8 +172,13 @@ bench-floor-plan: $(STAMPS)/test ## The floor plan of 1,056 racks: a look, an ho
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_floor_plan.py $(PYTEST_ARGS)
 
+.PHONY: chromium
+chromium: ## Install Debian's Chromium, for the floor plan's tests in a browser (as root)
+	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends chromium > /dev/null; }
+
 .PHONY: pictures
-pictures: $(STAMPS)/test ## Take docs/images/floor-plan.png anew, of the operator in an embedded cluster (needs Chromium)
+pictures: $(STAMPS)/test ## Take docs/images/floor-plan*.webp anew, of the operator in an embedded cluster (needs Chromium)
 	$(BIN)/python -m tests.tools.picture_floor_plan
 
 # Where the archives of a release will be downloaded, and the project's page: they stand in the manifest.

@@ -22,11 +22,12 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_small_demo(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    file = tmp_path / "run.jsonl"
-    monkeypatch.setattr(demo, "OperatorSettings", partial(OperatorSettings, record=str(file)))
-    assert demo.main(["--jobs", "4", "--speed", "4"]) == 0
+    run, floor = tmp_path / "run.jsonl", tmp_path / "floor.html"
+    monkeypatch.setattr(demo, "OperatorSettings", partial(OperatorSettings, record=str(run)))
+    assert demo.main(["--jobs", "4", "--speed", "4", "--save-ui", str(floor)]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^The operator's metrics: http://127\.0\.0\.1:[1-9]\d*/metrics$", output, re.MULTILINE)
+    assert re.search(r"^Floor plan: http://127\.0\.0\.1:[1-9]\d*/ui/$", output, re.MULTILINE)
     for name in ("kalos-000-64gpu", "kalos-002-64gpu", "kalos-003-128gpu"):
         for event in ("submitted ", "placed    ", "finished  "):
             assert f"{event} {name}" in output
@@ -36,7 +37,10 @@ def test_a_small_demo(
     assert "power budget evaluation-contract of 60.0 kW would be exceeded by 29.6 kW" in output
     assert "All 3 gangs that can start have finished" in output
     assert "make demo ARGS=--keep" in output
-    assert main(["replay", str(file)]) == 0
+    # What was to be seen on the floor plan, all of it in one file.
+    assert f"The floor plan as recorded: {floor}" in output
+    assert "default/job-kalos-003-128gpu" in floor.read_text(encoding="utf-8")
+    assert main(["replay", str(run)]) == 0
     assert capsys.readouterr().out.endswith(": all the same\n")
 
 
