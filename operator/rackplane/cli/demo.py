@@ -203,6 +203,7 @@ async def _operator(
         ui_port=0,
         ui_seconds=0.5,
         ui_history_seconds=0.5,
+        gang_metrics=True,
     )
     with (folder / "operator.log").open("w", encoding="utf-8") as log:
         configure_logging(level=settings.log_level, stream=log)
