@@ -26,8 +26,8 @@ from rackplane.core.instructions import CommitGang, Instruction, WriteGangStatus
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang
 from rackplane.core.settings import MachineSettings
+from rackplane.simulator.cluster import merged
 from tests.benchmarks.bench_core import RACK_NODES, facility, node
-from tests.benchmarks.replay.cluster import merged
 
 NODES, GANGS, PARENTS, CHILDREN = 2_500, 10_000, 5, 10
 SIZES = (1, 1, 1, 2, 2, 4, 8, 16, 18, 32)

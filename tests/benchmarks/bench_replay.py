@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from rackplane.simulator.cluster import Request
+from rackplane.simulator.policies import Policy
 from tests.benchmarks.bench_core import RACK_NODES
-from tests.benchmarks.replay.cluster import Replay, gpus_of, replay
 from tests.benchmarks.replay.pool import easy
-from tests.benchmarks.replay.traces import Job, read
+from tests.benchmarks.replay.runs import Replay, racks_of, read, replay
 
 DATA = Path(__file__).parents[1] / "data"
 JOBS = int(os.environ.get("RACKPLANE_BENCH_JOBS", "150"))
@@ -39,16 +40,16 @@ if "RACKPLANE_BENCH_TRACES" in os.environ:
 pytestmark = pytest.mark.timeout(3600)
 
 
-def line(what: str, jobs: list[Job], gpus: int, found: Replay) -> float:
+def line(what: str, jobs: list[Request], gpus: int, found: Replay) -> float:
     """Print one row; the mean wait of the large gangs, in hours."""
-    waits = [(found.starts[j.name] - j.at) / 3600 for j in jobs]
-    large = [(found.starts[j.name] - j.at) / 3600 for j in jobs if j.gpus >= LARGE_GPUS]
+    waits = [(found.starts[j.name] - j.job.submit) / 3600 for j in jobs]
+    large = [(found.starts[j.name] - j.job.submit) / 3600 for j in jobs if j.gpus >= LARGE_GPUS]
     of_large = statistics.mean(large) if large else 0.0
-    last = max(j.at for j in jobs)
+    last = max(j.job.submit for j in jobs)
     busy = sum(
-        j.gpus * max(0, min(last, found.starts[j.name] + j.duration) - found.starts[j.name]) for j in jobs
+        j.gpus * max(0, min(last, found.starts[j.name] + j.job.duration) - found.starts[j.name]) for j in jobs
     )
-    makespan = max(found.starts[j.name] + j.duration for j in jobs) / 3600
+    makespan = max(found.starts[j.name] + j.job.duration for j in jobs) / 3600
     over = [found.racks[j.name] - -(-j.slots // RACK_NODES) for j in jobs if j.name in found.racks]
     print(
         f"  {what:<26} {statistics.mean(waits):8.2f} {statistics.median(waits):8.2f} "
@@ -60,21 +61,22 @@ def line(what: str, jobs: list[Job], gpus: int, found: Replay) -> float:
 
 @pytest.mark.parametrize(("path", "racks"), TRACES, ids=lambda value: getattr(value, "stem", str(value)))
 def test_replay(path: Path, racks: int) -> None:
-    gpus = gpus_of(racks)
-    jobs = read(path, gpus=gpus, load=LOAD, most=JOBS or None)
+    site = racks_of(racks)
+    gpus = site.gpus
+    jobs = read(path, site, load=LOAD, most=JOBS or None)
     large = sum(j.gpus >= LARGE_GPUS for j in jobs)
     print(f"\n{path.stem}: {len(jobs):,} jobs, {large} of {LARGE_GPUS} GPUs and more, on {gpus:,} GPUs")
     print(f"  {'waits in hours':<26}     mean   median      p95    large  makespan   busy   racks over")
     began = time.process_time()
-    ours = replay(jobs, racks, reservations=1)
+    ours = replay(jobs, site, Policy())
     spent = time.process_time() - began
     exact = line("one reservation (default)", jobs, gpus, ours)
     draw = random.Random(SEED)
-    said = {j.name: max(1, round(j.duration * draw.lognormvariate(0.0, SIGMA))) for j in jobs}
-    rough = line("the same, told roughly", jobs, gpus, replay(jobs, racks, reservations=1, expected=said))
-    fifo = line("FIFO, who fits goes", jobs, gpus, replay(jobs, racks, reservations=0))
+    said = {j.name: max(1, round(j.job.duration * draw.lognormvariate(0.0, SIGMA))) for j in jobs}
+    rough = line("the same, told roughly", jobs, gpus, replay(jobs, site, Policy(), expected=said))
+    fifo = line("FIFO, who fits goes", jobs, gpus, replay(jobs, site, Policy(reservations=0)))
     strict = line(
-        "strict FIFO, no backfill", jobs, gpus, replay(jobs, racks, reservations=0, one_at_a_time=True)
+        "strict FIFO, no backfill", jobs, gpus, replay(jobs, site, Policy(reservations=0, one_at_a_time=True))
     )
     line("EASY, one pool of GPUs", jobs, gpus, Replay(easy(jobs, gpus)))
     print(

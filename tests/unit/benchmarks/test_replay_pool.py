@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from rackplane.simulator.cluster import Request
+from rackplane.simulator.jobs import TraceJob
 from tests.benchmarks.replay.pool import easy
-from tests.benchmarks.replay.traces import Job
 
 
-def job(name: str, at: int, duration: int, gpus: int) -> Job:
-    return Job(name, at, duration, slots=gpus, gpus_per_slot=1)
+def job(name: str, at: int, duration: int, gpus: int) -> Request:
+    return Request(name, TraceJob(name, at, duration, gpus), {"slots": gpus, "gpusPerSlot": 1})
 
 
 def test_who_goes_ahead_of_the_first_that_waits() -> None:

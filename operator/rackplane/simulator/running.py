@@ -1,0 +1,244 @@
+"""From what a user asks for to a run, and run.json: everything that the command line does not do."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import platform
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from rackplane import __version__
+from rackplane.simulator.draws import PowerModel
+from rackplane.simulator.facilityevents import EventsError, read_events
+from rackplane.simulator.files import Files, OutputError
+from rackplane.simulator.jobs import TraceJob
+from rackplane.simulator.policies import Policy, PolicyError, parse_policies
+from rackplane.simulator.progress import Rules
+from rackplane.simulator.requests import RequestError, requests_of
+from rackplane.simulator.scaling import Scaling, Sizes
+from rackplane.simulator.simulation import BEGIN, Simulation, Stuck
+from rackplane.simulator.site import Site, SiteError, load_site
+from rackplane.simulator.traces.reading import Trace, TraceError, read_trace
+
+__all__ = ["FORMAT", "Plan", "PlanError", "Prepared", "prepare"]
+
+FORMAT: Final = "rackplane.dev/run/v1"
+"""What run.json says of its form: another one when fields of it come to mean something else."""
+
+
+class PlanError(Exception):
+    """What a user asked for that cannot be done, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run as it is asked for; None is the default. Paths are as the user wrote them.
+
+    Args:
+        policy: as `parse_policies` takes it.
+        begin: the epoch second that second 0 is.
+        every: seconds between two samples.
+        bad_lines: percent of the trace's lines that may be bad.
+        checkpoint, restart, stop: see `Rules`.
+    """
+
+    facility: str
+    trace: str
+    out: str
+    force: bool = False
+    policy: str = ""
+    events: str | None = None
+    seed: int = 0
+    begin: int | None = None
+    every: int | None = None
+    draws: bool = True
+    format: str = "auto"
+    bad_lines: float = 1.0
+    days: float | None = None
+    first: int | None = None
+    load: float | None = None
+    faster: float | None = None
+    largest: int | None = None
+    cap: int | None = None
+    sizes: str = "gpus"
+    source_gpus: int | None = None
+    checkpoint: int = 3_600
+    restart: int = 300
+    stop: int = 30
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A run that can begin.
+
+    Args:
+        notes: what was found about trace and facility, in words.
+    """
+
+    plan: Plan
+    simulation: Simulation
+    files: Files
+    notes: list[str]
+    _inputs: dict[str, Any]
+
+    def run(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+        """Run it, and write what there is, also if it is broken off; returns what run.json has.
+
+        Raises:
+            PlanError: jobs wait, and nothing that could start them is to come; what there is is written.
+        """
+        simulation, stuck = self.simulation, ""
+        # The facility stays: a collector that goes through it each time takes a tenth of the run.
+        gc.collect()
+        gc.freeze()
+        try:
+            simulation.run(progress)
+        except Stuck as error:
+            stuck = str(error)
+        finally:
+            gc.unfreeze()
+        simulation.finish()
+        found = self._found(stuck)
+        self.files.finish(found)
+        if stuck:
+            raise PlanError(f"{stuck}. What there is is written to {self.plan.out}")
+        return found
+
+    def _found(self, stuck: str) -> dict[str, Any]:
+        simulation = self.simulation
+        drawn = None if simulation.workers is None else simulation.workers.meter
+        return {
+            "format": FORMAT,
+            **self._inputs,
+            "interrupted": simulation.broken_off,
+            "stuck": stuck,
+            "summary": simulation.summary.as_data(
+                simulation.cluster.now, simulation.site.gpus, simulation.reserved, drawn
+            ),
+        }
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Read all that the plan names.
+
+    Raises:
+        PlanError: with what is wrong where, and what to do.
+    """
+    try:
+        policy = parse_policies(plan.policy)
+        site = load_site(plan.facility)
+        trace = read_trace(plan.trace, format=plan.format, most_bad_percent=plan.bad_lines)
+        scaling = Scaling(
+            days=plan.days,
+            sizes=Sizes(plan.sizes),
+            source_gpus=plan.source_gpus,
+            largest=plan.largest,
+            cap=plan.cap,
+            first=plan.first,
+            load=plan.load,
+            faster=plan.faster or 1.0,
+        )
+        if scaling.sizes is Sizes.SAME_NODES and plan.source_gpus is None:
+            raise PlanError(
+                "--sizes same-nodes needs --source-gpus: the GPUs of a node where the trace is from"
+            )
+        if scaling.load is not None and plan.faster is not None:
+            raise PlanError("--load and --faster both say how close together jobs come: give one")
+        jobs, left_out = scaling.scaled(trace.jobs, gpus=site.gpus, gpus_per_node=site.gpus_per_node)
+        if not jobs:
+            reasons = "; ".join(f"{count:,} {why}" for why, count in left_out.items())
+            raise PlanError(f"{plan.trace}: no job is left to run: {reasons}")
+        begin = BEGIN if plan.begin is None else plan.begin
+        changes = [] if plan.events is None else read_events(plan.events, site, begin=begin)
+        model = PowerModel() if plan.draws else None
+        rules = Rules(plan.checkpoint, plan.restart, plan.stop)
+        requests = requests_of(jobs, site, policy, seed=plan.seed)
+        files = Files(plan.out, force=plan.force)
+    except (PolicyError, SiteError, TraceError, EventsError, RequestError, OutputError) as error:
+        raise PlanError(str(error)) from error
+    simulation = Simulation(
+        site=site,
+        requests=requests,
+        policy=policy,
+        changes=changes,
+        rules=rules,
+        output=files,
+        every=plan.every or 3_600,
+        model=model,
+        seed=plan.seed,
+        begin=begin,
+    )
+    inputs = _inputs(plan, site, trace, left_out, jobs, policy, model)
+    return Prepared(plan, simulation, files, list(_notes(site, trace, left_out, jobs)), inputs)
+
+
+def _notes(site: Site, trace: Trace, left_out: Counter[str], jobs: list[TraceJob]) -> list[str]:
+    found = [f"{site.name}: {site.gpus:,} GPUs, {site.gpus_per_node} a node, queues {', '.join(site.queues)}"]
+    days = (jobs[-1].submit - jobs[0].submit) / 86_400
+    of = f"{trace.file} ({trace.format}): {trace.rows:,} lines"
+    found.append(f"{of}, {len(jobs):,} jobs to run, within {days:,.1f} days")
+    found += [f"  left out: {count:,} {why}" for why, count in sorted((trace.left_out + left_out).items())]
+    if trace.bad_lines:
+        found.append(f"  bad lines: {trace.bad_lines:,}")
+        found += [f"    {trace.file}:{bad}" for bad in trace.bad]
+    return found
+
+
+def _inputs(
+    plan: Plan,
+    site: Site,
+    trace: Trace,
+    left_out: Counter[str],
+    jobs: list[TraceJob],
+    policy: Policy,
+    model: PowerModel | None,
+) -> dict[str, Any]:
+    """What the run was made from. No path and no time of today: the same input gives the same bytes."""
+    files = {"trace": plan.trace, "events": plan.events}
+    return {
+        "facility": {
+            "name": site.name,
+            "gpus": site.gpus,
+            "gpus_per_node": site.gpus_per_node,
+            "nodes": len(site.nodes),
+            "racks": sum(kind == "Rack" for kind, _ in site.bodies),
+            "queues": list(site.queues),
+        },
+        "trace": {
+            "file": trace.file,
+            "format": trace.format,
+            "lines": trace.rows,
+            "jobs": len(jobs),
+            "left_out": dict(sorted((trace.left_out + left_out).items())),
+            "bad_lines": trace.bad_lines,
+            "gpu_hours": round(sum(job.gpu_seconds for job in jobs) / 3600, 1),
+            "last_arrival": jobs[-1].submit,
+            "scaling": {
+                name: getattr(plan, name)
+                for name in ("days", "sizes", "source_gpus", "largest", "cap", "first", "load", "faster")
+            },
+        },
+        "policy": {name: getattr(value, "value", value) for name, value in asdict(policy).items()},
+        "rules": {"checkpoint": plan.checkpoint, "restart": plan.restart, "stop": plan.stop},
+        "draws": None if model is None else asdict(model),
+        "seed": plan.seed,
+        "begin": BEGIN if plan.begin is None else plan.begin,
+        "every": plan.every or 3_600,
+        "sha256": {name: _digest(path) for name, path in files.items() if path is not None},
+        "versions": {
+            "rackplane": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+    }
+
+
+def _digest(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
