@@ -91,6 +91,10 @@ class Meter:
         # A second loss may be permitted to exceed what a first one must not.
         self._limits = np.where(self._counts, facility.limits, np.inf) + TOLERANCE_WATTS
         self._limits[self._normal :][~facility.enforced[self._normal :]] = np.inf
+        loaded = np.zeros(len(facility.limits), dtype=np.bool_)
+        loaded[facility.cells] = True
+        #: of what racks share and load: a full rack has no headroom, and that is no news
+        self._shared = loaded & (facility.elements[facility.cell_rows] >= 0)
         self._over = np.zeros(0, dtype=np.int64)
         self._total = int(self._loads.nominal.sum())
         self._look()
@@ -158,8 +162,9 @@ class Meter:
         return self._loads.loads[: self._normal]
 
     def worst(self) -> Worst | None:
-        """Of all limits, racks' own among them; None if nothing is limited."""
-        left = whole_watts(self._limits - TOLERANCE_WATTS - self._loads.loads)
+        """Of the power domains, cooling zones and budgets above racks; None if there is none."""
+        limits = np.where(self._shared, self._limits - TOLERANCE_WATTS, np.inf)
+        left = whole_watts(limits - self._loads.loads)
         cell = int(left.argmin()) if len(left) else -1
         if cell < 0 or left[cell] >= 2**62:
             return None
