@@ -153,7 +153,7 @@ def by_stage(
     state: State, known: dict[str, Terms], cells: Sequence[int], plan: Plan
 ) -> list[tuple[Stage, int, float, float]]:
     """The stages that the plan uses, what it loses there, and the least that had to be lost, in part and whole."""
-    able = candidates(state, known, cells)
+    able = list(candidates(state, known, cells))
     level = {m.gang: c.profiles.index(m.profile) for m in plan.measures for c in able if c.key == m.gang}
     most = np.sum([c.gives[-1] for c in able], axis=0)
     missing = np.minimum(state.loads[cells] - state.facility.limits[cells], most)

@@ -26,7 +26,7 @@ from rackplane.engine.physics.even import EvenShares
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import Loads
 from rackplane.engine.reporting import reports
-from rackplane.engine.uses import Use, Uses
+from rackplane.engine.uses import Alike, Use, Uses
 
 
 class State(Loads):
@@ -305,10 +305,10 @@ class State(Loads):
         """The keys that hold something on the node, in booking order."""
         return self._bookings.keys_on.get(node, ())
 
-    def nodes_alike(self, key: str) -> Mapping[tuple[Use, int], int]:
-        """How many nodes the key holds by their use and its GPUs on each; without nodes of no known rack or type."""
+    def nodes_alike(self, key: str) -> Alike:
+        """The nodes of which the key holds GPUs, by their use; without those of no known rack or type."""
         found = self._bookings.by_key.get(key)
-        return {} if found is None else self._uses.alike(found.gpus)
+        return () if found is None else self._uses.alike(found.gpus)
 
     def slots_held(self, key: str) -> int:
         """How many slots the key still holds."""

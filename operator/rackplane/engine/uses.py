@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rackplane.engine.bookings import Booking, Bookings, Reserved
@@ -29,7 +28,10 @@ class Use:
     counted, those that caps would take."""
 
 
-_Alike = tuple[int, int, str, int, str | None, Metered, int, tuple[str, int] | None]
+Alike = Sequence[tuple[Use, int, int]]
+"""A use of nodes, the GPUs that one gang holds of each, and how many of its nodes they are."""
+
+_Same = tuple[int, int, str, int, str | None, Metered, int, tuple[str, int] | None]
 
 
 class Uses:
@@ -56,7 +58,7 @@ class Uses:
         self._count_caps = count_caps
         self.now: dict[str, Use] = {}
         """By node; without those of no known rack or type."""
-        self._shared: dict[_Alike, Use] = {}
+        self._shared: dict[_Same, Use] = {}
         self._increments: dict[tuple[int, str, int, Metered], Watts] = {}
 
     def refresh(self, names: Iterable[str]) -> tuple[dict[str, Use | None], list[tuple[int, list[int]]]]:
@@ -202,15 +204,21 @@ class Uses:
             liquid += draw.liquid_share(types[type_id], watts.nominal) * count
         return Reserved(nominal, peak, liquid, nominal - liquid)
 
-    def alike(self, gpus: Mapping[str, int]) -> dict[tuple[Use, int], int]:
-        """How many of these nodes (node -> GPUs of one gang) there are by their use and those GPUs."""
-        each = set(gpus.values())
-        if len(each) == 1:
-            (count,) = each
-            uses = Counter(map(self.now.get, gpus))
-            return {(use, count): nodes for use, nodes in uses.items() if use is not None}
-        found = Counter((self.now.get(node), count) for node, count in gpus.items())
-        return {(use, count): nodes for (use, count), nodes in found.items() if use is not None}
+    def alike(self, gpus: Mapping[str, int]) -> Alike:
+        """How many of these nodes (node -> GPUs of one gang) there are by their use and those GPUs, if it has any."""
+        found: dict[tuple[Use, int], int] = {}
+        use, held, count = None, 0, 0
+        # Nodes of a rack mostly follow each other: they are counted by the run.
+        for this, here in zip(map(self.now.get, gpus), gpus.values(), strict=True):
+            if this is use and here == held:
+                count += 1
+                continue
+            if use is not None and held:
+                found[use, held] = found.get((use, held), 0) + count
+            use, held, count = this, here, 1
+        if use is not None and held:
+            found[use, held] = found.get((use, held), 0) + count
+        return [(use, held, count) for (use, held), count in found.items()]
 
     def by_rack(self, gpus: Mapping[str, int], profile: str, metered: Metered = ()) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add over idle; nodes of no known type add nothing."""

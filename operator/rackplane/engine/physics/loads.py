@@ -102,9 +102,13 @@ class Loads:
             loads[loaded] += np.add.reduceat(watts[order], begins)
         return loads
 
-    def violations(self) -> list[Violation]:
-        """Every limit that is exceeded, by contingency and row: of second losses and of coming budgets too."""
-        over = np.flatnonzero(self.loads > self.facility.limits + TOLERANCE_WATTS)
+    def violations(self, *, normal: bool = False) -> list[Violation]:
+        """Every limit that is exceeded, by contingency and row: of second losses and of coming budgets too.
+
+        ``normal``: of the normal state alone.
+        """
+        cells = slice(len(self.facility.rows) if normal else None)
+        over = np.flatnonzero(self.loads[cells] > self.facility.limits[cells] + TOLERANCE_WATTS)
         result = []
         for cell in over.tolist():
             contingency, row = self.facility.describe(cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,16 +44,21 @@ def parts_of(touches: Bools) -> list[Part]:
 
 def _together(touches: Bools) -> Floats:
     """By two limits, how many gangs draw on both."""
-    both = np.zeros((touches.shape[1], touches.shape[1]))
     # Not as a product of matrices: its threads, waiting for each other, cost more than all the rest of a plan.
-    patterns: dict[bytes, int] = {}
     packed = np.packbits(touches, axis=1)
-    number = [patterns.setdefault(row.tobytes(), len(patterns)) for row in packed]
-    _, first, counts = np.unique(number, return_index=True, return_counts=True)
-    for gang, count in zip(first.tolist(), counts.tolist(), strict=True):
-        limits = np.flatnonzero(touches[gang])
-        both[limits[:, None], limits] += count
-    return both
+    width, data = packed.shape[1], packed.tobytes()
+    rows = [data[at : at + width] for at in range(0, len(data), width)] if width else []
+    gangs = Counter(rows)
+    first = {row: gang for gang, row in zip(range(len(rows) - 1, -1, -1), reversed(rows), strict=True)}
+    pattern, limit = np.nonzero(touches[[first[row] for row in gangs]])
+    sizes = np.bincount(pattern, minlength=len(gangs))
+    # Every limit of a pattern beside every other of it, itself too.
+    begins, others = (np.cumsum(sizes) - sizes)[pattern], sizes[pattern]
+    beside = np.arange(int(others.sum())) - np.repeat(np.cumsum(others) - others - begins, others)
+    pairs = np.repeat(limit, others) * touches.shape[1] + limit[beside]
+    weights = np.repeat(np.array(list(gangs.values()), dtype=np.int64)[pattern], others)
+    both = np.bincount(pairs, weights, touches.shape[1] ** 2).astype(np.float64, copy=False)
+    return both.reshape(touches.shape[1], -1)
 
 
 def _joined(linked: Bools) -> Ints:
@@ -67,8 +73,15 @@ def _joined(linked: Bools) -> Ints:
         part = after
 
 
-def cluster_of_each(parts: Floats, clusters: Ints) -> Ints:
-    """By step, the cluster of the limit that it brings down by the largest part of what is needed there."""
-    if not len(parts):
-        return np.zeros(0, dtype=np.int64)
-    return np.asarray(clusters[parts.argmax(axis=1)])
+def cluster_of_each(parts: Floats, clusters: Ints, otherwise: int) -> Ints:
+    """By step, the cluster of the limit that it brings down by the largest part of what is needed there.
+
+    Args:
+        parts: by step and place.
+        clusters: of the limits, by step and place.
+        otherwise: the cluster of steps that give nothing.
+    """
+    if not parts.size:
+        return np.full(len(parts), otherwise, dtype=np.int64)
+    each, most = np.arange(len(parts)), parts.argmax(axis=1)
+    return np.where(parts[each, most] > 0, clusters[each, most], otherwise)

@@ -10,58 +10,22 @@ least every combination is tried (:mod:`engine.shedding.windows`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rackplane.engine.shedding.clusters import cluster_of_each
+from rackplane.engine.shedding.levels import ABSENT, Offers, numbered, summed
 from rackplane.engine.shedding.windows import Turns, best_turns
 
-__all__ = ["ABSENT", "ENOUGH_WATTS", "Offers", "choose"]
+__all__ = ["ENOUGH_WATTS", "choose"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ABSENT = 1 << 30
-"""The stage of a level that a gang does not have."""
 _ROUNDS = 4
 ENOUGH_WATTS = 1e-6
 """Watts by which sums may be off."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offers:
-    """By gang and level, what a measure gives and loses, and in which stage; level 0 is to leave the gang alone.
-
-    ``gives`` is by gang, level and limit, in watts; ``losses`` and ``stages`` by gang and level. Stages rise with the
-    level, the mildest is 0; level 0 is of stage -1, and levels that a gang does not have are ``ABSENT``.
-    """
-
-    gives: Floats
-    losses: Floats
-    stages: Ints
-
-    def within(self, stage: int) -> Ints:
-        """By gang, the highest level whose stage is at most this one."""
-        return np.asarray((self.stages <= stage).sum(axis=1) - 1, dtype=np.int64)
-
-    def given(self, levels: Ints) -> Floats:
-        """By limit, what is taken off at these levels of the gangs."""
-        return np.asarray(self.gives[np.arange(len(levels)), levels].sum(axis=0))
-
-    def part(self, gangs: Ints, limits: Ints) -> Offers:
-        """Of these gangs, for these limits."""
-        if len(gangs) < len(self.gives):
-            return Offers(self.gives[gangs], self.losses[gangs], self.stages[gangs]).of(limits)
-        return self.of(limits)
-
-    def of(self, limits: Ints) -> Offers:
-        """For these limits."""
-        if len(limits) == self.gives.shape[2]:
-            return self
-        return Offers(np.ascontiguousarray(self.gives[:, :, limits]), self.losses, self.stages)
 
 
 def choose(offers: Offers, missing: Floats, clusters: Ints) -> Ints:
@@ -69,7 +33,7 @@ def choose(offers: Offers, missing: Floats, clusters: Ints) -> Ints:
 
     ``clusters`` is the number of its cluster, by limit.
     """
-    deciding = _deciding(offers.gives, missing)
+    deciding = _deciding(offers, missing)
     offers, missing, clusters = offers.of(deciding), missing[deciding], clusters[deciding]
     top = int(offers.stages[offers.stages < ABSENT].max(initial=-1))
     stage = -1
@@ -95,7 +59,9 @@ def _enough(given: Floats, missing: Floats) -> bool:
 class _Stage:
     """The choice of levels between ``base`` and ``ends`` that takes ``short`` off, losing little.
 
-    Steps lead from one level of a gang to the next and are sorted by gang and level.
+    Steps lead from one level of a gang to the next and are sorted by gang and level. As in :class:`Offers`, what they
+    give is by place, and ``limits`` says for each place which limit that is: of those that are needed, whose number
+    stands for none of them.
     """
 
     def __init__(self, offers: Offers, base: Ints, ends: Ints, short: Floats, clusters: Ints) -> None:
@@ -104,55 +70,65 @@ class _Stage:
         needed = np.flatnonzero(short > ENOUGH_WATTS)
         self.short, self.clusters = short[needed], clusters[needed]
         able = np.flatnonzero(ends > base)
+        limits = numbered(needed, len(short))[offers.limits[able]]
         most = offers.gives[able, ends[able]] - offers.gives[able, base[able]]
-        able = able[(most[:, needed] > 0).any(axis=1)]
+        useful = ((most > 0) & (limits < len(needed))).any(axis=1)
+        able, limits = able[useful], limits[useful]
         high = (ends - base)[able]
         self.gang = np.repeat(able, high)
         self.rank = np.arange(len(self.gang)) - np.repeat(np.cumsum(high) - high, high)
         """How many steps of the same gang come before it."""
         self.level = base[self.gang] + 1 + self.rank
+        self.limits = np.repeat(limits, high, axis=0)
         gives = offers.gives[self.gang, self.level] - offers.gives[self.gang, self.level - 1]
-        self.gives = gives[:, needed]
+        self.gives = np.where(self.limits < len(needed), gives, 0.0)
         before = np.where(self.rank > 0, offers.losses[self.gang, self.level - 1], 0.0)
         self.losses = np.maximum(offers.losses[self.gang, self.level] - before, 1e-9)
-        self.parts = self.gives / self.short
+        self.parts = self.gives / np.append(self.short, 1.0)[self.limits]
         """What each step gives, in parts of what is needed."""
-        self.own = cluster_of_each(self.parts, self.clusters)
+        self.cluster_at = np.append(self.clusters, -1)[self.limits]
+        self.own = cluster_of_each(self.parts, self.cluster_at, int(self.clusters[0]))
         """By step, the cluster that it counts in."""
 
     def cover(self) -> Ints:
         """The levels."""
         taken, worth = self._taken()
         taken = self._filled_up(taken)
-        over = self.gives[taken].sum(axis=0) - self.short
+        over = self._given(taken) - self.short
         over = self._dropped(taken, over)
-        across = bool(((self.parts > 0) & (self.own[:, None] != self.clusters)).any())
+        across = bool(((self.parts > 0) & (self.own[:, None] != self.cluster_at)).any())
         for lend in (False, True) if across else (False,):
             turns = self._turns(taken, worth)
             chosen = best_turns(turns, over, self.clusters, lend=lend)
-            over = over + turns.gives[chosen].sum(axis=0)
+            over = over + summed(turns.gives[chosen], turns.limits[chosen], len(over))
             taken[turns.step[chosen]] ^= True
         levels = self.base.copy()
         np.maximum.at(levels, self.gang[taken], self.level[taken])
         return levels
 
+    def _given(self, taken: Bools) -> Floats:
+        return summed(self.gives[taken], self.limits[taken], len(self.short))
+
+    def _by_limit(self, values: Floats) -> Floats:
+        """By step and limit what is given by step and place."""
+        found = np.zeros((len(values), len(self.short)))
+        step, place = np.nonzero(values)
+        found[step, self.limits[step, place]] = values[step, place]
+        return found
+
     def _taken(self) -> tuple[Bools, Floats]:
         """Which steps each cluster takes for its own limits; and the worth of each, 1 where the cluster stopped."""
-        in_own = np.where(self.own[:, None] == self.clusters, self.parts, 0.0)
+        in_own = np.where(self.own[:, None] == self.cluster_at, self.parts, 0.0)
+        by_limit, progress = self._by_limit(in_own), _Progress(in_own, self.limits, self.own, self.clusters)
         prices = 1.0 / np.bincount(self.clusters, minlength=self.count)[self.clusters]
         rounds = _ROUNDS if len(self.clusters) > len(np.unique(self.clusters)) else 1
         best, least = np.zeros(len(self.gang), dtype=np.bool_), np.full(self.count, np.inf)
         best_worth = np.zeros(len(self.gang))
         for _ in range(rounds):
-            worth = self._in_order(in_own @ prices / self.losses)
+            worth = self._in_order(by_limit @ prices / self.losses)
             order = np.lexsort((-worth, self.own))
-            total = np.cumsum(in_own[order], axis=0)
-            reached = total >= 1.0 - 1e-12
-            stops = np.where(reached.any(axis=0), reached.argmax(axis=0), len(order) - 1)
-            last = np.full(self.count, -1)
-            np.maximum.at(last, self.clusters, stops)
             own = self.own[order]
-            within = np.arange(len(order)) <= last[own]
+            within = progress.needed(order)
             lost = np.bincount(own, self.losses[order] * within, minlength=self.count)
             better = lost < least
             least = np.where(better, lost, least)
@@ -166,7 +142,7 @@ class _Stage:
             best_worth = np.where(improved, worth / np.maximum(threshold[self.own], 1e-300), best_worth)
             if rounds == 1:
                 break
-            over = in_own[chosen].sum(axis=0) - 1.0
+            over = summed(in_own[chosen], self.limits[chosen], len(prices)) - 1.0
             prices = prices * np.exp(-4.0 * np.clip(over, -1.0, 1.0))
             prices = prices / np.bincount(self.clusters, prices, minlength=self.count)[self.clusters]
         return best, best_worth
@@ -180,17 +156,17 @@ class _Stage:
 
     def _filled_up(self, taken: Bools) -> Bools:
         """With steps of any cluster for the limits that their own one has not brought down enough."""
-        short = self.short - self.gives[taken].sum(axis=0)
+        short = self.short - self._given(taken)
         if (short <= ENOUGH_WATTS).all():
             return taken
         idle = np.flatnonzero(~taken)
-        useful = np.clip(self.parts[idle], 0.0, None) @ (short > ENOUGH_WATTS)
+        useful = np.clip(self._by_limit(self.parts)[idle], 0.0, None) @ (short > ENOUGH_WATTS)
         all_worth = np.zeros(len(taken))
         all_worth[idle] = useful / self.losses[idle]
         # A step that is taken keeps nobody behind it back.
         all_worth[taken] = np.inf
         order = idle[np.argsort(-self._in_order(all_worth)[idle], kind="stable")]
-        total = np.cumsum(self.gives[order], axis=0)
+        total = np.cumsum(self._by_limit(self.gives)[order], axis=0)
         reached = total >= short - ENOUGH_WATTS
         count = 1 + int(np.where(reached.any(axis=0), reached.argmax(axis=0), len(order) - 1).max())
         filled = taken.copy()
@@ -199,15 +175,19 @@ class _Stage:
 
     def _dropped(self, taken: Bools, over: Floats) -> Floats:
         """Give back what is not needed, the dearest first: what is then given too much."""
-        spare = np.flatnonzero(taken & (self.gives <= over + ENOUGH_WATTS).all(axis=1))
+        if (over < -ENOUGH_WATTS).any():
+            return over
+        over = np.append(over, np.inf)
+        spare = np.flatnonzero(taken & (self.gives <= over[self.limits] + ENOUGH_WATTS).all(axis=1))
         for step in spare[np.lexsort((-self.rank[spare], -self.losses[spare]))].tolist():
             following = step + 1
             if following < len(taken) and self.rank[following] > self.rank[step] and taken[following]:
                 continue  # the gang's next step stands on this one
-            left = over - self.gives[step]
+            at = self.limits[step]
+            left = over[at] - self.gives[step]
             if (left >= -ENOUGH_WATTS).all():
-                over, taken[step] = left, False
-        return over
+                over[at], taken[step] = left, False
+        return over[:-1]
 
     def _turns(self, taken: Bools, worth: Floats) -> Turns:
         """For each gang, to give back its last step, or to take its first."""
@@ -219,24 +199,57 @@ class _Stage:
         sign = np.where(taken[step], -1.0, 1.0)
         with np.errstate(divide="ignore"):
             distance = np.abs(np.log(worth[step]))
-        return Turns(
-            step, sign[:, None] * self.gives[step], sign * self.losses[step], self.own[step], distance
-        )
+        gives, limits = sign[:, None] * self.gives[step], self.limits[step]
+        return Turns(step, gives, limits, sign * self.losses[step], self.own[step], distance)
 
 
-def _deciding(gives: Floats, missing: Floats) -> Ints:
+class _Progress:
+    """How far the steps of each cluster come with its own limits, one after the other."""
+
+    def __init__(self, in_own: Floats, limits: Ints, own: Ints, clusters: Ints) -> None:
+        count = 1 + max(int(own.max(initial=0)), int(clusters.max(initial=0)))
+        sizes, self._own = np.bincount(clusters, minlength=count), np.sort(own)
+        # The limits of each cluster lie side by side, from the first column on.
+        column = np.zeros(len(clusters), dtype=np.int64)
+        order = np.argsort(clusters, kind="stable")
+        column[order] = np.arange(len(clusters)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        self._parts = np.zeros((len(in_own), int(sizes.max(initial=1))))
+        step, place = np.nonzero(in_own)
+        self._parts[step, column[limits[step, place]]] = in_own[step, place]
+        self._steps = np.bincount(own, minlength=count)
+        self._begins = np.cumsum(self._steps) - self._steps
+        self._any = np.flatnonzero(self._steps)
+        self._real = np.arange(self._parts.shape[1]) < sizes[self._any, None]
+
+    def needed(self, order: Ints) -> Bools:
+        """By step in this order, in which those of a cluster follow each other: whether its cluster needs it."""
+        total, begins = np.cumsum(self._parts[order], axis=0), self._begins[self._any]
+        before = np.where(begins[:, None] > 0, total[begins - 1], 0.0)
+        here = total - np.repeat(before, self._steps[self._any], axis=0)
+        too_few = np.add.reduceat(here < 1.0 - 1e-12, begins, axis=0, dtype=np.int64)
+        last = np.full(len(self._steps), -1)
+        last[self._any] = begins + np.where(self._real, too_few, 0).max(axis=1)
+        return np.asarray(np.arange(len(order)) <= last[self._own])
+
+
+def _deciding(offers: Offers, missing: Floats) -> Ints:
     """The limits without those that are kept whenever the one beside them is.
 
     So it is with the continuous and the peak limit of an element, which often follow each other.
     """
-    gang, limit = np.nonzero(gives.max(axis=1) > 0)
+    gives = offers.gives
+    gang, place = np.nonzero(gives.max(axis=1) > 0)
+    limit = offers.limits[gang, place]
 
     def implies(step: int) -> Bools:
         """By limit, whether the one ``step`` beside it gives, for what is missing there, no less of any gang."""
         other = limit + step
         beside = (other >= 0) & (other < len(missing))
-        g, own, there = gang[beside], limit[beside], other[beside]
-        less = gives[g, :, there] * missing[own, None] < gives[g, :, own] * missing[there, None]
+        g, own, there, at = gang[beside], limit[beside], other[beside], place[beside]
+        next_place = np.clip(at + step, 0, gives.shape[2] - 1)
+        draws = offers.limits[g, next_place] == there
+        given = np.where(draws[:, None], gives[g, :, next_place], 0.0)
+        less = given * missing[own, None] < gives[g, :, at] * missing[there, None]
         found = np.zeros(len(missing), dtype=np.bool_)
         found[own] = True
         found[own[less.any(axis=1)]] = False
@@ -250,24 +263,25 @@ def _deciding(gives: Floats, missing: Floats) -> Ints:
 
 def _given_back(offers: Offers, levels: Ints, missing: Floats) -> Ints:
     """Every gang as high as the others allow, those first whose measure is the harshest and loses most."""
-    levels = levels.copy()
-    over = offers.given(levels) - missing
+    levels, over = levels.copy(), offers.given(levels) - missing
+    if (over < -ENOUGH_WATTS).any():
+        return levels
+    over = np.append(over, np.inf)
     raised = np.flatnonzero(levels > 0)
     now = levels[raised]
     least = offers.gives[raised, now] - offers.gives[raised, now - 1]
-    raised = raised[(least <= over + ENOUGH_WATTS).all(axis=1)]
+    raised = raised[(least <= over[offers.limits[raised]] + ENOUGH_WATTS).all(axis=1)]
     keys = (-offers.losses[raised, levels[raised]], -offers.stages[raised, levels[raised]])
     for gang in raised[np.lexsort(keys)].tolist():
-        over = _lowered(offers, levels, over, gang)
+        _lower(offers, levels, over, gang)
     return levels
 
 
-def _lowered(offers: Offers, levels: Ints, over: Floats, gang: int) -> Floats:
-    """Bring a gang down to the lowest level that is still enough: what is then given too much."""
-    now = int(levels[gang])
+def _lower(offers: Offers, levels: Ints, over: Floats, gang: int) -> None:
+    """Bring a gang down to the lowest level that is still enough; ``over`` is what is given too much."""
+    now, at = int(levels[gang]), offers.limits[gang]
     for level in range(now):
-        left: Floats = over - (offers.gives[gang, now] - offers.gives[gang, level])
+        left = over[at] - (offers.gives[gang, now] - offers.gives[gang, level])
         if (left >= -ENOUGH_WATTS).all():
-            levels[gang] = level
-            return left
-    return over
+            levels[gang], over[at] = level, left
+            return

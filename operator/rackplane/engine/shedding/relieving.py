@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from rackplane.engine.physics.loads import TOLERANCE_WATTS, Violation
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.shedding.clusters import Part, parts_of
-from rackplane.engine.shedding.costs import Stage, stage_of, weights
-from rackplane.engine.shedding.cover import ABSENT, Offers, choose
+from rackplane.engine.shedding.costs import stage_of, weights
+from rackplane.engine.shedding.cover import choose
 from rackplane.engine.shedding.exact import Choices
-from rackplane.engine.shedding.offers import Candidate, candidates
-from rackplane.engine.shedding.terms import Disruption, Measure, Plan, Terms
+from rackplane.engine.shedding.levels import ABSENT, Offers
+from rackplane.engine.shedding.offers import Candidates, candidates
+from rackplane.engine.shedding.terms import Measure, Plan, Terms
 from rackplane.engine.state import State
 
 __all__ = ["exceeded", "relieve"]
@@ -90,10 +91,7 @@ def _both(first: Plan, second: Plan) -> Plan:
 
 def exceeded(state: State) -> list[Violation]:
     """The limits of the state as it is that are exceeded now."""
-    normal = len(state.facility.rows)
-    if not (state.loads[:normal] > state.facility.limits[:normal] + TOLERANCE_WATTS).any():
-        return []
-    return [v for v in state.violations() if v.contingency.normal and v.row.starts_at is None]
+    return [v for v in state.violations(normal=True) if v.row.starts_at is None]
 
 
 def _cheapest(
@@ -107,25 +105,20 @@ def _cheapest(
 ) -> Plan:
     """The plan for these limits alone."""
     cells = [state.facility.row_index[v.row] for v in over]
-    able = [
-        c
-        for c in candidates(state, terms, cells, may_stop=may_stop)
-        if not (spare_protected and terms.get(c.key, Terms()).disruption is Disruption.PROTECTED)
-    ]
-    if not able:
+    able = candidates(state, terms, cells, may_stop=may_stop, spare_protected=spare_protected)
+    if not len(able):
         return Plan((), tuple(over))
     offers = _offers(able)
     excess = state.loads[cells] - state.facility.limits[cells]
     missing = np.minimum(excess, offers.given(offers.within(ABSENT - 1)))
     levels, certain = np.zeros(len(able), dtype=np.int64), True
-    parts = parts_of(offers.gives.max(axis=1) > 0)
+    parts = parts_of(offers.touches())
     for part in parts:
-        here = [able[g] for g in part.gangs.tolist()]
         levels[part.gangs], proved = _solved(
-            here, offers.part(part.gangs, part.limits), missing[part.limits], part, steps // len(parts)
+            able, offers.part(part.gangs, part.limits), missing[part.limits], part, steps // len(parts)
         )
         certain = certain and proved
-    found = [c.measure(level - 1) for c, level in zip(able, levels.tolist(), strict=True) if level]
+    found = [able.measure(gang, int(levels[gang]) - 1) for gang in np.flatnonzero(levels).tolist()]
     left = excess - offers.given(levels)
     remaining = [
         replace(v, load_watts=v.limit_watts + watts)
@@ -135,17 +128,16 @@ def _cheapest(
     return Plan(_mildest_first(found), tuple(remaining), certain)
 
 
-def _solved(
-    able: Sequence[Candidate], offers: Offers, missing: Floats, part: Part, steps: int
-) -> tuple[Ints, bool]:
-    """Levels that are enough, and whether nothing is cheaper."""
+def _solved(able: Candidates, offers: Offers, missing: Floats, part: Part, steps: int) -> tuple[Ints, bool]:
+    """Levels of the part's gangs that are enough, and whether nothing is cheaper."""
     levels, limits = choose(offers, missing, part.clusters), part.limits
-    if len(able) > FEW or steps <= 0:
+    if len(part.gangs) > FEW or steps <= 0:
         return levels, False
+    here = [able[gang] for gang in part.gangs.tolist()]
     enough = np.floor((missing - TOLERANCE_WATTS / 2) * _PER_WATT).astype(np.int64)
-    gives = [np.rint(c.gives[:, limits] * _PER_WATT).astype(np.int64).tolist() for c in able]
+    gives = [np.rint(c.gives[:, limits] * _PER_WATT).astype(np.int64).tolist() for c in here]
     search = Choices(
-        weights=[[0, *own] for own in weights([c.stages for c in able], [c.losses for c in able])],
+        weights=[[0, *own] for own in weights([c.stages for c in here], [c.losses for c in here])],
         gives=[[[0] * len(limits), *own] for own in gives],
         missing=enough.tolist(),
         steps=steps,
@@ -154,20 +146,19 @@ def _solved(
     return np.array(search.best, dtype=np.int64), certain
 
 
-def _offers(able: Sequence[Candidate]) -> Offers:
-    stages: list[Stage] = sorted({stage for c in able for stage in c.stages})
-    place = {stage: i for i, stage in enumerate(stages)}
-    counts = np.array([len(c.profiles) for c in able])
+def _offers(able: Candidates) -> Offers:
+    counts = able.counts
     gang = np.repeat(np.arange(len(able)), counts)
     level = 1 + np.arange(len(gang)) - np.repeat(np.cumsum(counts) - counts, counts)
     shape = len(able), 1 + int(counts.max())
-    gives, losses = np.zeros((*shape, able[0].gives.shape[1])), np.zeros(shape)
+    gives, losses = np.zeros((*shape, able.gives.shape[1])), np.zeros(shape)
     numbers = np.full(shape, ABSENT, dtype=np.int64)
     numbers[:, 0] = -1
-    gives[gang, level] = np.concatenate([c.gives for c in able])
-    losses[gang, level] = [loss for c in able for loss in c.losses]
-    numbers[gang, level] = [place[stage] for c in able for stage in c.stages]
-    return Offers(gives, losses, numbers)
+    gives[gang, level], losses[gang, level] = able.gives, able.losses
+    # Without the stages that no measure is in.
+    used = np.bincount(able.stages, minlength=len(able.stages_by_number)) > 0
+    numbers[gang, level] = (np.cumsum(used) - 1)[able.stages]
+    return Offers(gives, able.limits, able.limit_count, losses, numbers)
 
 
 def _mildest_first(measures: Collection[Measure]) -> tuple[Measure, ...]:
