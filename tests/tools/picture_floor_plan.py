@@ -19,7 +19,7 @@ from rackplane.localcluster import LocalCluster, Request
 from tests.support.browser import Page, browser
 
 #: GPUs of each job, in the order in which they are submitted; what does not fit waits.
-JOBS = (512, 64, 256, 64, 128, 32, 512, 288, 16, 64, 24, 192, 8, 64, 32, 640, 512, 768)
+JOBS = (512, 64, 256, 64, 128, 32, 288, 16, 64, 24, 192, 8, 64, 160, 512, 512, 320, 448)
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WIDTH, HEIGHT = 1400, 900
 
@@ -38,10 +38,10 @@ async def main() -> None:
                 name = f"train-{number:02}-{gpus}gpu"
                 cluster.apply(demo_load.job(name=name, namespace="default", gpus=gpus, run_seconds=3600.0))
                 await asyncio.sleep(0.4)
-            await _until(lambda: _phases(cluster, "Running") >= len(JOBS) - 3)
+            await _until(lambda: _phases(cluster, "Running") >= len(JOBS) - 4)
             await asyncio.sleep(6)
             cluster.handle(_patch("ups-b", "Offline"))
-            await asyncio.sleep(12)
+            await asyncio.sleep(10)
             async with browser() as page:
                 await page.open(
                     f"http://127.0.0.1:{process.ui_port}/ui/", width=WIDTH, height=HEIGHT, still=True
@@ -51,7 +51,7 @@ async def main() -> None:
 
 async def _take(page: Page) -> None:
     await page.until("document.querySelector('.tile')?.ariaLabel")
-    await page.evaluate("document.querySelector('[value=worst]').click()")
+    await page.evaluate("document.querySelector('[value=power]').click()")
     await page.evaluate("document.querySelector('[data-rack=ab-1]').click()")
     await asyncio.sleep(3)
     await asyncio.to_thread(PICTURES.mkdir, exist_ok=True)

@@ -235,7 +235,7 @@ class Power {
     node.load.dataset.step = step("l", out ? null : part);
     node.mark.setAttribute("x", 10 + inner * Math.min(1, later) - 1.25);
     node.mark.style.display = out || node.racks ? "none" : "";
-    node.figures.textContent = out ? "out of service" : ofLimit(figures.watts, figures.limit);
+    node.figures.textContent = out ? "out of service" : (this.box === NARROW ? briefly : ofLimit)(figures.watts, figures.limit);
     node.verdict.textContent = out || node.racks ? "" : this.verdict(figures, later);
     node.element.classList.toggle("out", out);
     node.element.classList.toggle("over", over && !out);

@@ -18,6 +18,13 @@ function ofLimit(watts, limit) {
   return `${part(watts)} of ${part(limit)} ${mega ? "MW" : "kW"}`;
 }
 
+/** The same where there is little room: "3,575 of 8,000 kW", "76.7 of 176 MW". */
+function briefly(watts, limit) {
+  const mega = Math.max(watts ?? 0, limit ?? 0) >= 1e7;
+  const part = (w) => (mega ? one.format((w ?? 0) / 1e6) : whole.format((w ?? 0) / 1e3));
+  return `${part(watts)} of ${part(limit)} ${mega ? "MW" : "kW"}`;
+}
+
 const count = (n, noun) => `${whole.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 /** Whole percent; what is over its limit is never 100. */
 const percentage = (ratio) => (ratio > 1.0005 ? Math.max(101, Math.round(ratio * 100)) : Math.round(ratio * 100));
