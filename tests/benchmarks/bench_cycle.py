@@ -26,7 +26,7 @@ from rackplane.core.instructions import CommitGang, Instruction, WriteGangStatus
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang
 from rackplane.core.settings import MachineSettings
-from rackplane.simulator.cluster import merged
+from rackplane.simulator.gangs import merged
 from tests.benchmarks.bench_core import RACK_NODES, facility, node
 
 NODES, GANGS, PARENTS, CHILDREN = 2_500, 10_000, 5, 10

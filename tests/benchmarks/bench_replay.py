@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from rackplane.simulator.cluster import Request
+from rackplane.simulator.gangs import Request
 from rackplane.simulator.policies import Policy
 from tests.benchmarks.bench_core import RACK_NODES
 from tests.benchmarks.replay.pool import easy

@@ -24,7 +24,7 @@ from rackplane.engine.model import NodeType
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.state import State
-from rackplane.simulator.cluster import Live
+from rackplane.simulator.gangs import Live
 from rackplane.simulator.limits import Meter
 
 __all__ = ["PowerModel", "Workers", "busy_fractions"]

@@ -22,7 +22,7 @@ from rackplane.api.decode import decode_any
 from rackplane.api.problems import FieldProblem, show
 from rackplane.core.offline.yamltext import NotYaml, parse_yaml
 from rackplane.core.site.facility import FACILITY_KINDS
-from rackplane.simulator.cluster import merged
+from rackplane.simulator.gangs import merged
 from rackplane.simulator.site import Site
 
 __all__ = ["Change", "EventsError", "read_events", "seconds_of"]

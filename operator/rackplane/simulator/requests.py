@@ -9,7 +9,7 @@ from typing import Any
 from rackplane.api.base import MAX_SLOTS
 from rackplane.api.common import NVLINK_LEVEL
 from rackplane.api.hardware_profile import MAX_PROFILE
-from rackplane.simulator.cluster import Request
+from rackplane.simulator.gangs import Request
 from rackplane.simulator.jobs import TraceJob
 from rackplane.simulator.policies import Policy
 from rackplane.simulator.scaling import shape_of

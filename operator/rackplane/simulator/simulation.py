@@ -10,10 +10,11 @@ from typing import Any, Final
 from rackplane.core import events as e
 from rackplane.core.gangs.statuses import timestamp
 from rackplane.engine.shedding.relieving import exceeded
-from rackplane.simulator.cluster import Cluster, Live, Request
+from rackplane.simulator.cluster import Cluster
 from rackplane.simulator.draws import PowerModel, Workers
 from rackplane.simulator.facilityevents import Change
 from rackplane.simulator.files import Output
+from rackplane.simulator.gangs import Live, Request
 from rackplane.simulator.limits import Meter
 from rackplane.simulator.policies import Policy
 from rackplane.simulator.progress import Rules

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.simulator.cluster import Live
 from rackplane.simulator.files import SERIES
+from rackplane.simulator.gangs import Live
 from rackplane.simulator.limits import Meter
 
 __all__ = ["SIZES", "Summary"]

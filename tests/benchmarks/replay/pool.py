@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from rackplane.simulator.cluster import Request
+from rackplane.simulator.gangs import Request
 
 __all__ = ["easy"]
 

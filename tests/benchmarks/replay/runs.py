@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rackplane.core import events as e
-from rackplane.simulator.cluster import Request
+from rackplane.simulator.gangs import Request
 from rackplane.simulator.policies import Policy
 from rackplane.simulator.requests import requests_of
 from rackplane.simulator.scaling import Scaling

@@ -16,7 +16,7 @@ from rackplane.core.instructions import CommitGang, Instruction, WriteGangStatus
 from rackplane.core.machine import Machine
 from rackplane.core.objects import Gang, Node
 from rackplane.core.settings import MachineSettings
-from rackplane.simulator.cluster import merged
+from rackplane.simulator.gangs import merged
 from tests.support.harness import START
 
 __all__ = ["Site"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rackplane.simulator.cluster import Request
+from rackplane.simulator.gangs import Request
 from rackplane.simulator.jobs import TraceJob
 from tests.benchmarks.replay.pool import easy
 
