@@ -118,6 +118,7 @@ def rack_report(name: str, *, free: int, draws: int) -> RackReport:
         peak_watts=draws,
         limit_watts=132_000,
         headroom_watts=132_000 - draws,
+        now_headroom_watts=132_000 - draws,
         problem="",
         worst=worst(RowKind.RACK_NOMINAL, name, draws, 132_000),
     )

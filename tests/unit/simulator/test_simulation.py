@@ -130,6 +130,7 @@ def test_an_order_caps_those_who_run_until_there_has_been_room_for_five_minutes(
     assert run.over == (0, 0, "")
     told = [(row["seconds"], row["name"], row["reason"]) for row in run.rows("events")]
     assert [row for row in told if row[0]] == [
+        (10, "j00001", "Placed"),
         (600, "order", "FacilityEvent"),
         (600, "j00000", "PowerCapped"),
         (600, "j00001", "PowerCapped"),
