@@ -115,7 +115,7 @@ dashboards: $(STAMPS)/runtime ## Write the chart's dashboards from tests/tools/d
 
 .PHONY: pictures
 pictures: $(STAMPS)/test ## Draw docs/images from what a Prometheus answered (RECORDED=DIR/2n, of make demo-metrics ARGS="--facility 2n --output DIR")
-	$(BIN)/python -m tests.tools.pictures $(RECORDED) docs/images overview power queues
+	$(BIN)/python -m tests.tools.pictures $(RECORDED) docs/images overview power
 
 # The demo and the tests run without helm: the package has what the chart renders.
 .PHONY: policies

@@ -86,7 +86,7 @@ def _series(
 def main(argv: Sequence[str]) -> int:
     recorded, output, names = Path(argv[0]), Path(argv[1]), argv[2:]
     answers = json.loads((recorded / "panels.json").read_text(encoding="utf-8"))
-    said = f"Answers of a Prometheus that scraped the demo ({recorded.name}) each second."
+    said = f"Answers of a Prometheus that scraped the demo, facility {recorded.name}."
     output.mkdir(parents=True, exist_ok=True)
     made = dashboards()
     for name in names or made:
