@@ -37,6 +37,8 @@ LOOK_SECONDS = 0.2
 #: Where the operator keeps its Lease.
 OPERATOR_NAMESPACE = "rackplane-system"
 ENDED = ("Finished", "Failed")
+#: The folder below examples/facilities that is shown unless another is named.
+FACILITY = "gb300-row"
 
 
 class DemoFailed(Exception):
@@ -45,12 +47,17 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`seconds` bounds the jobs' part of the demo, not what `keep` adds."""
+    """`seconds` bounds the jobs' part of the demo, not what `keep` adds; `metrics_port` 0 is any free one.
+
+    `facility` is one of the folders below examples/facilities.
+    """
 
     keep: bool = False
     speed: float = 1.0
     jobs: int = 24
     seconds: float = 60.0
+    metrics_port: int = 0
+    facility: str = FACILITY
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,13 +71,33 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--seconds", type=_positive, default=60.0, metavar="LIMIT", help="give up after so many seconds"
     )
+    result.add_argument(
+        "--metrics-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="where the operator serves /metrics for a Prometheus (default: any free port)",
+    )
+    result.add_argument(
+        "--facility",
+        default=FACILITY,
+        metavar="NAME",
+        help="another of examples/facilities with racks of 18 trays, such as 2n (default: %(default)s)",
+    )
     return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if every gang that can start has finished."""
     arguments = parser().parse_args(argv)
-    options = Options(arguments.keep, arguments.speed, max(1, arguments.jobs), arguments.seconds)
+    options = Options(
+        keep=arguments.keep,
+        speed=arguments.speed,
+        jobs=max(1, arguments.jobs),
+        seconds=arguments.seconds,
+        metrics_port=arguments.metrics_port,
+        facility=arguments.facility,
+    )
     # Without a terminal there is no width to fit: a pager or a log takes long lines.
     console = (
         Console(highlight=False)
@@ -94,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _demo(options: Options, console: Console, folder: Path) -> int:
-    async with _cluster(console, folder) as (cluster, kubeconfig, operator):
+    async with _cluster(console, folder, options) as (cluster, kubeconfig, operator):
         evaluation = BudgetedGang()
         for document in evaluation.documents():
             cluster.apply(document)
@@ -116,7 +143,7 @@ async def _demo(options: Options, console: Console, folder: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def _cluster(
-    console: Console, folder: Path
+    console: Console, folder: Path, options: Options
 ) -> AsyncIterator[tuple[LocalCluster, Path, asyncio.Task[Any]]]:
     """The cluster with its facility, node agents and operator; all of it is gone on leaving."""
     from kubernetes.aio import client, config
@@ -128,7 +155,7 @@ async def _cluster(
     cluster.settle()
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
     racks = []
-    for document in demo_load.facility(root):
+    for document in demo_load.facility(root / "examples" / "facilities" / options.facility):
         cluster.apply(document)
         if document["kind"] == "Rack":
             racks.append(document["metadata"]["name"])
@@ -143,18 +170,22 @@ async def _cluster(
         agents = asyncio.create_task(NodeAgents(api, nodes, heartbeat_seconds=30.0).run())
         stack.push_async_callback(_cancelled, agents)
         own = cluster.kubeconfig(folder / "operator", user="operator")
-        operator = await stack.enter_async_context(_operator(own, folder))
-        yield cluster, kubeconfig, operator
+        operator, task = await stack.enter_async_context(_operator(own, folder, options))
+        await _listening(operator, task, options)
+        console.print(f"The operator's metrics: http://127.0.0.1:{operator.ports[0]}/metrics", markup=False)
+        yield cluster, kubeconfig, task
 
 
 @contextlib.asynccontextmanager
-async def _operator(kubeconfig: Path, folder: Path) -> AsyncIterator[asyncio.Task[None]]:
+async def _operator(
+    kubeconfig: Path, folder: Path, options: Options
+) -> AsyncIterator[tuple[Operator, asyncio.Task[None]]]:
     """The operator as `rackplane operator` runs it, but for its signals and its log, which goes to a file."""
     settings = OperatorSettings(
         kubeconfig=str(kubeconfig),
         namespace=OPERATOR_NAMESPACE,
         host="127.0.0.1",
-        metrics_port=0,
+        metrics_port=options.metrics_port,
         health_port=0,
     )
     with (folder / "operator.log").open("w", encoding="utf-8") as log:
@@ -163,7 +194,7 @@ async def _operator(kubeconfig: Path, folder: Path) -> AsyncIterator[asyncio.Tas
         operator = Operator(settings=settings, client=client)
         task = asyncio.create_task(operator.run(), name="operator")
         try:
-            yield task
+            yield operator, task
         finally:
             operator.stop()
             with contextlib.suppress(TimeoutError, asyncio.CancelledError, Exception):
@@ -183,6 +214,16 @@ def _check(operator: asyncio.Task[Any]) -> None:
     if operator.done():
         problem = None if operator.cancelled() else operator.exception()
         raise DemoFailed(f"the operator ended{'' if problem is None else f': {problem!r}'}")
+
+
+async def _listening(operator: Operator, task: asyncio.Task[None], options: Options) -> None:
+    """Wait until the operator has its ports."""
+    until = time.monotonic() + options.seconds
+    while operator.ports == (0, 0):
+        _check(task)
+        if time.monotonic() > until:
+            raise DemoFailed(f"after {options.seconds:.0f} s the operator does not listen")
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _ready(cluster: LocalCluster, operator: asyncio.Task[Any], options: Options) -> Snapshot:
@@ -256,7 +297,7 @@ class Stage:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _screen(self) -> Any:
-        title = f"one row of GB300 NVL72, {self.elapsed:.0f} s"
+        title = f"{self._options.facility}, {self.elapsed:.0f} s"
         # Beside the racks the queue may be as tall as they are; below them it gets what is left.
         spare = 6 if demo_view.is_wide(self._console.width) else 8 + len(self.snapshot.racks) + 8
         rows = max(2, min(self._console.height - spare, 16))

@@ -121,15 +121,29 @@ def definitions(root: Path) -> Iterator[Manifest]:
         yield from _documents(path.read_text(encoding="utf-8"))
 
 
-def facility(root: Path) -> Iterator[Manifest]:
-    """The row of eight GB300 NVL72 racks and the hardware profile it refers to."""
-    yield from _documents(shipped_profile_texts()["gb300-nvl72"])
-    for path in sorted((root / "examples" / "facilities" / "gb300-row").glob("*.yaml")):
-        yield from _documents(path.read_text(encoding="utf-8"))
+def facility(folder: Path) -> Iterator[Manifest]:
+    """The objects of a folder of YAML, after the hardware profile that the row of `make demo` refers to.
+
+    Raises:
+        FileNotFoundError: it holds no racks that the demo's nodes would be in.
+    """
+    found = [
+        *_documents(shipped_profile_texts()["gb300-nvl72"]),
+        *(d for path in sorted(folder.glob("*.yaml")) for d in _documents(path.read_text(encoding="utf-8"))),
+    ]
+    racks = [document["spec"] for document in found if document["kind"] == "Rack"]
+    if not racks or any(
+        rack["nodeSelector"].keys() != {RACK_LABEL} or rack.get("expectedNodes") != NODES_PER_RACK
+        for rack in racks
+    ):
+        raise FileNotFoundError(
+            f"{folder} holds no racks, or others than those of {NODES_PER_RACK} expectedNodes by {RACK_LABEL}"
+        )
+    yield from found
 
 
 def nodes(racks: Sequence[str]) -> Iterator[Manifest]:
-    """The Node objects of the racks, as their kubelets would register them."""
+    """The Node objects of the racks, as their kubelets would register them: trays of a GB300 NVL72."""
     for rack in racks:
         for tray in range(1, NODES_PER_RACK + 1):
             name = f"{rack}-tray-{tray:02}"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rackplane.api.admission import shipped_policies
 from rackplane.api.labels import QUEUE_LABEL, parse_request
-from rackplane.cli import demo_load, demo_view, words
+from rackplane.cli import demo, demo_load, demo_view, words
 from rackplane.cli.demo_view import GangView, RackView, Snapshot
 from rackplane.localcluster import LocalCluster
 
@@ -60,7 +60,7 @@ def test_the_embedded_cluster_takes_everything() -> None:
         cluster.apply(document)
     cluster.settle()
     racks = []
-    for document in demo_load.facility(root):
+    for document in demo_load.facility(root / "examples" / "facilities" / demo.FACILITY):
         cluster.apply(document)
         racks += [document["metadata"]["name"]] if document["kind"] == "Rack" else []
     nodes = [cluster.apply(node) for node in demo_load.nodes(racks)]

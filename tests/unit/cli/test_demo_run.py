@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_small_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main(["--jobs", "4", "--speed", "4"]) == 0
     output = capsys.readouterr().out
+    assert re.search(r"^The operator's metrics: http://127\.0\.0\.1:[1-9]\d*/metrics$", output, re.MULTILINE)
     for name in ("kalos-000-64gpu", "kalos-002-64gpu", "kalos-003-128gpu"):
         for event in ("submitted ", "placed    ", "finished  "):
             assert f"{event} {name}" in output
@@ -43,6 +45,12 @@ def test_outside_a_checkout_the_demo_says_what_it_misses(
     monkeypatch.setattr("rackplane.cli.demo_load.__file__", str(tmp_path / "demo_load.py"))
     assert demo.main(["--jobs", "1"]) == 1
     assert "run the demo from a checkout" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["kind", "there-is-none"])
+def test_a_facility_without_racks_of_trays_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(["--facility", name]) == 1
+    assert "holds no racks, or others than those of 18 expectedNodes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "x"])
