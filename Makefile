@@ -51,6 +51,10 @@ test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=...
 	@# Sets in the same order each time, as hypothesis draws the same examples: what fails once fails again.
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+.PHONY: prometheus
+prometheus: $(STAMPS)/venv ## Debian's prometheus and promtool into .venv, for the tests of alerts (no root; nothing where there is no apt)
+	@sh tests/tools/unpack_prometheus.sh $(BIN)
+
 .PHONY: chaos
 chaos: $(STAMPS)/test ## Random events over 200 gangs, longer than in the tests (RACKPLANE_CHAOS_SEEDS=20 RACKPLANE_CHAOS_EVENTS=5000; _SEED=7: that one)
 	RACKPLANE_CHAOS_GANGS=$${RACKPLANE_CHAOS_GANGS:-200} RACKPLANE_CHAOS_SEEDS=$${RACKPLANE_CHAOS_SEEDS:-20} RACKPLANE_CHAOS_EVENTS=$${RACKPLANE_CHAOS_EVENTS:-5000} \
