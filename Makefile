@@ -55,6 +55,10 @@ test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=...
 prometheus: $(STAMPS)/venv ## Debian's prometheus and promtool into .venv, for the tests of alerts (no root; nothing where there is no apt)
 	@sh tests/tools/unpack_prometheus.sh $(BIN)
 
+.PHONY: demo-metrics
+demo-metrics: $(STAMPS)/test $(STAMPS)/tools prometheus ## The demo under a real Prometheus: panels have data, what should fire does (ARGS="--output FOLDER" keeps the data)
+	$(BIN)/python -m tests.tools.demo_metrics $(ARGS)
+
 .PHONY: chaos
 chaos: $(STAMPS)/test ## Random events over 200 gangs, longer than in the tests (RACKPLANE_CHAOS_SEEDS=20 RACKPLANE_CHAOS_EVENTS=5000; _SEED=7: that one)
 	RACKPLANE_CHAOS_GANGS=$${RACKPLANE_CHAOS_GANGS:-200} RACKPLANE_CHAOS_SEEDS=$${RACKPLANE_CHAOS_SEEDS:-20} RACKPLANE_CHAOS_EVENTS=$${RACKPLANE_CHAOS_EVENTS:-5000} \

@@ -11,25 +11,12 @@ import pytest
 from rackplane.controller.metrics.reference import scraped
 from tests.chart.helm import find, render
 from tests.support.dashboards import DASHBOARDS, dashboards, filled, panels
+from tests.support.promql import selectors
 from tests.tools.dashboards.__main__ import made, text
 
 #: What Prometheus adds to each series, and a histogram to its buckets.
 ADDED = {"instance", "job", "le"}
 ALL = dashboards()
-
-
-def selectors(expression: promql_parser.Expr) -> list[promql_parser.VectorSelector]:
-    """Every selector of a series in it."""
-    found: list[promql_parser.VectorSelector] = []
-
-    def enter(node: promql_parser.Expr) -> None:
-        if isinstance(node, promql_parser.VectorSelector):
-            found.append(node)
-        elif isinstance(node, promql_parser.MatrixSelector):
-            found.append(node.vector_selector)
-
-    promql_parser.walk(expression, enter)
-    return found
 
 
 def labels_of(expression: promql_parser.Expr) -> set[str]:

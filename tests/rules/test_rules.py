@@ -7,11 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 
+from rackplane.controller.metrics.reference import scraped
 from tests.chart.helm import ROOT, find, render, template
 from tests.support.prometheus import RULES, promtool
+from tests.support.promql import selectors
 
 HERE = Path(__file__).resolve().parent
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -61,6 +64,31 @@ def test_every_alert_is_tried_firing_and_not_firing() -> None:
             for asked in case["alert_rule_test"]:
                 tried[bool(asked["exp_alerts"])].add(asked["alertname"])
     assert tried == {True: set(ALERTS), False: set(ALERTS)}
+
+
+#: Of whoever scrapes, not of the operator.
+SCRAPED_WITH = {"instance", "job"}
+
+
+def _asked(rule: dict[str, Any]) -> list[str]:
+    """The expression, and those that the annotations ask when the alert fires."""
+    texts = "\n".join(rule.get("annotations", {}).values())
+    queries = re.findall(r'printf "((?:[^"\\]|\\.)*)"[^}]*\| query', texts)
+    return [rule["expr"], *(query.replace('\\"', '"').replace("%q", '"x"') for query in queries)]
+
+
+def test_rules_ask_for_metrics_and_labels_that_there_are() -> None:
+    known = {name: {*family.labels, *SCRAPED_WITH, "le"} for name, family in scraped().items()}
+    known["up"] = SCRAPED_WITH
+    recorded = {rule["record"] for rule in _rules() if "record" in rule}
+    asked = [text for rule in _rules() for text in _asked(rule)]
+    assert sum("| query" in str(rule.get("annotations")) for rule in _rules()) > 5 and len(asked) > len(_rules())
+    for text in asked:
+        for selector in selectors(promql_parser.parse(text)):
+            name = selector.name
+            assert name in known or name in recorded, f"{name} is no metric of the operator"
+            used = {matcher.name for matcher in selector.matchers.matchers}
+            assert name in recorded or used <= known[name], f"{name} has no label {used - known[name]}"
 
 
 def test_every_alert_says_how_bad_it_is_and_gives_numbers() -> None:

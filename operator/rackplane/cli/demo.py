@@ -187,6 +187,7 @@ async def _operator(
         host="127.0.0.1",
         metrics_port=options.metrics_port,
         health_port=0,
+        gang_metrics=True,
     )
     with (folder / "operator.log").open("w", encoding="utf-8") as log:
         configure_logging(level=settings.log_level, stream=log)
