@@ -82,7 +82,9 @@ def test_rules_ask_for_metrics_and_labels_that_there_are() -> None:
     known["up"] = SCRAPED_WITH
     recorded = {rule["record"] for rule in _rules() if "record" in rule}
     asked = [text for rule in _rules() for text in _asked(rule)]
-    assert sum("| query" in str(rule.get("annotations")) for rule in _rules()) > 5 and len(asked) > len(_rules())
+    assert sum("| query" in str(rule.get("annotations")) for rule in _rules()) > 5 and len(asked) > len(
+        _rules()
+    )
     for text in asked:
         for selector in selectors(promql_parser.parse(text)):
             name = selector.name

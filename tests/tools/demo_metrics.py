@@ -2,9 +2,9 @@
 
     python -m tests.tools.demo_metrics [--facility 2n] [--output FOLDER]
 
-Starts `rackplane demo` as its users do, a Prometheus that scrapes it every two seconds, and the chart's rules with one thing
-changed: every `for` is 30 times shorter, so that 15 minutes are 30 seconds. Then something is lost, by kubectl, and the
-alerts that must follow are waited for, each wait with an end. Exit code 0: all of that was so.
+Starts `rackplane demo` as its users do, a Prometheus that scrapes it every two seconds, and the chart's rules with one
+thing changed: every `for` is 30 times shorter, so that 15 minutes are 30 seconds. Then something is lost, by kubectl,
+and the alerts that must follow are waited for, each wait with an end. Exit code 0: all of that was so.
 
 With an output folder Prometheus' data, the answer to each panel's query over the whole run (panels.json) and the alerts
 over time (alerts.json) stay there: what pictures are drawn from.
@@ -44,8 +44,8 @@ Alert = tuple[str, str]
 
 #: The demo submits a gang of 1,024 GPUs to show what is said of it.
 ALWAYS: Final[frozenset[Alert]] = frozenset({("GangUnplaceable", "research")})
-#: True of some moments of a full facility and not of others; true of a machine that is too small for a cluster, its nodes
-#: and the operator in one event loop.
+#: True of some moments of a full facility and not of others; true of a machine that is too small for a cluster, its
+#: nodes and the operator in one event loop.
 PERHAPS: Final = frozenset({"Fragmentation", "LoopLag"})
 
 
@@ -80,9 +80,30 @@ ORDER: Final = {
     "spec": {"targets": {"powerDomains": ["row"]}, "limitWatts": 300_000, "bestEffort": True},
 }
 
+
+def _preemption() -> str:
+    """A gang of a higher priority that has to stop the one that runs."""
+    urgent = job(name="urgent", namespace="default", gpus=512, run_seconds=3600.0)
+    urgent["spec"]["template"]["spec"]["priorityClassName"] = "urgent"
+    queue = {
+        "apiVersion": "rackplane.dev/v1alpha1",
+        "kind": "Queue",
+        "metadata": {"name": "research"},
+        "spec": {"weight": 1, "preemption": {"withinQueue": "LowerPriority"}},
+    }
+    priority = {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": "urgent"},
+        "value": 1000,
+    }
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [queue, priority, urgent]})
+
+
 STEPS: Final[dict[str, tuple[Step, ...]]] = {
     # One path for everything, and cooling on a feed of its own.
     "gb300-row": (
+        Step("a gang stops another", ("apply", "--validate=false", "-f", "-"), _preemption(), frozenset()),
         Step(
             "the feed of the cooling is lost",
             _state("mechanical", "Offline"),
@@ -234,7 +255,9 @@ def _show(line: str) -> None:
 
 def _run(facility: str, folder: Path, arguments: Sequence[str]) -> None:
     """One facility from start to end; raises `Failed` at the first thing that is not as it must be."""
-    _show(f"{facility}: every `for` of the rules is 30 times shorter than in the chart, nothing else is changed")
+    _show(
+        f"{facility}: every `for` of the rules is 30 times shorter than in the chart, nothing else is changed"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     # What an earlier run left there would be taken for replicas that still lead.
     shutil.rmtree(folder / "data", ignore_errors=True)
