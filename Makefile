@@ -56,7 +56,7 @@ prometheus: $(STAMPS)/venv ## Debian's prometheus and promtool into .venv, for t
 	@sh tests/tools/unpack_prometheus.sh $(BIN)
 
 .PHONY: demo-metrics
-demo-metrics: $(STAMPS)/test $(STAMPS)/tools prometheus ## The demo under a real Prometheus: panels have data, what should fire does (ARGS="--output FOLDER" keeps the data)
+demo-metrics: $(STAMPS)/test $(STAMPS)/tools ## The demo under a real Prometheus: panels have data, what should fire does (ARGS="--output FOLDER" keeps the data)
 	$(BIN)/python -m tests.tools.demo_metrics $(ARGS)
 
 .PHONY: chaos

@@ -133,7 +133,7 @@ def _seconds(text: str) -> float:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, *, targets: Sequence[str], rules: Sequence[Path], every: float = 2.0, job: str = "rackplane"
+    folder: Path, *, targets: Sequence[str], rules: Sequence[Path], every: float = 3.0, job: str = "rackplane"
 ) -> Iterator[Prometheus]:
     """A Prometheus as long as the block lasts, with its data in `folder`/data and its log in `folder`/prometheus.log.
 
