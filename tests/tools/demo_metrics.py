@@ -3,8 +3,8 @@
     python -m tests.tools.demo_metrics [--facility 2n] [--output FOLDER]
 
 Starts `rackplane demo` as its users do, a Prometheus that scrapes it every three seconds, and the chart's rules with
-one thing changed: every `for` is 30 times shorter, so that 15 minutes are 30 seconds. Then something is lost, by kubectl,
-and the alerts that must follow are waited for, each wait with an end. Exit code 0: all of that was so.
+one thing changed: every `for` is 30 times shorter, so that 15 minutes are 30 seconds. Then something is lost, by
+kubectl, and the alerts that must follow are waited for, each wait with an end. Exit code 0: all of that was so.
 
 With an output folder Prometheus' data, the answer to each panel's query over the whole run (panels.json) and the alerts
 over time (alerts.json) stay there: what pictures are drawn from.
