@@ -83,7 +83,7 @@ ORDER: Final = {
 
 def _preemption() -> str:
     """A gang of a higher priority that has to stop the one that runs."""
-    urgent = job(name="urgent", namespace="default", gpus=512, run_seconds=3600.0)
+    urgent = job(name="urgent", namespace="default", gpus=320, run_seconds=3600.0)
     urgent["spec"]["template"]["spec"]["priorityClassName"] = "urgent"
     queue = {
         "apiVersion": "rackplane.dev/v1alpha1",
