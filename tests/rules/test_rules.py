@@ -87,7 +87,7 @@ def test_rules_ask_for_metrics_and_labels_that_there_are() -> None:
     )
     for text in asked:
         for selector in selectors(promql_parser.parse(text)):
-            name = selector.name
+            name = selector.name or ""
             assert name in known or name in recorded, f"{name} is no metric of the operator"
             used = {matcher.name for matcher in selector.matchers.matchers}
             assert name in recorded or used <= known[name], f"{name} has no label {used - known[name]}"
