@@ -139,7 +139,7 @@ bench-engine: $(STAMPS)/test ## The engine alone: decisions, physics and status 
 bench-queue: $(STAMPS)/test ## The queue: victims, reservations, a pass over 10,000 gangs, Kueue's topology test (RACKPLANE_TEST_KUBECONFIG, RACKPLANE_BENCH_SHARE=0.1)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_preemption.py tests/benchmarks/bench_reservations.py tests/benchmarks/bench_cycle.py \
-	  tests/benchmarks/bench_kueue_topology.py $(PYTEST_ARGS)
+	  tests/benchmarks/bench_kueue_topology.py tests/benchmarks/bench_decisions.py $(PYTEST_ARGS)
 
 .PHONY: bench-replay
 bench-replay: $(STAMPS)/test ## Waits and occupancy with the jobs of Kalos and ITP, beside other orders (RACKPLANE_TRACES, RACKPLANE_BENCH_JOBS)

@@ -57,7 +57,7 @@ class Recorded(Site):
         return asked
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def log(tmp_path: Path) -> Iterator[None]:
     with ExitStack() as stack:
         configure_logging(stream=stack.enter_context((tmp_path / "log").open("w")))
@@ -94,7 +94,6 @@ def tell(what: str, percent: list[float], limit: float) -> None:
     )
 
 
-@pytest.mark.usefixtures("log")
 def test_telling_and_keeping_decisions() -> None:
     print(f"\n{bench_cycle.GANGS:,} gangs in the queue")
     alone, whole = compared(Site(), Told())

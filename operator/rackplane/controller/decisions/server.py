@@ -99,7 +99,9 @@ class DecisionServer:
             self._certificate.follow()
         verdict = await self._access.check(request.headers.get("Authorization", ""), PATH)
         if verdict.answer is not Answer.ALLOWED:
-            log.warning("decisions are not shown", user=verdict.user, status=verdict.answer.value)
+            # Whoever is nobody may ask as often as they like, and shall not fill the log.
+            tell = log.debug if verdict.answer is Answer.UNKNOWN else log.warning
+            tell("decisions are not shown", user=verdict.user, status=verdict.answer.value)
             headers = (
                 {"WWW-Authenticate": 'Bearer realm="rackplane"'} if verdict.answer is Answer.UNKNOWN else {}
             )
