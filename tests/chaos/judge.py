@@ -306,19 +306,13 @@ class Judge:
 
     def _within_limits(self) -> None:
         """No element is above its limit for longer than is said, as far as an operator was there to see to it."""
-        now, hall = self.h.time.now, self.books.hall
-        over = [
-            load
-            for load in hall.loads(self.books.drawn(self.h.down))
-            if load.watts > load.limit + TOLERANCE_WATTS
-        ]
+        now, hall, drawn = self.h.time.now, self.books.hall, self.books.drawn(self.h.down)
+        over = [load for load in hall.loads(drawn) if load.watts > load.limit + TOLERANCE_WATTS]
         if over:
             spared, idle = hall.best_effort(), {load.element: load for load in hall.loads(self.books.idle())}
             over = [x for x in over if x.element not in spared and idle[x.element].watts <= x.limit]
         self.counts["looks that found an element over its limit"] += bool(over)
-        self.counts["most kW"] = max(
-            self.counts["most kW"], round(sum(self.books.drawn(self.h.down).values()) / 1000)
-        )
+        self.counts["most kW"] = max(self.counts["most kW"], round(sum(drawn.values()) / 1000))
         since = {key: self._over_since.get(key, now) for load in over for key in _clocks(load)}
         self._over_since = since
         for load in over:

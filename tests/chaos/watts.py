@@ -29,6 +29,17 @@ class Load(NamedTuple):
     seconds: float
 
 
+class _Sum(NamedTuple):
+    """What one element carries, as a sum over racks: fixed watts, and the part of each rack's that comes there."""
+
+    load: Load
+    parts: Mapping[str, float]
+
+    def of(self, racks: Mapping[str, float]) -> Load:
+        watts = self.load.watts + sum(part * racks[rack] for rack, part in self.parts.items())
+        return self.load._replace(watts=watts)
+
+
 class Hall:
     """Power domains, racks, cooling zones, budgets, and the one profile of their nodes, as they are now."""
 
@@ -36,6 +47,9 @@ class Hall:
         self._specs: dict[str, dict[str, Spec]] = {
             kind: {} for kind in ("HardwareProfile", "PowerDomain", "Rack", "CoolingZone", "PowerBudget")
         }
+        #: by loss, for as long as the hall stays as it is
+        self._sums: dict[tuple[str, str], list[_Sum]] = {}
+        self._losses: list[tuple[str, str]] | None = None
 
     def put(self, kind: str, name: str, spec: Spec | None) -> bool:
         """Note what an object says, or (None) that it is gone; returns whether that changes anything."""
@@ -46,6 +60,8 @@ class Hall:
             del specs[name]
         else:
             specs[name] = spec
+        self._sums.clear()
+        self._losses = None
         return True
 
     def draw(self, gpus: int, profile: str | None) -> int:
@@ -76,8 +92,13 @@ class Hall:
             watts[rack] += kind["idleWatts"] + work.get(node, 0)
         return watts
 
-    def losses(self) -> Iterator[tuple[str, str]]:
+    def losses(self) -> list[tuple[str, str]]:
         """What the hall is built to survive, as arguments of `loads`: nothing, one power domain, one pump."""
+        if self._losses is None:
+            self._losses = list(self._find_losses())
+        return self._losses
+
+    def _find_losses(self) -> Iterator[tuple[str, str]]:
         yield "", ""
         for name, domain in self._specs["PowerDomain"].items():
             if domain.get("survivable") and self._live(name, ""):
@@ -95,33 +116,48 @@ class Hall:
         Args:
             racks: watts that each draws. orders: whether budgets count, which hold in normal operation only.
         """
+        sums = self._sums.get((lost, lost_unit))
+        if sums is None:
+            sums = self._sums[lost, lost_unit] = self._summed(lost, lost_unit)
+        kept = sums if orders else sums[: len(sums) - len(self._specs["PowerBudget"])]
+        return [each.of(racks) for each in kept]
+
+    def _summed(self, lost: str, lost_unit: str) -> list[_Sum]:
+        """Every limited element, the budgets last."""
         (kind,) = self._specs["HardwareProfile"].values()
-        carried: dict[str, float] = defaultdict(float)
-        found = []
-        heat = 0.0
+        fixed: dict[str, float] = defaultdict(float)
+        parts: dict[str, dict[str, float]] = defaultdict(dict)
+        found, heated = [], []
         for name, rack in self._specs["Rack"].items():
-            found.append(_plain(f"rack {name}", racks[name], rack["limitWatts"]))
-            if self._push(carried, racks[name], rack["feeds"], lost):
-                heat += racks[name]
+            found.append(_Sum(_plain(f"rack {name}", 0.0, rack["limitWatts"]), {name: 1.0}))
+            carried: dict[str, float] = defaultdict(float)
+            if self._push(carried, 1.0, rack["feeds"], lost):
+                heated.append(name)
+            for element, part in carried.items():
+                parts[element][name] = part
         for name, zone in self._specs["CoolingZone"].items():
             running = self._running(zone, lost, lost_unit)
             for unit in running:
-                self._push(carried, unit.get("drawWatts", 0), unit.get("feeds", ()), lost)
+                self._push(fixed, unit.get("drawWatts", 0), unit.get("feeds", ()), lost)
             percent = (
                 kind["liquidHeatPercent"] if zone["medium"] == "Liquid" else 100 - kind["liquidHeatPercent"]
             )
             usable = sum(sorted(unit["capacityWatts"] for unit in running)[: zone["neededUnits"]])
-            watts, seconds = heat * percent / 100, zone.get("rideThroughSeconds", 0)
-            found.append(Load(f"cooling {name}", watts, usable, float("inf") if seconds else usable, seconds))
+            seconds = zone.get("rideThroughSeconds", 0)
+            load = Load(f"cooling {name}", 0.0, usable, float("inf") if seconds else usable, seconds)
+            found.append(_Sum(load, dict.fromkeys(heated, percent / 100)))
         for name, domain in self._specs["PowerDomain"].items():
             limit = domain["ratedWatts"] if self._live(name, lost) else 0
             rating = domain.get("emergency", {"percent": 100, "seconds": 0})
             stands = limit * rating["percent"] / 100
-            found.append(Load(name, carried[name], limit, stands, rating["seconds"]))
-        if orders:
-            for name, budget in self._specs["PowerBudget"].items():
-                watts = sum(carried[target] for target in budget["targets"]["powerDomains"])
-                found.append(_plain(name, watts, budget["limitWatts"]))
+            found.append(_Sum(Load(name, fixed[name], limit, stands, rating["seconds"]), parts[name]))
+        for name, budget in self._specs["PowerBudget"].items():
+            of: dict[str, float] = defaultdict(float)
+            for target in budget["targets"]["powerDomains"]:
+                for rack_name, part in parts[target].items():
+                    of[rack_name] += part
+            watts = sum(fixed[target] for target in budget["targets"]["powerDomains"])
+            found.append(_Sum(_plain(name, watts, budget["limitWatts"]), of))
         return found
 
     def best_effort(self) -> set[str]:
