@@ -158,7 +158,9 @@ def _over_quota(world: World, queue: str, least: Mapping[str, int]) -> Wait | No
     stamp, found = tree.stamp(queue), known.get((queue, asks))
     if found is None or found[0] is not tree or found[1] != stamp:
         short = tree.check(queue, least)
-        wait = None if short is None else Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
+        wait = (
+            None if short is None else Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
+        )
         found = known[queue, asks] = tree, stamp, wait
     return found[2]
 
