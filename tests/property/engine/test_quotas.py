@@ -165,3 +165,25 @@ def test_a_queue_that_gangs_name_before_it_exists_is_above_nobody() -> None:
     tree.remove("later", {GPUS: 1})
     tree.validate([])
     assert tree.path("a") == ["a"]
+
+
+held = st.lists(st.tuples(st.sampled_from(NAMES), amounts), max_size=12)
+
+
+@given(trees(), held, held, st.sets(st.integers(0, 11)), st.sampled_from(NAMES), amounts)
+@settings(max_examples=100, deadline=None)
+def test_what_is_told_beside_changes_is_what_is_told_while_they_last(
+    specs: tuple[QueueSpec, ...],
+    before: list[tuple[str, dict[str, int]]],
+    more: list[tuple[str, dict[str, int]]],
+    gone: set[int],
+    queue: str,
+    asked: dict[str, int],
+) -> None:
+    tree = QuotaTree(specs)
+    for name, amount in before:
+        tree.add(name, amount)
+    changes = [(*before[i], -1) for i in sorted(gone) if i < len(before)] + [(*each, 1) for each in more]
+    beside = tree.check_beside(queue, asked, changes)
+    with tree.changed(changes):
+        assert tree.check(queue, asked) == beside

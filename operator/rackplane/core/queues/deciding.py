@@ -154,15 +154,16 @@ def decide(
 
 def _over_quota(world: World, queue: str, least: Mapping[str, int]) -> Wait | None:
     """Why the queue's quota does not take that; None if it does. Found once for each state of the tree of quotas."""
-    asks, tree, known = tuple(least.items()), world.ledger.tree, world.waiting.over_quota
-    stamp, found = tree.stamp(queue), known.get((queue, asks))
-    if found is None or found[0] is not tree or found[1] != stamp:
-        short = tree.check(queue, least)
-        wait = (
-            None if short is None else Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
-        )
-        found = known[queue, asks] = tree, stamp, wait
-    return found[2]
+    asks, tree = tuple(least.items()), world.ledger.tree
+    stamp, known = tree.stamp(queue), world.waiting.over_quota.get((queue, asks))
+    if known is not None and known[0] is tree and known[1] == stamp:
+        return known[2]
+    short = tree.check(queue, least)
+    wait = None
+    if short is not None:
+        wait = Wait(sentence(short), reason=OVER_QUOTA, foreseeable=True, asks=asks)
+    world.waiting.over_quota[queue, asks] = tree, stamp, wait
+    return wait
 
 
 def _asks(world: World, record: GangRecord, placement: Placement) -> tuple[tuple[str, int], ...]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from rackplane.engine.queueing.quotas import Amounts, QuotaTree, Shortfall
+from rackplane.engine.queueing.quotas import Amounts, Change, QuotaTree, Shortfall
 
 __all__ = ["QuotaLater", "Share", "keeps_within"]
 
@@ -100,31 +99,29 @@ class QuotaLater:
             others: what is held for others, or asked for before it; it counts while it lasts.
             gone: gangs that hold nothing any more, whatever their expected end.
         """
-        with self._then(wanted, at, others, gone):
-            return self.tree.check(wanted.queue, dict(wanted.amounts)) is None
+        changes = self._then(wanted, at, others, gone)
+        return self.tree.check_beside(wanted.queue, dict(wanted.amounts), changes) is None
 
     def delays(
         self, asked: Share, wanted: Share, at: float, others: Iterable[Share], gone: Collection[str] = ()
     ) -> bool:
         """Whether the quotas take ``wanted`` at that time as `takes` says, and do not beside ``asked``."""
-        with self._then(wanted, at, others, gone):
-            if self.tree.check(wanted.queue, dict(wanted.amounts)) is not None:
-                return False
-            with self.tree.changed(_there([asked], at, wanted.key)):
-                return self.tree.check(wanted.queue, dict(wanted.amounts)) is not None
+        changes, amounts = self._then(wanted, at, others, gone), dict(wanted.amounts)
+        if self.tree.check_beside(wanted.queue, amounts, changes) is not None:
+            return False
+        changes += _there([asked], at, wanted.key)
+        return self.tree.check_beside(wanted.queue, amounts, changes) is not None
 
-    def _then(
-        self, wanted: Share, at: float, others: Iterable[Share], gone: Collection[str]
-    ) -> AbstractContextManager[None]:
-        """The tree as it will be, as far as that has a say in what ``wanted`` may take."""
+    def _then(self, wanted: Share, at: float, others: Iterable[Share], gone: Collection[str]) -> list[Change]:
+        """How the tree will differ, as far as that has a say in what ``wanted`` may take."""
         root = self.tree.root(wanted.queue)
-        changes = [
+        changes: list[Change] = [
             (queue, over, -1) for queue, ends in self._queues.get(root, {}).items() if (over := ends.over(at))
         ]
         left = (self._of[key] for key in dict.fromkeys(gone) if key in self._of)
         changes += [(s.queue, dict(s.amounts), -1) for s in left if s.until > at]
         changes += _there((s for s in others if self.tree.root(s.queue) == root), at, wanted.key)
-        return self.tree.changed(changes)
+        return changes
 
     def opening(self, wanted: Share, others: Sequence[Share], *, now: float, latest: float) -> float | None:
         """When the quotas take it first, ``now`` or when something is over; None: not by ``latest``.
@@ -139,49 +136,42 @@ class QuotaLater:
         short: Shortfall | None = None
         below: dict[str, bool] = {}
         freed: dict[str, dict[str, int]] = {}
-        done: list[tuple[str, Amounts]] = []
         reached = 0
-        with self.tree.as_before([wanted.queue]):
-            try:
-                for at in sorted({now, *held, *(max(now, until) for until, _ in given)}):
-                    if at > latest:
-                        return None
-                    while reached < len(given) and given[reached][0] <= at:
-                        share = self._of[given[reached][1]]
-                        reached += 1
-                        back = freed.setdefault(share.queue, {})
-                        for resource, amount in share.amounts:
-                            back[resource] = back.get(resource, 0) + amount
-                            if short is not None and resource == short.resource:
-                                if share.queue not in below:
-                                    below[share.queue] = short.queue in self.tree.path(share.queue)
-                                missing -= amount * below[share.queue]
-                    if missing > 0 and at not in held:
-                        continue  # not enough of what it lacked has come back
-                    for queue, amounts in freed.items():
-                        self.tree.add(queue, amounts, -1)
-                        done.append((queue, amounts))
-                    freed = {}
-                    short = self._short(wanted, at, at + lasts, others)
-                    if short is None:
-                        return at
-                    missing, below = short.missing, {}
+        for at in sorted({now, *held, *(max(now, until) for until, _ in given)}):
+            if at > latest:
                 return None
-            finally:
-                for queue, given_back in reversed(done):
-                    self.tree.add(queue, given_back)
+            while reached < len(given) and given[reached][0] <= at:
+                share = self._of[given[reached][1]]
+                reached += 1
+                back = freed.setdefault(share.queue, {})
+                for resource, amount in share.amounts:
+                    back[resource] = back.get(resource, 0) + amount
+                    if short is not None and resource == short.resource:
+                        if share.queue not in below:
+                            below[share.queue] = short.queue in self.tree.path(share.queue)
+                        missing -= amount * below[share.queue]
+            if missing > 0 and at not in held:
+                continue  # not enough of what it lacked has come back
+            gone: list[Change] = [(queue, amounts, -1) for queue, amounts in freed.items()]
+            short = self._short(wanted, at, at + lasts, gone, others)
+            if short is None:
+                return at
+            missing, below = short.missing, {}
+        return None
 
-    def _short(self, wanted: Share, at: float, until: float, others: Sequence[Share]) -> Shortfall | None:
-        """What it lacks, with what is over by then gone already: at once, or when one begins while it lasts."""
+    def _short(
+        self, wanted: Share, at: float, until: float, gone: Sequence[Change], others: Sequence[Share]
+    ) -> Shortfall | None:
+        """What it lacks, with what is over by then gone: at once, or when one begins while it lasts."""
         for begin in [at, *(s.at for s in others if at < s.at < until)]:
-            with self.tree.changed(_there(others, begin, wanted.key)):
-                short = self.tree.check(wanted.queue, dict(wanted.amounts))
+            changes = [*gone, *_there(others, begin, wanted.key)]
+            short = self.tree.check_beside(wanted.queue, dict(wanted.amounts), changes)
             if short is not None:
                 return short
         return None
 
 
-def _there(others: Iterable[Share], at: float, but: str) -> Iterator[tuple[str, Amounts, int]]:
+def _there(others: Iterable[Share], at: float, but: str) -> Iterator[Change]:
     """What is held for others at that time, as changes of the tree."""
     return ((s.queue, dict(s.amounts), 1) for s in others if s.at <= at < s.until and s.key != but)
 

@@ -23,6 +23,7 @@ __all__ = [
     "GPUS",
     "WATTS",
     "Amounts",
+    "Change",
     "Limit",
     "QueueSpec",
     "QuotaTree",
@@ -38,6 +39,8 @@ _PROFILE = "gpus/"
 
 #: by resource
 Amounts = Mapping[str, int]
+#: what a queue's gangs hold more, and how many times
+Change = tuple[str, Amounts, int]
 
 
 def amounts_of(gpus: int, watts: int = 0, profiles: Mapping[str, int] | None = None) -> dict[str, int]:
@@ -114,7 +117,7 @@ class Shortfall:
 class _Queue:
     """One queue of the tree, by resource; what a resource has no entry for is 0, or no bound."""
 
-    __slots__ = ("bound", "charged", "kept", "nominal", "parent", "path", "spec", "stamp", "used")
+    __slots__ = ("bound", "charged", "keeps", "kept", "nominal", "parent", "path", "spec", "stamp", "used")
 
     def __init__(self, spec: QueueSpec) -> None:
         self.spec = spec
@@ -125,6 +128,8 @@ class _Queue:
         #: the most it may hold
         self.bound: dict[str, int] = {}
         self.kept: dict[str, int] = {}
+        #: whether it or any queue below it keeps something
+        self.keeps = False
         self.used: dict[str, int] = {}
         #: what it has used and what queues below it keep
         self.charged: dict[str, int] = {}
@@ -195,6 +200,7 @@ class QuotaTree:
     def _settle(self, queue: _Queue, children: list[_Queue]) -> None:
         resources = dict.fromkeys(queue.spec.limits)
         for child in children:
+            queue.keeps = queue.keeps or child.keeps
             resources.update(dict.fromkeys([*child.nominal, *child.kept, *child.charged]))
         for resource in resources:
             limit = queue.spec.limits.get(resource, Limit())
@@ -209,6 +215,7 @@ class QuotaTree:
                 queue.bound[resource] = (nominal or 0) + limit.borrowing
             if nominal is not None and limit.lending is not None and limit.lending < nominal:
                 queue.kept[resource] = nominal - limit.lending
+                queue.keeps = True
             charged = sum(max(c.charged.get(resource, 0), c.kept.get(resource, 0)) for c in children)
             if charged:
                 queue.charged[resource] = charged
@@ -238,29 +245,21 @@ class QuotaTree:
         self.add(queue, amounts, -1)
 
     @contextmanager
-    def changed(self, changes: Iterable[tuple[str, Amounts, int]]) -> Iterator[None]:
+    def changed(self, changes: Iterable[Change]) -> Iterator[None]:
         """As if these had been added, each so many times, for as long as the block lasts.
 
         What one queue gives back in many parts counts as given back at once: only the sums matter.
         """
         made = list(changes)
-        with self.as_before(queue for queue, _, _ in made):
-            for queue, amounts, times in made:
-                self.add(queue, amounts, times)
-            try:
-                yield
-            finally:
-                for queue, amounts, times in reversed(made):
-                    self.add(queue, amounts, -times)
-
-    @contextmanager
-    def as_before(self, queues: Iterable[str]) -> Iterator[None]:
-        """For a block that takes back all that it adds for gangs of these queues: what is known of them holds again."""
-        roots = {found.path[-1] for name in queues if (found := self._queues.get(name)) is not None}
+        roots = {found.path[-1] for queue, _, _ in made if (found := self._queues.get(queue)) is not None}
         stamps = [(root, root.stamp) for root in roots]
+        for queue, amounts, times in made:
+            self.add(queue, amounts, times)
         try:
             yield
         finally:
+            for queue, amounts, times in reversed(made):
+                self.add(queue, amounts, -times)
             for root, stamp in stamps:
                 root.stamp = stamp
 
@@ -270,6 +269,37 @@ class QuotaTree:
         return {} if found is None else {resource: n for resource, n in found.used.items() if n}
 
     # -- questions ---------------------------------------------------------------------------------
+
+    def check_beside(self, queue: str, amounts: Amounts, changes: Iterable[Change]) -> Shortfall | None:
+        """As :meth:`check` says meanwhile such a change (:meth:`changed`)."""
+        found = self._queues.get(queue)
+        if found is None:
+            return None
+        root = found.path[-1]
+        if root.keeps:
+            with self.changed(changes):
+                return self.check(queue, amounts)
+        # Where nobody keeps what it does not lend, only what is held on the way up has a say.
+        more = [(level, dict[str, int]()) for level in reversed(found.path)]
+        for name, given, times in changes:
+            other = self._queues.get(name)
+            if other is None or other.path[-1] is not root:
+                continue
+            for theirs, (level, sums) in zip(reversed(other.path), more, strict=False):
+                if theirs is not level:
+                    break
+                for resource, amount in given.items():
+                    sums[resource] = sums.get(resource, 0) + amount * times
+        more.reverse()
+        for resource, amount in amounts.items():
+            for level, sums in more:
+                if resource in level.bound and amount > 0:
+                    used = level.used.get(resource, 0) + sums.get(resource, 0)
+                    left = max(0, level.bound[resource] - used)
+                    if amount > left:
+                        own = found.used.get(resource, 0) + more[0][1].get(resource, 0)
+                        return _shortfall(found, level, resource, amount, left, used, own)
+        return None
 
     def check(self, queue: str, amounts: Amounts) -> Shortfall | None:
         """Whether the queue may take a gang that holds these: None, or the first queue upwards that may not."""
@@ -282,7 +312,8 @@ class QuotaTree:
                 if resource in level.bound and amount > 0:
                     left = level.left(resource, kept_below)
                     if amount > left:
-                        return _shortfall(found, level, resource, amount, left)
+                        used, own = level.used.get(resource, 0), found.used.get(resource, 0)
+                        return _shortfall(found, level, resource, amount, left, used, own)
                 kept_below += level.kept_unused(resource)
         return None
 
@@ -357,9 +388,10 @@ class QuotaTree:
                     raise InvariantViolation(f"queue {name}: {what} {mine}, by a new count {theirs}")
 
 
-def _shortfall(own: _Queue, level: _Queue, resource: str, asked: int, left: int) -> Shortfall:
-    used, nominal = level.used.get(resource, 0), level.nominal.get(resource, 0)
-    mine = own.nominal.get(resource)
+def _shortfall(
+    own: _Queue, level: _Queue, resource: str, asked: int, left: int, used: int, own_used: int
+) -> Shortfall:
+    nominal, mine = level.nominal.get(resource, 0), own.nominal.get(resource)
     return Shortfall(
         resource=resource,
         queue=level.spec.name,
@@ -371,7 +403,7 @@ def _shortfall(own: _Queue, level: _Queue, resource: str, asked: int, left: int)
         kept=max(0, level.bound[resource] - used) - left,
         own=own.spec.name,
         own_nominal=mine,
-        own_left=0 if mine is None else max(0, mine - own.used.get(resource, 0)),
+        own_left=0 if mine is None else max(0, mine - own_used),
     )
 
 
