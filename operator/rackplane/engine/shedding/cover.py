@@ -35,10 +35,7 @@ def choose(offers: Offers, missing: Floats, clusters: Ints) -> Ints:
     """
     deciding = _deciding(offers, missing)
     offers, missing, clusters = offers.of(deciding), missing[deciding], clusters[deciding]
-    top = int(offers.stages[offers.stages < ABSENT].max(initial=-1))
-    stage = -1
-    while stage < top and not _enough(offers.given(offers.within(stage)), missing):
-        stage += 1
+    stage = _harshest(offers, missing)
     levels, fixed = offers.within(stage), np.zeros(len(offers.stages), dtype=np.bool_)
     for now in range(stage, -1, -1):
         base = np.where(fixed, levels, offers.within(now - 1))
@@ -50,6 +47,23 @@ def choose(offers: Offers, missing: Floats, clusters: Ints) -> Ints:
         fixed |= levels > base
     # What was not fixed in any stage is left alone: at the mildest, within(-1) is level 0.
     return _given_back(offers, levels, missing)
+
+
+def _harshest(offers: Offers, missing: Floats) -> int:
+    """The first stage with which all measures up to it are enough, or the last one; -1 if none is needed."""
+    gang, level = np.nonzero((offers.stages >= 0) & (offers.stages < ABSENT))
+    if not len(gang):
+        return -1
+    # What each level gives more than the one before it, by the stage that it is in.
+    more = offers.gives[gang, level] - offers.gives[gang, level - 1]
+    stage = offers.stages[gang, level]
+    top, width = int(stage.max()), offers.count + 1
+    cells = stage[:, None] * width + offers.limits[gang]
+    given = np.bincount(cells.ravel(), more.ravel(), (top + 1) * width).reshape(top + 1, width)[:, :-1]
+    enough = (np.cumsum(given, axis=0) >= missing - ENOUGH_WATTS).all(axis=1)
+    if _enough(np.zeros_like(missing), missing):
+        return -1
+    return int(enough.argmax()) if enough.any() else top
 
 
 def _enough(given: Floats, missing: Floats) -> bool:
