@@ -117,8 +117,9 @@ def wheel(path: Path, name: str, tag: str, *modules: str) -> Path:
     return made
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> bytes:
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    tmp_path = tmp_path_factory.mktemp("wheels")
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     wheels = [
         wheel(
@@ -152,7 +153,10 @@ def test_what_is_in_an_archive(archive: bytes) -> None:
 
 def test_the_same_files_give_the_same_archive(tmp_path: Path) -> None:
     one = wheel(tmp_path, "pure", "py3-none-any", "pure/__init__.py")
-    assert build.pack(build.contents({"3.11": [one]})) == build.pack(build.contents({"3.11": [one]}))
+    files = {
+        path: entry for path, entry in build.contents({"3.11": [one]}).items() if "rackplane/" not in path
+    }
+    assert build.pack(files) == build.pack(dict(reversed(files.items())))
 
 
 @pytest.fixture

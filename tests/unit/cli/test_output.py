@@ -69,12 +69,9 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     "words",
     [
         ["tree", "power"],
-        ["tree", "cooling"],
-        ["tree", "fabric"],
         ["explain", "gang", "a"],
         ["capacity", "--level", "nvlink"],
         ["drill", "lose", "powerdomain/ups-a"],
-        ["defrag", "--dry-run"],
         ["validate"],
         ["verify"],
     ],
