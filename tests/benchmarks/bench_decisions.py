@@ -27,7 +27,7 @@ from tests.benchmarks.bench_cycle import SEED, Site, collector, loaded, one_ends
 
 __all__ = ["collector"]
 
-PASSES, LIMIT_PERCENT, RECORDING_LIMIT_PERCENT = 120, 2.0, 25.0
+PASSES, LIMIT_PERCENT, RECORDING_LIMIT_PERCENT = 120, 2.0, 10.0
 
 
 class Told(Site):
