@@ -12,7 +12,7 @@ import msgspec
 
 from rackplane.floorplan import model as m
 
-__all__ = ["Entry", "History", "Moment", "compressed"]
+__all__ = ["Entry", "History", "Moment", "compressed", "decompressed"]
 
 #: gzip's: the fastest, at twice the size, would keep half as many frames of a campus.
 _LEVEL: Final = 5
@@ -49,6 +49,11 @@ def compressed(frame: m.Frame) -> Entry:
         waiting=totals.waiting,
     )
     return Entry(moment, gzip.compress(m.encode(frame), compresslevel=_LEVEL, mtime=0))
+
+
+def decompressed(entry: Entry) -> m.Frame:
+    """The entry's frame."""
+    return msgspec.json.decode(gzip.decompress(entry.body), type=m.Frame)
 
 
 class History:
@@ -108,7 +113,7 @@ class History:
     def frames(self) -> Iterable[m.Frame]:
         """All of them, decoded, the oldest first."""
         for entry in self._entries:
-            yield msgspec.json.decode(gzip.decompress(entry.body), type=m.Frame)
+            yield decompressed(entry)
 
     def layouts(self) -> list[m.Layout]:
         return list(self._layouts.values())

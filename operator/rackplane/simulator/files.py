@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
-__all__ = ["ELEMENTS", "EVENTS", "JOBS", "SERIES", "Files", "Output", "OutputError", "Tables"]
+__all__ = ["ELEMENTS", "EVENTS", "FLOOR_PLAN", "JOBS", "SERIES", "Files", "Output", "OutputError", "Tables"]
 
 JOBS: Final = (
     *(
@@ -61,6 +61,8 @@ ELEMENTS: Final = (
 """elements.csv, a line for each power domain, cooling zone and budget at each sample."""
 EVENTS: Final = ("seconds", "time", "kind", "name", "reason", "message")
 """events.csv: what happened to the facility, and what the operator said of gangs."""
+FLOOR_PLAN: Final = "floor-plan.html"
+"""The run on the floor plan, with a time line."""
 _TABLES: Final[Mapping[str, Sequence[str]]] = {
     "jobs.csv": JOBS,
     "series.csv": SERIES,
@@ -91,7 +93,7 @@ class Tables:
 
 
 class Files:
-    """A folder of CSV files and run.json."""
+    """A folder of CSV files, run.json and the floor plan."""
 
     def __init__(self, folder: str | Path, *, force: bool = False) -> None:
         """
@@ -101,7 +103,9 @@ class Files:
         self.folder = Path(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            taken = sorted(name for name in (*_TABLES, "run.json") if (self.folder / name).exists())
+            taken = sorted(
+                name for name in (*_TABLES, "run.json", FLOOR_PLAN) if (self.folder / name).exists()
+            )
             if taken and not force:
                 raise OutputError(
                     f"--out {folder}: has {', '.join(taken)} of another run: name another folder, or write over it "
@@ -119,9 +123,11 @@ class Files:
     def write(self, table: str, row: Sequence[Any]) -> None:
         self._writers[table].writerow(row)
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write run.json, and let go of the files."""
+    def finish(self, summary: Mapping[str, Any], *, floor: str | None = None) -> None:
+        """Write run.json and, if there is one, the page of the floor plan, and let go of the files."""
         for file in self._files.values():
             file.close()
         text = json.dumps(summary, indent=2, sort_keys=False) + "\n"
         (self.folder / "run.json").write_text(text, encoding="utf-8")
+        if floor is not None:
+            (self.folder / FLOOR_PLAN).write_text(floor, encoding="utf-8")

@@ -17,6 +17,7 @@ from rackplane import __version__
 from rackplane.simulator.draws import PowerModel
 from rackplane.simulator.facilityevents import EventsError, read_events
 from rackplane.simulator.files import Files, OutputError
+from rackplane.simulator.floor import FloorRecording
 from rackplane.simulator.jobs import TraceJob
 from rackplane.simulator.policies import Policy, PolicyError, parse_policies
 from rackplane.simulator.progress import Rules
@@ -105,10 +106,15 @@ class Prepared:
             gc.unfreeze()
         simulation.finish()
         found = self._found(stuck)
-        self.files.finish(found)
+        self.files.finish(found, floor=self._floor())
         if stuck:
             raise PlanError(f"{stuck}. What there is is written to {self.plan.out}")
         return found
+
+    def _floor(self) -> str | None:
+        floor, simulation = self.simulation.floor, self.simulation
+        title = f"{simulation.site.name}, jobs of {Path(self.plan.trace).name}"
+        return None if floor is None else floor.page(title)
 
     def _found(self, stuck: str) -> dict[str, Any]:
         simulation = self.simulation
@@ -170,6 +176,7 @@ def prepare(plan: Plan) -> Prepared:
         rules=rules,
         output=files,
         every=plan.every or 3_600,
+        floor=FloorRecording(begin),
         model=model,
         seed=plan.seed,
         begin=begin,

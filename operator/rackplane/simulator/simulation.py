@@ -14,6 +14,7 @@ from rackplane.simulator.cluster import Cluster
 from rackplane.simulator.draws import PowerModel, Workers
 from rackplane.simulator.facilityevents import Change
 from rackplane.simulator.files import Output
+from rackplane.simulator.floor import FloorRecording
 from rackplane.simulator.gangs import Live, Request
 from rackplane.simulator.limits import Meter
 from rackplane.simulator.policies import Policy
@@ -46,6 +47,7 @@ class Simulation:
         changes: of the facility, in order of time.
         output: where rows go; None: nowhere, and no samples are taken.
         every: seconds between two samples.
+        floor: takes frames with the samples; None: nobody wants to see them.
         model: None: draws are not modelled.
         begin: the epoch second that second 0 is.
     """
@@ -57,6 +59,7 @@ class Simulation:
     rules: Rules = field(default_factory=Rules)
     output: Output | None = None
     every: int = 3_600
+    floor: FloorRecording | None = None
     model: PowerModel | None = None
     seed: int = 0
     begin: int = BEGIN
@@ -240,6 +243,8 @@ class Simulation:
             for row in elements:
                 self.output.write("elements.csv", row)
             self.summary.sampled(series)
+            if self.floor is not None:
+                self.floor.sample(self._sampled, self.cluster.machine)
             self._sampled += self.every
 
     # -- Observer ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from rackplane.cli import parser
 from tests.unit.cli.hall import HALL, folder
 
 JOBS = "name,submit,duration,gpus\na,0,3000,16\nb,10,5000,16\nc,20,2000,16\n"
-FILES = ("elements.csv", "events.csv", "jobs.csv", "run.json", "series.csv")
+FILES = ("elements.csv", "events.csv", "floor-plan.html", "jobs.csv", "run.json", "series.csv")
 
 
 @pytest.fixture
@@ -58,7 +58,9 @@ def test_other_results_are_not_written_over(
     out = tmp_path / "out"
     assert simulate(hall, out, "--no-draws") == 0
     assert simulate(hall, out) != 0
-    words = "has elements.csv, events.csv, jobs.csv, run.json, series.csv of another run: name another folder"
+    words = (
+        "has elements.csv, events.csv, floor-plan.html, jobs.csv, run.json, series.csv of another run: name"
+    )
     assert words in capsys.readouterr().err
     assert simulate(hall, out, "--force", "--no-draws") == 0
 
