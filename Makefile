@@ -113,8 +113,8 @@ metrics-docs: $(STAMPS)/runtime ## Render docs/metrics.md from the code
 dashboards: $(STAMPS)/runtime ## Write the chart's dashboards from tests/tools/dashboards
 	$(BIN)/python -m tests.tools.dashboards charts/rackplane/files/dashboards
 
-.PHONY: pictures
-pictures: $(STAMPS)/test ## Draw docs/images from what a Prometheus answered (RECORDED=DIR/2n, of make demo-metrics ARGS="--facility 2n --output DIR")
+.PHONY: picture-dashboards
+picture-dashboards: $(STAMPS)/test ## Draw docs/images from what a Prometheus answered (RECORDED=DIR/2n, of make demo-metrics ARGS="--facility 2n --output DIR")
 	$(BIN)/python -m tests.tools.pictures $(RECORDED) docs/images overview power
 
 # The demo and the tests run without helm: the package has what the chart renders.
@@ -181,8 +181,8 @@ chromium: ## Install Debian's Chromium, for the floor plan's tests in a browser 
 	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq \
 	  && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends chromium > /dev/null; }
 
-.PHONY: pictures
-pictures: $(STAMPS)/test ## Take docs/images/floor-plan*.webp anew, of the operator in an embedded cluster (needs Chromium)
+.PHONY: picture-floor-plan
+picture-floor-plan: $(STAMPS)/test ## Take docs/images/floor-plan*.webp anew, of the operator in an embedded cluster (needs Chromium)
 	$(BIN)/python -m tests.tools.picture_floor_plan
 
 # Where the archives of a release will be downloaded, and the project's page: they stand in the manifest.

@@ -1,4 +1,4 @@
-"""Pictures of the floor plan, taken of the real thing: `make pictures` (needs Chromium).
+"""Pictures of the floor plan, taken of the real thing: `make picture-floor-plan` (needs Chromium).
 
 The operator runs on the embedded cluster with the hall of examples/facilities/4n3, which four UPS carry, any three of
 them if one is lost. Jobs fill two thirds of it and more wait; then ups-b goes out of service.
