@@ -573,8 +573,12 @@ async def test_a_gang_admitted_lower_says_so_and_its_pods_and_nodes_carry_the_ca
     assert status["message"] == "all 3 slots run at MaxQ instead of MaxP, about 85 % of full speed"
     words = "admitted at MaxQ instead of MaxP: 4,800 W a node; expect about 85 % of full speed, 18 % longer"
     events = f"/api/v1/namespaces/{site.namespace}/events"
-    told = await site.until(events, lambda found: sum(e["message"] == words for e in found["items"]) == 2)
-    assert {e["involvedObject"]["kind"] for e in told["items"] if e["message"] == words} == {"Gang", "Job"}
+    told = await site.until(
+        events, lambda found: sum(e["message"].startswith(f"{words} (decision ") for e in found["items"]) == 2
+    )
+    assert {
+        e["involvedObject"]["kind"] for e in told["items"] if e["message"].startswith(f"{words} (decision ")
+    } == {"Gang", "Job"}
     cap = {"rackplane.dev/power-profile": "MaxQ", "rackplane.dev/power-cap-watts": "4800"}
     [group] = status["assignment"]
     for name in group["nodes"]:

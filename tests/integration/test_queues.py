@@ -37,11 +37,13 @@ async def test_a_gang_of_higher_priority_has_the_cheapest_other_suspended_and_ge
     assert "reservation" not in urgent["status"]
     words = f"stopped for gang {site.namespace}/job-urgent, whose priority 1000 is above its own, 0"
     events = f"/api/v1/namespaces/{site.namespace}/events"
-    told = await site.until(events, lambda found: sum(e["message"] == words for e in found["items"]) == 2)
+    told = await site.until(
+        events, lambda found: sum(e["message"].startswith(f"{words} (decision ") for e in found["items"]) == 2
+    )
     assert {
         (e["involvedObject"]["kind"], e["involvedObject"]["name"], e["reason"])
         for e in told["items"]
-        if e["message"] == words
+        if e["message"].startswith(f"{words} (decision ")
     } == {("Gang", "job-shed", "Preempted"), ("Job", "shed", "Preempted")}
     # The urgent one ends by itself; whoever made way comes back, of the age that it had, and no Job has failed.
     again = await site.until(
@@ -155,8 +157,14 @@ async def test_a_queue_takes_its_quota_back_from_one_that_borrows_it(site: Site)
     [stopped] = [n for n, phase in phases.items() if phase == "Pending"]
     words = f"stopped for gang {site.namespace}/job-mine: queue {ours} takes back quota that queue {theirs} borrows"
     events = f"/api/v1/namespaces/{site.namespace}/events"
-    told = await site.until(events, lambda found: sum(e["message"] == words for e in found["items"]) == 2)
-    assert {(e["involvedObject"]["name"], e["reason"]) for e in told["items"] if e["message"] == words} == {
+    told = await site.until(
+        events, lambda found: sum(e["message"].startswith(f"{words} (decision ") for e in found["items"]) == 2
+    )
+    assert {
+        (e["involvedObject"]["name"], e["reason"])
+        for e in told["items"]
+        if e["message"].startswith(f"{words} (decision ")
+    } == {
         (f"job-{stopped}", "Reclaimed"),
         (stopped, "Reclaimed"),
     }
@@ -208,8 +216,14 @@ async def test_an_elastic_gang_gives_ranks_up_for_one_of_higher_priority_and_has
         "own, 0"
     )
     events = f"/api/v1/namespaces/{site.namespace}/events"
-    told = await site.until(events, lambda found: sum(e["message"] == words for e in found["items"]) == 2)
-    assert {(e["involvedObject"]["kind"], e["reason"]) for e in told["items"] if e["message"] == words} == {
+    told = await site.until(
+        events, lambda found: sum(e["message"].startswith(f"{words} (decision ") for e in found["items"]) == 2
+    )
+    assert {
+        (e["involvedObject"]["kind"], e["reason"])
+        for e in told["items"]
+        if e["message"].startswith(f"{words} (decision ")
+    } == {
         ("Gang", "Preempted"),
         ("Job", "Preempted"),
     }
