@@ -122,6 +122,7 @@ def one(gpus: int, slots: int = 1, queue: str = "left", **more: Any) -> dict[str
     return {"queue": queue, "slots": slots, "gpusPerSlot": gpus, "priority": 0} | more
 
 
+_FIRST = one(4, 8, "free", priority=10, expectedDurationSeconds=60)
 _LARGE = one(1, 9, expectedDurationSeconds=20, topology={"required": "nvlink"})
 
 
@@ -152,6 +153,19 @@ _LARGE = one(1, 9, expectedDurationSeconds=20, topology={"required": "nvlink"})
         ("submit", [one(4, 7, "right", priority=10)]),
         ("wait", 4),
         ("end", 2),
+    ],
+)
+# One that lacked room when it was asked lacks quota since another has started: that is held for it in the next pass.
+@example(
+    row_watts=1_000_000,
+    quotas=(4, None, None),
+    watts=None,
+    team=None,
+    history=[
+        ("submit", [one(4, slots, "free", expectedDurationSeconds=300) for slots in (7, 1)]),
+        ("submit", [_FIRST, {**_FIRST, "slots": 7}, one(4, 3), one(4, expectedDurationSeconds=20)]),
+        ("end", 1),
+        ("wait", 4),
     ],
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

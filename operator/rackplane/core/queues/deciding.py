@@ -31,7 +31,7 @@ from rackplane.engine.placing.placement import find
 from rackplane.engine.queueing.quotas import profile_of
 from rackplane.engine.queueing.words import sentence
 
-__all__ = ["barred", "decide", "plain_request", "refused", "renewed"]
+__all__ = ["barred", "decide", "lacks_quota", "plain_request", "refused", "renewed"]
 
 
 def barred(world: World, record: GangRecord) -> Wait | None:
@@ -150,6 +150,14 @@ def decide(
         return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True, asks=_asks(world, record, answer))
     placed = backfill.place(record, request(), answer, admits)
     return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)
+
+
+def lacks_quota(world: World, record: GangRecord, backfill: Backfill) -> bool:
+    """Whether `decide` would find that its queue's quota does not take the gang, which would then hold that."""
+    assert record.gang is not None
+    if backfill.may_reserve or record.key in world.held_places or not backfill.would_hold_quota(record):
+        return False
+    return _over_quota(world, record.gang.spec.queue, least_of(world, record)) is not None
 
 
 def _over_quota(world: World, queue: str, least: Mapping[str, int]) -> Wait | None:

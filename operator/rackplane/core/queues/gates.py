@@ -52,13 +52,17 @@ class Gates:
 
     def has_quota(self, line: Line) -> bool:
         """Whether what the line's gangs take at least is within what its queue may take."""
+        return not self.lacks_quota(line)
+
+    def lacks_quota(self, line: Line) -> bool:
+        """Whether it is not, so that the first such line of a queue may hold quota."""
         size = self._world.waiting.sizes.of(line)
         if size is None:
-            return True
+            return False
         gpus, watts = self.left(line.queue)
         if gpus is not None and size.slots * size.gpus_per_slot > gpus:
-            return False
-        return watts is None or self._least_watts(line, size) <= watts
+            return True
+        return watts is not None and self._least_watts(line, size) > watts
 
     def has_room(self, line: Line) -> bool:
         """Whether so many slots might find a place."""

@@ -19,7 +19,7 @@ from rackplane.core.measuring import INADMISSIBLE, SUCCESS, Measured
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.committing import start
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.deciding import barred, decide, plain_request, refused, renewed
+from rackplane.core.queues.deciding import barred, decide, lacks_quota, plain_request, refused, renewed
 from rackplane.core.queues.estimates import estimate, without_estimate
 from rackplane.core.queues.gates import Gates
 from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
@@ -113,6 +113,8 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         over_quota = answer is not None and answer.wait.reason == OVER_QUOTA
         if over_quota and backfill.may_reserve and turn.lacks_room(line, record):
             answer = None  # others have taken the room meanwhile, so it may hold a place now
+        elif answer is not None and answer.wait.wants_place and lacks_quota(world, record, backfill):
+            answer = None  # others have taken the quota meanwhile, so it may hold that now
         if answer is None or world.now >= record.ask_again:
             is_shut = line not in new and not (gates.has_quota(line) and gates.has_room(line))
             if is_shut and not wanted.is_wanted(line, record):

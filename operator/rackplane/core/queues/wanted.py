@@ -64,7 +64,7 @@ class Wanted:
                 self._seeking.pop(queue, None)
                 continue
             self._seeking[queue] = self._gates.left(queue)
-            short = (line for line in asked.behind(queue) if not self._gates.has_quota(line))
+            short = (line for line in asked.behind(queue) if self._gates.lacks_quota(line))
             line = next(short, None)
             if line is not None:
                 asked.add(line)
@@ -75,7 +75,7 @@ class Wanted:
         world = self._world
         if self._backfill.seeks_quota(line.queue):
             self._unseen[line.queue] = None  # if it holds none, the next may
-            if not self._gates.has_quota(line):
+            if self._gates.lacks_quota(line):
                 return True
         return (
             self._proposals.is_open
