@@ -26,7 +26,7 @@ def found(seed: int) -> tuple[int, str]:
     """After how many events something was found, and what; an empty text: nothing."""
     storm = Storm(seed=seed, gangs=GANGS, events=EVENTS)
     try:
-        run(storm.run())
+        run(storm.run(), replayable=True)
     except AssertionError as problem:
         return storm.number + 1, str(problem)
     except ExceptionGroup as problems:

@@ -5,7 +5,6 @@ Loads and limits are plain sums (`watts`); nothing of the operator is asked but,
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +25,8 @@ RELIEVED_SECONDS = 2 + ACTUATION_SECONDS + 5
 NEWS_SECONDS = 3.0
 #: How long after trouble with the API it may have to list anew what it watches.
 LISTED_SECONDS = 12.0
-#: How long a watch may be silent before it is opened again, and the list after it.
-SILENT_SECONDS = 90.0 + LISTED_SECONDS
+#: How long a request may be on its way while there is trouble with the API.
+SENT_SECONDS = 30.0
 #: How long a pod that its slot has left may be there before it is asked to go: the commit, the look at the Lease.
 EVICTED_SECONDS = 15.0
 #: How long the pods of a gang may be let go one after the other.
@@ -57,9 +56,12 @@ class Judge:
 
     Args:
         stint: who has begun to lead in a term, and since which list of the Gangs; empty: nobody.
+        told_of_node: by process and uid, for how many seconds it has known of the node; less than none: it does not.
     """
 
-    def __init__(self, h: Harness, stint: Callable[[int], str]) -> None:
+    def __init__(
+        self, h: Harness, stint: Callable[[int], str], told_of_node: Callable[[str, str], float]
+    ) -> None:
         self.h = h
         self.books = Books()
         #: when the operator last could not do its work, or had only just begun to
@@ -69,13 +71,14 @@ class Judge:
         #: what was looked at, for the report
         self.counts: Counter[str] = Counter()
         self._stint = stint
+        self._told_of_node = told_of_node
         self._changed_at = h.time.now
         self._seen = -1
         #: what was found first in the middle of a request
         self.problem: AssertionError | None = None
         self._nodes: set[str] = set()
-        #: nodes that were deleted, and when they were made anew
-        self._remade: dict[str, float] = {}
+        #: nodes that were deleted and made anew
+        self._remade: set[str] = set()
         self._over_since: dict[tuple[str, str], float] = {}
         self._late: dict[str, Late] = {}
         self._promised: dict[str, tuple[str, str]] = {}
@@ -101,7 +104,7 @@ class Judge:
         if change.resource == ("", "nodes") and change.type == ADDED:
             name = change.object["metadata"]["name"]
             if name in self._nodes:
-                self._remade[name] = self.h.time.now
+                self._remade.add(name)
             self._nodes.add(name)
         if change.resource == (GROUP, "gangs"):
             self._gang_changed(change)
@@ -190,8 +193,7 @@ class Judge:
         self._acts(name, "let a pod go")
         if node in self.books.nodes:
             profile, most = self.books.profile_on(node), self._highest_cap(node)
-            # Whose watch is silent takes the node for the one that was deleted, and that carried the cap.
-            unseen = profile is None and self.h.time.now - self._remade.get(node, -math.inf) < SILENT_SECONDS
+            unseen = profile is None and node in self._remade and self._takes_for_the_old(node)
             self.counts["pods let go to a node that was made anew unseen"] += unseen
             assert unseen or (profile is not None and self.books.hall.cap(profile) <= most), (
                 f"a pod of {name} was let go to {node}, which carries the cap of {profile} and not {most} W"
@@ -204,6 +206,15 @@ class Judge:
         assert len(others) + 1 >= min(gang["spec"]["slots"], left), (
             f"{name} was half started: a pod was let go when {len(others) + 1} of {gang['spec']['slots']} were there"
         )
+
+    def _takes_for_the_old(self, node: str) -> bool:
+        """Whether who writes did not know, when it was decided, that the node is another one.
+
+        The one that was deleted carried the cap; who is not told of that, for a watch is silent, goes by it.
+        """
+        told = self._told_of_node(self.writer, self.books.nodes[node]["metadata"]["uid"])
+        on_its_way = SENT_SECONDS if self.calm < SENT_SECONDS else NEWS_SECONDS
+        return told < on_its_way
 
     def _highest_cap(self, node: str) -> int:
         """Watts that a gang on the node may let it draw, by the highest profile of those that hold it."""

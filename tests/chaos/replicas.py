@@ -20,7 +20,7 @@ from rackplane.controller.facility import PLURALS, Seen
 from rackplane.controller.operator import Operator, Surroundings
 from rackplane.controller.runtime import ClockSetBack
 from rackplane.controller.settings import OperatorSettings
-from rackplane.core.events import Event, LeadershipGained
+from rackplane.core.events import Event, LeadershipGained, NodeChanged
 from rackplane.core.instructions import Instruction
 from rackplane.core.machine import Machine
 from rackplane.core.settings import MachineSettings
@@ -122,12 +122,20 @@ class Link:
 
 
 class _Machine(Machine):
-    """Counts how often it began to lead."""
+    """Counts how often it began to lead, and notes when it was first told of a node, by uid."""
 
     stints = 0
 
+    def __init__(self, *, settings: MachineSettings) -> None:
+        super().__init__(settings=settings)
+        self.told: dict[str, float] = {}
+
     def handle(self, now: float, *events: Event) -> list[Instruction]:
-        self.stints += sum(isinstance(event, LeadershipGained) for event in events)
+        for event in events:
+            if isinstance(event, NodeChanged):
+                self.told.setdefault(event.node.metadata.uid, asyncio.get_running_loop().time())
+            elif isinstance(event, LeadershipGained):
+                self.stints += 1
         return super().handle(now, *events)
 
 
@@ -184,6 +192,12 @@ class Replica:
         if not isinstance(machine, _Machine) or not machine.leading or machine.world.term != term:
             return ""
         return f"{self.identity} {machine.stints}"
+
+    def told_of_node(self, uid: str) -> float:
+        """For how many seconds its process has known of a node; less than none if it does not."""
+        machine = None if self.operator is None else self.operator.machine
+        at = machine.told.get(uid) if isinstance(machine, _Machine) else None
+        return -1.0 if at is None else asyncio.get_running_loop().time() - at
 
     @property
     def behind(self) -> bool:

@@ -49,7 +49,7 @@ class Storm:
         self.gangs, self.events = gangs, events
         self.h = Harness(time=VirtualTime(), cluster=PODS)
         self.replicas = [Replica(self.h.cluster, f"op-{i}", f"{seed}", self.written) for i in range(2)]
-        self.judge = Judge(self.h, self.stint)
+        self.judge = Judge(self.h, self.stint, self.told_of_node)
         self.h.apply(*hall())
         self.happened: Counter[str] = Counter()
         self.log: list[str] = []
@@ -174,6 +174,10 @@ class Storm:
     def stint(self, term: int) -> str:
         """Who leads in that term, and since which list; empty: nobody yet."""
         return next(filter(None, (replica.stint(term) for replica in self.replicas)), "")
+
+    def told_of_node(self, name: str, uid: str) -> float:
+        """For how many seconds the process of that name has known of a node; less than none if it does not."""
+        return next((each.told_of_node(uid) for each in self.replicas if each.name == name), -1.0)
 
     def note(self, what: str) -> None:
         self.happened[what.partition(":")[0]] += 1

@@ -31,7 +31,7 @@ MET = ("admissions checked", "power profiles changed", "looks that found an elem
 def test_what_is_promised_is_kept_whatever_happens(seed: int) -> None:
     storm = Storm(seed=seed, gangs=GANGS, events=EVENTS)
     try:
-        run(storm.run())
+        run(storm.run(), replayable=True)
     except BaseException:
         print("\n".join(storm.log[-60:]))
         print(

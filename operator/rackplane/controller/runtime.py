@@ -120,6 +120,7 @@ class Runtime:
         due = self._monotonic() + self._tick
         pause = 0.0
         while True:
+            passed = False
             if not self._events:
                 pause = 0.0
                 self._wake.clear()
@@ -127,8 +128,9 @@ class Runtime:
                     async with asyncio.timeout(max(0.0, due - self._monotonic())):
                         await self._wake.wait()
                 except TimeoutError:
-                    pass
-            if self._monotonic() >= due:
+                    # Timers fire up to their resolution early, and then no time might pass before the next.
+                    passed = True
+            if passed or self._monotonic() >= due:
                 due = self._monotonic() + self._tick
                 self._events.append(TimePassed())
             began = self._monotonic()

@@ -307,8 +307,7 @@ class State(Loads):
 
     def nodes_alike(self, key: str) -> Alike:
         """The nodes of which the key holds GPUs, by their use; without those of no known rack or type."""
-        found = self._bookings.by_key.get(key)
-        return () if found is None else self._uses.alike(found.gpus)
+        return self._uses.alike(key) if key in self._bookings.by_key else ()
 
     def slots_held(self, key: str) -> int:
         """How many slots the key still holds."""

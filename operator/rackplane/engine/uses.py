@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,10 @@ class Uses:
         """By node; without those of no known rack or type."""
         self._shared: dict[_Same, Use] = {}
         self._increments: dict[tuple[int, str, int, Metered], Watts] = {}
+        #: by rack, a number that is another one whenever the use of a node there is
+        self._changes: defaultdict[int, int] = defaultdict(int)
+        #: by key, nodes of the gang by their use, for as long as the gang holds these and no rack of theirs changes
+        self._alike: dict[str, tuple[Mapping[str, int], list[tuple[int, int]], Alike]] = {}
 
     def refresh(self, names: Iterable[str]) -> tuple[dict[str, Use | None], list[tuple[int, list[int]]]]:
         """Bring these nodes up to date.
@@ -84,6 +89,7 @@ class Uses:
         for move, count in moves.items():
             for use, sign in zip(move, (-count, count), strict=True):
                 if use is not None:
+                    self._changes[use.rack] += 1
                     delta = deltas.setdefault(use.rack, [0] * len(use.watts))
                     for k, watts in enumerate(use.watts):
                         delta[k] += sign * watts
@@ -91,11 +97,18 @@ class Uses:
 
     def put_back(self, before: Mapping[str, Use | None]) -> None:
         """These nodes are used as they were before, and their bookings are there again."""
+        racks = set()
         for name, use in before.items():
+            now = self.now.get(name)
+            if now is not None:
+                racks.add(now.rack)
             if use is None:
                 self.now.pop(name, None)
             else:
                 self.now[name] = use
+                racks.add(use.rack)
+        for rack in racks:
+            self._changes[rack] += 1
 
     def of(self, name: str) -> Use | None:
         """The node's use, looked up anew; None if it is not known, or its rack or type is not."""
@@ -204,10 +217,26 @@ class Uses:
             liquid += draw.liquid_share(types[type_id], watts.nominal) * count
         return Reserved(nominal, peak, liquid, nominal - liquid)
 
-    def alike(self, gpus: Mapping[str, int]) -> Alike:
-        """How many of these nodes (node -> GPUs of one gang) there are by their use and those GPUs, if it has any."""
+    def alike(self, key: str) -> Alike:
+        """How many nodes the key has by their use and its GPUs on each, if it has any; it holds something."""
+        gpus, known = self._bookings.by_key[key].gpus, self._alike.get(key)
+        # What a booking holds is never written to: something else is another object.
+        if known is not None and known[0] is gpus:
+            changes = self._changes
+            if all(changes[rack] == number for rack, number in known[1]):
+                return known[2]
+        found, complete = self._counted(gpus)
+        if complete:
+            racks = [(rack, self._changes[rack]) for rack in {use.rack for use, _, _ in found}]
+            if len(self._alike) > 2 * len(self._bookings.by_key):
+                self._alike = {k: v for k, v in self._alike.items() if k in self._bookings.by_key}
+            self._alike[key] = gpus, racks, found
+        return found
+
+    def _counted(self, gpus: Mapping[str, int]) -> tuple[Alike, bool]:
+        """These nodes by use, and whether each of them has one."""
         found: dict[tuple[Use, int], int] = {}
-        use, held, count = None, 0, 0
+        use, held, count, complete = None, 0, 0, True
         # Nodes of a rack mostly follow each other: they are counted by the run.
         for this, here in zip(map(self.now.get, gpus), gpus.values(), strict=True):
             if this is use and here == held:
@@ -215,10 +244,11 @@ class Uses:
                 continue
             if use is not None and held:
                 found[use, held] = found.get((use, held), 0) + count
+            complete = complete and this is not None
             use, held, count = this, here, 1
         if use is not None and held:
             found[use, held] = found.get((use, held), 0) + count
-        return [(use, held, count) for (use, held), count in found.items()]
+        return [(use, held, count) for (use, held), count in found.items()], complete
 
     def by_rack(self, gpus: Mapping[str, int], profile: str, metered: Metered = ()) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add over idle; nodes of no known type add nothing."""

@@ -106,6 +106,30 @@ async def test_time_passes_when_nothing_happens() -> None:
     assert decider.batches[0] == (TimePassed(),)
 
 
+async def test_a_clock_that_stands_a_hair_before_the_tick_does_not_keep_it_turning_for_nothing() -> None:
+    decider = Decider()
+    asked, loop = [0.0], asyncio.get_running_loop()
+
+    def monotonic() -> float:
+        # A virtual machine was suspended: its clock stands still, the loop's timers do not.
+        asked[0] += 1
+        return 0.0 if asked[0] < 4 else 0.01 - 1e-12
+
+    runtime = Runtime(
+        machine=decider,
+        submit=lambda instruction: None,
+        metrics=Metrics(),
+        tick=0.01,
+        clock=lambda: 7.0,
+        monotonic=monotonic,
+    )
+    task = loop.create_task(runtime.run())
+    async with asyncio.timeout(5):
+        await decider.turned.wait()
+    task.cancel()
+    assert (decider.batches, asked[0] < 20) == ([(TimePassed(),)], True)
+
+
 async def test_what_the_machine_raises_ends_the_run() -> None:
     decider = Decider()
     decider.problem = ValueError("a defect")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -62,3 +63,34 @@ def test_waiting_for_ever_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(Stuck):
         virtualtime.run(wait())
+
+
+def test_what_is_replayable_leaves_tasks_in_the_order_in_which_they_were_made_and_nothing_to_threads() -> (
+    None
+):
+    left: list[int] = []
+
+    async def wait(number: int) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            left.append(number)
+
+    async def main() -> bool:
+        async with asyncio.timeout(1):
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(50):
+                    tasks.create_task(wait(number))
+        return False
+
+    with pytest.raises(TimeoutError):
+        virtualtime.run(main(), replayable=True)
+    assert left == list(range(50))
+
+    async def work() -> tuple[int, int]:
+        return threading.get_ident(), await asyncio.to_thread(threading.get_ident)
+
+    here, there = virtualtime.run(work(), replayable=True)
+    assert here == there
+    with pytest.raises(ZeroDivisionError):
+        virtualtime.run(asyncio.to_thread(divmod, 1, 0), replayable=True)
