@@ -12,7 +12,8 @@ ARGS ?=
 # Arguments for pytest, e.g. make test PYTEST_ARGS="tests/unit -k power"
 PYTEST_ARGS ?=
 # One process on a cluster that others may share: its objects are not private to a test process.
-PYTEST_WORKERS ?= $(if $(RACKPLANE_TEST_KUBECONFIG),0,2)
+# Three on two cores: some tests wait for clients, watches and a browser.
+PYTEST_WORKERS ?= $(if $(RACKPLANE_TEST_KUBECONFIG),0,3)
 
 # The tests and the tools they start find helm and kubectl here first.
 export PATH := $(abspath $(BIN)):$(PATH)
