@@ -39,7 +39,7 @@ class Failovers:
     def __init__(self) -> None:
         self.random = Random(5)
         self.h = Harness(time=VirtualTime())
-        self.judge = Judge(self.h, self._stint)
+        self.judge = Judge(self.h, self._stint, self._told_of_node)
         self.h.apply(*hall())
         settings = replace(
             SETTINGS,
@@ -113,6 +113,9 @@ class Failovers:
         for replica in self.replicas:
             await replica.kill()
         await cluster.stop()
+
+    def _told_of_node(self, name: str, uid: str) -> float:
+        return next((each.told_of_node(uid) for each in self.replicas if each.name == name), -1.0)
 
     def _stint(self, term: int) -> str:
         return next(filter(None, (replica.stint(term) for replica in self.replicas)), "")
