@@ -61,13 +61,10 @@ async def test_who_is_bound_to_the_role_reads_why_a_job_is_where_it_is(tmp_path:
         status, body = await until_allowed(site, token, f"?gang={gang}")
         (entry,) = body["decisions"]
         assert (status, entry["id"], entry["gang"], entry["result"]) == (200, decision, gang, "Placed")
-        assert [step["what"] for step in entry["steps"]] == [
-            "placed",
-            "job resumed",
-            "pods let go",
-            "running",
-            "finished",
-        ]
+        # The last is told when the answer to its write is in: the Gang may have said so before.
+        steps = [step["what"] for step in entry["steps"]]
+        assert steps[:4] == ["placed", "job resumed", "pods let go", "running"]
+        assert steps[4:] in ([], ["finished"])
         assert body["leading"] and body["leader"] == body["identity"]
         (event,) = [
             event

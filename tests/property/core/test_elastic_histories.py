@@ -227,7 +227,7 @@ class History:
                 assert not {REQUESTED_PARALLELISM, GRANTED_PARALLELISM} & meta.get("annotations", {}).keys()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     # Idle the hall draws 11 kW; all of it at work needs 24 kW more.
     row_watts=st.sampled_from([10_000 + 5 * 4_000, 60_000]),

@@ -291,7 +291,7 @@ class History:
         return idle and self.h.machine.state is not None and not list(self.h.machine.state.keys())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=35, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     racks=st.integers(1, 3),
     nodes=st.integers(1, 3),

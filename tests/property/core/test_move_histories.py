@@ -157,7 +157,7 @@ class History:
         assert not [j for j in self.h.cluster.store.items(("batch", "jobs")) if j["status"].get("failed")]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     price=st.sampled_from([0.0, 5.0]),
     # Idle the hall draws 15 kW; all of it at work needs 36 kW more.

@@ -168,7 +168,7 @@ _LARGE = one(1, 9, expectedDurationSeconds=20, topology={"required": "nvlink"})
         ("wait", 4),
     ],
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     row_watts=st.sampled_from([26_000, 36_000, 1_000_000]),
     quotas=st.tuples(*[st.sampled_from([None, 4, 8, 16])] * 3),

@@ -26,7 +26,7 @@ from tests.property.engine.oracle import PEAK_KINDS, Oracle
 from tests.property.engine.oracle_draws import increment
 from tests.property.engine.oracle_world import Loss, Row
 
-EXAMPLES = 2_000
+EXAMPLES = 1_000
 PARTS = 4
 NUMBER = re.compile(r"([\d,]+(?:\.\d+)?) (k?)W")
 
