@@ -32,7 +32,7 @@ class LocalClient:
         self._streams = streams
         self._user = user
         self._agent = agent
-        self._under_way: set[asyncio.Task[Delivered]] = set()
+        self._under_way: dict[asyncio.Task[Delivered], None] = {}
 
     async def close(self) -> None:
         """Forget what the server is still busy with."""
@@ -125,7 +125,7 @@ class LocalClient:
         work = asyncio.get_running_loop().create_task(
             deliver(request, handle=self._api.handle, faults=self._faults, store=self._api.service.store)
         )
-        self._under_way.add(work)
+        self._under_way[work] = None
         work.add_done_callback(self._done)
         try:
             return await asyncio.shield(work)
@@ -134,7 +134,7 @@ class LocalClient:
             raise ConnectionCut from None
 
     def _done(self, work: asyncio.Task[Delivered]) -> None:
-        self._under_way.discard(work)
+        self._under_way.pop(work, None)
         if not work.cancelled():
             # Looked at, or asyncio complains of what befell a request whose client has gone.
             work.exception()

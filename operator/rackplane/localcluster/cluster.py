@@ -94,7 +94,7 @@ class LocalCluster:
         self._running = False
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._watchers: set[asyncio.Event] = set()
+        self._watchers: dict[asyncio.Event, None] = {}
         self.store.subscribe(self._changed)
 
     @property
@@ -230,7 +230,7 @@ class LocalCluster:
             TimeoutError: it is not within `timeout` seconds of real time.
         """
         changed = asyncio.Event()
-        self._watchers.add(changed)
+        self._watchers[changed] = None
         try:
             async with asyncio.timeout(timeout):
                 while not (result := predicate()):
@@ -238,7 +238,7 @@ class LocalCluster:
                     changed.clear()
                 return result
         finally:
-            self._watchers.discard(changed)
+            self._watchers.pop(changed, None)
 
     def _changed(self, change: Change) -> None:
         for reactor in self.reactors:

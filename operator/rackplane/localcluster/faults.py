@@ -169,7 +169,7 @@ class Faults:
 
     def __init__(self, *, seed: int = 0, clock: Callable[[], float] | None = None) -> None:
         self.fired: list[Fired] = []
-        self.streams: set[Strikable] = set()
+        self.streams: dict[Strikable, None] = {}
         #: Called with True when the server becomes unreachable and with False when it is back.
         self.on_outage: Callable[[bool], None] = _ignore
         self._seed = seed

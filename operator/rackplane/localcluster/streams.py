@@ -29,7 +29,8 @@ class Streams:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._open: set[Stream] = set()
+        # In the order in which they were opened, so that a run can be repeated.
+        self._open: dict[Stream, None] = {}
         #: Set when the server stops: nothing waits any longer, not even what was to be silent for ever.
         self.stopping = asyncio.Event()
 
@@ -54,14 +55,14 @@ class Streams:
             ConnectionCut: a fault ends it without an end.
         """
         stream = Stream(watch, asked, effects, self._faults, self.stopping)
-        self._open.add(stream)
-        self._faults.streams.add(stream)
+        self._open[stream] = None
+        self._faults.streams[stream] = None
         try:
             async for chunk in stream.chunks():
                 yield chunk
         finally:
-            self._open.discard(stream)
-            self._faults.streams.discard(stream)
+            self._open.pop(stream, None)
+            self._faults.streams.pop(stream, None)
 
 
 class Stream(Strikable):
