@@ -73,7 +73,7 @@ def changed(request: Request, relief: Relief) -> Request:
 
 
 @given(worlds(), st.lists(requests(), min_size=1, max_size=4), requests())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_every_relief_is_true_and_every_number_follows_from_the_state(
     state: State, gangs: list[Request], request: Request
 ) -> None:
