@@ -14,8 +14,10 @@ __all__ = [
     "FLOOR_PLAN",
     "JOBS",
     "PLOTS",
+    "PLOTS_FORMAT",
     "REPORT",
     "RUN",
+    "RUN_FORMAT",
     "SERIES",
     "Files",
     "Output",
@@ -77,10 +79,14 @@ EVENTS: Final = ("seconds", "time", "kind", "name", "reason", "message")
 """events.csv: what happened to the facility, and what the operator said of gangs."""
 RUN: Final = "run.json"
 """What went in, and the summary."""
+RUN_FORMAT: Final = "rackplane.dev/run/v1"
+"""What run.json says of its form: another one when fields of it come to mean something else."""
 FLOOR_PLAN: Final = "floor-plan.html"
 """The run on the floor plan, with a time line."""
 PLOTS: Final = "plots.json"
 """What the plots of the report are drawn from: a bounded number of points, however long the run."""
+PLOTS_FORMAT: Final = "rackplane.dev/plots/v1"
+"""The same of plots.json."""
 REPORT: Final = "report.html"
 """The run on one page."""
 _TABLES: Final[Mapping[str, Sequence[str]]] = {

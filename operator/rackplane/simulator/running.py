@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from rackplane import __version__
 from rackplane.simulator.draws import PowerModel
 from rackplane.simulator.facilityevents import Change, EventsError, read_events
-from rackplane.simulator.files import FLOOR_PLAN, PLOTS, Files, OutputError
+from rackplane.simulator.files import FLOOR_PLAN, PLOTS, RUN_FORMAT, Files, OutputError
 from rackplane.simulator.floor import FloorRecording
 from rackplane.simulator.invocation import command_of
 from rackplane.simulator.jobs import TraceJob
@@ -31,10 +31,7 @@ from rackplane.simulator.simulation import BEGIN, Simulation, Stuck
 from rackplane.simulator.site import Site, SiteError, load_site
 from rackplane.simulator.traces.reading import Trace, TraceError, read_trace
 
-__all__ = ["FORMAT", "Plan", "PlanError", "Prepared", "prepare"]
-
-FORMAT: Final = "rackplane.dev/run/v1"
-"""What run.json says of its form: another one when fields of it come to mean something else."""
+__all__ = ["Plan", "PlanError", "Prepared", "prepare"]
 
 
 class PlanError(Exception):
@@ -129,7 +126,7 @@ class Prepared:
         simulation = self.simulation
         drawn = None if simulation.workers is None else simulation.workers.meter
         return {
-            "format": FORMAT,
+            "format": RUN_FORMAT,
             **self._inputs,
             "interrupted": simulation.broken_off,
             "stuck": stuck,

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rackplane.simulator.files import ELEMENTS, SERIES
+from rackplane.simulator.files import ELEMENTS, PLOTS_FORMAT, SERIES
 from rackplane.simulator.gauge import Gauge, Span
 from rackplane.simulator.limits import Meter
 from rackplane.simulator.report.buckets import Buckets, How
 from rackplane.simulator.report.spreads import sizes
 from rackplane.simulator.summary import Summary
 
-__all__ = ["FORMAT", "Recording"]
+__all__ = ["Recording"]
 
-FORMAT: Final = "rackplane.dev/plots/v1"
-"""What plots.json says of its form: another one when fields of it come to mean something else."""
 _STRETCHES: Final = 480
 _ELEMENT_STRETCHES: Final = 240
 """Of each element some 8 kB: a campus has a thousand of them."""
@@ -124,7 +122,7 @@ class Recording:
             series[name] = _rounded(self._series.column(name))
         peaks = sorted(self._peaks.values(), key=lambda peak: (-peak.load, peak.kind, peak.name))
         return {
-            "format": FORMAT,
+            "format": PLOTS_FORMAT,
             "seconds": now,
             "samples": self._samples,
             "stretch_seconds": self._series.samples * self._every,
