@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rackplane.cli.errors import CommandError, Exit
@@ -39,6 +40,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "runs", nargs="+", metavar="DIR", help="a folder that `rackplane simulate --out` wrote"
     )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write a page with the plots of all runs too, at most six; it opens offline",
+    )
     add_output_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -58,11 +64,28 @@ def run(options: argparse.Namespace) -> int:
         found = compare(read_runs(options.runs))
     except RunError as error:
         raise CommandError(str(error)) from error
+    if options.out is not None:
+        _write(found, Path(options.out))
     if is_data(options):
         print_data(_as_data(found), options)
-    else:
-        _show(found, console_for(options))
+        return Exit.YES
+    console = console_for(options)
+    _show(found, console)
+    if options.out is not None:
+        console.print(f"\nwritten to {options.out}", highlight=False, markup=False)
     return Exit.YES
+
+
+def _write(found: Comparison, path: Path) -> None:
+    from rackplane.simulator.report.comparisonpage import MOST_RUNS, comparison_page
+
+    if len(found.runs) > MOST_RUNS:
+        said = f"a page shows at most {MOST_RUNS} runs, not {len(found.runs)}: name fewer, or leave out --out"
+        raise CommandError(said, code=Exit.USAGE)
+    try:
+        path.write_text(comparison_page(found), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"--out {path}: cannot be written: {error.strerror}") from error
 
 
 def _show(found: Comparison, console: Console) -> None:
@@ -88,17 +111,11 @@ def _show(found: Comparison, console: Console) -> None:
 
 
 def _told(difference: Difference) -> str:
+    from rackplane.simulator.report.comparing import said_of
+
     return f"{difference.what}: " + ", ".join(
-        f"{letter} {_value(value)}" for letter, value in zip(_LETTERS, difference.values, strict=False)
+        f"{letter} {said_of(value)}" for letter, value in zip(_LETTERS, difference.values, strict=False)
     )
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value!r}" if value == "" else str(value)
 
 
 def _blocks(found: Comparison, width: int) -> Iterator[list[str]]:

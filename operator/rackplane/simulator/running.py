@@ -17,13 +17,16 @@ import numpy as np
 from rackplane import __version__
 from rackplane.simulator.draws import PowerModel
 from rackplane.simulator.facilityevents import Change, EventsError, read_events
-from rackplane.simulator.files import FLOOR_PLAN, PLOTS, RUN_FORMAT, Files, OutputError
+from rackplane.simulator.files import FLOOR_PLAN, PLOTS, REPORT, RUN_FORMAT, Files, OutputError
 from rackplane.simulator.floor import FloorRecording
 from rackplane.simulator.invocation import command_of
 from rackplane.simulator.jobs import TraceJob
 from rackplane.simulator.policies import Policy, PolicyError, parse_policies
 from rackplane.simulator.progress import Rules
+from rackplane.simulator.provenance import commit
+from rackplane.simulator.report.page import report
 from rackplane.simulator.report.recording import Recording
+from rackplane.simulator.report.runs import Run
 from rackplane.simulator.requests import RequestError, requests_of
 from rackplane.simulator.sampling import full_watts
 from rackplane.simulator.scaling import Scaling, Sizes
@@ -107,16 +110,17 @@ class Prepared:
             gc.unfreeze()
         simulation.finish()
         found = self._found(stuck)
-        self.files.finish(found, dict(self._pages()))
+        self.files.finish(found, dict(self._pages(found)))
         if stuck:
             raise PlanError(f"{stuck}. What there is is written to {self.plan.out}")
         return found
 
-    def _pages(self) -> Iterator[tuple[str, str]]:
+    def _pages(self, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         simulation = self.simulation
         if simulation.plots is not None:
             plots = simulation.plots.as_data(simulation.cluster.now, simulation.summary)
             yield PLOTS, json.dumps(plots, separators=(",", ":")) + "\n"
+            yield REPORT, report(Run("run", found, plots))
         title = f"{simulation.site.name}, jobs of {Path(self.plan.trace).name}"
         floor = None if simulation.floor is None else simulation.floor.page(title)
         if floor is not None:
@@ -274,6 +278,7 @@ def _inputs(
         },
         "versions": {
             "rackplane": __version__,
+            **({} if (built := commit()) is None else {"commit": built}),
             "python": platform.python_version(),
             "numpy": np.__version__,
         },

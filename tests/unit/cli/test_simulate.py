@@ -12,7 +12,16 @@ from rackplane.cli import parser
 from tests.unit.cli.hall import HALL, folder
 
 JOBS = "name,submit,duration,gpus\na,0,3000,16\nb,10,5000,16\nc,20,2000,16\n"
-FILES = ("elements.csv", "events.csv", "floor-plan.html", "jobs.csv", "plots.json", "run.json", "series.csv")
+FILES = (
+    "elements.csv",
+    "events.csv",
+    "floor-plan.html",
+    "jobs.csv",
+    "plots.json",
+    "report.html",
+    "run.json",
+    "series.csv",
+)
 
 
 @pytest.fixture

@@ -21,10 +21,22 @@ LIMITS = {
 }
 DATA: dict[str, Any] = {
     "format": "rackplane.dev/run/v1",
-    "facility": {"name": "hall", "gpus": 48, "full_watts": 126_000},
+    "command": "rackplane simulate --facility hall --trace jobs.csv",
+    "facility": {
+        "name": "hall",
+        "gpus": 48,
+        "gpus_per_node": 4,
+        "nodes": 12,
+        "racks": 3,
+        "queues": ["research"],
+        "full_watts": 126_000,
+    },
     "trace": {
         "file": "jobs.csv",
+        "format": "rackplane",
+        "lines": 3,
         "jobs": 3,
+        "left_out": {"ask for more than 48 GPUs": 2},
         "gpu_hours": 46.0,
         "last_arrival": 20,
         "scaling": {"load": None, "largest": None},
@@ -66,14 +78,52 @@ PEAK = {
     "worst_headroom_watts": -1_000,
     "worst_loss": "ups-b",
 }
+WAITS = {"p5": 0.0, "p25": 0.0, "p50": 0.0, "p75": 1_800.0, "p95": 3_600.0, "mean": 1_800.0, "longest": 3_700}
 PLOTS: dict[str, Any] = {
     "format": "rackplane.dev/plots/v1",
-    "peaks": [PEAK],
+    "seconds": 86_400,
+    "samples": 24,
+    "stretch_seconds": 28_800,
+    "series": {
+        "gpus_busy": {"low": [0, 16, 0], "mean": [24, 32, 16], "high": [48, 48, 16]},
+        "reserved_watts": {"low": [18_000] * 3, "mean": [72_000, 90_000, 54_000], "high": [126_000] * 3},
+        "drawn_watts": {"low": [None] * 3, "mean": [None] * 3, "high": [None] * 3},
+        "reserved_peak_watts": [126_000, 126_000, 126_000],
+        "worst_headroom_watts": [5_000, -1_000, 20_000],
+        "drawn_worst_headroom_watts": [None] * 3,
+        "gpus_waiting": [0, 16, 0],
+        "gangs_waiting": [0, 1, 0],
+        "fragmentation": [0.25, 0.5, 0.0],
+        "stranded_rack_watts": [0, 0, 0],
+        "stranded_power_watts": [9_000, 18_000, 0],
+        "stranded_budget_watts": [0, 0, 0],
+        "stranded_liquid_watts": [0, 0, 0],
+        "stranded_air_watts": [0, 3_000, 0],
+        "seconds_over": [0, 32, 0],
+        "seconds_over_after_a_loss": [0, 0, 0],
+        "seconds_over_drawn": [None] * 3,
+    },
     "tightest": {
         "seconds": 43_200,
         "headroom_watts": -1_000,
         "limit": "power domain ups-a",
         "loss": "ups-b",
+    },
+    "element_stretch_seconds": 28_800,
+    "elements": [
+        {
+            "kind": "PowerDomain",
+            "name": "ups-a",
+            "type": "UPS",
+            "reserved_watts": [60_000, 90_000, 30_000],
+            "drawn_watts": [None] * 3,
+            "limit_watts": [100_000] * 3,
+            "worst_headroom_watts": [5_000, -1_000, 20_000],
+        }
+    ],
+    "peaks": [PEAK],
+    "sizes": {
+        "8-63": {"jobs": 3, "at_once": 0.6667, "wait_seconds": WAITS, "racks_over_minimum": [2, 1, 0, 0, 0]}
     },
 }
 

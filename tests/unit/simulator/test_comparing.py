@@ -16,7 +16,7 @@ def test_every_promise_has_its_value_its_limit_and_their_ratio() -> None:
     found = [(f.label.strip(), f.value, f.limit, f.kept, f.note) for f in figures(made())]
     assert found == [
         ("Time over a limit by watts reserved", 32, 0, False, "at worst 2.5 kW: budget order"),
-        ("had one loss more come", 0, 0, True, ""),
+        ("the same had one loss more come", 0, 0, True, ""),
         ("Fullest element", 90_000, 100_000, True, "UPS ups-a"),
         (
             "Least headroom in the worst contingency",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rackplane.simulator.report.measures import MEASURES, Measure
 from rackplane.simulator.report.runs import Run
 
-__all__ = ["Comparison", "Difference", "Row", "compare"]
+__all__ = ["Comparison", "Difference", "Row", "compare", "said_of"]
 
 _GIVEN: Final = ("policy", "rules", "draws", "seed", "begin", "every", "versions")
 """Parts of run.json that say how a run was made, beside facility, trace and events."""
@@ -46,6 +46,15 @@ def compare(runs: Sequence[Run]) -> Comparison:
     rows = (Row(m, tuple(m.find(run) for run in runs)) for m in MEASURES)
     kept = tuple(row for row in rows if any(value is not None for value in row.values))
     return Comparison(tuple(runs), kept, tuple(_differences(runs)), tuple(_warnings(runs)))
+
+
+def said_of(value: Any) -> str:
+    """A value of a `Difference` in words."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _differences(runs: Sequence[Run]) -> Iterator[Difference]:

@@ -192,7 +192,7 @@ def figures(run: Run) -> Iterator[Figure]:
         worst = f"at worst {in_words(Unit.WATTS, found['worst_watts'])}: {found['worst']}" if over else ""
         yield Figure(f"Time over a limit by watts {words}", Unit.SECONDS, over, 0, not over, worst)
         after = found["seconds_over_a_limit_after_a_loss"]
-        yield Figure("  had one loss more come", Unit.SECONDS, after, 0, not after)
+        yield Figure("  the same had one loss more come", Unit.SECONDS, after, 0, not after)
     yield from _elements(run)
     hours, seconds = summary["gpu_hours"], summary["seconds"]
     yield Figure("GPU-hours held", Unit.GPU_HOURS, hours["held"], hours["there"], note="of those there were")
