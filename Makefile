@@ -186,6 +186,10 @@ chromium: ## Install Debian's Chromium, for the floor plan's tests in a browser 
 picture-floor-plan: $(STAMPS)/test ## Take docs/images/floor-plan*.webp anew, of the operator in an embedded cluster (needs Chromium)
 	$(BIN)/python -m tests.tools.picture_floor_plan
 
+.PHONY: picture-report
+picture-report: $(STAMPS)/test ## Take docs/images/report*.webp anew, of the first run of docs/simulator.md (needs Chromium)
+	$(BIN)/python -m tests.tools.picture_report
+
 # Where the archives of a release will be downloaded, and the project's page: they stand in the manifest.
 KREW_URL ?=
 KREW_HOMEPAGE ?=

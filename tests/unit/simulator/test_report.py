@@ -182,6 +182,11 @@ def test_names_at_the_edge_do_not_lie_on_each_other() -> None:
     assert found == [("76", "a"), ("90", "b"), ("104", "a name that is too long…")]
 
 
+def test_a_plot_of_nothing_is_its_words() -> None:
+    drawn = TimeChart("c", "Title", "Nothing was short.", counted("GPUs"), 40, 10, (), kind="stack").figure()
+    assert "Nothing was short." in drawn and "<svg" not in drawn
+
+
 def test_markup_escapes_what_is_no_markup() -> None:
     assert tag("a", "<b>", Markup("<i></i>"), None, class_="x", data_y='"', hidden=True, id=None) == (
         '<a class="x" data-y="&quot;" hidden>&lt;b&gt;<i></i></a>'

@@ -81,7 +81,13 @@ class TimeChart:
     top: float = 0.0
 
     def figure(self) -> Markup:
-        """The plot in a figure with its caption, and with what its lines are called and say."""
+        """The plot in a figure with its caption, and with what its lines are called and say; without lines its words."""
+        heading = tag("div", tag("h3", self.title), tag("span", class_="moment"), class_="heading")
+        caption = tag(
+            "figcaption", heading, tag("p", self.reading, class_="reading") if self.reading else None
+        )
+        if not self.lines:
+            return tag("figure", caption, class_="chart", id=self.id)
         least, most = self._range()
         low, high, ticks = linear(least, max(most, self.top), self.scale, most=max(5, self.height // 30))
         plot = tag(
@@ -106,10 +112,6 @@ class TimeChart:
             role="img",
             aria_label=f"{self.title}. {self.reading}",
             data_chart=self.id,
-        )
-        heading = tag("div", tag("h3", self.title), tag("span", class_="moment"), class_="heading")
-        caption = tag(
-            "figcaption", heading, tag("p", self.reading, class_="reading") if self.reading else None
         )
         return tag("figure", caption, self._legend(), plot, class_="chart", id=self.id)
 
