@@ -175,7 +175,8 @@ def _table(
     head = tag(
         "tr", *cells, tag("th", axis, role="columnheader", scope="col", class_="plot-cell"), role="row"
     )
-    lines, before = [], None
+    lines: list[Markup] = []
+    before = ""
     for name, size, tone, figures, plot in rows:
         shown = size if size != before else ""
         first = tag(
@@ -190,7 +191,7 @@ def _table(
             tag("td", text, role="cell", class_="figure", data_label=heading)
             for text, heading in zip(figures, headings, strict=True)
         ]
-        class_ = "another" if several and shown and before is not None else None
+        class_ = "another" if several and shown and before else None
         plotted = tag("td", plot, role="cell", class_="plot-cell")
         lines.append(tag("tr", first, *run, *texts, plotted, role="row", class_=class_))
         before = size

@@ -81,7 +81,7 @@ class TimeChart:
     top: float = 0.0
 
     def figure(self) -> Markup:
-        """The plot in a figure with its caption, and with what its lines are called and say; without lines its words."""
+        """The plot with its caption, and with what its lines are called and say; without lines the caption alone."""
         heading = tag("div", tag("h3", self.title), tag("span", class_="moment"), class_="heading")
         caption = tag(
             "figcaption", heading, tag("p", self.reading, class_="reading") if self.reading else None
