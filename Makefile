@@ -18,6 +18,9 @@ PYTEST_WORKERS ?= $(if $(RACKPLANE_TEST_KUBECONFIG),0,3)
 # The tests and the tools they start find helm and kubectl here first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
+# The tests start the command line hundreds of times: what is compiled is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -47,6 +50,9 @@ kind-demo: $(STAMPS)/runtime ## A kind cluster with mock GPUs, gangs on it, and 
 kind-down: ## Delete the cluster of make kind-demo
 	kind delete cluster --name $(KIND)
 
+.PHONY: setup
+setup: $(STAMPS)/test $(STAMPS)/tools ## All that tests and lint need into .venv
+
 .PHONY: test
 test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
 	@# Sets in the same order each time, as hypothesis draws the same examples: what fails once fails again.
@@ -73,6 +79,10 @@ fuzz: $(STAMPS)/test ## The property tests with examples that no run before has 
 	for round in $$(seq $(ROUNDS)); do \
 	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --hypothesis-profile fuzz $(or $(PYTEST_ARGS),tests/property) || exit 1; \
 	done
+
+.PHONY: kills
+kills: $(STAMPS)/test ## A leader killed, and one paused, at each of its writes; of the pauses make test tries every other
+	RACKPLANE_EVERY_WRITE=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -k "killed or paused" $(or $(PYTEST_ARGS),tests/stepped)
 
 .PHONY: chaos-breaks
 chaos-breaks: $(STAMPS)/test ## Whether the chaos test finds deliberate mistakes in the operator (PYTEST_ARGS="-k lease": one of them)
