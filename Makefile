@@ -81,7 +81,7 @@ fuzz: $(STAMPS)/test ## The property tests with examples that no run before has 
 	done
 
 .PHONY: kills
-kills: $(STAMPS)/test ## A leader killed, and one paused, at each of its writes; of the pauses make test tries every other
+kills: $(STAMPS)/test ## A leader killed, and one paused, at each of its writes, where make test takes every other in the longest
 	RACKPLANE_EVERY_WRITE=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -k "killed or paused" $(or $(PYTEST_ARGS),tests/stepped)
 
 .PHONY: chaos-breaks

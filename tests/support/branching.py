@@ -29,19 +29,20 @@ class Restarting(Protocol):
     def restarts(self) -> int: ...
 
 
-def killed_at(wanted: Kill, run: Callable[[Kill], Restarting]) -> int:
+def killed_at(wanted: Kill, run: Callable[[Kill], Restarting], *, every: int = 1) -> int:
     """Run undisturbed, and to the end from each wanted write on at which the operator is killed.
 
     Args:
         wanted: at which writes.
         run: the whole test, on a harness that is made with the kill it gets.
+        every: of so many kills one is tried, but all with `make kills`, which sets `RACKPLANE_EVERY_WRITE`.
 
     Returns: how often it was killed. A kill where a successor finds what it found at the one before is not repeated.
 
     Raises:
         AssertionError: of the run, or of one that was killed; it names the write.
     """
-    kill = Branching(wanted)
+    kill = Branching(wanted, every=1 if os.environ.get("RACKPLANE_EVERY_WRITE") else every)
     try:
         restarts = run(kill).restarts
         assert restarts == int(kill.is_copy), f"the operator started anew {restarts} times"
@@ -61,9 +62,11 @@ class Branching:
         found: all that a successor would start from, set by the harness; kills at equal values are one.
     """
 
-    def __init__(self, wanted: Kill) -> None:
+    def __init__(self, wanted: Kill, *, every: int) -> None:
         self.found: Callable[[], object] | None = None
         self._wanted = wanted
+        self._every = every
+        self._passed = 0
         self._last: object = None
         self._answer = -1
         self.is_copy = False
@@ -76,6 +79,9 @@ class Branching:
             last, self._last = self._last, self.found()
             if last == self._last:
                 return False
+        self._passed += 1
+        if self._passed % self._every:
+            return False
         self.count += 1
         reading, self._answer = os.pipe()
         with warnings.catch_warnings():

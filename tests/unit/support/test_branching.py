@@ -79,6 +79,18 @@ def test_where_a_successor_finds_the_same_one_kill_stands_for_both(tmp_path: os.
         ]
 
 
+def test_of_so_many_kills_one_is_tried_and_all_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(kill: Kill) -> Story:
+        story = Story(kill)
+        story.play()
+        return story
+
+    monkeypatch.delenv("RACKPLANE_EVERY_WRITE", raising=False)
+    assert killed_at(lambda number, moment: True, run, every=2) == 3
+    monkeypatch.setenv("RACKPLANE_EVERY_WRITE", "1")
+    assert killed_at(lambda number, moment: True, run, every=2) == 6
+
+
 def test_what_fails_in_a_copy_fails_here_and_says_where() -> None:
     def run(kill: Kill) -> Story:
         story = Story(kill)
