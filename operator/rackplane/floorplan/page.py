@@ -14,7 +14,7 @@ import msgspec
 
 from rackplane.floorplan import model as m
 
-__all__ = ["ASSETS", "POLICY", "asset", "standalone"]
+__all__ = ["ASSETS", "POLICY", "asset", "source_hash", "standalone"]
 
 #: Each file of the page with its media type. Scripts run in this order and share one scope.
 ASSETS: Final = {
@@ -73,7 +73,7 @@ def standalone(layouts: Iterable[m.Layout], frames: Iterable[m.Frame], *, title:
     script = "\n".join(asset(name) for name in ASSETS if name.endswith(".js"))
     style = asset("floorplan.css")
     policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
+        f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     page = asset("index.html")
@@ -89,5 +89,6 @@ def standalone(layouts: Iterable[m.Layout], frames: Iterable[m.Frame], *, title:
     return head + ending + tail
 
 
-def _hash(text: str) -> str:
+def source_hash(text: str) -> str:
+    """What a Content-Security-Policy calls an inline script or style with this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

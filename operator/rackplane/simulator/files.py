@@ -8,7 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
-__all__ = ["ELEMENTS", "EVENTS", "FLOOR_PLAN", "JOBS", "SERIES", "Files", "Output", "OutputError", "Tables"]
+__all__ = [
+    "ELEMENTS",
+    "EVENTS",
+    "FLOOR_PLAN",
+    "JOBS",
+    "PLOTS",
+    "PLOTS_FORMAT",
+    "REPORT",
+    "RUN",
+    "RUN_FORMAT",
+    "SERIES",
+    "Files",
+    "Output",
+    "OutputError",
+    "Tables",
+]
 
 JOBS: Final = (
     *(
@@ -26,9 +41,10 @@ JOBS: Final = (
         "nodes",
         "racks",
     ),
-    *("domains", "profile", "watts", "stops", "lost_gpu_seconds", "state"),
+    *("fewest_racks", "domains", "profile", "watts", "stops", "lost_gpu_seconds", "state"),
 )
-"""jobs.csv. Times are seconds of the run; the others are of its last place; watts are reserved, nominal, over idle."""
+"""jobs.csv. Times are seconds of the run; the others are of its last place; fewest_racks have
+as many GPUs; watts are reserved, nominal, over idle."""
 SERIES: Final = (
     *("seconds", "time", "gpus", "gpus_busy", "gangs_running", "gangs_waiting", "gpus_waiting"),
     *("reserved_watts", "reserved_peak_watts", "drawn_watts"),
@@ -61,8 +77,18 @@ ELEMENTS: Final = (
 """elements.csv, a line for each power domain, cooling zone and budget at each sample."""
 EVENTS: Final = ("seconds", "time", "kind", "name", "reason", "message")
 """events.csv: what happened to the facility, and what the operator said of gangs."""
+RUN: Final = "run.json"
+"""What went in, and the summary."""
+RUN_FORMAT: Final = "rackplane.dev/run/v1"
+"""What run.json says of its form: another one when fields of it come to mean something else."""
 FLOOR_PLAN: Final = "floor-plan.html"
 """The run on the floor plan, with a time line."""
+PLOTS: Final = "plots.json"
+"""What the plots of the report are drawn from: a bounded number of points, however long the run."""
+PLOTS_FORMAT: Final = "rackplane.dev/plots/v1"
+"""The same of plots.json."""
+REPORT: Final = "report.html"
+"""The run on one page."""
 _TABLES: Final[Mapping[str, Sequence[str]]] = {
     "jobs.csv": JOBS,
     "series.csv": SERIES,
@@ -104,7 +130,7 @@ class Files:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             taken = sorted(
-                name for name in (*_TABLES, "run.json", FLOOR_PLAN) if (self.folder / name).exists()
+                name for name in (*_TABLES, RUN, PLOTS, REPORT, FLOOR_PLAN) if (self.folder / name).exists()
             )
             if taken and not force:
                 raise OutputError(
@@ -123,11 +149,10 @@ class Files:
     def write(self, table: str, row: Sequence[Any]) -> None:
         self._writers[table].writerow(row)
 
-    def finish(self, summary: Mapping[str, Any], *, floor: str | None = None) -> None:
-        """Write run.json and, if there is one, the page of the floor plan, and let go of the files."""
+    def finish(self, run: Mapping[str, Any], pages: Mapping[str, str]) -> None:
+        """Write run.json and the other files that are whole texts, by name, and let go of all."""
         for file in self._files.values():
             file.close()
-        text = json.dumps(summary, indent=2, sort_keys=False) + "\n"
-        (self.folder / "run.json").write_text(text, encoding="utf-8")
-        if floor is not None:
-            (self.folder / FLOOR_PLAN).write_text(floor, encoding="utf-8")
+        texts = {RUN: json.dumps(run, indent=2, sort_keys=False) + "\n", **pages}
+        for name, text in texts.items():
+            (self.folder / name).write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import TOLERANCE_WATTS, Loads
 from rackplane.engine.physics.rows import LimitRow, RowKind
 from rackplane.engine.reporting.least import least, whole_watts
+from rackplane.simulator.gauge import Gauge
 
 __all__ = ["ElementLoad", "Exceeded", "Meter", "Worst"]
 
@@ -79,8 +80,11 @@ class Meter:
     def __init__(self, facility: Facility, now: int = 0) -> None:
         self.exceeded = Exceeded()
         self.joules = 0.0
+        self.power = Gauge(0.0, now)
+        """Watts of all racks together."""
         self._counted = now
         self._use(facility)
+        self.power.value = self._total
 
     def _use(self, facility: Facility) -> None:
         self.facility = facility
@@ -97,6 +101,7 @@ class Meter:
         self._shared = loaded & (facility.elements[facility.cell_rows] >= 0)
         self._over = np.zeros(0, dtype=np.int64)
         self._total = int(self._loads.nominal.sum())
+        self._highest = self._loads.loads[: self._normal].copy()
         self._look()
 
     def change_facility(self, now: int, facility: Facility, nominal: Ints, peak: Ints) -> None:
@@ -117,6 +122,7 @@ class Meter:
                 )
                 self._loads.add(rack, (*delta, *self._coming))
                 self._total += delta[0]
+            self.power.set(now, self._total)
             self._look()
 
     def add(self, now: int, watts: Mapping[int, int]) -> None:
@@ -125,6 +131,7 @@ class Meter:
         for rack, delta in watts.items():
             self._loads.add(rack, (delta, delta, *self._coming))
             self._total += delta
+        self.power.set(now, self._total)
         self._look()
 
     def count(self, now: int) -> None:
@@ -134,6 +141,8 @@ class Meter:
             return
         self._counted = now
         self.joules += spent * self._total
+        # What has lasted: two changes at one second are one.
+        np.maximum(self._highest, self._loads.loads[: self._normal], out=self._highest)
         if not len(self._over):
             return
         found, normal = self.exceeded, self._over[self._over < self._normal]
@@ -170,6 +179,17 @@ class Meter:
             return None
         contingency, row = self.facility.describe(cell)
         return Worst(int(left[cell]), row.label, contingency.lost)
+
+    def take_highest(self) -> dict[tuple[str, str], int]:
+        """By kind and name, the most that each element has carried since it was last asked for, in watts."""
+        loads = self._loads.loads[: self._normal]
+        found = {
+            (kind, row.element): round(float(self._highest[b]))
+            for b, row in enumerate(self.facility.rows)
+            if (kind := _KINDS.get(row.kind)) is not None and row.starts_at is None
+        }
+        self._highest = loads.copy()
+        return found
 
     def elements(self) -> Iterator[ElementLoad]:
         """Every element and budget in force, in the order of the facility's rows."""

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import platform
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from rackplane import __version__
 from rackplane.simulator.draws import PowerModel
-from rackplane.simulator.facilityevents import EventsError, read_events
-from rackplane.simulator.files import Files, OutputError
+from rackplane.simulator.facilityevents import Change, EventsError, read_events
+from rackplane.simulator.files import FLOOR_PLAN, PLOTS, REPORT, RUN_FORMAT, Files, OutputError
 from rackplane.simulator.floor import FloorRecording
+from rackplane.simulator.invocation import command_of
 from rackplane.simulator.jobs import TraceJob
 from rackplane.simulator.policies import Policy, PolicyError, parse_policies
 from rackplane.simulator.progress import Rules
+from rackplane.simulator.provenance import commit
+from rackplane.simulator.report.page import report
+from rackplane.simulator.report.recording import Recording
+from rackplane.simulator.report.runs import Run
 from rackplane.simulator.requests import RequestError, requests_of
+from rackplane.simulator.sampling import full_watts
 from rackplane.simulator.scaling import Scaling, Sizes
 from rackplane.simulator.simulation import BEGIN, Simulation, Stuck
 from rackplane.simulator.site import Site, SiteError, load_site
 from rackplane.simulator.traces.reading import Trace, TraceError, read_trace
 
-__all__ = ["FORMAT", "Plan", "PlanError", "Prepared", "prepare"]
-
-FORMAT: Final = "rackplane.dev/run/v1"
-"""What run.json says of its form: another one when fields of it come to mean something else."""
+__all__ = ["Plan", "PlanError", "Prepared", "prepare"]
 
 
 class PlanError(Exception):
@@ -106,21 +110,27 @@ class Prepared:
             gc.unfreeze()
         simulation.finish()
         found = self._found(stuck)
-        self.files.finish(found, floor=self._floor())
+        self.files.finish(found, dict(self._pages(found)))
         if stuck:
             raise PlanError(f"{stuck}. What there is is written to {self.plan.out}")
         return found
 
-    def _floor(self) -> str | None:
-        floor, simulation = self.simulation.floor, self.simulation
+    def _pages(self, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        simulation = self.simulation
+        if simulation.plots is not None:
+            plots = simulation.plots.as_data(simulation.cluster.now, simulation.summary)
+            yield PLOTS, json.dumps(plots, separators=(",", ":")) + "\n"
+            yield REPORT, report(Run("run", found, plots))
         title = f"{simulation.site.name}, jobs of {Path(self.plan.trace).name}"
-        return None if floor is None else floor.page(title)
+        floor = None if simulation.floor is None else simulation.floor.page(title)
+        if floor is not None:
+            yield FLOOR_PLAN, floor
 
     def _found(self, stuck: str) -> dict[str, Any]:
         simulation = self.simulation
         drawn = None if simulation.workers is None else simulation.workers.meter
         return {
-            "format": FORMAT,
+            "format": RUN_FORMAT,
             **self._inputs,
             "interrupted": simulation.broken_off,
             "stuck": stuck,
@@ -168,6 +178,7 @@ def prepare(plan: Plan) -> Prepared:
         files = Files(plan.out, force=plan.force)
     except (PolicyError, SiteError, TraceError, EventsError, RequestError, OutputError) as error:
         raise PlanError(str(error)) from error
+    every = plan.every or 3_600
     simulation = Simulation(
         site=site,
         requests=requests,
@@ -175,13 +186,17 @@ def prepare(plan: Plan) -> Prepared:
         changes=changes,
         rules=rules,
         output=files,
-        every=plan.every or 3_600,
+        every=every,
         floor=FloorRecording(begin),
+        plots=Recording(every, _types(site, changes)),
         model=model,
         seed=plan.seed,
         begin=begin,
     )
     inputs = _inputs(plan, site, trace, left_out, jobs, policy, model)
+    state = simulation.cluster.machine.state
+    assert state is not None  # everything has been listed
+    inputs["facility"]["full_watts"] = full_watts(state)
     return Prepared(plan, simulation, files, list(_notes(site, trace, left_out, jobs)), inputs)
 
 
@@ -197,6 +212,24 @@ def _notes(site: Site, trace: Trace, left_out: Counter[str], jobs: list[TraceJob
     return found
 
 
+def _types(site: Site, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
+    """What people call the elements, by kind and name: UPS, Busway, Liquid cooling."""
+    bodies = dict(site.bodies)
+    for change in changes:
+        if change.body is not None:
+            bodies.setdefault((change.kind, change.name), change.body)
+    found = {}
+    for (kind, name), body in bodies.items():
+        spec: Mapping[str, Any] = body.get("spec", {})
+        if kind == "PowerDomain":
+            found[kind, name] = str(spec.get("type") or "Power domain")
+        elif kind == "CoolingZone":
+            found[kind, name] = f"{spec.get('medium', 'Liquid')} cooling"
+        elif kind == "PowerBudget":
+            found[kind, name] = "Budget"
+    return found
+
+
 def _inputs(
     plan: Plan,
     site: Site,
@@ -208,7 +241,9 @@ def _inputs(
 ) -> dict[str, Any]:
     """What the run was made from. No path and no time of today: the same input gives the same bytes."""
     files = {"trace": plan.trace, "events": plan.events}
+    objects = json.dumps([list(site.bodies.values()), sorted(site.nodes)], sort_keys=True, default=str)
     return {
+        "command": command_of(plan),
         "facility": {
             "name": site.name,
             "gpus": site.gpus,
@@ -237,9 +272,13 @@ def _inputs(
         "seed": plan.seed,
         "begin": BEGIN if plan.begin is None else plan.begin,
         "every": plan.every or 3_600,
-        "sha256": {name: _digest(path) for name, path in files.items() if path is not None},
+        "sha256": {
+            "facility": hashlib.sha256(objects.encode()).hexdigest(),
+            **{name: _digest(path) for name, path in files.items() if path is not None},
+        },
         "versions": {
             "rackplane": __version__,
+            **({} if (built := commit()) is None else {"commit": built}),
             "python": platform.python_version(),
             "numpy": np.__version__,
         },

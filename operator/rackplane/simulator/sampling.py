@@ -12,6 +12,7 @@ import numpy as np
 from rackplane.api.common import NVLINK_LEVEL
 from rackplane.core.gangs.statuses import timestamp
 from rackplane.engine.model import Request
+from rackplane.engine.physics.draw import DEFAULT_PROFILE, gang_increment
 from rackplane.engine.placing.placement import find
 from rackplane.engine.planning.capacity import upper_bound
 from rackplane.engine.reporting.stranded import Stranded, StrandedBy, stranded
@@ -20,7 +21,7 @@ from rackplane.simulator.cluster import Cluster
 from rackplane.simulator.limits import Meter
 from rackplane.simulator.site import Site
 
-__all__ = ["Sampler", "largest_slots"]
+__all__ = ["Sampler", "full_watts", "largest_slots"]
 
 _CAUSES: Final = (StrandedBy.RACK, StrandedBy.POWER, StrandedBy.BUDGET, StrandedBy.LIQUID, StrandedBy.AIR)
 
@@ -39,6 +40,16 @@ def largest_slots(state: State, request: Request) -> int:
         middle = (lowest + refused) // 2
         lowest, refused = (middle, refused) if fits(middle) else (lowest, middle)
     return lowest
+
+
+def full_watts(state: State) -> int:
+    """What all racks would draw with every node at work, at full power: nominal."""
+    watts = sum(max(0, rack.overhead_watts) for rack in state.facility.racks)
+    for node in state.nodes():
+        of = state.node_type(node.name)
+        if of is not None and node.rack in state.facility.rack_index:
+            watts += of.idle_watts + gang_increment(of, DEFAULT_PROFILE, of.gpus_per_node).nominal
+    return watts
 
 
 class Sampler:

@@ -9,16 +9,18 @@ from typing import Any, Final
 
 from rackplane.core import events as e
 from rackplane.core.gangs.statuses import timestamp
+from rackplane.engine.reporting.spread import Spread, spread
 from rackplane.engine.shedding.relieving import exceeded
 from rackplane.simulator.cluster import Cluster
 from rackplane.simulator.draws import PowerModel, Workers
 from rackplane.simulator.facilityevents import Change
 from rackplane.simulator.files import Output
 from rackplane.simulator.floor import FloorRecording
-from rackplane.simulator.gangs import Live, Request
+from rackplane.simulator.gangs import NAMESPACE, Live, Request
 from rackplane.simulator.limits import Meter
 from rackplane.simulator.policies import Policy
 from rackplane.simulator.progress import Rules
+from rackplane.simulator.report.recording import Recording
 from rackplane.simulator.sampling import Sampler
 from rackplane.simulator.site import Site
 from rackplane.simulator.summary import Summary
@@ -48,6 +50,7 @@ class Simulation:
         output: where rows go; None: nowhere, and no samples are taken.
         every: seconds between two samples.
         floor: takes frames with the samples; None: nobody wants to see them.
+        plots: the same for the plots of the report.
         model: None: draws are not modelled.
         begin: the epoch second that second 0 is.
     """
@@ -60,6 +63,7 @@ class Simulation:
     output: Output | None = None
     every: int = 3_600
     floor: FloorRecording | None = None
+    plots: Recording | None = None
     model: PowerModel | None = None
     seed: int = 0
     begin: int = BEGIN
@@ -94,8 +98,7 @@ class Simulation:
             self.workers = Workers(self.model, state, seed=self.seed)
             self.workers.use(0, state, self._truth.facility(0))
         if self.output is not None:
-            drawn = None if self.workers is None else self.workers.meter
-            self._sampler = Sampler(self.site, self.cluster, self.reserved, drawn)
+            self._sampler = Sampler(self.site, self.cluster, self.reserved, self._drawn)
 
     # -- the loop ------------------------------------------------------------------------------------
 
@@ -122,9 +125,11 @@ class Simulation:
         self.reserved.count(now)
         if self.workers is not None:
             self.workers.advance(now)
+        if self.plots is not None:
+            self.plots.close(now, self.summary.held, self.reserved, self._drawn)
         if self.output is not None:
             for gang in self.cluster.live.values():
-                self._write_job(gang, None)
+                self._write_job(gang, None, self._spread(gang))
 
     def _next(self) -> int:
         """The next second at which something happens."""
@@ -231,6 +236,10 @@ class Simulation:
                 self.workers.use(now, state, facility)
         self.reserved.follow(now, state.nominal, state.peak)
 
+    @property
+    def _drawn(self) -> Meter | None:
+        return None if self.workers is None else self.workers.meter
+
     def _sample(self, until: int) -> None:
         """The samples before that second: nothing has changed since the last moment."""
         if self._sampler is None or self.output is None:
@@ -238,10 +247,14 @@ class Simulation:
         while self._sampled < until:
             if self.workers is not None:
                 self.workers.advance(self._sampled)
-            series, elements = self._sampler.rows(self._sampled)
+            series, of_elements = self._sampler.rows(self._sampled)
+            elements = list(of_elements)
             self.output.write("series.csv", series)
             for row in elements:
                 self.output.write("elements.csv", row)
+            if self.plots is not None:
+                held, reserved = self.summary.held, self.reserved
+                self.plots.sample(self._sampled, series, elements, held, reserved, self._drawn)
             self.summary.sampled(series)
             if self.floor is not None:
                 self.floor.sample(self._sampled, self.cluster.machine)
@@ -260,8 +273,9 @@ class Simulation:
             self.workers.free(now, gang)
 
     def ended(self, now: int, gang: Live) -> None:
-        self.summary.over(now, gang)
-        self._write_job(gang, now)
+        lay = self._spread(gang)
+        self.summary.over(now, gang, lay)
+        self._write_job(gang, now, lay)
 
     def said(self, now: int, kind: str, name: str, reason: str, message: str) -> None:
         self.summary.events[reason] = self.summary.events.get(reason, 0) + 1
@@ -269,7 +283,15 @@ class Simulation:
             time = timestamp(self.begin + now)
             self.output.write("events.csv", [now, time, kind, name, reason, message])
 
-    def _write_job(self, gang: Live, end: int | None) -> None:
+    def _spread(self, gang: Live) -> Spread | None:
+        """By the operator's own count of racks; None for one that has no place."""
+        record = self.cluster.machine.gangs.get((NAMESPACE, gang.request.name))
+        state = self.cluster.machine.state
+        if record is None or record.decision is None or state is None:
+            return None
+        return spread(state, record.decision.placement)
+
+    def _write_job(self, gang: Live, end: int | None, lay: Spread | None) -> None:
         if self.output is None:
             return
         job, request = gang.request.job, gang.request
@@ -287,7 +309,14 @@ class Simulation:
                 ),
                 *("" if gang.first is None else gang.first, "" if end is None else end),
                 "" if gang.first is None else gang.first - job.submit,
-                *(request.gpus, request.slots, len(set(gang.nodes)), gang.racks, gang.domains, gang.profile),
+                *(
+                    request.gpus,
+                    request.slots,
+                    len(set(gang.nodes)),
+                    gang.racks,
+                    "" if lay is None else lay.fewest_racks,
+                ),
+                *(gang.domains, gang.profile),
                 *(gang.watts, gang.progress.stops, lost),
                 "over" if end is not None else "running" if gang.placed is not None else "waiting",
             ],

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rackplane.engine.reporting.spread import Spread
 from rackplane.simulator.files import SERIES
 from rackplane.simulator.gangs import Live
+from rackplane.simulator.gauge import Gauge
 from rackplane.simulator.limits import Meter
 
-__all__ = ["SIZES", "Summary"]
+__all__ = ["SIZES", "Summary", "classes"]
 
 SIZES: Final = (1, 8, 64, 256, 512)
 """Classes of jobs by GPUs: from each of these up to the next."""
@@ -28,7 +30,9 @@ class Summary:
     Args:
         busy: GPU-seconds that gangs have held.
         lost: of them the ones whose work was done again.
-        waits: of jobs that are over; ``gpus`` asked for by each, and racks beyond the fewest that could hold it.
+        held: GPUs that gangs hold.
+        waits: of jobs that are over; ``gpus`` asked for by each, and of its last place the racks, how many of them are
+            beyond the fewest that have as many GPUs (-1: not known), and the NVLink domains.
     """
 
     started: int = 0
@@ -37,9 +41,11 @@ class Summary:
     busy: int = 0
     lost: float = 0.0
     last: int = 0
+    held: Gauge = field(default_factory=Gauge)
     waits: array[int] = field(default_factory=lambda: array("q"))
     gpus: array[int] = field(default_factory=lambda: array("q"))
     racks: array[int] = field(default_factory=lambda: array("q"))
+    more_racks: array[int] = field(default_factory=lambda: array("q"))
     domains: array[int] = field(default_factory=lambda: array("q"))
     events: dict[str, int] = field(default_factory=dict)
     _sums: dict[str, float] = field(default_factory=dict)
@@ -50,18 +56,23 @@ class Summary:
         if gang.request.name not in self._since:
             self._since[gang.request.name] = now
             self.started += 1
+            self.held.set(now, self.held.value + _gpus(gang))
 
     def freed(self, now: int, gang: Live) -> None:
-        since = self._since.pop(gang.request.name, now)
-        self.busy += (now - since) * len(gang.nodes) * int(gang.request.spec["gpusPerSlot"])
+        since = self._since.pop(gang.request.name, None)
+        if since is not None:
+            self.busy += (now - since) * _gpus(gang)
+            self.held.set(now, self.held.value - _gpus(gang))
 
-    def over(self, now: int, gang: Live) -> None:
+    def over(self, now: int, gang: Live, lay: Spread | None = None) -> None:
+        """It is over, and lay so."""
         self.ended, self.last = self.ended + 1, now
         self.stops += gang.progress.stops
         self.lost += gang.progress.lost * gang.request.gpus
         self.waits.append((gang.first or 0) - gang.request.job.submit)
         self.gpus.append(gang.request.gpus)
         self.racks.append(gang.racks)
+        self.more_racks.append(-1 if lay is None else lay.racks - lay.fewest_racks)
         self.domains.append(gang.domains)
 
     def sampled(self, row: Sequence[Any]) -> None:
@@ -78,13 +89,10 @@ class Summary:
             gpus: of the facility.
         """
         waits, sizes = np.array(self.waits, dtype=np.int64), np.array(self.gpus, dtype=np.int64)
-        racks = np.array(self.racks, dtype=np.int64)
-        by_size = {}
-        for least, below in zip(SIZES, (*SIZES[1:], None), strict=True):
-            chosen = (sizes >= least) & (sizes < (below or 2**62))
-            if chosen.any():
-                name = f"{least}+" if below is None else f"{least}-{below - 1}"
-                by_size[name] = {**_waits(waits[chosen]), "racks": _mean(racks[chosen])}
+        racks, more = (np.array(values, dtype=np.int64) for values in (self.racks, self.more_racks))
+        by_size = {
+            name: {**_waits(waits[chosen]), "racks": _mean(racks[chosen])} for name, chosen in classes(sizes)
+        }
         samples = self._samples or 1
         return {
             "seconds": now,
@@ -92,6 +100,7 @@ class Summary:
             "wait_seconds": _waits(waits),
             "wait_seconds_by_gpus": by_size,
             "racks_per_gang": _mean(racks),
+            "racks_over_minimum": _mean(more[more >= 0]),
             "domains_per_gang": _mean(np.array(self.domains, dtype=np.int64)),
             "gpu_hours": {
                 "there": round(gpus * now / 3600, 1),
@@ -107,7 +116,19 @@ class Summary:
         }
 
 
+def classes(gpus: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """The classes of `SIZES` that any job is in, by name ("8-63", "512+"), and which jobs are in each."""
+    for least, below in zip(SIZES, (*SIZES[1:], None), strict=True):
+        chosen = (gpus >= least) & (gpus < (below or 2**62))
+        if chosen.any():
+            yield (f"{least}+" if below is None else f"{least}-{below - 1}"), chosen
+
+
 _STRANDED: Final = tuple(name for name in SERIES if name.startswith("stranded_"))
+
+
+def _gpus(gang: Live) -> int:
+    return len(gang.nodes) * int(gang.request.spec["gpusPerSlot"])
 
 
 def _mean(values: NDArray[np.int64]) -> float:

@@ -12,7 +12,16 @@ from rackplane.cli import parser
 from tests.unit.cli.hall import HALL, folder
 
 JOBS = "name,submit,duration,gpus\na,0,3000,16\nb,10,5000,16\nc,20,2000,16\n"
-FILES = ("elements.csv", "events.csv", "floor-plan.html", "jobs.csv", "run.json", "series.csv")
+FILES = (
+    "elements.csv",
+    "events.csv",
+    "floor-plan.html",
+    "jobs.csv",
+    "plots.json",
+    "report.html",
+    "run.json",
+    "series.csv",
+)
 
 
 @pytest.fixture
@@ -45,6 +54,8 @@ def test_a_run_says_what_came_of_it_and_writes_the_same_bytes_twice(
     assert (run["format"], run["seed"], run["facility"]["racks"], run["interrupted"]) == (
         *("rackplane.dev/run/v1", 5, 3, False),
     )
+    assert run["command"] == "rackplane simulate --facility hall --trace jobs.csv --seed 5"
+    assert run["facility"]["full_watts"] == 3 * 2_000 + 12 * 10_000
     assert run["summary"]["jobs"] == {"over": 3, "starts": 3, "stops": 0}
     assert run["summary"]["gpu_hours"]["held"] == round((3_000 + 5_000 + 2_353) * 16 / 3600, 1)
     with (first / "jobs.csv").open(encoding="utf-8", newline="") as file:
@@ -58,10 +69,7 @@ def test_other_results_are_not_written_over(
     out = tmp_path / "out"
     assert simulate(hall, out, "--no-draws") == 0
     assert simulate(hall, out) != 0
-    words = (
-        "has elements.csv, events.csv, floor-plan.html, jobs.csv, run.json, series.csv of another run: name"
-    )
-    assert words in capsys.readouterr().err
+    assert f"has {', '.join(FILES)} of another run: name another folder" in capsys.readouterr().err
     assert simulate(hall, out, "--force", "--no-draws") == 0
 
 
