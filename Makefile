@@ -167,6 +167,11 @@ bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_packing.py $(PYTEST_ARGS)
 
+.PHONY: bench-fgd
+bench-fgd: $(STAMPS)/test ## The six policies of the FGD paper on openb beside their published values, and the engine on the same pods
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_fgd.py $(PYTEST_ARGS)
+
 .PHONY: bench-control-plane
 bench-control-plane: $(STAMPS)/test ## From a commit to pods let go, from a Job to bound pods, beside doing it blindly (RACKPLANE_TEST_KUBECONFIG)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 7200 -o python_files='bench_*.py' \
