@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from rackplane.core.queues import reserving
+from rackplane.core.queues import ahead, reserving
 from tests.support.backfilling import (
     LASTS,
     at,
@@ -305,7 +305,7 @@ def test_an_earlier_place_is_looked_for_only_where_nodes_may_be_free_by_then() -
     job(harness, "next", 2, 1_000, runs=60)
     job(harness, "other", 2, 200)
     harness.settle()
-    with patch.object(reserving, "look_ahead", wraps=reserving.look_ahead) as search:
+    with patch.object(reserving, "look_ahead", wraps=ahead.look_ahead) as search:
         job(harness, "large", 4, 100)
         harness.advance(5)
         assert (status(harness, "large")["reservation"]["startTime"], search.call_count) == (at(300), 1)
