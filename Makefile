@@ -18,6 +18,9 @@ PYTEST_WORKERS ?= $(if $(RACKPLANE_TEST_KUBECONFIG),0,3)
 # The tests and the tools they start find helm and kubectl here first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
+# The tests start the command line hundreds of times: what is compiled is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -47,6 +50,9 @@ kind-demo: $(STAMPS)/runtime ## A kind cluster with mock GPUs, gangs on it, and 
 kind-down: ## Delete the cluster of make kind-demo
 	kind delete cluster --name $(KIND)
 
+.PHONY: setup
+setup: $(STAMPS)/test $(STAMPS)/tools ## All that tests and lint need into .venv
+
 .PHONY: test
 test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
 	@# Sets in the same order each time, as hypothesis draws the same examples: what fails once fails again.
@@ -73,6 +79,10 @@ fuzz: $(STAMPS)/test ## The property tests with examples that no run before has 
 	for round in $$(seq $(ROUNDS)); do \
 	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --hypothesis-profile fuzz $(or $(PYTEST_ARGS),tests/property) || exit 1; \
 	done
+
+.PHONY: kills
+kills: $(STAMPS)/test ## A leader killed, and one paused, at each of its writes, where make test takes every other in the longest
+	RACKPLANE_EVERY_WRITE=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -k "killed or paused" $(or $(PYTEST_ARGS),tests/stepped)
 
 .PHONY: chaos-breaks
 chaos-breaks: $(STAMPS)/test ## Whether the chaos test finds deliberate mistakes in the operator (PYTEST_ARGS="-k lease": one of them)
@@ -156,6 +166,11 @@ bench-shedding: $(STAMPS)/test ## Shed plans for 1,000 gangs on 19,008 nodes: ti
 bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds and other rules (PYTEST_ARGS="-k racks8": one size)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_packing.py $(PYTEST_ARGS)
+
+.PHONY: bench-fgd
+bench-fgd: $(STAMPS)/test ## The six policies of the FGD paper on openb beside their published values, and the engine on the same pods
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_fgd.py $(PYTEST_ARGS)
 
 .PHONY: bench-control-plane
 bench-control-plane: $(STAMPS)/test ## From a commit to pods let go, from a Job to bound pods, beside doing it blindly (RACKPLANE_TEST_KUBECONFIG)

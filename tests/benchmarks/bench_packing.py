@@ -10,6 +10,7 @@ watts, the queue's order) is the same for every rule; see `packing/view.py` and 
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from math import nan
@@ -41,6 +42,8 @@ PROVED_RACKS = 64
 """Up to here CP-SAT bounds the queue."""
 STREAMS = {8: (16, 600), 32: (8, 1_000), 64: (4, 1_500), 278: (1, 2_500)}
 """Racks -> streams (seeds from SEED on) and arrivals in each: the fewer racks, the more chance decides one stream."""
+ASKED_STREAMS = int(os.environ.get("RACKPLANE_BENCH_STREAMS", "0"))
+"""For every number of racks, if not 0."""
 RULES: dict[str, Decide] = {
     "ours": rackplane.choose,
     "best fit": by_rule(kueue_best_fit.choose),
@@ -86,6 +89,7 @@ def test_a_queue_in_one_go(racks: int, mix: str, row_percent: int) -> None:
 def test_jobs_that_come_and_go(racks: int, mix: str) -> None:
     began = time.perf_counter()
     seeds, count = STREAMS[racks]
+    seeds = ASKED_STREAMS or seeds
     rules = {**dict.fromkeys(GUESSES, rackplane.choose), **RULES}
     shares: dict[str, list[float]] = {name: [] for name in rules}
     lost = moves = 0.0

@@ -121,7 +121,7 @@ def pods_go_before_the_commit() -> Iterator[None]:
 @contextmanager
 def caps_are_lifted_without_a_look() -> Iterator[None]:
     """A gang gets its power profile back after a while, whether or not there is room for it."""
-    with patch.object(restoring, "_kept", lambda state, key: True):
+    with patch.object(restoring, "keeps_limits", lambda state, key: True):
         yield
 
 

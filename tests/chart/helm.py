@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,12 @@ def render(values: Manifest | None = None, *arguments: str, release: str = "rack
 def template(
     values: Manifest | None = None, *arguments: str, release: str = "rackplane"
 ) -> subprocess.CompletedProcess[str]:
-    """`helm template` as it ends, refused values included."""
+    """`helm template` as it ends, refused values included. What was rendered once is not rendered again."""
+    return _template(None if values is None else json.dumps(values), release, *arguments)
+
+
+@cache
+def _template(values: str | None, release: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     given = ["--values", "-"] if values is not None else []
     return run(
         "helm",
@@ -62,7 +68,7 @@ def template(
         "1.36.0",
         *given,
         *arguments,
-        stdin=json.dumps(values) if values is not None else None,
+        stdin=values,
     )
 
 

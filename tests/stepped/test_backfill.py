@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from rackplane.core.queues import reserving
+from rackplane.core.queues import ahead, reserving
 from tests.support.backfilling import (
     LASTS,
     at,
@@ -297,6 +297,26 @@ def test_who_is_first_again_soon_takes_its_place_up_again_without_another_search
         harness.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/urgent")
         harness.advance(2)
     assert status(harness, "large")["reservation"] == held
+
+
+def test_an_earlier_place_is_looked_for_only_where_nodes_may_be_free_by_then() -> None:
+    harness = hall(racks=2)
+    job(harness, "first", 3, 300)
+    job(harness, "next", 2, 1_000, runs=60)
+    job(harness, "other", 2, 200)
+    harness.settle()
+    with patch.object(reserving, "look_ahead", wraps=ahead.look_ahead) as search:
+        job(harness, "large", 4, 100)
+        harness.advance(5)
+        assert (status(harness, "large")["reservation"]["startTime"], search.call_count) == (at(300), 1)
+        job(harness, "short", 1, 20)
+        harness.advance(40)
+        assert harness.phase("job-short") == "Finished"
+        assert search.call_count == 1, "who came and went as told leaves no more room than there was"
+        harness.advance(25)
+        assert harness.phase("job-next") == "Finished"
+        assert status(harness, "large")["reservation"]["startTime"] == at(200), "by then nothing is there"
+        assert search.call_count == 2
 
 
 def test_a_place_on_a_rack_that_is_drained_is_looked_for_elsewhere() -> None:

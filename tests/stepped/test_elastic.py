@@ -470,8 +470,7 @@ def test_undisturbed_it_comes_to_its_end(name: str, answers_first: bool) -> None
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_write_it_comes_to_the_same(name: str, when: str) -> None:
+def test_killed_at_any_write_it_comes_to_the_same(name: str) -> None:
     scenario, verify = SCENARIOS[name]
 
     def run(kill: Kill) -> Harness:
@@ -481,4 +480,4 @@ def test_killed_at_any_write_it_comes_to_the_same(name: str, when: str) -> None:
         h.machine.validate()
         return h
 
-    assert killed_at(lambda number, moment: moment == when, run) > 8
+    assert killed_at(lambda number, moment: True, run) > 8

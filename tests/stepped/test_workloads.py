@@ -336,8 +336,7 @@ def scenario(h: Harness, kind: str) -> None:
     h.advance(2)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_write_it_ends_as_if_it_had_not_been(when: str) -> None:
+def test_killed_at_every_write_it_ends_as_if_it_had_not_been() -> None:
     kind, begun = "JobSet", list[Harness]()
 
     def run(kill: Kill) -> Harness:
@@ -350,4 +349,4 @@ def test_killed_at_every_write_it_ends_as_if_it_had_not_been(when: str) -> None:
         assert [pod for pod in h.pods() if pod["status"].get("phase") == "Running"] == []
         return h
 
-    assert killed_at(lambda number, moment: bool(begun) and moment == when, run) > 15
+    assert killed_at(lambda number, moment: bool(begun), run) > 15

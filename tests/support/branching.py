@@ -1,7 +1,8 @@
 """A test that goes on from each write as if the operator had been killed there, without beginning anew each time.
 
 At each write that is wanted the process is copied (`os.fork`): in the copy the operator is killed and the test goes on
-to its end; in the original it goes on undisturbed. What comes before a write is so run once for all of them.
+to its end; in the original it goes on undisturbed. What comes before a write is so run once for all of them. After one
+write and before the next a successor often finds the same: that is one kill and not two.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-__all__ = ["Kill", "Restarting", "killed_at"]
+__all__ = ["Branching", "Kill", "Restarting", "killed_at"]
 
 Kill = Callable[[int, str], bool]
 """What a `Harness` asks at each write: its number (from 1), and "before" or "after"."""
@@ -28,19 +29,20 @@ class Restarting(Protocol):
     def restarts(self) -> int: ...
 
 
-def killed_at(wanted: Kill, run: Callable[[Kill], Restarting]) -> int:
+def killed_at(wanted: Kill, run: Callable[[Kill], Restarting], *, every: int = 1) -> int:
     """Run undisturbed, and to the end from each wanted write on at which the operator is killed.
 
     Args:
         wanted: at which writes.
         run: the whole test, on a harness that is made with the kill it gets.
+        every: of so many kills one is tried, but all with `make kills`, which sets `RACKPLANE_EVERY_WRITE`.
 
-    Returns: how often it was killed.
+    Returns: how often it was killed. A kill where a successor finds what it found at the one before is not repeated.
 
     Raises:
         AssertionError: of the run, or of one that was killed; it names the write.
     """
-    kill = _Branching(wanted)
+    kill = Branching(wanted, every=1 if os.environ.get("RACKPLANE_EVERY_WRITE") else every)
     try:
         restarts = run(kill).restarts
         assert restarts == int(kill.is_copy), f"the operator started anew {restarts} times"
@@ -53,15 +55,32 @@ def killed_at(wanted: Kill, run: Callable[[Kill], Restarting]) -> int:
     return kill.count
 
 
-class _Branching:
-    def __init__(self, wanted: Kill) -> None:
+class Branching:
+    """The `Kill` of `killed_at`.
+
+    Attributes:
+        found: all that a successor would start from, set by the harness; kills at equal values are one.
+    """
+
+    def __init__(self, wanted: Kill, *, every: int) -> None:
+        self.found: Callable[[], object] | None = None
         self._wanted = wanted
+        self._every = every
+        self._passed = 0
+        self._last: object = None
         self._answer = -1
         self.is_copy = False
         self.count = 0
 
     def __call__(self, number: int, moment: str) -> bool:
         if self.is_copy or not self._wanted(number, moment):
+            return False
+        if self.found is not None:
+            last, self._last = self._last, self.found()
+            if last == self._last:
+                return False
+        self._passed += 1
+        if self._passed % self._every:
             return False
         self.count += 1
         reading, self._answer = os.pipe()

@@ -33,6 +33,7 @@ from rackplane.kube.client import ApiError as ClientError
 from rackplane.localcluster import LocalCluster, Request, Response
 from rackplane.localcluster.podruns import ended_status, exit_code, run_seconds, running_status, started_at
 from rackplane.localcluster.store import DELETED, Change
+from tests.support.branching import Branching
 
 GPU = "nvidia.com/gpu"
 GROUP = "rackplane.dev"
@@ -148,6 +149,16 @@ class Harness:
         self.cluster.store.subscribe(self._changes.append)
         for definition in (*_crds(), *_policies()):
             self.cluster.apply(definition)
+
+    @property
+    def kill(self) -> Callable[[int, str], bool]:
+        return self._kill
+
+    @kill.setter
+    def kill(self, kill: Callable[[int, str], bool]) -> None:
+        self._kill = kill
+        if isinstance(kill, Branching):
+            kill.found = lambda: (self.cluster.store.revision, self.time.now, len(self.sent))
 
     # -- the operator ------------------------------------------------------------------------------
 

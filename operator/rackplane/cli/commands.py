@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "facility": ("facility", "a new facility in YAML, from a few figures"),
     "simulate": ("simulate", "a trace of jobs on a facility, in virtual time"),
     "compare": ("compare", "runs of simulate beside each other"),
+    "plan": ("plan", "what-if questions about a facility, answered by runs of a trace"),
     "try": ("trial", "run one small job, to see that all works; it is deleted again"),
     "release": ("release", "break-glass: start everything that waits for a place, without one"),
     "replay": ("replay", "tell a recording of an operator to this version, and compare what it decides"),

@@ -245,7 +245,7 @@ class LocalCluster:
             reactor.observe(change)
         for event in self._watchers:
             event.set()
-        self._streams.notify()
+        self._streams.notify(change)
         self._schedule()
 
     def _schedule(self) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from .effects import Bookmarks, CutStream, Effect, HalfOpen, Lag, Refuse, StreamEffect, StreamError
 from .faults import Asked, Faults, Strikable
+from .history import Change
 from .watch import Event, Watch
 
 #: Seconds between bookmarks, to clients that asked for them. Upstream's `defaultBookmarkFrequency`.
@@ -34,10 +35,10 @@ class Streams:
         #: Set when the server stops: nothing waits any longer, not even what was to be silent for ever.
         self.stopping = asyncio.Event()
 
-    def notify(self) -> None:
-        """Something was written."""
+    def notify(self, change: Change) -> None:
+        """Something was written: who watches it is woken, for all others it is as good as seen."""
         for stream in self._open:
-            stream.wake()
+            stream.changed(change)
 
     def restart(self) -> None:
         """Serve again after a stop."""
@@ -46,7 +47,8 @@ class Streams:
     def stop(self) -> None:
         """End every watch, and every silence."""
         self.stopping.set()
-        self.notify()
+        for stream in self._open:
+            stream.wake()
 
     async def run(self, watch: Watch, asked: Asked, effects: Sequence[Effect]) -> AsyncGenerator[bytes, None]:
         """The bytes of one watch until it ends.
@@ -92,6 +94,13 @@ class Stream(Strikable):
     def wake(self) -> None:
         """There may be something to send."""
         self._woken.set()
+
+    def changed(self, change: Change) -> None:
+        """Something was written, that it watches or not."""
+        if change.resource == self._watch.resource.key:
+            self._woken.set()
+        else:
+            self._watch.passed(change.revision)
 
     def strike(self, effect: StreamEffect) -> None:
         now = asyncio.get_running_loop().time()

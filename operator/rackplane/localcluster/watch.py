@@ -87,6 +87,11 @@ class Watch:
         self.revision = self._store.revision if self.revision < self._store.revision else self.revision
         return events
 
+    def passed(self, revision: int) -> None:
+        """What was written last is of another resource: whoever has all before it is up to date with it."""
+        if self.revision == revision - 1:
+            self.revision = revision
+
     def bookmark(self, annotations: dict[str, str] | None = None) -> Event:
         """A BOOKMARK of where the watch is."""
         metadata: Obj = {"resourceVersion": str(self.revision), "creationTimestamp": None}

@@ -34,7 +34,7 @@ from rackplane.simulator.simulation import BEGIN, Simulation, Stuck
 from rackplane.simulator.site import Site, SiteError, load_site
 from rackplane.simulator.traces.reading import Trace, TraceError, read_trace
 
-__all__ = ["Plan", "PlanError", "Prepared", "prepare"]
+__all__ = ["Inputs", "Plan", "PlanError", "Prepared", "notes_of", "prepare", "read"]
 
 
 class PlanError(Exception):
@@ -140,8 +140,31 @@ class Prepared:
         }
 
 
-def prepare(plan: Plan) -> Prepared:
-    """Read all that the plan names.
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a plan names, as it was read.
+
+    Args:
+        jobs: of the trace, scaled, in order of arrival.
+        left_out: how many jobs were left out in scaling, by reason.
+        changes: of the facility, in order of time.
+        model: None: draws are not modelled.
+        begin: the epoch second that second 0 is.
+    """
+
+    site: Site
+    trace: Trace
+    jobs: list[TraceJob]
+    left_out: Counter[str]
+    policy: Policy
+    changes: list[Change]
+    rules: Rules
+    model: PowerModel | None
+    begin: int
+
+
+def read(plan: Plan) -> Inputs:
+    """Read all that the plan names; nothing is written.
 
     Raises:
         PlanError: with what is wrong where, and what to do.
@@ -172,32 +195,51 @@ def prepare(plan: Plan) -> Prepared:
             raise PlanError(f"{plan.trace}: no job is left to run: {reasons}")
         begin = BEGIN if plan.begin is None else plan.begin
         changes = [] if plan.events is None else read_events(plan.events, site, begin=begin)
-        model = PowerModel() if plan.draws else None
-        rules = Rules(plan.checkpoint, plan.restart, plan.stop)
-        requests = requests_of(jobs, site, policy, seed=plan.seed)
+    except (PolicyError, SiteError, TraceError, EventsError) as error:
+        raise PlanError(str(error)) from error
+    rules = Rules(plan.checkpoint, plan.restart, plan.stop)
+    model = PowerModel() if plan.draws else None
+    return Inputs(site, trace, jobs, left_out, policy, changes, rules, model, begin)
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Read all that the plan names, and open the files to write.
+
+    Raises:
+        PlanError: with what is wrong where, and what to do.
+    """
+    found = read(plan)
+    site, trace, jobs, left_out = found.site, found.trace, found.jobs, found.left_out
+    try:
+        requests = requests_of(jobs, site, found.policy, seed=plan.seed)
         files = Files(plan.out, force=plan.force)
-    except (PolicyError, SiteError, TraceError, EventsError, RequestError, OutputError) as error:
+    except (RequestError, OutputError) as error:
         raise PlanError(str(error)) from error
     every = plan.every or 3_600
     simulation = Simulation(
         site=site,
         requests=requests,
-        policy=policy,
-        changes=changes,
-        rules=rules,
+        policy=found.policy,
+        changes=found.changes,
+        rules=found.rules,
         output=files,
         every=every,
-        floor=FloorRecording(begin),
-        plots=Recording(every, _types(site, changes)),
-        model=model,
+        floor=FloorRecording(found.begin),
+        plots=Recording(every, _types(site, found.changes)),
+        model=found.model,
         seed=plan.seed,
-        begin=begin,
+        begin=found.begin,
     )
-    inputs = _inputs(plan, site, trace, left_out, jobs, policy, model)
+    inputs = _inputs(plan, site, trace, left_out, jobs, found.policy, found.model)
     state = simulation.cluster.machine.state
     assert state is not None  # everything has been listed
     inputs["facility"]["full_watts"] = full_watts(state)
-    return Prepared(plan, simulation, files, list(_notes(site, trace, left_out, jobs)), inputs)
+    return Prepared(plan, simulation, files, notes_of(found), inputs)
+
+
+def notes_of(found: Inputs) -> list[str]:
+    """What was found about trace and facility, in words."""
+    return list(_notes(found.site, found.trace, found.left_out, found.jobs))
 
 
 def _notes(site: Site, trace: Trace, left_out: Counter[str], jobs: list[TraceJob]) -> list[str]:

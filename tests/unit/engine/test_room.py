@@ -35,6 +35,26 @@ def test_the_first_end_with_which_there_are_nodes_enough_by_level() -> None:
     assert room_from(state, wanted(sizes[order[0][1]]), order[1:]) == -math.inf
 
 
+def test_of_a_gang_in_segments_only_whole_ones_count_and_one_that_may_be_short() -> None:
+    state = full(48)
+    order = sorted((until, key) for key in tuple(state.keys()) if (until := state.until(key)) is not None)
+    inventory = state.inventory
+    free = dict.fromkeys(inventory.domain.tolist(), 0)
+    enough: dict[int, float] = {}
+    for end, key in order:
+        for node in set(state.held(key).values()):
+            free[int(inventory.domain[inventory.index[node]])] += 1
+        whole = sum(count - count % 6 for count in free.values())
+        for slots in range(1, whole + max(count % 6 for count in free.values()) + 1):
+            enough.setdefault(slots, end)
+    assert len(enough) > 30
+    found = {slots: room_from(state, wanted(slots, segment_slots=6), order) for slots in enough}
+    # What is over as a rest may count a little too long: a bound.
+    assert all(found[slots] <= end for slots, end in enough.items())
+    assert found[24] == enough[24] > room_from(state, wanted(24), order)
+    assert room_from(state, wanted(max(enough) + 6, segment_slots=6), order) == math.inf
+
+
 def test_an_end_on_a_node_that_is_gone_makes_no_room() -> None:
     state = full(48)
     order = sorted((until, key) for key in tuple(state.keys()) if (until := state.until(key)) is not None)

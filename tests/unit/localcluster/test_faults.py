@@ -309,6 +309,24 @@ async def test_compaction_makes_old_versions_410(b: Bench) -> None:
 
 
 @both_ways
+async def test_a_watch_of_what_nobody_writes_outlives_a_compaction(b: Bench) -> None:
+    query = {"watch": "true", "resourceVersion": str(b.cluster.store.revision)}
+    async with aclosing(b.client.lines(MAPS, query=query)) as lines:
+
+        async def hear() -> str:
+            return word(await anext(lines))
+
+        heard = asyncio.create_task(hear())
+        await asyncio.sleep(1)
+        for name in "xy":
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+            await b.ask("POST", MAPS.replace("configmaps", "secrets"), secret)
+        b.cluster.store.compact()
+        await b.create("a")
+        assert await heard == "ADDED a"
+
+
+@both_ways
 async def test_the_wall_clock_jumps_and_the_loop_goes_on(b: Bench) -> None:
     wall = b.cluster.clock()
     b.faults.add(Fault(Jump(3600)), Fault(Jump(-7200), skip=1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support.branching import Kill, killed_at
+from tests.support.branching import Branching, Kill, killed_at
 
 
 @dataclass
@@ -52,6 +52,43 @@ def test_each_kill_is_a_run_of_its_own_and_the_last_is_undisturbed(tmp_path: os.
             "1 2 3 killed after 3",
             "1 2 3",
         ]
+
+
+def test_where_a_successor_finds_the_same_one_kill_stands_for_both(tmp_path: os.PathLike[str]) -> None:
+    log = f"{tmp_path}/log"
+
+    def run(kill: Kill) -> Story:
+        story = Story(kill)
+        assert isinstance(kill, Branching)
+        # Somebody else changes something after the second write, and nobody after the first.
+        found = iter(("none", "one", "one", "two", "changed", "three"))
+        kill.found = lambda: next(found)
+        story.play()
+        told(log, story)
+        return story
+
+    assert killed_at(lambda number, moment: True, run) == 5
+    with open(log, encoding="utf-8") as lines:
+        assert lines.read().splitlines() == [
+            "killed before 1 2 3",
+            "1 killed after 1 2 3",
+            "1 2 killed after 2 3",
+            "1 2 killed before 3",
+            "1 2 3 killed after 3",
+            "1 2 3",
+        ]
+
+
+def test_of_so_many_kills_one_is_tried_and_all_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(kill: Kill) -> Story:
+        story = Story(kill)
+        story.play()
+        return story
+
+    monkeypatch.delenv("RACKPLANE_EVERY_WRITE", raising=False)
+    assert killed_at(lambda number, moment: True, run, every=2) == 3
+    monkeypatch.setenv("RACKPLANE_EVERY_WRITE", "1")
+    assert killed_at(lambda number, moment: True, run, every=2) == 6
 
 
 def test_what_fails_in_a_copy_fails_here_and_says_where() -> None:

@@ -91,12 +91,15 @@ class Explainer:
         #: requests that were refused, and what would help was not asked, or not lately
         self.unexplained: dict[tuple[Hashable, float], None] = {}
 
-    def place(self, asked: tuple[Hashable, float], request: Callable[[], Request]) -> Placement | Refusal:
+    def place(
+        self, asked: tuple[Hashable, float], request: Callable[[], Request], *, is_refused: bool = False
+    ) -> Placement | Refusal:
         """The placement, or the refusal that those who ask so are told of.
 
         Args:
             asked: what is asked for, and the stage: the same for equal requests.
             request: makes the request.
+            is_refused: that it is, is known; only of the first in the queue the numbers are still to be counted.
         """
         world = self._world
         assert world.state is not None
@@ -106,7 +109,7 @@ class Explainer:
         if known.version == world.version:
             return known.refusal
         if not self._counted:
-            found = find(world.state, request())
+            found = None if is_refused else find(world.state, request())
             if found is not None:
                 return found
             known.version = world.version

@@ -45,6 +45,7 @@ from rackplane.core.gangs.stopping import (
 from rackplane.core.gangs.switching import resume_workload
 from rackplane.core.gangs.together import slots_of, stopped_by
 from rackplane.core.gangs.ungating import all_let_go, all_running, tell_of_place, ungate
+from rackplane.core.gangs.withdrawing import has_room, withdraw
 from rackplane.core.gangs.writing import conditions_of, may_write, may_write_job, write
 from rackplane.core.instructions import (
     CreateGang,
@@ -113,6 +114,9 @@ def _waiting(world: World, record: GangRecord) -> Iterator[Instruction]:
     if record.decision is not None:
         if not record.committing and record.gang_write != gang.metadata.resource_version:
             # It had to wait for another write, or its answer never came and the Gang is as it was: ask again.
+            if not has_room(world, record):
+                yield from withdraw(record)
+                return
             record.committing, record.gang_write = True, gang.metadata.resource_version
             record.deferred = False
             yield commit(world, record)
@@ -215,7 +219,9 @@ def _placed(world: World, record: GangRecord) -> Iterator[Instruction]:
         gang.status.decision is not None and gang.status.decision.id != decision.id
     ):
         # The answer to a change never came; or a former leader's has to be taken back.
-        if may_write(record) and (record.previous is not None or decision.committed):
+        if may_write(record) and record.previous is not None and not has_room(world, record):
+            yield from withdraw(record)
+        elif may_write(record) and (record.previous is not None or decision.committed):
             record.committing, record.gang_write = True, gang.metadata.resource_version
             yield reassignment(world, record)
         return

@@ -20,11 +20,12 @@ from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.planning.outlook import Ending, Outlook, Span, earliest_start
+from rackplane.engine.planning.room import endings_in_order, room_from
 from rackplane.engine.queueing.later import Share
 from rackplane.engine.queueing.reservations import bounds
 from rackplane.engine.queueing.shadow import Shadow
 
-__all__ = ["apart", "bounded", "cause", "fits_then", "has_quota_then", "look_ahead", "only"]
+__all__ = ["apart", "bounded", "cause", "fits_then", "has_quota_then", "look_ahead", "only", "room_before"]
 
 
 def look_ahead(world: World, record: GangRecord) -> Outlook:
@@ -67,6 +68,16 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         ends=world.reserved.ends,
         beside=beside,
     )
+
+
+def room_before(world: World, record: GangRecord, at: float) -> bool:
+    """Whether there may be nodes enough for the gang before that time; if not, :func:`look_ahead` finds no such start.
+
+    To be asked after `follow`.
+    """
+    assert world.state is not None
+    request = request_of(world, record, mask_of(world, record))
+    return room_from(world.state, request, endings_in_order(world.state, world.reserved.ends, before=at)) < at
 
 
 def apart(request: Request, shadows: Sequence[Shadow]) -> Request:

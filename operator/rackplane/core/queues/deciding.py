@@ -78,11 +78,14 @@ def decide(
     explainer: Explainer,
     backfill: Backfill,
     stage: float,
+    *,
+    lacks_room: bool = False,
 ) -> Placement | Wait:
     """The place of the gang, and of nobody else, or why all who ask for the same in its queue wait.
 
     Args:
         stage: the last time at which a budget starts that the gang would outlast.
+        lacks_room: a bound says already that the engine refuses it.
     """
     assert world.state is not None and record.gang is not None
     spec = record.gang.spec
@@ -117,7 +120,7 @@ def decide(
             return short
     while True:
         request = partial(_request, world, record, used_up)
-        answer = explainer.place((request_key(shape, used_up), stage), request)
+        answer = explainer.place((request_key(shape, used_up), stage), request, is_refused=lacks_room)
         if isinstance(answer, Refusal):
             own = backfill.own_place(record, request()) if record.key in world.held_places else None
             if own is None:

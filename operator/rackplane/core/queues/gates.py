@@ -8,7 +8,6 @@ forget. Whoever exceeds one would be refused if asked.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import replace
 
 from rackplane.core.gangs.asking import least_of, mask_of, request_of
@@ -17,7 +16,7 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.ceiling import most_now
 from rackplane.engine.queueing.order import Line
 from rackplane.engine.queueing.quotas import GPUS, WATTS
-from rackplane.engine.queueing.sizes import Family, Size
+from rackplane.engine.queueing.sizes import Size
 
 __all__ = ["Gates", "Left"]
 
@@ -30,12 +29,10 @@ class Gates:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._stamp = world.stamp
+        self._bounds = world.waiting.bounds
         #: by queue, with what tells whether it still holds
         self._left: dict[str, tuple[int, Left]] = {}
         self._draws: dict[Size, int] = {}
-        self._most: dict[tuple[Family, int], int] = {}
-        self._free: dict[tuple[Hashable, int], int] = {}
 
     def may_start(self) -> list[Line]:
         """The lines that neither bound rules out."""
@@ -71,10 +68,7 @@ class Gates:
         return size is None or size.slots <= self._slots_left(size, line)
 
     def _look(self) -> None:
-        if self._stamp != self._world.stamp:
-            self._stamp = self._world.stamp
-            self._most.clear()
-            self._free.clear()
+        self._bounds.follow(self._world.stamp)
 
     def _gpus_left(self, queue: str) -> int | None:
         return self.left(queue)[0]
@@ -87,20 +81,21 @@ class Gates:
 
     def _slots_left(self, size: Size, line: Line) -> int:
         """A bound for all of the family that ask for as many slots or more."""
-        asked = (size.family, size.gpus_per_slot)
-        if asked not in self._most:
-            free = self._whatever_pods(size, line)
-            if free < size.slots:
-                return free
-            self._most[asked] = self._counted(line, masked=True)
-        return self._most[asked]
+        asked, known = (size.family, size.gpus_per_slot), self._bounds.most
+        if asked not in known:
+            # One question for gangs of many kinds of pods, as if every node took them; for one kind it is one more.
+            if self._world.waiting.sizes.kinds(size) > 1:
+                free = self._whatever_pods(size, line)
+                if free < size.slots:
+                    return free
+            known[asked] = self._counted(line, masked=True)
+        return known[asked]
 
     def _whatever_pods(self, size: Size, line: Line) -> int:
-        """As if every node took such pods: one question for gangs of many kinds of pods."""
-        asked = (size.family.rest, size.gpus_per_slot)
-        if asked not in self._free:
-            self._free[asked] = self._counted(line, masked=False)
-        return self._free[asked]
+        asked, known = (size.family.rest, size.gpus_per_slot), self._bounds.free
+        if asked not in known:
+            known[asked] = self._counted(line, masked=False)
+        return known[asked]
 
     def _counted(self, line: Line, *, masked: bool) -> int:
         world = self._world

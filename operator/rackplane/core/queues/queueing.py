@@ -116,8 +116,9 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         elif answer is not None and answer.wait.wants_place and lacks_quota(world, record, backfill):
             answer = None  # others have taken the quota meanwhile, so it may hold that now
         if answer is None or world.now >= record.ask_again:
-            is_shut = line not in new and not (gates.has_quota(line) and gates.has_room(line))
-            if is_shut and not wanted.is_wanted(line, record):
+            lacks_quota_now = line not in new and not gates.has_quota(line)
+            lacks_room = line not in new and not lacks_quota_now and not gates.has_room(line)
+            if (lacks_quota_now or lacks_room) and not wanted.is_wanted(line, record):
                 asked.close()  # refused as before
                 continue
             if world.now < record.not_before:
@@ -128,7 +129,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             if world.trace is not None:
                 world.trace.begin()
             began = world.measurements.stopwatch()
-            given = turn.ask(record)
+            given = turn.ask(record, lacks_room=lacks_room)
             took = world.measurements.stopwatch() - began
             result = SUCCESS if isinstance(given, Placement) else INADMISSIBLE
             world.measurements.add(Measured.ATTEMPT, took, result)
@@ -213,8 +214,12 @@ class _Turn:
         self._shut: list[Wait] = []
         self._coming = coming(world)
 
-    def ask(self, record: GangRecord) -> Placement | Wait:
-        """The decision; of one whose place is being cleared, once nobody is in its way any more."""
+    def ask(self, record: GangRecord, *, lacks_room: bool) -> Placement | Wait:
+        """The decision; of one whose place is being cleared, once nobody is in its way any more.
+
+        Args:
+            lacks_room: a bound says already that there is no room for it.
+        """
         world = self._world
         assert record.gang is not None
         where = (record.gang.spec.queue, record.key[0])
@@ -234,7 +239,7 @@ class _Turn:
             if waits is not None:
                 return Wait(waits, reason=PREEMPTING)
         stage = last_before(self._coming, end_of_start(world, record, world.now))
-        found = closed or decide(world, record, self._explainer, self._backfill, stage)
+        found = closed or decide(world, record, self._explainer, self._backfill, stage, lacks_room=lacks_room)
         if gave_up and isinstance(found, Wait):
             found = back(world, record) or found
         held = world.held_places.get(record.key)

@@ -20,7 +20,7 @@ from rackplane.core.gangs.decisions import Estimate, HeldPlace, booking_key, key
 from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.learning.counting import may_count_so
-from rackplane.core.queues.ahead import apart, bounded, cause, fits_then, look_ahead, only
+from rackplane.core.queues.ahead import apart, bounded, cause, fits_then, look_ahead, only, room_before
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.following import follow
@@ -139,7 +139,7 @@ class Backfill:
         follow(world)
         held = self._still_held(record) or self._held_longer(record)
         if held is None or self._may_be_earlier(held):
-            found = self._sought(record)
+            found = self._sought(record, held)
             if found is not None and (held is None or found.reservation.at < held.reservation.at):
                 held = found
             elif held is not None:
@@ -241,13 +241,21 @@ class Backfill:
         waited = world.now - held.made >= world.settings.estimate_seconds
         return self._searches > 0 and held.version != world.version and waited
 
-    def _sought(self, record: GangRecord) -> HeldPlace | None:
+    def _sought(self, record: GangRecord, held: HeldPlace | None) -> HeldPlace | None:
+        """The first place that the gang could have, beside what others hold.
+
+        Args:
+            held: the place that it has; one that starts no earlier need not be found.
+        """
         world = self._world
         assert record.gang is not None
         waited = world.now - world.sought.get(record.key, -math.inf)
         if self._searches <= 0 or waited < world.settings.estimate_seconds:
             return None
         self._searches -= 1
+        if held is not None and not room_before(world, record, held.reservation.at):
+            world.sought.pop(record.key, None)
+            return None
         opening = look_ahead(world, record).opening
         if opening is None:
             world.sought[record.key] = world.now

@@ -22,7 +22,7 @@ from rackplane.engine.model import Refusal
 from rackplane.engine.queueing.order import Line, Order, Place
 from rackplane.engine.queueing.quotas import QuotaTree
 from rackplane.engine.queueing.shares import Rank
-from rackplane.engine.queueing.sizes import Size, Sizes
+from rackplane.engine.queueing.sizes import Bounds, Size, Sizes
 
 __all__ = ["PREEMPTING", "RESERVED", "Answer", "Kind", "Verdict", "Wait", "Waiting", "request_key"]
 
@@ -125,6 +125,7 @@ class Waiting:
 
     order: Order[Key] = field(default_factory=Order)
     sizes: Sizes = field(default_factory=Sizes)
+    bounds: Bounds = field(default_factory=Bounds)
     #: refusals of the engine, by what was asked and the stage
     verdicts: dict[tuple[Hashable, float], Verdict] = field(default_factory=dict)
     #: when one that was passed over may be asked again, in seconds since the epoch; and of single gangs

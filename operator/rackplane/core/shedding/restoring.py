@@ -15,6 +15,7 @@ from rackplane.core.gangs.booking import count_at
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import condition, rated
+from rackplane.core.gangs.withdrawing import keeps_limits
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, write
 from rackplane.core.instructions import Instruction
 from rackplane.core.queues.priorities import standing
@@ -22,7 +23,6 @@ from rackplane.core.shedding.placements import POWER_CAPPED, at_profile, speed_a
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
 from rackplane.engine.physics.draw import find_cap
-from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.state import State
 
 __all__ = ["Restoring"]
@@ -107,19 +107,10 @@ def _higher(state: State, record: GangRecord) -> Placement | None:
             held = sorted(state.held(key))
             higher = at_profile(state, record, placement, profile, speed_at(state, key, profile))
             state.rebook(key, higher, held, force=True)
-            kept = _kept(state, key)
+            kept = keeps_limits(state, key)
         if kept:
             return higher
     return None
-
-
-def _kept(state: State, key: str) -> bool:
-    """Whether every limit above the gang's racks is kept, by all that holds an admission back."""
-    f, slack = state.facility, state.slack(state.until(key))
-    racks = {
-        f.rack_index[spec.rack] for node in state.held_gpus(key) if (spec := state.node(node)) and spec.rack
-    }
-    return all(bool((slack[f.cells[f.entries(rack)]] >= -TOLERANCE_WATTS).all()) for rack in racks)
 
 
 def _lift(world: World, record: GangRecord, higher: Placement) -> Iterator[Instruction]:

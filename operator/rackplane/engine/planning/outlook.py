@@ -20,7 +20,7 @@ from itertools import groupby
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.placing.placement import find
-from rackplane.engine.planning.room import room_from
+from rackplane.engine.planning.room import endings_in_order, room_from
 from rackplane.engine.queueing.shadow import Shadow
 from rackplane.engine.state import State
 
@@ -101,7 +101,7 @@ def earliest_start(
             nodes to what they take then.
     """
     spans = [*_budgets(state), *_maintenance(state), *spans]
-    order = _order(state, {} if ends is None else ends)
+    order = endings_in_order(state, {} if ends is None else ends)
     endings = _endings(order, spans, now=now, latest=now + horizon)
     lapses = sorted({s.ends_at for s in spans})
     # A gang that starts later than this runs into the budget; at this very time it does not.
@@ -143,16 +143,6 @@ def _maintenance(state: State) -> list[Span]:
     planned = [(f"rack {r.name}", w) for r in f.racks for w in r.maintenance]
     planned += [(f"NVLink domain {d.name}", w) for d in f.domains.values() for w in d.maintenance]
     return [Span(name, w.starts_at, w.ends_at, of_budget=False, of_maintenance=True) for name, w in planned]
-
-
-def _order(state: State, ends: Mapping[str, float]) -> list[tuple[float, str]]:
-    """The bookings that are taken to end, in order of their ends."""
-    found = []
-    for key, until in state.ends_by_key().items():
-        end = ends.get(key) if until is None else until
-        if end is not None:
-            found.append((end, key))
-    return sorted(found)
 
 
 def _endings(

@@ -33,29 +33,30 @@ class _Ends:
     def __init__(self) -> None:
         self.order: list[tuple[float, str]] = []
         self._amounts: dict[str, tuple[tuple[str, int], ...]] = {}
-        #: of the first so many; None: to be counted anew
-        self._sums: list[dict[str, int]] | None = None
+        #: of the first so many, from none on, as far as they have been asked for and still hold
+        self._sums: list[dict[str, int]] = [{}]
 
     def put(self, share: Share) -> None:
-        insort(self.order, (share.until, share.key))
+        at = bisect_left(self.order, (share.until, share.key))
+        self.order.insert(at, (share.until, share.key))
         self._amounts[share.key] = share.amounts
-        self._sums = None
+        del self._sums[at + 1 :]
 
     def drop(self, share: Share) -> None:
-        del self.order[bisect_left(self.order, (share.until, share.key))]
+        at = bisect_left(self.order, (share.until, share.key))
+        del self.order[at]
         del self._amounts[share.key]
-        self._sums = None
+        del self._sums[at + 1 :]
 
     def over(self, at: float) -> Amounts:
         """What is over by then, together."""
-        if self._sums is None:
-            self._sums = [{}]
-            for _, key in self.order:
-                total = dict(self._sums[-1])
-                for resource, amount in self._amounts[key]:
-                    total[resource] = total.get(resource, 0) + amount
-                self._sums.append(total)
-        return self._sums[bisect_right(self.order, at, key=lambda end: end[0])]
+        count = bisect_right(self.order, at, key=lambda end: end[0])
+        for _, key in self.order[len(self._sums) - 1 : count]:
+            total = dict(self._sums[-1])
+            for resource, amount in self._amounts[key]:
+                total[resource] = total.get(resource, 0) + amount
+            self._sums.append(total)
+        return self._sums[count]
 
 
 class QuotaLater:

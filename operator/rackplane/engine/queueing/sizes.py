@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from math import inf
 
 from rackplane.engine.queueing.order import Line
 
-__all__ = ["Family", "Size", "Sizes"]
+__all__ = ["Bounds", "Family", "Size", "Sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,23 @@ class Size:
     gpus_per_slot: int
 
 
+@dataclass(slots=True)
+class Bounds:
+    """How many slots there may be room for at most, as counted for one content of the state."""
+
+    stamp: object = None
+    #: by family, and by what families have in common whatever their pods; each with the GPUs of a slot
+    most: dict[tuple[Family, int], int] = field(default_factory=dict)
+    free: dict[tuple[Hashable, int], int] = field(default_factory=dict)
+
+    def follow(self, stamp: object) -> None:
+        """Forget what was counted for another content than that of this stamp."""
+        if self.stamp != stamp:
+            self.stamp = stamp
+            self.most.clear()
+            self.free.clear()
+
+
 _Entry = tuple[float, int, Line]
 
 
@@ -47,6 +64,8 @@ class Sizes:
         self._entries: dict[Line, tuple[_Entry, Size | None]] = {}
         #: queue -> family and GPUs by slot (None: no size is known) -> (slots, number, line), sorted
         self._queues: dict[str, dict[tuple[Family, int] | None, list[_Entry]]] = {}
+        #: what families have in common whatever their pods, and GPUs by slot -> families of it -> how many lists
+        self._kinds: dict[tuple[Hashable, int], dict[Family, int]] = {}
 
     def put(self, line: Line, size: Size | None) -> None:
         """There is such a line; one that is known keeps its size."""
@@ -54,7 +73,11 @@ class Sizes:
             return
         entry = (0 if size is None else size.slots, next(self._numbers), line)
         self._entries[line] = (entry, size)
-        insort(self._queues.setdefault(line.queue, {}).setdefault(_kin(size), []), entry)
+        entries = self._queues.setdefault(line.queue, {}).setdefault(_kin(size), [])
+        if size is not None and not entries:
+            kinds = self._kinds.setdefault((size.family.rest, size.gpus_per_slot), {})
+            kinds[size.family] = kinds.get(size.family, 0) + 1
+        insort(entries, entry)
 
     def drop(self, line: Line) -> None:
         """Nobody waits in it any more."""
@@ -66,6 +89,21 @@ class Sizes:
             del families[_kin(size)]
             if not families:
                 del self._queues[line.queue]
+            if size is not None:
+                self._forget(size)
+
+    def _forget(self, size: Size) -> None:
+        common = (size.family.rest, size.gpus_per_slot)
+        kinds = self._kinds[common]
+        kinds[size.family] -= 1
+        if not kinds[size.family]:
+            del kinds[size.family]
+            if not kinds:
+                del self._kinds[common]
+
+    def kinds(self, size: Size) -> int:
+        """How many families there are, this one among them, that differ from it in nothing but their pods."""
+        return len(self._kinds[size.family.rest, size.gpus_per_slot])
 
     def of(self, line: Line) -> Size | None:
         """The size of a line; None if it is not known."""
