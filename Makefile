@@ -162,6 +162,11 @@ bench-shedding: $(STAMPS)/test ## Shed plans for 1,000 gangs on 19,008 nodes: ti
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_shedding.py $(PYTEST_ARGS)
 
+.PHONY: bench-power
+bench-power: $(STAMPS)/test ## Budgets at 100 to 70 % of nameplate, beside other rules and a bound (RACKPLANE_BENCH_JOBS, RACKPLANE_BENCH_BUDGETS)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_power.py $(PYTEST_ARGS)
+
 .PHONY: bench-packing
 bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds and other rules (PYTEST_ARGS="-k racks8": one size)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
