@@ -177,6 +177,16 @@ bench-fgd: $(STAMPS)/test ## The six policies of the FGD paper on openb beside t
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_fgd.py $(PYTEST_ARGS)
 
+.PHONY: bench-nvl72
+bench-nvl72: $(STAMPS)/test ## GPUs wasted when nodes fail, with and without spares, beside the limit of power-of-two segments (RACKPLANE_BENCH_SEEDS=3)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_nvl72.py $(PYTEST_ARGS)
+
+.PHONY: bench-campus
+bench-campus: $(STAMPS)/test ## A week of jobs on 19,008 nodes: decisions a second, p99, memory (RACKPLANE_BENCH_DAYS=0.25, RACKPLANE_BENCH_HALLS=22)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_campus.py $(PYTEST_ARGS)
+
 .PHONY: bench-control-plane
 bench-control-plane: $(STAMPS)/test ## From a commit to pods let go, from a Job to bound pods, beside doing it blindly (RACKPLANE_TEST_KUBECONFIG)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 7200 -o python_files='bench_*.py' \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,11 @@ class Ways:
         assert at is not None
         return at
 
-    def _gpus(self, server: Server, pod: Pod) -> list[int] | list[None]:
+    def _gpus(self, server: Server, pod: Pod) -> Sequence[int | None]:
         """What GPUs have left that differ to the pod."""
         return sorted({each for each in server.left if each >= pod.gpu_milli}) if pod.shares else [None]
 
-    def _values(self, server: Server, ways: list[tuple[int, int]] | list[tuple[int, None]]) -> Ints:
+    def _values(self, server: Server, ways: Sequence[tuple[int, int | None]]) -> Ints:
         after = [server.with_pod(self._mix.kinds[k], at) for k, at in ways]
         cpu = np.array([server.cpu_milli, *(s.cpu_milli for s in after)])
         left = np.array([server.left, *(s.left for s in after)])

@@ -1,0 +1,104 @@
+"""A campus of 19,008 nodes and 76,032 GPUs, and a week of jobs that load it: what decisions cost, and memory.
+
+The simulator runs the operator's own core in virtual time on 22 halls of 4N/3 as `rackplane facility new` makes them.
+Jobs are drawn from Kalos's completed ones until they ask for `RACKPLANE_BENCH_LOAD` times the GPU time of the campus
+in `RACKPLANE_BENCH_DAYS` days; they arrive at random moments of those. A decision's time is that of the machine's turn,
+CPU time, over the gangs that it commits in it: events, the pass over the queue, the engine, statuses and all. Memory is
+that of the process, the simulator's part of it included.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rackplane.core.instructions import CommitGang
+from rackplane.core.machine import Machine
+from rackplane.simulator.jobs import TraceJob
+from rackplane.simulator.policies import Policy
+from rackplane.simulator.requests import requests_of
+from rackplane.simulator.simulation import Simulation
+from rackplane.simulator.site import Site, load_site
+from rackplane.simulator.traces.reading import read_trace
+
+HALLS = int(os.environ.get("RACKPLANE_BENCH_HALLS", "22"))
+DAYS = float(os.environ.get("RACKPLANE_BENCH_DAYS", "7"))
+LOAD = float(os.environ.get("RACKPLANE_BENCH_LOAD", "1.0"))
+SEED = 1
+TRACE = Path(__file__).parents[1] / "data/acme/kalos_completed_jobs.csv"
+DAY = 86_400
+P99_MS, RATE, MEMORY_GB = 500.0, 20.0, 1.0
+"""Limits: a decision, decisions a second of CPU, resident memory."""
+
+
+def campus(folder: Path) -> Site:
+    """The halls, as the command writes them."""
+    command = [sys.executable, "-m", "rackplane", "facility", "new", str(folder), "--halls", f"{HALLS}"]
+    subprocess.run(
+        [*command, "--scheme", "4N/3", "--profile", "gb300-nvl72"], check=True, capture_output=True
+    )
+    return load_site(folder)
+
+
+def week(gpus: int) -> list[TraceJob]:
+    """Jobs that ask for so much of so many GPUs, in order of arrival."""
+    draw = random.Random(SEED)
+    known = [job for job in read_trace(TRACE).jobs if job.duration > 0]
+    drawn: list[TraceJob] = []
+    left = LOAD * gpus * DAYS * DAY
+    while left > 0:
+        drawn.append(draw.choice(known))
+        left -= drawn[-1].gpu_seconds
+    moments = sorted(draw.randrange(round(DAYS * DAY)) for _ in drawn)
+    return [
+        TraceJob(f"{i}", at, job.duration, job.gpus)
+        for i, (at, job) in enumerate(zip(moments, drawn, strict=True))
+    ]
+
+
+@pytest.mark.timeout(3600)
+def test_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = campus(tmp_path / "campus")
+    jobs = week(site.gpus)
+    simulation = Simulation(site, requests_of(jobs, site, Policy(), seed=SEED), Policy())
+    turns: list[tuple[float, int]] = []
+    handle = Machine.handle
+
+    def timed(machine: Machine, *args: Any) -> Any:
+        began = time.process_time()
+        asked = handle(machine, *args)
+        turns.append((time.process_time() - began, sum(isinstance(i, CommitGang) for i in asked)))
+        return asked
+
+    monkeypatch.setattr(Machine, "handle", timed)
+    began = time.process_time()
+    simulation.run()
+    spent = time.process_time() - began
+    decided = sum(n for _, n in turns)
+    each = sorted(1_000 * seconds / n for seconds, n in turns if n for _ in range(n))
+    p99 = each[min(len(each) - 1, int(0.99 * len(each)))]
+    of_all = sum(seconds for seconds, _ in turns)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(
+        f"\n{len(site.nodes):,} nodes, {site.gpus:,} GPUs, {len(jobs):,} jobs in {DAYS:g} days, load {LOAD},"
+        f" seed {SEED}: {decided:,} decisions, over after {simulation.cluster.now / DAY:.1f} days"
+    )
+    rate = decided / of_all
+    print(
+        f"  decisions a second of the core's CPU: value {rate:.1f}   limit {RATE:.0f}   ratio {rate / RATE:.2f}"
+    )
+    print(
+        f"  a decision: p50 {statistics.median(each):.1f} ms, p99 value {p99:.1f} ms   limit {P99_MS:.0f} ms"
+        f"   ratio {p99 / P99_MS:.2f}"
+    )
+    print(f"  memory: value {resident:.2f} GB   limit {MEMORY_GB:.2f} GB   ratio {resident / MEMORY_GB:.2f}")
+    print(f"  {len(turns):,} turns of the machine: {of_all:.0f} s of CPU, of {spent:.0f} s of the whole run")
