@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
 
 from tests.chaos.breaks import BREAKS
 from tests.chaos.storm import Storm
-from tests.support.silence import silenced
 from tests.support.virtualtime import run
 
 SEEDS = range(1, 1 + int(os.environ.get("RACKPLANE_CHAOS_SEEDS", "8")))
@@ -59,10 +58,3 @@ def test_each_mistake_is_found(mistake: Callable[[], AbstractContextManager[None
 @pytest.mark.parametrize("seed", SEEDS)
 def test_without_a_mistake_nothing_is_found(seed: int) -> None:
     assert found(seed) == (EVENTS, "")
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Operators log what befalls them, and here something always does."""
-    with silenced():
-        yield

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rackplane.localcluster.store import ADDED, DELETED, Change
 from tests.chaos.books import Body, Books, gated, is_over, released_of, slots_of
 from tests.chaos.hall import ACTUATION_SECONDS, GPUS, NODES
+from tests.chaos.late import RETRY_SECONDS, LateCommits
 from tests.chaos.watts import Load
 from tests.support.harness import GROUP, Harness
 
@@ -31,24 +31,8 @@ SENT_SECONDS = 30.0
 EVICTED_SECONDS = 15.0
 #: How long the pods of a gang may be let go one after the other.
 STARTED_SECONDS = 5.0
-#: The longest pause after a write that failed.
-RETRY_SECONDS = 35.0
 #: Sums of parts of watts.
 TOLERANCE_WATTS = 0.5
-LEASES = ("coordination.k8s.io", "leases")
-
-
-@dataclass(frozen=True)
-class Late:
-    """A commit of an old leader.
-
-    Args:
-        leader: whoever had begun to lead by then, and has to take it back; empty: a list was still to come, and who is
-            to lead may find it there.
-    """
-
-    decision: str
-    leader: str
 
 
 class Judge:
@@ -70,7 +54,6 @@ class Judge:
         self.writer = ""
         #: what was looked at, for the report
         self.counts: Counter[str] = Counter()
-        self._stint = stint
         self._told_of_node = told_of_node
         self._changed_at = h.time.now
         self._seen = -1
@@ -80,7 +63,7 @@ class Judge:
         #: nodes that were deleted and made anew
         self._remade: set[str] = set()
         self._over_since: dict[tuple[str, str], float] = {}
-        self._late: dict[str, Late] = {}
+        self._late = LateCommits(h.cluster, stint)
         self._promised: dict[str, tuple[str, str]] = {}
         self._left: dict[str, float] = {}
         self._half: dict[str, float] = {}
@@ -115,8 +98,7 @@ class Judge:
 
     def sends(self, identity: str) -> None:
         """A process begins to send a write: nobody else may hold the Lease."""
-        lease = self.h.cluster.store.get(LEASES, "rackplane-system", "rackplane")
-        holder = "" if lease is None else lease["spec"].get("holderIdentity") or ""
+        holder = self._late.holder()
         self.counts["writes"] += 1
         with self._remembered():
             assert holder in ("", identity), f"{identity} writes while {holder} holds the Lease"
@@ -134,7 +116,7 @@ class Judge:
         before = self._promised.pop(change.name, None)
         gang = self.books.gangs.get(change.name)
         if change.type == DELETED or gang is None:
-            self._late.pop(change.name, None)
+            self._late.forget(change.name)
             self._half.pop(change.name, None)
             return
         status = gang["status"]
@@ -144,13 +126,9 @@ class Judge:
             return
         if before is None or before[0] != now[0]:
             self.counts["places given" if before is None else "places changed"] += 1
-            term = self._term()
-            if decision["term"] < term:
-                # An old leader's: the successor must take it back, unless it listed it when it took over.
-                self._late[change.name] = Late(decision["id"], self._stint(term))
-                self.counts["commits of an old leader"] += 1
-            else:
-                self._late.pop(change.name, None)
+            # The successor must take it back, unless it listed it when it took over.
+            late = self._late.committed(change.name, decision["term"], self.h.time.now)
+            self.counts["commits of an old leader"] += late
         else:
             self.counts["power profiles changed"] += 1
         self._check_admission(change.name, before[1] if before and before[0] == now[0] else None)
@@ -162,7 +140,7 @@ class Judge:
             before: the profile it had in this place; None: it is new there.
         """
         known = self.h.time.now - self._changed_at > NEWS_SECONDS
-        if not known or self._late or self.calm < LISTED_SECONDS:
+        if not known or self._late.disputed or self.calm < LISTED_SECONDS:
             return
         self.counts["admissions checked"] += 1
         hall, new, old = self.books.hall, self.books.promised(), self.books.promised({name: before})
@@ -190,7 +168,7 @@ class Judge:
         node = slots_of(gang)[slot]
         where = pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]
         assert where == node, f"slot {slot} of {name} is on {node}, and its pod was let go to {where}"
-        self._acts(name, "let a pod go")
+        self._late.acts(name, self.writer, "let a pod go")
         if node in self.books.nodes:
             profile, most = self.books.profile_on(node), self._highest_cap(node)
             unseen = profile is None and node in self._remade and self._takes_for_the_old(node)
@@ -231,22 +209,8 @@ class Judge:
             return
         name = self.books.gang_of(change.name)
         if name is not None:
-            self._acts(name, "resumed the Job")
+            self._late.acts(name, self.writer, "resumed the Job")
         assert name is not None or not self.writer, f"{self.writer} resumed {change.name}, which has no place"
-
-    def _acts(self, name: str, what: str) -> None:
-        """A process carries out what was decided of a gang: not after an old leader's commit."""
-        late = self._late.get(name)
-        if late is None or not self.writer:
-            return
-        assert not late.leader or self._stint(self._term()) != late.leader, (
-            f"{self.writer} {what} of {name}, which an old leader placed"
-        )
-        lease = self.h.get(*LEASES, "rackplane", "rackplane-system")
-        holder = lease["spec"].get("holderIdentity") or ""
-        assert holder.startswith(f"{self.writer}_"), (
-            f"{self.writer} {what} of {name}, and {holder} holds the Lease"
-        )
 
     # -- after each step
 
@@ -261,6 +225,7 @@ class Judge:
             self._used_once()
             self._promised_once()
         self._started_whole()
+        self._late.look(self.h.time.now, self.disturbed_at)
         self._within_limits()
 
     def _used_once(self) -> None:
@@ -335,10 +300,6 @@ class Judge:
                     f"{element} carries {load.watts:.0f} of {load.limit:.0f} W {what}since "
                     f"{now - since[element, what]:.0f} s\n{self.h.summary()}"
                 )
-
-    def _term(self) -> int:
-        lease = self.h.cluster.store.get(LEASES, "rackplane-system", "rackplane")
-        return 0 if lease is None else int(lease["spec"].get("leaseTransitions") or 0)
 
 
 def _clocks(load: Load) -> dict[tuple[str, str], float]:

@@ -61,6 +61,8 @@ class Link:
         self._open.set()
         self._renews_at = 0.0
         self.broken = False
+        #: whether the write that `on_write` was last told of gives a gang a place
+        self.commits = False
 
     @property
     def held(self) -> bool:
@@ -90,6 +92,7 @@ class Link:
     ) -> bytes:
         writes = method != "GET" and "/leases" not in path
         if writes:
+            self.commits = gives_a_place(body)
             self._on_write("before")
         await self._passage()
         if method != "GET" and not writes:
@@ -98,6 +101,7 @@ class Link:
             method, path, query=query, body=body, content_type=content_type, timeout=timeout
         )
         if writes:
+            self.commits = gives_a_place(body)
             self._on_write("after")
         await self._passage()
         return answer
@@ -119,6 +123,12 @@ class Link:
         await self._open.wait()
         if self.broken:
             raise ApiError(0, "Transport", "this process is dead")
+
+
+def gives_a_place(body: object) -> bool:
+    """Whether it is what is written of a Gang when it was decided where that goes."""
+    status = body.get("status") if isinstance(body, dict) else None
+    return isinstance(status, dict) and bool(status.get("decision"))
 
 
 class _Machine(Machine):
@@ -251,7 +261,10 @@ class Replica:
             status_refresh_seconds=120.0,
             queue_seconds=60.0,
             estimate_seconds=60.0,
+            estimated_gangs=1,
+            told_gangs=3,
             explain_gangs=1,
+            explain_questions=1,
             explain_seconds=300.0,
         )
         operator.machine = _Machine(settings=slower)

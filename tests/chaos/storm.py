@@ -1,7 +1,8 @@
 """One run: random events from one seed, and after each a look at everything that must hold.
 
-Three kinds of turns follow each other: what is lost in the hall soon returns; much is lost and stays lost, so that
-limits would be exceeded for longer than any element stands it; and trouble for the operators themselves.
+Four kinds of turns follow each other: what is lost in the hall soon returns; much is lost and stays lost, so that
+limits would be exceeded for longer than any element stands it; trouble for the operators themselves; and leaders that
+stand still and wake when another leads. Which comes first the seed says.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from tests.chaos.hall_events import HallEvents
 from tests.chaos.judge import Judge
 from tests.chaos.replicas import Replica
 from tests.chaos.trouble import Trouble
-from tests.support.harness import Harness, Time
+from tests.support.harness import START, Harness, Time
 
 __all__ = ["Storm", "VirtualTime"]
 
-TURNS = ("calm", "outage", "trouble")
+TURNS = ("succession", "calm", "outage", "trouble")
 TURN_SECONDS = 40.0
 #: Pods of a Job appear two at a time, and the next so much later.
 PODS = {"job_most_pods": 2, "job_batch_seconds": 0.2}
-#: How long the last pod may take once nothing goes wrong any more.
+#: How much faster pods run once nothing goes wrong any more, and how long the last of them may take.
+END_PACE = 5.0
 END_SECONDS = 3_000
 
 
@@ -46,6 +48,7 @@ class Storm:
 
     def __init__(self, *, seed: int, gangs: int, events: int) -> None:
         self.random = Random(seed)
+        self.first_turn = seed
         self.gangs, self.events = gangs, events
         self.h = Harness(time=VirtualTime(), cluster=PODS)
         self.replicas = [Replica(self.h.cluster, f"op-{i}", f"{seed}", self.written) for i in range(2)]
@@ -54,7 +57,7 @@ class Storm:
         self.happened: Counter[str] = Counter()
         self.log: list[str] = []
         self.hall = HallEvents(self.h, self.judge.books, self.random, self.note)
-        self.trouble = Trouble(self.h, self.replicas, self.random, self.note, self._task)
+        self.trouble = Trouble(self.h, self.replicas, self.random, self.note, self._task, self._submit)
         self.number = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._handle = self.h.cluster.api.handle
@@ -74,7 +77,8 @@ class Storm:
             turn = ""
             for number in range(self.events):
                 self.number = number
-                before, turn = turn, TURNS[int(self.h.time.now / TURN_SECONDS) % len(TURNS)]
+                passed = int((self.h.time.now - START) / TURN_SECONDS)
+                before, turn = turn, TURNS[(self.first_turn + passed) % len(TURNS)]
                 weights = self._weights(turn, begins=turn != before)
                 (event,) = self.random.choices(list(weights), list(weights.values()))
                 event()
@@ -92,7 +96,7 @@ class Storm:
 
     def _weights(self, turn: str, *, begins: bool) -> dict[Callable[[], None], int]:
         """How likely each event is next."""
-        if turn != "trouble":
+        if turn not in ("trouble", "succession") or begins:
             self.trouble.end()
         if begins:
             self.note(f"a turn: {turn}")
@@ -104,6 +108,7 @@ class Storm:
             "calm": self.hall.usual,
             "outage": self.hall.lasting,
             "trouble": {**self.hall.usual, **self.trouble.usual},
+            "succession": {**self.hall.usual, **self.trouble.succession},
         }[turn]
         # Jobs come evenly over the run.
         left = self.gangs - self.hall.made
@@ -125,6 +130,7 @@ class Storm:
         """Everything returns, and whatever can run runs to its end."""
         self.note("everything returns")
         self.trouble.end()
+        self.h.pace = END_PACE
         while self.hall.made < self.gangs:
             self.hall.submit()
         for name in NODES:
@@ -151,6 +157,10 @@ class Storm:
         while True:
             self.h.agents(list(self.judge.books.on_nodes.values()))
             await asyncio.sleep(0.5)
+
+    def _submit(self) -> None:
+        if self.hall.made < self.gangs:
+            self.hall.submit()
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -181,4 +191,4 @@ class Storm:
 
     def note(self, what: str) -> None:
         self.happened[what.partition(":")[0]] += 1
-        self.log.append(f"{self.h.time.now - 1_700_000_000:8.2f} {what}")
+        self.log.append(f"{self.h.time.now - START:8.2f} {what}")

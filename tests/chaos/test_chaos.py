@@ -7,12 +7,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from tests.chaos.storm import Storm
-from tests.support.silence import silenced
 from tests.support.virtualtime import run
 
 GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "60"))
@@ -41,10 +39,3 @@ def test_what_is_promised_is_kept_whatever_happens(seed: int) -> None:
     print(f"seed {seed}: {dict(storm.happened)}; {dict(storm.judge.counts)}")
     if EVENTS >= 1_000:
         assert [what for what in MET if not storm.judge.counts[what]] == [], "the run met less than it is for"
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Operators log what befalls them, and here something always does."""
-    with silenced():
-        yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -26,10 +28,22 @@ from tests.support.harness import Harness
 __all__ = ["Trouble"]
 
 Blow = Callable[[Replica], None]
+#: For so long, in seconds, a successor whose predecessor is woken is held up itself, now and then.
+HELD_UP_SECONDS = 0.3
+
+
+@dataclass
+class _Trap:
+    """What befalls a replica, "before" or "after" so many writes from now; ``at_commit``: those that give a place."""
+
+    when: str
+    writes: int
+    blow: Blow
+    at_commit: bool
 
 
 class Trouble:
-    """Args: ``note``: writes down what is done; ``spawn``: runs what takes time."""
+    """Args: ``note``: writes down what is done; ``spawn``: runs what takes time; ``submit``: a job, if any is left."""
 
     def __init__(
         self,
@@ -38,14 +52,16 @@ class Trouble:
         random: Random,
         note: Callable[[str], None],
         spawn: Callable[[Coroutine[Any, Any, None]], Any],
+        submit: Callable[[], None],
     ) -> None:
         self.h = h
         self.replicas = replicas
         self.random = random
         self.note = note
         self.spawn = spawn
-        #: what befalls a replica at one of its next writes: "before" or "after", how many writes from now, and what
-        self._at_write: dict[str, tuple[str, int, Blow]] = {}
+        self.submit = submit
+        #: what befalls a replica at one of its next writes
+        self._at_write: dict[str, _Trap] = {}
         #: who sleeps until the other has led for some writes
         self._asleep: set[str] = set()
         self._troubled = False
@@ -54,6 +70,9 @@ class Trouble:
             self.fault: 14, self.strike: 6, self.outage: 1, self.kill: 2, self.kill_at_a_write: 3,
             self.hand_over: 2, self.pause: 2, self.pause_at_a_write: 2, self.outlast: 12, self.wake: 6,
             self.start: 8, self.set_clock: 1,
+        }  # fmt: skip
+        self.succession: dict[Callable[[], None], int] = {
+            self.outlast: 20, self.kill: 1, self.hand_over: 1, self.wake: 4, self.start: 8,
         }  # fmt: skip
 
     @property
@@ -164,9 +183,11 @@ class Trouble:
         """The leader stands still at one of its writes for longer than its Lease, and goes on between two steps of its
         successor; sometimes its clock has stood still too."""
         leader = self.pick()
-        if leader.leads and not self._asleep and leader.name not in self._at_write:
-            frozen = self.random.random() < 0.4
-            self._arm(leader, lambda replica: self._sleep(replica, frozen=frozen))
+        if leader.leads and not self._asleep:
+            frozen, at_commit = self.random.random() < 0.4, self.random.random() < 0.6
+            self._arm(leader, lambda replica: self._sleep(replica, frozen=frozen), at_commit=at_commit)
+            if at_commit:
+                self.submit()
 
     def _sleep(self, replica: Replica, *, frozen: bool) -> None:
         self.note(f"{'frozen' if frozen else 'paused'} for longer than its Lease: {replica.name}")
@@ -174,29 +195,42 @@ class Trouble:
         self._asleep.add(replica.name)
         (other,) = (each for each in self.replicas if each is not replica)
         other.start()
-        self._arm(other, lambda _: self._rouse(replica))
+        self._arm(other, lambda _: self._rouse(replica, other), soon=True)
 
-    def _rouse(self, replica: Replica) -> None:
+    def _rouse(self, replica: Replica, successor: Replica) -> None:
         self._asleep.discard(replica.name)
-        if replica.held:
-            self.note(f"woken after another led: {replica.name}")
-            replica.wake()
+        if not replica.held:
+            return
+        self.note(f"woken after another led: {replica.name}")
+        replica.wake()
+        if self.random.random() < 0.8 and not successor.held:
+            # What its predecessor had still to send arrives before what it writes itself.
+            self.note(f"held up: {successor.name}")
+            successor.pause()
+            self.spawn(self._wake_soon(successor, HELD_UP_SECONDS))
 
-    def _arm(self, replica: Replica, blow: Blow) -> None:
+    @staticmethod
+    async def _wake_soon(replica: Replica, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        replica.wake()
+
+    def _arm(self, replica: Replica, blow: Blow, *, at_commit: bool = False, soon: bool = False) -> None:
         when, writes = self.random.choice(["before", "after"]), self.random.randint(1, 8)
-        self._at_write[replica.name] = (when, writes, blow)
+        if at_commit or soon:
+            when, writes = "before", self.random.choice([1, 1, 2])
+        self._at_write[replica.name] = _Trap(when, writes, blow, at_commit)
 
     def written(self, replica: Replica, when: str) -> None:
         """A replica is about to write, or its write was answered."""
-        wanted = self._at_write.get(replica.name)
-        if wanted is None or wanted[0] != when:
+        trap = self._at_write.get(replica.name)
+        if trap is None or trap.when != when or replica.link is None:
             return
-        left = wanted[1] - 1
-        if left:
-            self._at_write[replica.name] = (when, left, wanted[2])
-        else:
+        if trap.at_commit and not replica.link.commits:
+            return
+        trap.writes -= 1
+        if not trap.writes:
             del self._at_write[replica.name]
-            wanted[2](replica)
+            trap.blow(replica)
 
     def set_clock(self) -> None:
         """A replica's wall clock is off by so much from now on."""
