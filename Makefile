@@ -77,12 +77,12 @@ ROUNDS ?= 5
 .PHONY: fuzz
 fuzz: $(STAMPS)/test ## The property tests with examples that no run before has drawn (ROUNDS=20, PYTEST_ARGS="tests/property/core")
 	for round in $$(seq $(ROUNDS)); do \
-	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --hypothesis-profile fuzz $(or $(PYTEST_ARGS),tests/property) || exit 1; \
+	  RACKPLANE_THOROUGH=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --hypothesis-profile fuzz $(or $(PYTEST_ARGS),tests/property) || exit 1; \
 	done
 
-.PHONY: kills
-kills: $(STAMPS)/test ## A leader killed, and one paused, at each of its writes, where make test takes every other in the longest
-	RACKPLANE_EVERY_WRITE=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -k "killed or paused" $(or $(PYTEST_ARGS),tests/stepped)
+.PHONY: thorough
+thorough: $(STAMPS)/test $(STAMPS)/tools ## All tests with all their random examples, and a kill at every write: make test tries a third of them
+	RACKPLANE_THOROUGH=1 PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: chaos-breaks
 chaos-breaks: $(STAMPS)/test ## Whether the chaos test finds deliberate mistakes in the operator (PYTEST_ARGS="-k lease": one of them)

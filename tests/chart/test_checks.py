@@ -14,6 +14,7 @@ from rackplane.api.labels import parse_request
 from rackplane.localcluster import LocalCluster
 from rackplane.localcluster.errors import ApiError
 from tests.chart.helm import Manifest, render
+from tests.support.thorough import some
 
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 CHECKED = (
@@ -107,7 +108,7 @@ def test_a_value_that_cannot_be_read_is_refused_with_what_to_write(
         st.sampled_from(["true", "TRUE", "False", "protected", "Sheddable", "Swap", "wait", "1h30m", "2H"]),
     ),
 )
-@settings(max_examples=300)
+@settings(max_examples=some(300))
 def test_what_the_operator_takes_is_never_refused(key: str, value: str) -> None:
     if not parse_request({key: value})[1]:
         assert refused({key: value}) == ""

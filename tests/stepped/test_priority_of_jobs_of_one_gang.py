@@ -63,11 +63,11 @@ def test_all_are_stopped_for_a_higher_gang_and_start_again_together() -> None:
     assert reasons(h, "Gang", GANG).count("Preempted") == 1
 
 
-def test_killed_at_every_eighth_write_all_are_stopped_and_start_again() -> None:
+def test_killed_at_every_fourth_write_all_are_stopped_and_start_again() -> None:
     def run(kill: Kill) -> Harness:
         h = preempting(kill=kill)
         scenario(h)
         assert [c.name for c in h.commits] == [GANG, "job-urgent", GANG]
         return h
 
-    assert killed_at(lambda number, moment: number % 8 == 1, run) > 4
+    assert killed_at(lambda number, moment: number % 4 == 1, run) > 8

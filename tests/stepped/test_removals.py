@@ -14,6 +14,7 @@ from rackplane.core import events as e
 from rackplane.core.instructions import SetFinalizers
 from tests.support.branching import Kill, killed_at
 from tests.support.harness import GROUP, Harness, facility, feed, started, thing
+from tests.support.thorough import some
 
 FINALIZER = "rackplane.dev/in-use"
 PLURALS = {
@@ -266,7 +267,7 @@ def never_less(h: Harness) -> None:
         max_size=8,
     )
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=some(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_loads_above_a_running_gang_never_shrink(steps: list[tuple[str, tuple[str, str]]]) -> None:
     h = running()
     h.check = lambda: never_less(h)

@@ -14,9 +14,14 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
+
+from tests.support.thorough import THOROUGH
 
 __all__ = ["Branching", "Kill", "Restarting", "killed_at"]
+
+EVERY: Final = 1 if THOROUGH else 3
+"""Of so many kills one is tried."""
 
 Kill = Callable[[int, str], bool]
 """What a `Harness` asks at each write: its number (from 1), and "before" or "after"."""
@@ -29,20 +34,20 @@ class Restarting(Protocol):
     def restarts(self) -> int: ...
 
 
-def killed_at(wanted: Kill, run: Callable[[Kill], Restarting], *, every: int = 1) -> int:
+def killed_at(wanted: Kill, run: Callable[[Kill], Restarting]) -> int:
     """Run undisturbed, and to the end from each wanted write on at which the operator is killed.
 
     Args:
         wanted: at which writes.
         run: the whole test, on a harness that is made with the kill it gets.
-        every: of so many kills one is tried, but all with `make kills`, which sets `RACKPLANE_EVERY_WRITE`.
 
-    Returns: how often it was killed. A kill where a successor finds what it found at the one before is not repeated.
+    Returns: at how many writes it could be killed, those not counted where a successor finds what it found at the one
+        before. It is at every third of them, and at all with `make thorough`.
 
     Raises:
         AssertionError: of the run, or of one that was killed; it names the write.
     """
-    kill = Branching(wanted, every=1 if os.environ.get("RACKPLANE_EVERY_WRITE") else every)
+    kill = Branching(wanted)
     try:
         restarts = run(kill).restarts
         assert restarts == int(kill.is_copy), f"the operator started anew {restarts} times"
@@ -62,11 +67,9 @@ class Branching:
         found: all that a successor would start from, set by the harness; kills at equal values are one.
     """
 
-    def __init__(self, wanted: Kill, *, every: int) -> None:
+    def __init__(self, wanted: Kill) -> None:
         self.found: Callable[[], object] | None = None
         self._wanted = wanted
-        self._every = every
-        self._passed = 0
         self._last: object = None
         self._answer = -1
         self.is_copy = False
@@ -79,10 +82,9 @@ class Branching:
             last, self._last = self._last, self.found()
             if last == self._last:
                 return False
-        self._passed += 1
-        if self._passed % self._every:
-            return False
         self.count += 1
+        if self.count % EVERY:
+            return False
         reading, self._answer = os.pipe()
         with warnings.catch_warnings():
             # The threads of pytest-xdist are not needed in the copy.

@@ -11,6 +11,7 @@ from rackplane.core import events as e
 from rackplane.core.settings import MachineSettings
 from tests.property.core.sites import Site
 from tests.support.harness import facility, thing
+from tests.support.thorough import some
 
 
 class Hall(Site):
@@ -75,7 +76,7 @@ gangs = st.lists(
     gpus=16,
 )
 @given(gangs, st.integers(1, 3), st.sampled_from([None, 12, 16]))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(40), deadline=None, suppress_health_check=list(HealthCheck))
 def test_whoever_holds_a_place_or_quota_starts_by_then(
     wanted: list[tuple[int, int, bool, int]], reservations: int, gpus: int | None
 ) -> None:
@@ -119,7 +120,7 @@ def test_whoever_holds_a_place_or_quota_starts_by_then(
     st.booleans(),
     st.sampled_from([None, 28]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(40), deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_first_of_all_starts_however_many_small_ones_come(
     slots: int, small: list[tuple[int, int, float | None]], near: bool, gpus: int | None
 ) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.queues.counting import counted
 from tests.support.harness import START, Harness, facility, thing
+from tests.support.thorough import some
 
 #: Idle, two racks of two nodes draw 8 kW; a node in use adds 4 kW, or 2 kW at MaxQ.
 IDLE, MARGIN = 8_000, 20
@@ -19,7 +20,7 @@ budgets = st.tuples(
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=some(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(budgets, min_size=1, max_size=3), st.lists(gangs, min_size=1, max_size=4), st.integers(0, 60))
 def test_no_budget_is_exceeded_by_gangs_that_end_when_they_say(
     orders: list[tuple[str, int, int, int]], work: list[tuple[int, int, bool, int]], killed: int

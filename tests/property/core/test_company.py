@@ -20,6 +20,7 @@ from rackplane.core.pods.unmet import unmet
 from rackplane.localcluster.scheduling.filters import Fit
 from rackplane.localcluster.scheduling.nodes import NodeInfo, requests
 from rackplane.localcluster.scheduling.others import Neighbours as Oracle
+from tests.support.thorough import some
 
 HOST = "kubernetes.io/hostname"
 NODES = ("n0", "n1", "n2", "n3")
@@ -197,7 +198,7 @@ def cluster(topology: dict[str, Body], there: list[tuple[str, Body]]) -> Seen:
     return seen
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 @given(topologies, st.lists(st.tuples(names, others), max_size=4), ours)
 def test_a_node_is_open_to_a_pod_if_the_scheduler_would_bind_it_there(
     topology: dict[str, Body], there: list[tuple[str, Body]], body: Body
@@ -210,7 +211,7 @@ def test_a_node_is_open_to_a_pod_if_the_scheduler_would_bind_it_there(
         assert set(seen.mask(body)) == {n for n in topology if seen.binds(body, n)}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 @given(topologies, st.lists(st.tuples(names, others), max_size=4), ours, st.permutations(NODES))
 def test_every_place_of_a_gang_is_bound_in_whatever_order(
     topology: dict[str, Body], there: list[tuple[str, Body]], body: Body, order: list[str]
@@ -257,7 +258,26 @@ def step(seen: Seen, what: tuple[Any, ...]) -> None:
             seen.mask(body)
 
 
-@settings(max_examples=200, deadline=None)
+def test_another_pod_of_the_same_name_on_the_same_node_refuses_whom_it_refuses() -> None:
+    apart = {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}
+        ]
+    }
+    spec = {"containers": [{"resources": {"requests": {"cpu": "1"}}}]}
+    plain = {"metadata": {"name": "p", "namespace": "ns", "labels": {"app": "a"}}, "spec": spec}
+    alone = {**plain, "spec": {**spec, "affinity": {"podAntiAffinity": apart}}}
+    seen = Seen()
+    for name in NODES:
+        seen.put_node(node(name, {"zone": "y"}))
+    # A watch that was cut and listed anew tells of both as of one pod that has changed.
+    for body in (plain, alone, plain):
+        seen.put_pod(named(body, "o-0", "n0"))
+        assert ("n0" in seen.mask(plain)) == (body is plain)
+        seen.check()
+
+
+@settings(max_examples=some(200), deadline=None)
 @given(st.lists(ours, min_size=1, max_size=3), st.lists(steps, max_size=20))
 def test_what_is_followed_is_what_a_new_count_says(asked: list[Body], history: list[tuple[Any, ...]]) -> None:
     seen = Seen()
@@ -280,7 +300,7 @@ def test_what_is_followed_is_what_a_new_count_says(asked: list[Body], history: l
     assert [seen.mask(body) for body in asked] == [fresh.mask(body) for body in asked]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(
     topologies,
     st.lists(st.tuples(names, others), max_size=4),

@@ -18,6 +18,7 @@ from rackplane.core.queues.counting import counted_by_gang
 from rackplane.core.settings import MachineSettings
 from rackplane.localcluster import Request
 from tests.support.harness import GROUP, facility, started, thing
+from tests.support.thorough import some
 
 NODES = [f"r{r}-n{n}" for r in (1, 2) for n in range(3)]
 QUOTA = 20
@@ -227,7 +228,7 @@ class History:
                 assert not {REQUESTED_PARALLELISM, GRANTED_PARALLELISM} & meta.get("annotations", {}).keys()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(75), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     # Idle the hall draws 11 kW; all of it at work needs 24 kW more.
     row_watts=st.sampled_from([10_000 + 5 * 4_000, 60_000]),

@@ -19,6 +19,7 @@ from rackplane.core.pods.podclass import Amounts, PodClass, held_by
 from rackplane.localcluster.scheduling.filters import Fit
 from rackplane.localcluster.scheduling.nodes import NodeInfo, requests
 from rackplane.localcluster.scheduling.others import Neighbours
+from tests.support.thorough import some
 
 GPU = "nvidia.com/gpu"
 OURS = {"key": MANAGED_TAINT, "operator": "Exists", "effect": "NoSchedule"}
@@ -173,7 +174,7 @@ def taken_by_us(node: dict[str, Any], there: list[dict[str, Any]], spec: dict[st
     return min(kind.slots_on(decoded(node, Node), used), MOST)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=some(600), deadline=None)
 @given(nodes, st.lists(specs, max_size=2), specs)
 def test_a_node_takes_as_many_pods_as_the_scheduler_would_bind(
     node: dict[str, Any], there: list[dict[str, Any]], spec: dict[str, Any]

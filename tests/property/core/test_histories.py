@@ -12,6 +12,7 @@ from rackplane.api.kinds import BY_KIND
 from rackplane.core.gangs.slots import parse_slots
 from tests.property.core.watts import Watts, two_sides
 from tests.support.harness import GPU, GROUP, QUEUE, RUN, Harness, node
+from tests.support.thorough import some
 
 # As a node agent has it: the guard lets nobody else name our taint.
 EVERY_TAINT = [{"operator": "Exists"}]
@@ -291,7 +292,7 @@ class History:
         return idle and self.h.machine.state is not None and not list(self.h.machine.state.keys())
 
 
-@settings(max_examples=35, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     racks=st.integers(1, 3),
     nodes=st.integers(1, 3),

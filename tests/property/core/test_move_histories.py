@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rackplane.core.settings import Defragmentation, MachineSettings
 from tests.support.harness import GROUP, facility, started, thing
+from tests.support.thorough import some
 
 NVLINK = {"rackplane.dev/required-topology": "nvlink"}
 REST = 3_600.0
@@ -157,7 +158,7 @@ class History:
         assert not [j for j in self.h.cluster.store.items(("batch", "jobs")) if j["status"].get("failed")]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(36), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     price=st.sampled_from([0.0, 5.0]),
     # Idle the hall draws 15 kW; all of it at work needs 36 kW more.

@@ -11,6 +11,7 @@ from rackplane.api.labels import COMPLETIONS_EQUAL, MIN_SLOTS
 from rackplane.core.queues.tally import STARTED
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import Harness, facility, started, thing
+from tests.support.thorough import some
 
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 
@@ -93,7 +94,7 @@ SHRINKS: Wanted = [
 
 @given(jobs, st.sampled_from(["Any", "LowerPriority"]))
 @example(SHRINKS, "LowerPriority")
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(36), deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_lower_priorities_make_way_and_all_run_in_the_end(wanted: Wanted, reclaim: str) -> None:
     h = hall(reclaim)
     priorities = submit(h, wanted)
@@ -117,7 +118,7 @@ def test_only_lower_priorities_make_way_and_all_run_in_the_end(wanted: Wanted, r
         max_size=4,
     ),
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(36), deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_users_do_meanwhile_nobody_stays_stopped_for_nothing(
     wanted: Wanted, deeds: list[tuple[int, str, int]]
 ) -> None:

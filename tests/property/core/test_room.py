@@ -14,6 +14,7 @@ from rackplane.core.pods.podclass import Amounts, PodClass, held_by
 from rackplane.core.pods.room import CLASSES_KEPT, Room
 from rackplane.engine.model import InvariantViolation
 from rackplane.engine.nodes.changelog import ChangeLog
+from tests.support.thorough import some
 
 NODES = ("n0", "n1", "n2", "n3")
 SPECS = [
@@ -110,7 +111,7 @@ class Known:
         return {name: count for name, count in found.items() if count}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(st.lists(steps, max_size=40))
 def test_after_any_events_every_mask_is_what_a_count_anew_says(events: list[Any]) -> None:
     known = Known()

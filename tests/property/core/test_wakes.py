@@ -27,6 +27,7 @@ from rackplane.core.settings import MachineSettings
 from rackplane.engine.queueing.order import Line
 from tests.property.core.sites import Site
 from tests.support.harness import START, facility, node, thing
+from tests.support.thorough import some
 
 QUEUES = ("left", "right", "deep", "free")
 
@@ -168,7 +169,7 @@ _LARGE = one(1, 9, expectedDurationSeconds=20, topology={"required": "nvlink"})
         ("wait", 4),
     ],
 )
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     row_watts=st.sampled_from([26_000, 36_000, 1_000_000]),
     quotas=st.tuples(*[st.sampled_from([None, 4, 8, 16])] * 3),

@@ -21,6 +21,7 @@ from rackplane.engine.shedding.relieving import relieve
 from rackplane.engine.shedding.terms import Disruption, Plan, Terms
 from rackplane.engine.state import State
 from tests.support.halls import GPU, NODES, TYPE, gang, idle, rack, ups
+from tests.support.thorough import some
 
 NO_RELIEF: dict[str, Any] = {"relief": "", "reliefs": ()}
 RATINGS = st.integers(min_value=2, max_value=30).map(lambda n: n * 100_000)
@@ -79,7 +80,7 @@ def compiled_offline(state: State, name: str) -> State:
     return after
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(busy(), st.sampled_from("abcd"))
 def test_a_drill_finds_what_the_facility_without_the_element_shows(state: State, letter: str) -> None:
     found = drill(state, [PowerChange(f"ups-{letter}")])
@@ -92,7 +93,7 @@ def test_a_drill_finds_what_the_facility_without_the_element_shows(state: State,
     assert set(found.ended) == {key for key in state.keys() if key in found.dark}  # noqa: SIM118
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(busy(), st.lists(TERMS, min_size=5, max_size=5))
 def test_no_measure_of_a_plan_can_be_left_out_and_what_remains_nothing_could_help(
     state: State, terms: list[Terms]
@@ -128,7 +129,7 @@ def test_no_measure_of_a_plan_can_be_left_out_and_what_remains_nothing_could_hel
         assert plan == Plan((), ())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=some(80), deadline=None)
 @given(busy(), st.sampled_from(["MaxP", "MaxQ"]), st.sampled_from([1, 2, 3, 4]), st.sampled_from([None, 2]))
 def test_the_largest_gang_fits_and_one_slot_more_does_not(
     state: State, profile: str, gpus: int, segment: int | None
@@ -149,7 +150,7 @@ def test_the_largest_gang_fits_and_one_slot_more_does_not(
         assert best.power_profile == profile
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(halls())
 def test_a_check_complains_of_the_same_limits_as_the_hall_idle_and_full(spec: FacilitySpec) -> None:
     state = idle(spec)

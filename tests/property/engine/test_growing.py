@@ -14,8 +14,9 @@ from rackplane.engine.placing.growing import allowed_counts, most_that_fit
 from rackplane.engine.placing.placement import find
 from rackplane.engine.state import State
 from tests.property.engine.small_halls import hall, request
+from tests.support.thorough import some
 
-CASES = 600
+CASES = some(600)
 PARTS = 4
 
 
@@ -34,7 +35,7 @@ def test_halving_finds_the_most_slots_that_fit(part: int) -> None:
         best = next((answer for count in reversed(counts) if (answer := placed(count)) is not None), None)
         assert found == best, case
         seen["none" if found is None else "all" if len(found.slots) == gang.slots else "some"] += 1
-    assert all(seen[kind] >= 5 for kind in ("none", "all", "some")), seen
+    assert all(seen[kind] >= some(5) for kind in ("none", "all", "some")), seen
 
 
 def _placed(state: State, gang: Request, count: int) -> Placement | None:

@@ -26,8 +26,9 @@ from rackplane.engine.placing.spreading import Evenness
 from rackplane.engine.state import State
 from tests.property.engine.optimum import measure, optimum
 from tests.property.engine.small_halls import hall, request
+from tests.support.thorough import some
 
-CASES = 160
+CASES = some(160)
 PARTS = 4
 TYPE = NodeType("t", "gpu", 1, 0, 1_000, nvlink_scope=NvlinkScope.LABEL)
 
@@ -68,8 +69,8 @@ def test_what_is_said_of_many_domains_is_true(part: int) -> None:
         assert got.bins >= best.bins, case
         seen["placed"] += 1
         seen["more bins than needed"] += got.bins > best.bins
-    assert seen["placed"] >= 15, seen
-    assert seen["refused"] >= 3, seen
+    assert seen["placed"] >= some(15), seen
+    assert seen["refused"] >= some(3), seen
     # Not promised beyond what is looked at in full; a worse search would show here.
     assert seen["not found"] == 0, seen
     assert seen["more bins than needed"] == 0, seen

@@ -26,6 +26,7 @@ from rackplane.engine.placing.placement import find
 from rackplane.engine.shedding.relieving import relieve
 from rackplane.engine.shedding.terms import Disruption, Terms
 from rackplane.engine.state import State
+from tests.support.thorough import some
 
 IDLE, UTILIZATION, PEAK = 1_000, 80, 110
 CAPS = {"MaxP": 5_000, "MaxQ": 3_600}
@@ -70,7 +71,7 @@ def test_what_is_placed_keeps_every_limit_and_every_sum_is_that_by_hand() -> Non
     seen = {"placed": 0, "less": 0, "capped": 0}
 
     @seed(0)
-    @settings(max_examples=100, deadline=None, database=None)
+    @settings(max_examples=some(100), deadline=None, database=None)
     @given(st.integers(15_000, 45_000), st.integers(0, 20_000), GANGS)
     def equal(watts: int, more: int, gangs: list[tuple[int, int, str, int | None, bool]]) -> None:
         state, held = hall(watts, watts + more), dict[str, Placement]()
@@ -123,7 +124,7 @@ def test_what_is_placed_keeps_every_limit_and_every_sum_is_that_by_hand() -> Non
             seen["capped"] += 1
 
     equal()
-    assert min(seen.values()) > 20, seen
+    assert min(seen.values()) > some(20), seen
 
 
 def _at(place: Placement, profile: str) -> Placement:

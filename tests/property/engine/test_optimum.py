@@ -11,8 +11,9 @@ from rackplane.engine.model import Placement, RefusalKind
 from rackplane.engine.placing.placement import place
 from tests.property.engine.optimum import levels, measure, optimum
 from tests.property.engine.small_halls import hall, request, with_ends
+from tests.support.thorough import some
 
-CASES = 2_000
+CASES = some(2_000)
 PARTS = 8
 """pytest-xdist spreads them."""
 
@@ -42,6 +43,7 @@ def test_the_engine_finds_the_optimum(part: int) -> None:
         state.validate()
     # Every kind of answer is there, so that none of the above holds for want of cases.
     assert all(
-        seen[kind] >= 10 for kind in ("refused", "one bin", "several bins", "stranded", "beyond some share")
+        seen[kind] >= some(5)
+        for kind in ("refused", "one bin", "several bins", "stranded", "beyond some share")
     ), seen
-    assert seen["outlasting"] >= (10 if part % 2 else 0), seen
+    assert seen["outlasting"] >= (some(5) if part % 2 else 0), seen

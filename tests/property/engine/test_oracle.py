@@ -11,8 +11,9 @@ from tests.property.engine.against_oracle import check_state
 from tests.property.engine.facilities import CASES, Case
 from tests.property.engine.oracle import Oracle
 from tests.property.engine.oracle_draws import Draws, Work, draws
+from tests.support.thorough import some
 
-EXAMPLES = 10_000
+EXAMPLES = some(10_000)
 PARTS = 10
 """pytest-xdist spreads them; each has a seed of its own, so all differ and none changes from run to run."""
 

@@ -25,6 +25,7 @@ from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.placing.placement import find
 from rackplane.engine.planning.outlook import earliest_start
 from rackplane.engine.state import State
+from tests.support.thorough import some
 
 IDLE, OVERHEAD, DAY = 1_000, 500, 30
 #: what a node in use adds to its idle draw, by power profile
@@ -149,7 +150,7 @@ def everything(state: State) -> tuple[object, ...]:
     return (state.loads.tobytes(), state.nominal.tobytes(), state.free.tolist(), held, list(state.keys()))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 @given(cases())
 def test_the_earliest_start_is_the_first_second_at_which_the_gang_fits(case: Case) -> None:
     state = case.state()
@@ -175,7 +176,7 @@ def test_the_earliest_start_is_the_first_second_at_which_the_gang_fits(case: Cas
     assert {(e.name, e.of_budget) for e in outlook.opening.endings} == ends
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 @given(cases())
 def test_an_admission_is_judged_by_the_stretch_in_force_or_the_next_one(case: Case) -> None:
     """What `core.budgets.Budgets.rows` says of the later ones, whatever the books hold."""
@@ -188,7 +189,7 @@ def test_an_admission_is_judged_by_the_stretch_in_force_or_the_next_one(case: Ca
         assert (alone and alone.power_profile) == now
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(cases(), st.integers(0, 5), st.one_of(st.none(), st.integers(1, DAY)))
 def test_the_load_of_a_coming_budget_is_that_of_what_is_expected_to_run_then(
     case: Case, which: int, until: int | None

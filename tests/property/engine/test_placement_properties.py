@@ -31,6 +31,7 @@ from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.physics.rows import LimitRow
 from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
+from tests.support.thorough import some
 
 LABEL = NodeType("label", "gpu", 4, 1000, 5000, 90, 120, 75, NvlinkScope.LABEL, (PowerCap("MaxQ", 3000, 80),))
 NODE = NodeType("node", "gpu", 4, 1000, 5000, 100, 100, 0, NvlinkScope.NODE)
@@ -153,7 +154,7 @@ def check_placement(state: State, request: Request, placement: Placement) -> Non
 
 
 @given(worlds(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 def test_random_histories_keep_every_promise(state: State, data: st.DataObject) -> None:
     gangs = 0
     for _ in range(data.draw(st.integers(1, 12))):
@@ -289,7 +290,7 @@ def _holds(state: State, counts: dict[tuple[str, str, str], int]) -> bool:
 
 
 @given(worlds(scopes=False), st.integers(1, 9), LEVELS, st.sampled_from([1, 1, 2, 3]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some(200), deadline=None)
 def test_whole_node_gangs_are_placed_exactly_when_brute_force_can(
     state: State, slots: int, required: str | None, run: int
 ) -> None:

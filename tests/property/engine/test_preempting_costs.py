@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rackplane.engine.preempting.costs import Cost, Victim, weights
 from rackplane.engine.preempting.covers import Cover, Gains, Work
+from tests.support.thorough import some
 
 _victims = st.lists(
     st.builds(
@@ -27,7 +28,7 @@ def _subsets(count: int) -> list[tuple[int, ...]]:
 
 
 @given(_victims)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 def test_sums_of_weights_order_sets_as_their_costs_do(victims: list[Victim]) -> None:
     worth = weights(victims)
     sums = {s: sum(worth[v] for v in s) for s in _subsets(len(victims))}
@@ -42,7 +43,7 @@ def test_sums_of_weights_order_sets_as_their_costs_do(victims: list[Victim]) -> 
     st.sets(st.integers(0, 7), max_size=3),
     st.integers(0, 8),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some(500), deadline=None)
 def test_a_cover_is_the_cheapest_one_that_is_allowed_and_accepted(
     prices: list[int], wanted: list[tuple[list[int], int]], apart: set[int], least: int
 ) -> None:

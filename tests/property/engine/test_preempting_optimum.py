@@ -18,9 +18,10 @@ from rackplane.engine.state import State
 from tests.property.engine.small_halls import hall
 from tests.property.engine.small_halls import request as small_request
 from tests.property.engine.unlike import unlike
+from tests.support.thorough import some
 
-CASES, PARTS = 1_000, 4
-UNLIKE_CASES = 200
+CASES, PARTS = some(1_000), 4
+UNLIKE_CASES = some(200)
 GANGS, VICTIMS = 7, 8
 
 

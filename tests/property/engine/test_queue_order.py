@@ -9,6 +9,7 @@ from rackplane.engine.queueing.order import Line, Order, Place
 from rackplane.engine.queueing.quotas import GPUS, WATTS, QueueSpec, QuotaTree
 from rackplane.engine.queueing.shares import History, Shares
 from tests.property.engine.queue_trees import NAMES, amounts, trees
+from tests.support.thorough import some
 
 EVERYTHING = {GPUS: 20, WATTS: 30}
 Key = tuple[int, tuple[int, ...], float, str]
@@ -39,7 +40,7 @@ def plain(places: dict[str, Place], shares: Shares, now: float) -> list[str]:
     st.lists(waiting, min_size=1, max_size=3),
     st.data(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 def test_order_is_a_plain_sort_at_every_step(
     specs: tuple[QueueSpec, ...],
     held: list[tuple[str, dict[str, int]]],
@@ -94,7 +95,7 @@ many = st.lists(st.builds(Place, lines, st.integers(0, 1), st.integers(0, 9)), m
 
 
 @given(trees(), many, st.sets(lines, min_size=2), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 def test_behind_are_the_lines_whose_turn_is_still_to_come(
     specs: tuple[QueueSpec, ...], waiting: list[Place], some: set[Line], data: st.DataObject
 ) -> None:
@@ -123,7 +124,7 @@ changes = st.tuples(st.sampled_from(NAMES), amounts, st.sampled_from([1, 1, -1])
 
 
 @given(trees(), st.lists(changes, max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 def test_ranks_that_are_asked_for_all_the_time_are_those_of_one_who_asks_once(
     specs: tuple[QueueSpec, ...], changes: list[tuple[str, dict[str, int], int, int]]
 ) -> None:
@@ -145,7 +146,7 @@ def test_ranks_that_are_asked_for_all_the_time_are_those_of_one_who_asks_once(
 
 
 @given(trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.floats(0, 100)), max_size=10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 def test_shares_survive_a_restart(
     specs: tuple[QueueSpec, ...], gangs: list[tuple[str, dict[str, int], float]]
 ) -> None:

@@ -31,12 +31,13 @@ from rackplane.engine.placing.placement import place
 from rackplane.engine.placing.search import Search
 from rackplane.engine.state import State
 from tests.property.engine.test_placement_properties import requests, worlds
+from tests.support.thorough import some
 
 ENDS = st.sampled_from([None, 0.0, 1.0, 3.0, 20.0, 90.0])
 
 
 @given(worlds(), requests(), st.lists(st.tuples(st.integers(1, 3), ENDS), max_size=3), ENDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 def test_one_rack_is_chosen_as_the_search_over_all_bins_would(
     state: State, request: Request, before: list[tuple[int, float | None]], lasts: float | None
 ) -> None:
@@ -94,7 +95,7 @@ def pool(free: list[int], used: list[int]) -> State:
     st.integers(1, 14),
     st.sampled_from([1, 1, 2, 3]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 def test_a_large_set_has_as_few_of_the_largest_as_any_set_of_its_count(
     racks: list[tuple[int, int]], runs: int, run: int
 ) -> None:
@@ -163,7 +164,7 @@ def rows(racks: list[tuple[int, int, int, int]]) -> State:
     st.integers(2, 12),
     st.sampled_from([1, 2, 3, 4]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 def test_of_bins_that_are_alike_the_first_by_name_are_enough_to_compare(
     racks: list[tuple[int, int, int, int]], runs: int, run: int
 ) -> None:
@@ -187,7 +188,7 @@ changes = st.dictionaries(st.integers(0, 19), st.integers(0, 3), max_size=4)
 
 
 @given(worlds(), changes, changes, changes, changes, st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 def test_a_view_under_a_mask_made_of_another_is_as_if_it_were_read_anew(
     state: State,
     first: dict[int, int],
@@ -227,7 +228,7 @@ def test_a_view_under_a_mask_made_of_another_is_as_if_it_were_read_anew(
     ),
     st.sampled_from([0, 1, 2, 4]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some(200), deadline=None)
 def test_a_view_that_follows_events_equals_a_new_count(
     state: State, steps: list[tuple[str, int, int]], gpus: int
 ) -> None:

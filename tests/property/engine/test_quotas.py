@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rackplane.engine.queueing.quotas import GPUS, Limit, QueueSpec, QuotaTree
 from tests.property.engine.queue_trees import NAMES, RESOURCES, amounts, trees
+from tests.support.thorough import some
 
 Held = Sequence[tuple[str, Mapping[str, int]]]
 
@@ -72,7 +73,7 @@ def takes(specs: Sequence[QueueSpec], held: Held, queue: str, asked: Mapping[str
 @given(
     trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.sampled_from([1, 1, -1])), max_size=12)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 def test_what_a_queue_may_take_is_the_same_until_its_tree_changes(
     specs: tuple[QueueSpec, ...], changes: list[tuple[str, dict[str, int], int]]
 ) -> None:
@@ -94,7 +95,7 @@ def test_what_a_queue_may_take_is_the_same_until_its_tree_changes(
 
 
 @given(trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts, st.integers(0, 3)), max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 def test_quotas_hold_under_any_sequence(
     specs: tuple[QueueSpec, ...], gangs: list[tuple[str, dict[str, int], int]]
 ) -> None:
@@ -123,7 +124,7 @@ def test_quotas_hold_under_any_sequence(
 
 
 @given(trees(), st.lists(st.tuples(st.sampled_from(NAMES), amounts), max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 def test_what_a_queue_keeps_it_always_gets(
     specs: tuple[QueueSpec, ...], gangs: list[tuple[str, dict[str, int]]]
 ) -> None:
@@ -149,7 +150,7 @@ def test_what_a_queue_keeps_it_always_gets(
 
 
 @given(trees(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 def test_who_is_above_whom_does_not_depend_on_the_order_in_which_queues_are_read(
     specs: tuple[QueueSpec, ...], random: Random
 ) -> None:
@@ -171,7 +172,7 @@ held = st.lists(st.tuples(st.sampled_from(NAMES), amounts), max_size=12)
 
 
 @given(trees(), held, held, st.sets(st.integers(0, 11)), st.sampled_from(NAMES), amounts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 def test_what_is_told_beside_changes_is_what_is_told_while_they_last(
     specs: tuple[QueueSpec, ...],
     before: list[tuple[str, dict[str, int]]],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rackplane.engine.preempting.reclaiming import Reclaiming
 from rackplane.engine.queueing.quotas import Amounts, Limit, QueueSpec, QuotaTree, amounts_of
+from tests.support.thorough import some
 
 Held = dict[str, tuple[str, Amounts]]
 
@@ -45,7 +46,7 @@ def tree_of(specs: list[QueueSpec], held: Mapping[str, tuple[str, Amounts]]) -> 
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 def test_whoever_is_stopped_cannot_have_the_other_stopped_in_turn(seed: int) -> None:
     specs, held, queue, asked = case(seed)
     tree = tree_of(specs, held)
@@ -59,7 +60,7 @@ def test_whoever_is_stopped_cannot_have_the_other_stopped_in_turn(seed: int) -> 
 
 
 @given(st.integers(0, 10**9), st.randoms(use_true_random=False))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 def test_a_borrower_is_brought_back_by_those_it_could_not_hold_within_its_quota(
     seed: int, random: Random
 ) -> None:

@@ -25,8 +25,9 @@ from tests.property.engine.halls import GPUS, TYPE, crowd, hall, request
 from tests.property.engine.oracle import PEAK_KINDS, Oracle
 from tests.property.engine.oracle_draws import increment
 from tests.property.engine.oracle_world import Loss, Row
+from tests.support.thorough import some
 
-EXAMPLES = 1_000
+EXAMPLES = some(2_000)
 PARTS = 4
 NUMBER = re.compile(r"([\d,]+(?:\.\d+)?) (k?)W")
 

@@ -16,6 +16,7 @@ from rackplane.engine.placing.placement import place
 from rackplane.engine.reasons import ElementKind, Relief, ReliefKind
 from rackplane.engine.state import State
 from tests.property.engine.test_placement_properties import requests, snapshot, worlds
+from tests.support.thorough import some
 
 _KINDS = {
     RowKind.BUDGET: ElementKind.POWER_BUDGET,
@@ -73,7 +74,7 @@ def changed(request: Request, relief: Relief) -> Request:
 
 
 @given(worlds(), st.lists(requests(), min_size=1, max_size=4), requests())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 def test_every_relief_is_true_and_every_number_follows_from_the_state(
     state: State, gangs: list[Request], request: Request
 ) -> None:

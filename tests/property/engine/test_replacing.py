@@ -19,8 +19,9 @@ from rackplane.engine.placing.replacing import replacement
 from rackplane.engine.state import State
 from tests.property.engine.small_halls import hall, request
 from tests.property.engine.unlike import Cpus, unlike
+from tests.support.thorough import some
 
-CASES = 900
+CASES = some(900)
 PARTS = 4
 KEY = "a/gang"
 
@@ -56,7 +57,7 @@ def test_lost_slots_go_where_some_choice_of_nodes_holds_and_only_then(part: int)
                 assert holds(state, gang, placement, held, nodes), case
                 check_places(state, answer.places, case)
         state.validate()
-    assert all(seen[kind] >= 10 for kind in ("none", "one", "several")), seen
+    assert all(seen[kind] >= some(5) for kind in ("none", "one", "several")), seen
 
 
 def lose(random: Random, state: State, placement: Placement) -> list[int]:

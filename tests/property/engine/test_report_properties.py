@@ -16,6 +16,7 @@ from rackplane.engine.reporting.reports import WorstCase
 from rackplane.engine.reporting.stranded import stranded
 from rackplane.engine.state import State
 from tests.property.engine.facilities import Tape, case
+from tests.support.thorough import some
 
 IDLE = 3
 BASES = {
@@ -55,7 +56,7 @@ def left_of(state: State, kinds: tuple[RowKind, ...], element: str, *, enforced:
     return min(found, default=0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(st.binary(min_size=360, max_size=360))
 def test_reports_are_what_the_cells_say(data: bytes) -> None:
     state = running(data)
@@ -104,7 +105,7 @@ def test_reports_are_what_the_cells_say(data: bytes) -> None:
         assert slack / coefficient <= found.headroom_watts + 1 <= (slack + 1) / coefficient + 2
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(st.binary(min_size=360, max_size=360))
 def test_the_fill_breaks_nothing_leaves_no_node_that_fits_and_accounts_for_every_watt(data: bytes) -> None:
     state = running(data)

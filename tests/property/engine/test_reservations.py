@@ -16,6 +16,7 @@ from rackplane.engine.state import State
 from tests.property.engine.facilities import Tape
 from tests.property.engine.halls import crowd, hall, request
 from tests.property.engine.yards import Job, Yard
+from tests.support.thorough import some
 
 TAPES = st.binary(min_size=600, max_size=600)
 LATE = 1_000_000.0
@@ -36,7 +37,7 @@ def fits_alone(state: State, job: Job) -> bool:
     return find(state, replace(job.wanted, at=LATE, until=LATE + job.says)) is not None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=some(240), deadline=None)
 @given(TAPES, st.integers(1, 4))
 def test_nobody_who_goes_ahead_delays_a_reservation_while_durations_are_kept(
     data: bytes, reservations: int
@@ -53,7 +54,7 @@ def test_nobody_who_goes_ahead_delays_a_reservation_while_durations_are_kept(
     assert set(able) <= set(yard.started)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=some(240), deadline=None)
 @given(TAPES, st.integers(1, 3))
 def test_whatever_gangs_really_take_all_that_fit_start_in_the_end(data: bytes, reservations: int) -> None:
     tape = Tape(data)
@@ -65,7 +66,7 @@ def test_whatever_gangs_really_take_all_that_fit_start_in_the_end(data: bytes, r
     event("moved" if yard.moved else "kept")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=some(240), deadline=None)
 @given(TAPES)
 def test_a_shadow_is_the_state_at_that_time(data: bytes) -> None:
     tape = Tape(data)

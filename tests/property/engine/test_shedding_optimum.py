@@ -19,6 +19,7 @@ from rackplane.engine.shedding.relieving import relieve
 from rackplane.engine.shedding.terms import Disruption, Measure, Plan, Terms
 from rackplane.engine.state import State
 from tests.support.halls import NODES, TYPE, gang, hall, ups
+from tests.support.thorough import some
 
 Watts = NDArray[np.float64]
 
@@ -128,7 +129,7 @@ def all_plans(
 
 
 @given(overloaded())
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=some(1_000), deadline=None)
 def test_no_other_plan_is_enough_and_costs_less(case: tuple[State, dict[str, Terms]]) -> None:
     state, terms = case
     node_type = state.facility.types[0]
@@ -146,7 +147,7 @@ def test_no_other_plan_is_enough_and_costs_less(case: tuple[State, dict[str, Ter
 
 
 @given(overloaded())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 def test_many_gangs_are_planned_for_step_by_step_and_still_nothing_is_left_out_or_done_in_vain(
     case: tuple[State, dict[str, Terms]],
 ) -> None:
@@ -172,7 +173,7 @@ def carry_out(state: State, measures: list[Measure]) -> None:
 
 
 @given(overloaded())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some(200), deadline=None)
 def test_protected_gangs_are_left_alone_where_nobody_said_otherwise(
     case: tuple[State, dict[str, Terms]],
 ) -> None:

@@ -24,8 +24,9 @@ from rackplane.engine.placing import exhaustive
 from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.placement import place
 from rackplane.engine.state import State
+from tests.support.thorough import some
 
-CASES = 150
+CASES = some(150)
 TYPES = tuple(NodeType(f"{kw} kW", "gpu", 1, 0, kw * 1_000, nvlink_scope=NvlinkScope.LABEL) for kw in (1, 3))
 
 

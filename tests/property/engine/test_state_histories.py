@@ -16,6 +16,7 @@ from rackplane.engine.state import State
 from tests.property.engine.against_oracle import check_state, drawn_by
 from tests.property.engine.facilities import ENDS, Tape, facility, job
 from tests.property.engine.oracle import Oracle
+from tests.support.thorough import some
 
 NODES = tuple(f"n{i}" for i in range(5))
 
@@ -152,7 +153,7 @@ def exact(state: State) -> list[object]:
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(400), deadline=None)
 @given(st.binary(min_size=500, max_size=500))
 def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
     tape = Tape(data)
@@ -169,7 +170,7 @@ def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
     check_state(state, Oracle(history.spec), drawn_by(state))
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=some(400), derandomize=True, deadline=None)
 @given(st.binary(min_size=700, max_size=700), st.booleans())
 def test_who_follows_the_nodes_knows_them_in_and_after_simulations(data: bytes, nodes_stay: bool) -> None:
     history = History(Tape(data))

@@ -16,6 +16,7 @@ from rackplane.api.power_domain import PowerDomain
 from rackplane.api.problems import FieldProblem, show
 from rackplane.api.queue import Queue
 from rackplane.api.rack import Rack
+from tests.support.thorough import some
 from tests.unit.api.cases import BASE, change, valid
 
 
@@ -291,7 +292,7 @@ _json = st.recursive(
 _fields = st.sampled_from(sorted({field for spec in BASE.values() for field in spec}))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(st.sampled_from(sorted(BY_KIND)), st.dictionaries(_fields, _json, max_size=5), _json, _json)
 @example("Rack", {"nodeSelector": {1: 2, None: 3}, "feeds": [{5: 6}]}, {}, {7: 8})
 @example("Rack", {"nodeSelector": {"a": "\ud800"}}, None, None)

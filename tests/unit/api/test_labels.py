@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rackplane.api import labels
 from rackplane.api.gang import Disruption
 from rackplane.api.labels import FieldProblem, UserRequest, parse_duration, parse_request
+from tests.support.thorough import some
 
 OURS = "rackplane.dev"
 KUEUE = "kueue.x-k8s.io"
@@ -295,7 +296,7 @@ _keys = st.sampled_from(
 _junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.just("9" * 5000)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some(300), deadline=None)
 @given(st.dictionaries(_keys, _junk, max_size=8) | _junk | st.lists(_junk, max_size=2))
 @example({labels.SEGMENT_SIZE: 10**5000})
 @example({5: "x", None: "y"})

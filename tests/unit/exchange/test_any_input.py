@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rackplane.api.decode import decode_any
 from rackplane.core.discovery.template import read_template
 from rackplane.exchange import dps, redfish, slurm, spreadsheet, topologies, volcano
+from tests.support.thorough import some
 from tests.unit.exchange.reading import DATA, run
 
 TEMPLATE = read_template("profile: p\nlimitWatts: 9\nfeeds: [{powerDomain: a, weight: 1}]", partial=True)
@@ -74,7 +75,7 @@ EXAMPLES: dict[str, tuple[Callable[..., Any], list[Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=some(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_spoiled_file_is_read_or_refused(name: str, data: st.DataObject) -> None:
     read, documents, options = EXAMPLES[name]
@@ -83,7 +84,7 @@ def test_a_spoiled_file_is_read_or_refused(name: str, data: st.DataObject) -> No
     assert found.losses.failed or all(not isinstance(decode_any(b), list) for b in found.imported.objects)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(100), deadline=None)
 @given(
     st.lists(
         st.lists(

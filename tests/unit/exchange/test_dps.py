@@ -18,6 +18,7 @@ from rackplane.exchange.dps import read
 from rackplane.exchange.dps_export import write
 from rackplane.exchange.leaving import Place, Site
 from rackplane.exchange.losses import Losses
+from tests.support.thorough import some
 from tests.unit.exchange.reading import Outcome, parts, run
 
 
@@ -282,7 +283,7 @@ def sites(draw: st.DrawFn) -> Site:
     return site(powers, racks, nodes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(sites())
 def test_what_dps_can_say_comes_back_as_it_went(before: Site) -> None:
     out = Losses()

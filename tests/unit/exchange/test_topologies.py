@@ -14,6 +14,7 @@ from rackplane.core.discovery.template import read_template
 from rackplane.exchange.leaving import Place, Site
 from rackplane.exchange.losses import Losses
 from rackplane.exchange.topologies import read, write
+from tests.support.thorough import some
 from tests.unit.exchange.reading import Outcome, parts, run
 
 HOST = "kubernetes.io/hostname"
@@ -158,7 +159,7 @@ def fabrics(draw: st.DrawFn) -> Site:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(fabrics())
 def test_levels_and_domains_come_back_as_they_went(before: Site) -> None:
     body, labels = write(before, Losses())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support import branching
 from tests.support.branching import Branching, Kill, killed_at
 
 
@@ -27,6 +28,11 @@ class Story:
                     break
                 if moment == "before":
                     self.written.append(f"{number}")
+
+
+@pytest.fixture(autouse=True)
+def every_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(branching, "EVERY", 1)
 
 
 def told(path: str, story: Story) -> None:
@@ -79,16 +85,19 @@ def test_where_a_successor_finds_the_same_one_kill_stands_for_both(tmp_path: os.
         ]
 
 
-def test_of_so_many_kills_one_is_tried_and_all_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_three_kills_one_is_tried(tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(branching, "EVERY", 3)
+    log = f"{tmp_path}/log"
+
     def run(kill: Kill) -> Story:
         story = Story(kill)
         story.play()
+        told(log, story)
         return story
 
-    monkeypatch.delenv("RACKPLANE_EVERY_WRITE", raising=False)
-    assert killed_at(lambda number, moment: True, run, every=2) == 3
-    monkeypatch.setenv("RACKPLANE_EVERY_WRITE", "1")
-    assert killed_at(lambda number, moment: True, run, every=2) == 6
+    assert killed_at(lambda number, moment: True, run) == 6
+    with open(log, encoding="utf-8") as lines:
+        assert lines.read().splitlines() == ["1 killed before 2 3", "1 2 3 killed after 3", "1 2 3"]
 
 
 def test_what_fails_in_a_copy_fails_here_and_says_where() -> None:

@@ -143,6 +143,8 @@ class Neighbours:
             and new is not None
             and old.spec.node_name == new.spec.node_name
             and old.metadata.labels == new.metadata.labels
+            # It cannot change, but this may be another pod of the same name, its predecessor's end never seen.
+            and old.spec.affinity == new.spec.affinity
         ):
             return  # of a pod that is bound, nothing else can change that counts here
         for pod, times in ((old, -1), (new, 1)):
