@@ -175,3 +175,16 @@ def test_a_gang_that_is_gone_and_still_named_keeps_nobody_waiting() -> None:
     assert node.says == "default/job-train,default/other"
     [pod] = node.h.pods_of("train")
     assert pod["status"]["phase"] == "Running"
+
+
+def test_who_is_told_late_why_it_waits_keeps_its_age() -> None:
+    # Nobody is told before a place is held for it: the second a while after the third has come.
+    h = full(MachineSettings(validate=True, told_gangs=0, queue_writes=0, telling_gangs=0))
+    for name in NAMES[:3]:
+        make(h, name, slots=4, expectedDurationSeconds=600)
+        h.advance(2)
+    for before, name in zip(["first", *NAMES], NAMES[:3], strict=False):
+        h.request("DELETE", f"{GANGS}/{before}")
+        h.advance(3)
+        assert h.gangs()[name] == "Admitted", "nobody who came after it has gone ahead"
+        assert h.gang(name)["status"]["submittedAt"] == h.gang(name)["metadata"]["creationTimestamp"]
