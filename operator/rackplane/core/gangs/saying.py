@@ -79,7 +79,9 @@ def say(
             "estimatedStart": start,
             "reservation": None if held is None else {**dict.fromkeys(_NOT_ALWAYS), **held},
             "explanation": as_patch(parts),
-            "submittedAt": status.submitted_at or record.gang.metadata.creation_timestamp or timestamp(world.now),
+            "submittedAt": status.submitted_at
+            or record.gang.metadata.creation_timestamp
+            or timestamp(world.now),
             "observedGeneration": record.gang.metadata.generation,
             "conditions": conditions_of(
                 record,
