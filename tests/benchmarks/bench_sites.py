@@ -2,7 +2,7 @@
 
 96 racks of GB300 NVL72, 6,912 GPUs: one hall of six rows of 16 racks, four of six rows of 4, sixteen of six of one.
 Every hall is 4N/3 and has a contract of 85 % of its nameplate. Jobs of one trace, arrivals moved together until they
-ask for `RACKPLANE_BENCH_LOAD` (1.0) times the GPU time of all sites; each goes to the site with the least work left
+ask for `RACKPLANE_BENCH_LOAD` (1.0) times the GPU time of all sites; each goes to the site where it can start first
 (`sites/split.py`), and never moves: the Kalos trace as it is, and with its gangs cut to 256 GPUs and to 64.
 RACKPLANE_BENCH_JOBS (319, all): jobs.
 
@@ -139,10 +139,11 @@ def test_sites(mix: str) -> None:
         began = time.process_time()
         here = site_with(racks, BUDGET_PERCENT)
         contract, idle = contract_of(racks, BUDGET_PERCENT), idle_of(racks)
+        fed = (contract - idle) // node_of() * here.gpus_per_node
         seen = Seen(last, contract, idle, node_of())
         rows: list[JobRow] = []
         ran = 0
-        for of_site in dispatched(jobs, sites, here.gpus, here.gpus_per_node):
+        for of_site in dispatched(jobs, sites, here.gpus, here.gpus_per_node, fed):
             if of_site:
                 found = of_one(here, of_site, seen)
                 rows += found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import yaml
@@ -15,7 +15,7 @@ from rackplane.simulator.jobs import TraceJob
 from rackplane.simulator.scaling import shape_of
 from rackplane.simulator.site import Site, site_of
 
-__all__ = ["contract_of", "dispatched", "idle_of", "node_of", "site_with"]
+__all__ = ["Pool", "contract_of", "dispatched", "idle_of", "node_of", "site_with"]
 
 PROFILE: Final = "gb300-nvl72"
 SCHEME: Final = "4N/3"
@@ -75,21 +75,49 @@ def _at_the_utility(watts: int) -> int:
     return round(watts * 10_000 / EFFICIENCY_BASIS_POINTS)
 
 
-def dispatched(jobs: Sequence[TraceJob], sites: int, gpus: int, gpus_per_node: int) -> list[list[TraceJob]]:
-    """Each job at the site with the least work left when it comes, of a GPU; those that no site can hold nowhere.
+def dispatched(
+    jobs: Sequence[TraceJob], sites: int, gpus: int, gpus_per_node: int, fed: int
+) -> list[list[TraceJob]]:
+    """Each job at the site where it starts first, as far as who sends it can tell; those that no site can hold nowhere.
+
+    The sender knows durations and books each job on the site's GPUs as one pool, without racks: from the first moment
+    on at which enough of them stay free for as long as it runs (conservative backfill). Of sites that are as early, it
+    takes the one with the fewest GPUs left then, so that others stay free for large gangs.
 
     Args:
+        jobs: in order of arrival.
         gpus: of one site.
+        fed: of these so many that the contract feeds at a time; a job of more takes them all.
     """
     found: list[list[TraceJob]] = [[] for _ in range(sites)]
-    left, since = [0.0] * sites, 0
+    pools = [Pool(fed) for _ in range(sites)]
     for job in jobs:
-        left = [max(0.0, work - gpus * (job.submit - since)) for work in left]
-        since = job.submit
         asked = shape_of(job.gpus, gpus_per_node).gpus
         if asked > gpus:
             continue
-        best = min(range(sites), key=lambda site: (left[site], site))
-        left[best] += asked * job.duration
+        wanted = min(asked, fed)
+        offers = [(*pool.earliest(job.submit, job.duration, wanted), site) for site, pool in enumerate(pools)]
+        start, _, best = min(offers)
+        pools[best].booked.append((start, start + job.duration, wanted))
         found[best].append(replace(job))
     return found
+
+
+@dataclass(slots=True)
+class Pool:
+    """GPUs of a site without nodes: what is booked on them from when to when."""
+
+    gpus: int
+    booked: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def earliest(self, now: int, duration: int, wanted: int) -> tuple[int, int]:
+        """From when on so many GPUs are free for so long, and how many others are free at its start."""
+        self.booked = [of for of in self.booked if of[1] > now]
+        for start in sorted({now, *(end for _, end, _ in self.booked)}):
+            moments = [start, *(begin for begin, _, _ in self.booked if start < begin < start + duration)]
+            if max(map(self._used, moments)) + wanted <= self.gpus:
+                return start, self.gpus - self._used(start) - wanted
+        raise ValueError(f"{wanted} GPUs are more than the {self.gpus} of the pool")
+
+    def _used(self, moment: int) -> int:
+        return sum(gpus for begin, end, gpus in self.booked if begin <= moment < end)

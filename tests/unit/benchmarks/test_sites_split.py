@@ -6,21 +6,28 @@ from rackplane.simulator.jobs import TraceJob
 from tests.benchmarks.sites.split import contract_of, dispatched, idle_of, node_of, site_with
 
 
-def names(jobs: list[TraceJob], *, sites: int, gpus: int) -> list[list[str]]:
-    return [[job.name for job in of] for of in dispatched(jobs, sites, gpus, 4)]
+def names(jobs: list[TraceJob], *, sites: int, fed: int = 8) -> list[list[str]]:
+    return [[job.name for job in of] for of in dispatched(jobs, sites, 8, 4, fed)]
 
 
-def test_a_job_goes_where_the_least_work_is_left() -> None:
+def test_a_job_goes_where_it_starts_first() -> None:
     jobs = [
-        TraceJob("a", 0, 100, 8),  # both are empty: the first, which then has 800 GPU-seconds left
-        TraceJob("b", 0, 50, 8),  # the second: 400
-        TraceJob("c", 10, 100, 4),  # 10 s on 8 GPUs later 720 and 320 are left: the second, 720 then
-        TraceJob("d", 10, 10, 8),  # as much on both: the first, 800
-        TraceJob("e", 20, 10, 8),  # 720 and 640
-        TraceJob("f", 500, 10, 8),  # nothing is left of anything: the first
+        TraceJob("a", 0, 100, 8),  # both are empty: the first, from 0 to 100
+        TraceJob("b", 0, 50, 8),  # the second, from 0 to 50
+        TraceJob("c", 10, 10, 4),  # the second, from 50
+        TraceJob("d", 10, 100, 8),  # the second from 60, when c ends, and so before the first
+        TraceJob("e", 10, 10, 4),  # ahead of d there is room beside c, from 50 to 60
+        TraceJob("f", 10, 11, 4),  # not for a second more: the first, from 100
+        TraceJob("g", 500, 1, 4),  # all is over: the first
+        TraceJob("h", 500, 1, 8),  # now only the second
     ]
-    assert names(jobs, sites=2, gpus=8) == [["a", "d", "f"], ["b", "c", "e"]]
-    assert names(jobs, sites=1, gpus=8) == [["a", "b", "c", "d", "e", "f"]]
+    assert names(jobs, sites=2) == [["a", "f", "g"], ["b", "c", "d", "e", "h"]]
+    assert names(jobs, sites=1) == [["a", "b", "c", "d", "e", "f", "g", "h"]]
+
+
+def test_of_sites_that_are_as_early_the_fullest_is_taken() -> None:
+    jobs = [TraceJob("a", 0, 100, 4), TraceJob("b", 0, 100, 8), TraceJob("c", 1, 9, 4)]
+    assert names(jobs, sites=3) == [["a", "c"], ["b"], []]
 
 
 def test_a_job_that_no_site_holds_goes_nowhere_and_counts_for_nothing() -> None:
@@ -29,12 +36,17 @@ def test_a_job_that_no_site_holds_goes_nowhere_and_counts_for_nothing() -> None:
         TraceJob("whole-nodes", 0, 1_000, 7),  # two nodes of 4 GPUs: it fits, and counts for 8
         TraceJob("next", 0, 10, 1),
     ]
-    assert names(jobs, sites=2, gpus=8) == [["whole-nodes"], ["next"]]
+    assert names(jobs, sites=2) == [["whole-nodes"], ["next"]]
+
+
+def test_a_job_of_more_than_the_contract_feeds_takes_all_of_that() -> None:
+    jobs = [TraceJob("a", 0, 100, 8), TraceJob("b", 0, 100, 4), TraceJob("c", 1, 1, 1)]
+    assert names(jobs, sites=2, fed=4) == [["a", "c"], ["b"]]
 
 
 def test_each_site_has_a_copy() -> None:
     jobs = [TraceJob("a", 0, 10, 4)]
-    [[found]] = dispatched(jobs, 1, 8, 4)
+    [[found]] = dispatched(jobs, 1, 8, 4, 8)
     assert found == jobs[0]
     assert found is not jobs[0]
 
