@@ -167,6 +167,11 @@ bench-power: $(STAMPS)/test ## Budgets at 100 to 70 % of nameplate, beside other
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
 	  tests/benchmarks/bench_power.py $(PYTEST_ARGS)
 
+.PHONY: bench-sites
+bench-sites: $(STAMPS)/test ## The same racks as one site, four and sixteen: large gangs, waits, watts that nobody can use (RACKPLANE_BENCH_JOBS)
+	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 3600 -o python_files='bench_*.py' \
+	  tests/benchmarks/bench_sites.py $(PYTEST_ARGS)
+
 .PHONY: bench-packing
 bench-packing: $(STAMPS)/test ## How full the engine packs, beside proven bounds and other rules (PYTEST_ARGS="-k racks8": one size)
 	$(BIN)/python -m pytest -n 0 -s --quiet --timeout 1800 -o python_files='bench_*.py' \
