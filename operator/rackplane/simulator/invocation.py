@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+from rackplane.core.gangs.statuses import timestamp
 from rackplane.simulator.progress import NEVER, ON_STOP
 
 if TYPE_CHECKING:
@@ -43,7 +44,5 @@ def _words(plan: Plan) -> Iterator[str]:
 
 def _text(name: str, value: Any) -> str:
     if name == "begin":
-        from datetime import UTC, datetime
-
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return timestamp(value)
     return _NAMED.get(name, {}).get(value, f"{value:g}" if isinstance(value, float) else str(value))

@@ -209,9 +209,9 @@ def prepare(plan: Plan) -> Prepared:
         PlanError: with what is wrong where, and what to do.
     """
     found = read(plan)
-    site, trace, jobs, left_out = found.site, found.trace, found.jobs, found.left_out
+    site = found.site
     try:
-        requests = requests_of(jobs, site, found.policy, seed=plan.seed)
+        requests = requests_of(found.jobs, site, found.policy, seed=plan.seed)
         files = Files(plan.out, force=plan.force)
     except (RequestError, OutputError) as error:
         raise PlanError(str(error)) from error
@@ -230,7 +230,7 @@ def prepare(plan: Plan) -> Prepared:
         seed=plan.seed,
         begin=found.begin,
     )
-    inputs = _inputs(plan, site, trace, left_out, jobs, found.policy, found.model)
+    inputs = _inputs(plan, found)
     state = simulation.cluster.machine.state
     assert state is not None  # everything has been listed
     inputs["facility"]["full_watts"] = full_watts(state)
@@ -239,19 +239,19 @@ def prepare(plan: Plan) -> Prepared:
 
 def notes_of(found: Inputs) -> list[str]:
     """What was found about trace and facility, in words."""
-    return list(_notes(found.site, found.trace, found.left_out, found.jobs))
-
-
-def _notes(site: Site, trace: Trace, left_out: Counter[str], jobs: list[TraceJob]) -> list[str]:
-    found = [f"{site.name}: {site.gpus:,} GPUs, {site.gpus_per_node} a node, queues {', '.join(site.queues)}"]
+    site, trace, jobs = found.site, found.trace, found.jobs
     days = (jobs[-1].submit - jobs[0].submit) / 86_400
     of = f"{trace.file} ({trace.format}): {trace.rows:,} lines"
-    found.append(f"{of}, {len(jobs):,} jobs to run, within {days:,.1f} days")
-    found += [f"  left out: {count:,} {why}" for why, count in sorted((trace.left_out + left_out).items())]
+    notes = [
+        f"{site.name}: {site.gpus:,} GPUs, {site.gpus_per_node} a node, queues {', '.join(site.queues)}",
+        f"{of}, {len(jobs):,} jobs to run, within {days:,.1f} days",
+    ]
+    left_out = trace.left_out + found.left_out
+    notes += [f"  left out: {count:,} {why}" for why, count in sorted(left_out.items())]
     if trace.bad_lines:
-        found.append(f"  bad lines: {trace.bad_lines:,}")
-        found += [f"    {trace.file}:{bad}" for bad in trace.bad]
-    return found
+        notes.append(f"  bad lines: {trace.bad_lines:,}")
+        notes += [f"    {trace.file}:{bad}" for bad in trace.bad]
+    return notes
 
 
 def _types(site: Site, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
@@ -272,16 +272,9 @@ def _types(site: Site, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
     return found
 
 
-def _inputs(
-    plan: Plan,
-    site: Site,
-    trace: Trace,
-    left_out: Counter[str],
-    jobs: list[TraceJob],
-    policy: Policy,
-    model: PowerModel | None,
-) -> dict[str, Any]:
+def _inputs(plan: Plan, found: Inputs) -> dict[str, Any]:
     """What the run was made from. No path and no time of today: the same input gives the same bytes."""
+    site, trace, jobs = found.site, found.trace, found.jobs
     files = {"trace": plan.trace, "events": plan.events}
     objects = json.dumps([list(site.bodies.values()), sorted(site.nodes)], sort_keys=True, default=str)
     return {
@@ -299,7 +292,7 @@ def _inputs(
             "format": trace.format,
             "lines": trace.rows,
             "jobs": len(jobs),
-            "left_out": dict(sorted((trace.left_out + left_out).items())),
+            "left_out": dict(sorted((trace.left_out + found.left_out).items())),
             "bad_lines": trace.bad_lines,
             "gpu_hours": round(sum(job.gpu_seconds for job in jobs) / 3600, 1),
             "last_arrival": jobs[-1].submit,
@@ -308,11 +301,11 @@ def _inputs(
                 for name in ("days", "sizes", "source_gpus", "largest", "cap", "first", "load", "faster")
             },
         },
-        "policy": {name: getattr(value, "value", value) for name, value in asdict(policy).items()},
+        "policy": {name: getattr(value, "value", value) for name, value in asdict(found.policy).items()},
         "rules": {"checkpoint": plan.checkpoint, "restart": plan.restart, "stop": plan.stop},
-        "draws": None if model is None else asdict(model),
+        "draws": None if found.model is None else asdict(found.model),
         "seed": plan.seed,
-        "begin": BEGIN if plan.begin is None else plan.begin,
+        "begin": found.begin,
         "every": plan.every or 3_600,
         "sha256": {
             "facility": hashlib.sha256(objects.encode()).hexdigest(),

@@ -14,19 +14,9 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.writing import write
 from rackplane.core.instructions import Instruction
 from rackplane.core.world import World
-from rackplane.engine.physics.loads import TOLERANCE_WATTS
-from rackplane.engine.state import State
+from rackplane.engine.placing.keeping import keeps_limits
 
-__all__ = ["has_room", "keeps_limits", "withdraw"]
-
-
-def keeps_limits(state: State, key: str) -> bool:
-    """Whether every limit above the racks of a booking is kept, by all that holds an admission back."""
-    f, slack = state.facility, state.slack(state.until(key))
-    racks = {
-        f.rack_index[spec.rack] for node in state.held_gpus(key) if (spec := state.node(node)) and spec.rack
-    }
-    return all(bool((slack[f.cells[f.entries(rack)]] >= -TOLERANCE_WATTS).all()) for rack in racks)
+__all__ = ["has_room", "withdraw"]
 
 
 def has_room(world: World, record: GangRecord) -> bool:

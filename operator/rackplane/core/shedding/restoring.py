@@ -15,7 +15,6 @@ from rackplane.core.gangs.booking import count_at
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import condition, rated
-from rackplane.core.gangs.withdrawing import keeps_limits
 from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, write
 from rackplane.core.instructions import Instruction
 from rackplane.core.queues.priorities import standing
@@ -23,6 +22,7 @@ from rackplane.core.shedding.placements import POWER_CAPPED, at_profile, speed_a
 from rackplane.core.world import World
 from rackplane.engine.model import Placement
 from rackplane.engine.physics.draw import find_cap
+from rackplane.engine.placing.keeping import keeps_limits
 from rackplane.engine.state import State
 
 __all__ = ["Restoring"]
