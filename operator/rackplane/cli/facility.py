@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         CommandError: the figures make no facility, or the folder cannot be written.
     """
     from rackplane.cli.output import console_for
-    from rackplane.cli.words import count
+    from rackplane.figures import count
     from rackplane.simulator.facilities.design import Design, DesignError, parse_scheme
     from rackplane.simulator.facilities.manifests import files_of
     from rackplane.simulator.facilities.writing import checked, profile_of, write
