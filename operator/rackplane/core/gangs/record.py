@@ -163,6 +163,8 @@ class GangRecord:
     ) = None
     #: pod uid -> its spec and the digest of its class
     _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
+    #: whether another controller made it, and of which object that was found: each look at it asks many times
+    _external: tuple[Gang, bool] | None = None
 
     @property
     def job(self) -> Job | None:
@@ -226,7 +228,7 @@ class GangRecord:
 
     def _class(self, of: str, template: PodSpec) -> PodClass:
         known = self._classed.get(of)
-        if known is None or known[0] != template:
+        if known is None or (known[0] is not template and known[0] != template):
             known = self._classed[of] = (template, PodClass(template))
         return known[1]
 
@@ -327,9 +329,15 @@ class GangRecord:
 
     def external(self) -> bool:
         """Whether another controller made the Gang: it starts and stops the workload (docs/external-gangs.md)."""
-        if self.gang is None:
+        gang = self.gang
+        if gang is None:
             return False
-        workload = self.gang.spec.workload
+        if self._external is None or self._external[0] is not gang:
+            self._external = gang, self._made_by_another(gang)
+        return self._external[1]
+
+    def _made_by_another(self, gang: Gang) -> bool:
+        workload = gang.spec.workload
         if (workload.api_version, workload.kind) in _OURS:
             return False
         kind = kind_of_gang(self.key[1])
