@@ -163,8 +163,8 @@ class GangRecord:
     ) = None
     #: pod uid -> its spec and the digest of its class
     _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
-    #: whether another controller made it, and of which object that was found: each look at it asks many times
-    _external: tuple[Gang, bool] | None = None
+    #: of which object that was found, whether another controller made it, and what is known of its pods then
+    _external: tuple[Gang, bool, PodClass | None] | None = None
 
     @property
     def job(self) -> Job | None:
@@ -218,6 +218,9 @@ class GangRecord:
     @property
     def pod_class(self) -> PodClass | None:
         """Its template's class; None if it has no template."""
+        if self.external():
+            assert self._external is not None
+            return self._external[2]
         template, job = self.template, self._model()
         return None if template is None else self._class("" if job is None else job.metadata.name, template)
 
@@ -332,9 +335,13 @@ class GangRecord:
         gang = self.gang
         if gang is None:
             return False
-        if self._external is None or self._external[0] is not gang:
-            self._external = gang, self._made_by_another(gang)
-        return self._external[1]
+        known = self._external
+        if known is None or known[0] is not gang:
+            # Each look at it asks many times.
+            theirs = self._made_by_another(gang)
+            pods = _class_of_gpus(gang.spec.resource_name, gang.spec.gpus_per_slot) if theirs else None
+            known = self._external = gang, theirs, pods
+        return known[1]
 
     def _made_by_another(self, gang: Gang) -> bool:
         workload = gang.spec.workload
@@ -539,6 +546,11 @@ class GangRecord:
         if kind is not None:
             return [pod for pod in self.pods.values() if kind.set_of(pod) == job.metadata.name]
         return [pod for pod in self.pods.values() if owner_of(pod) == job.metadata.uid]
+
+
+@lru_cache(maxsize=256)
+def _class_of_gpus(resource: str, gpus: int) -> PodClass:
+    return PodClass(_only_gpus(resource, gpus))
 
 
 @lru_cache(maxsize=256)
