@@ -149,13 +149,7 @@ def test_a_victim_takes_off_each_limit_what_its_release_does(full: State) -> Non
 
 
 def test_at_a_later_time_what_is_over_counts_on_no_limit(full: State) -> None:
-    shadow = Shadow(
-        full,
-        LATER,
-        (),
-        over=lambda key: key == "low",
-        draws=lambda key: full.draws_by_rack(full.held_gpus(key), "MaxP"),
-    )
+    shadow = Shadow(full, LATER, ())
     with full.simulation():
         full.release("low")
         assert np.allclose(shadow._loads.loads, full.loads)

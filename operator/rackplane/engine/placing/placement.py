@@ -22,7 +22,7 @@ from rackplane.engine.model import (
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing import quick
 from rackplane.engine.placing.attempts import Attempt, Bin, Subtree, attempts
-from rackplane.engine.placing.candidates import Candidates, Later
+from rackplane.engine.placing.candidates import Candidates, Later, too_few_nodes
 from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.objective import Key, Solution
 from rackplane.engine.placing.search import Outcome, Search
@@ -86,7 +86,7 @@ def find(
             Groups(state, request, profile, _alone, steps=STEPS_OF_FIND).find()
             for profile in profiles(state, request)
         )
-    elif explanation.invalid(state, request) is not None:
+    elif too_few_nodes(state, request) or explanation.invalid(state, request) is not None:
         return None
     else:
         offers = (
