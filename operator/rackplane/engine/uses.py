@@ -225,7 +225,10 @@ class Uses:
         # What a booking holds is never written to: something else is another object.
         if known is not None and known[0] is gpus:
             changes = self._changes
-            if all(changes[rack] == number for rack, number in known[1]):
+            for rack, number in known[1]:
+                if changes[rack] != number:
+                    break
+            else:
                 return known[2]
         found, complete = self._counted(gpus)
         if complete:

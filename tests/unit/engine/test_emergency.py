@@ -22,7 +22,7 @@ from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.preempting.releases import Releases
 from rackplane.engine.queueing.shadow import Shadow
-from rackplane.engine.shedding.offers import lowest_profile
+from rackplane.engine.shedding.ways import lowest_profile
 from rackplane.engine.state import State
 
 NODE = NodeType("n", "gpu", 4, 1_000, 5_000, 100, 100, 0, caps=(PowerCap("MaxQ", 3_000, 70),))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.feeding import takes_of
 from rackplane.core.gangs.occupying import occupy
 from rackplane.core.gangs.ranks import annotated_slot
 from rackplane.core.gangs.record import GangRecord
@@ -63,8 +64,10 @@ def holdings_on(world: World, record: GangRecord, node: str) -> Iterator[tuple[A
 
 
 def promise(world: World, record: GangRecord) -> None:
-    """Note what the slots will need whose pods are not bound yet, and what of cliques the gang occupies."""
+    """Note what the slots will need whose pods are not bound yet, what of cliques the gang occupies, and what it takes
+    with its GPUs."""
     occupy(world, record)
+    world.appetite.put(record.key, takes_of(world, record))
     kind = None if record.decision is None else record.pod_class
     if kind is None or world.state is None:
         world.room.promise(record.key)

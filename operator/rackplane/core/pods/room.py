@@ -126,6 +126,15 @@ class Room:
 
     # -- questions ---------------------------------------------------------------------------------
 
+    @property
+    def position(self) -> int:
+        """How many changes of nodes and of what they hold there have been, as of the last `settle`."""
+        return self._log.position
+
+    def changes(self, since: int) -> Iterable[str] | None:
+        """The nodes changed since that position, each once; None if there were too many to remember."""
+        return self._log.since(since)
+
     def used(self, node: str) -> Amounts:
         """What the node holds."""
         return self._used.get(node, _NOTHING)

@@ -116,11 +116,17 @@ class Candidates:
         other.node_slots = other.view.slots
         return other
 
+    def limited(self, allowed: Ints) -> Candidates:
+        """The same request with at most so many slots by node, which counts as having as many free as it has."""
+        other = copy.copy(self)
+        other.node_slots = np.minimum(self.node_slots, allowed)
+        return other
+
     @cached_property
     def _room(self) -> Ints:
         """Free slots by rack, by nodes alone."""
         rack, room = self.state.inventory.rack, np.zeros(len(self.rack_slots), dtype=np.int64)
-        np.add.at(room, rack[rack >= 0], self.node_slots[rack >= 0])
+        np.add.at(room, rack[rack >= 0], self.view.slots[rack >= 0])
         return room
 
     def stranded_watts(self, rack: int, slots: int) -> int:
