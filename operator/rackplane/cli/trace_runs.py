@@ -130,15 +130,16 @@ def bar(total: int, name: str = "jobs") -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _now, _over: None  # it is told of every moment of a run
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[day]}"),
     )
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    ) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(name, total=total, day="")
 
         def advance(now: int, over: int) -> None:

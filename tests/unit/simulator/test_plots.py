@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,10 @@ def test_stretches_can_be_merged_in_pairs(most: int) -> None:
         Buckets(most=most)
 
 
-def plots(jobs: list[Job], policy: str = "", *, events: Path | None = None) -> dict[str, Any]:
-    site, chosen, recording = site_of("hall", HALL), parse_policies(policy), Recording(1_000, TYPES)
+def plots(
+    jobs: list[Job], policy: str = "", *, events: Path | None = None, hall: list[dict[str, Any]] = HALL
+) -> dict[str, Any]:
+    site, chosen, recording = site_of("hall", hall), parse_policies(policy), Recording(1_000, TYPES)
     simulation = Simulation(
         site,
         requests_of(jobs, site, chosen, seed=0),
@@ -104,6 +107,17 @@ def test_how_near_each_element_came_to_its_limit_and_for_how_long_it_was_over(tm
     }
     [course] = [course for course in found["elements"] if course["name"] == "ups-b"]
     assert course["reserved_watts"][:3] == [105_000, 105_000, 63_000]
+
+
+def test_what_is_full_whatever_gangs_do_comes_last() -> None:
+    hall = copy.deepcopy(HALL)
+    [pdu] = [body for body in hall if body["metadata"]["name"] == "pdu-x"]
+    pdu["spec"]["baseLoadWatts"] = 16_000  # and 4 kW of a cooling unit, of 20 kW
+    peaks = plots([Job("a", 1_500, 3_000, 16)], hall=hall)["peaks"]
+    loads = {peak["name"]: peak["load"] for peak in peaks}
+    assert loads["pdu-x"] == 1.0
+    assert list(loads)[:2] == ["loop", "ups-b"]
+    assert list(loads).index("pdu-x") > list(loads).index("utility")
 
 
 def test_waits_and_racks_beyond_the_fewest_by_size() -> None:

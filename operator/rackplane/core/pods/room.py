@@ -21,7 +21,7 @@ __all__ = ["CLASSES_KEPT", "Room"]
 CLASSES_KEPT = 64
 """Classes of pods whose masks are kept; that which nobody has asked for longest makes way."""
 _OFFERS_KEPT = 8
-"""Classes of pods for which it is kept what nodes offer them, of nodes that are asked about with some pods gone."""
+"""Classes of pods for which it is kept what nodes offer them, of nodes that have changed or were asked about."""
 _NOTHING: Amounts = {}
 
 
@@ -183,29 +183,40 @@ class Room:
 
     def slots_without_each(self, kind: PodClass, freed: Mapping[str, Amounts]) -> dict[str, int]:
         """As :meth:`slots_without`, of each of these nodes."""
+        offers = self._offers_to(kind)
+        return {name: self._slots(kind, offers, name, amounts) for name, amounts in freed.items()}
+
+    def _offers_to(self, kind: PodClass) -> dict[str, tuple[Node, Offer | None]]:
+        """What nodes offer such pods, as far as it has been looked up."""
         offers = self._offers.pop(kind, {})
         self._offers[kind] = offers  # at the end: the first is the one unused for longest
         if len(self._offers) > _OFFERS_KEPT:
             del self._offers[next(iter(self._offers))]
-        found: dict[str, int] = {}
-        for name, amounts in freed.items():
-            node, known = self._nodes.get(name), offers.get(name)
-            if node is None:
-                found[name] = 0
-                continue
-            if known is None or known[0] is not node:
-                known = offers[name] = node, kind.offered(node)
-            offered = known[1]
-            found[name] = 0 if offered is None else kind.slots_of(offered, self.used(name), amounts)
-        return found
+        return offers
+
+    def _slots(
+        self,
+        kind: PodClass,
+        offers: dict[str, tuple[Node, Offer | None]],
+        name: str,
+        freed: Amounts = _NOTHING,
+    ) -> int:
+        """Pods of the class that the node takes, if so much of what it holds were gone."""
+        node, known = self._nodes.get(name), offers.get(name)
+        if node is None:
+            return 0
+        if known is None or known[0] is not node:
+            known = offers[name] = node, kind.offered(node)
+        offered = known[1]
+        return 0 if offered is None else kind.slots_of(offered, self.used(name), freed)
 
     def _all(self, kept: _Kept) -> Iterable[str]:
         return dict.fromkeys((*kept.mask.as_dict(), *self._nodes))
 
     def _follow(self, kind: PodClass, kept: _Kept, changed: Iterable[str]) -> None:
+        offers = self._offers_to(kind)
         for name in changed:
-            node = self._nodes.get(name)
-            kept.mask.set(name, 0 if node is None else kind.slots_on(node, self.used(name)))
+            kept.mask.set(name, self._slots(kind, offers, name))
         kept.position = self._log.position
 
     # -- check -------------------------------------------------------------------------------------

@@ -61,5 +61,7 @@ def unknown_class(where: str, spec: PodSpec, classes: Classes) -> FieldProblem |
 def _class(spec: PodSpec, classes: Classes) -> PriorityClass | None:
     if spec.priority_class_name:
         return classes.get(spec.priority_class_name)
+    if not classes:
+        return None
     defaults = (found for found in classes.values() if found.global_default)
     return min(defaults, key=lambda found: (found.value, found.metadata.name), default=None)

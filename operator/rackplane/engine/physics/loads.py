@@ -201,7 +201,10 @@ class Loads:
         """A copy in which racks draw more or less: by rack, what :meth:`add` takes."""
         other = Loads.__new__(Loads)  # what the facility draws by itself is in the copy already
         other.facility = self.facility
-        other.restore(self.saved())
+        other.nominal, other.peak = self.nominal.copy(), self.peak.copy()
+        other.loads, other._over_by = self.loads.copy(), self._over_by.copy()
+        other._updates, other._headrooms = self._updates, self._headrooms
+        other._changed, other._tolerant = set(self._changed), self._tolerant
         changed = {rack: delta for rack, delta in deltas.items() if any(delta)}
         if len(changed) > 1 and not self.facility.parts and self._updates + len(changed) < RECOMPUTE_EVERY:
             other._add_all(changed)

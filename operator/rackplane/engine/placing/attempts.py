@@ -113,7 +113,8 @@ class Bin:
         state, layout = self._attempt.candidates.state, self._attempt.layout
         node_type = state.facility.rack_types[int(layout.part_rack[layout.bin_starts[self.index]])]
         spans = node_type is not None and node_type.nvlink_scope in (NvlinkScope.LABEL, NvlinkScope.OBJECT)
-        spec = state.node(state.inventory.names[int(self.members[0])])
+        first = layout.rows[layout.part_starts[layout.bin_starts[self.index]]]
+        spec = state.node(state.inventory.names[first])
         return (spec.domain or "") if spans and spec is not None else ""
 
     @property

@@ -192,6 +192,8 @@ class Shadow:
     def _domains(self, nodes: Iterable[str]) -> dict[int, None]:
         """The domains with a policy that these nodes are in."""
         state = self._state
+        if not state.holding.domains:
+            return {}
         rows = [state.inventory.index[node] for node in nodes if node in state.inventory.index]
         return dict.fromkeys(k for i in rows if (k := int(state.holding.of_node[i])) >= 0)
 

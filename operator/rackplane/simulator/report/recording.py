@@ -57,6 +57,15 @@ class _Peak:
     headroom: int | None = None
     loss: str = ""
     drawn: int | None = None
+    first: int | None = None
+    steady: bool = True
+    """It has carried ``first`` watts all the time, within its limit: no gang has a say in that."""
+
+    def carries(self, watts: int) -> None:
+        """By what is reserved, now or at most since it was last told."""
+        if self.first is None:
+            self.first = watts
+        self.steady = self.steady and watts == self.first
 
 
 class Recording:
@@ -120,7 +129,11 @@ class Recording:
             series[name] = _rounded(self._series.column(name), digits)
         for name in ("seconds_over", "seconds_over_after_a_loss", "seconds_over_drawn"):
             series[name] = _rounded(self._series.column(name))
-        peaks = sorted(self._peaks.values(), key=lambda peak: (-peak.load, peak.kind, peak.name))
+        # Switchgear for cooling units is full from the first second to the last where it is as large as they are.
+        peaks = sorted(
+            self._peaks.values(),
+            key=lambda peak: (peak.steady and peak.load <= 1, -peak.load, peak.kind, peak.name),
+        )
         return {
             "format": PLOTS_FORMAT,
             "seconds": now,
@@ -173,7 +186,9 @@ class Recording:
         self._elements.add(number, (key, name), How.MOST, watts)
         if name == "drawn_watts":
             peak.drawn = max(watts, peak.drawn or 0)
-        elif peak.limit and watts > peak.load * peak.limit:
+            return
+        peak.carries(watts)
+        if peak.limit and watts > peak.load * peak.limit:
             peak.load, peak.watts, peak.of = watts / peak.limit, watts, peak.limit
             peak.at = number * self._every
 
@@ -187,6 +202,7 @@ class Recording:
             known[name] for name in ("reserved_watts", "limit_watts", "worst_headroom_watts")
         )
         peak.limit, load = limit, watts / limit if limit > 0 else float(watts > 0)
+        peak.carries(watts)
         if load > peak.load:
             peak.load, peak.watts, peak.of, peak.at = load, watts, limit, now
         if peak.headroom is None or headroom < peak.headroom:
