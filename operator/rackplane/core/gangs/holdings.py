@@ -12,7 +12,7 @@ from rackplane.core.gangs.ranks import annotated_slot
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.pods.pod import is_terminal
-from rackplane.core.pods.podclass import Amounts, held_by
+from rackplane.core.pods.podclass import Amounts
 from rackplane.core.world import World
 
 __all__ = ["holdings", "holdings_of", "holdings_on", "promise", "unbound"]
@@ -68,8 +68,8 @@ def promise(world: World, record: GangRecord) -> None:
     with its GPUs."""
     occupy(world, record)
     world.appetite.put(record.key, takes_of(world, record))
-    template = record.template
-    if record.decision is None or template is None or world.state is None:
+    kind = None if record.decision is None else record.pod_class
+    if kind is None or world.state is None:
         world.room.promise(record.key)
         world.neighbours.promise(record.key, None, {})
         return
@@ -78,7 +78,7 @@ def promise(world: World, record: GangRecord) -> None:
     if not record.external():  # of whose pods nothing is known that others would look at
         world.neighbours.promise(record.key, record.promised(), count)
     if not record.groups:
-        world.room.promise(record.key, (held_by(template), count))
+        world.room.promise(record.key, (kind.held, count))
         return
     held = record.held_by_slot()
     world.room.promise(

@@ -97,6 +97,8 @@ class Room:
 
     def settle(self) -> bool:
         """Take in what has changed since; whether any node holds something else than before."""
+        if not self._before:
+            return False
         moved = False
         for node, before in self._before.items():
             if self.used(node) != before:
@@ -150,13 +152,13 @@ class Room:
         """Pods of the class that each node takes. The same object for as long as the class is kept."""
         self.settle()
         kept = self._masks.pop(kind, None)
-        changed = None if kept is None else self._log.since(kept.position)
         if kept is None:
             slots = {
                 name: n for name, node in self._nodes.items() if (n := kind.slots_on(node, self.used(name)))
             }
             kept = _Kept(NodeMask(slots), self._log.position)
-        else:
+        elif kept.position != self._log.position:
+            changed = self._log.since(kept.position)
             self._follow(kind, kept, self._all(kept) if changed is None else changed)
         self._masks[kind] = kept  # at the end: the first is the one unused for longest
         if len(self._masks) > CLASSES_KEPT:

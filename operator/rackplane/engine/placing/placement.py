@@ -23,7 +23,7 @@ from rackplane.engine.model import (
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing import feeding, quick
 from rackplane.engine.placing.attempts import Attempt, Bin, Subtree, attempts
-from rackplane.engine.placing.candidates import Candidates, Later
+from rackplane.engine.placing.candidates import Candidates, Later, too_few_nodes
 from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.objective import Key, Solution
 from rackplane.engine.placing.search import Outcome, Search
@@ -89,7 +89,7 @@ def find(
             for profile in profiles(state, request)
         )
         return next((offer for offer in groups if offer is not None and admits(offer)), None)
-    if explanation.invalid(state, request) is not None:
+    if too_few_nodes(state, request) or explanation.invalid(state, request) is not None:
         return None
     for profile in profiles(state, request):
         candidates = Candidates(state, request, profile, later=later)
