@@ -50,8 +50,8 @@ PUBLISHED = {
     ("multigpu50", "FGD"): 97.18,
 }
 """Percent of the GPUs, mean of ten runs: `experiments/analysis/expected_results` of the paper's artifact."""
-OURS = {"the engine": False, "the engine, asked twice": True}
-"""Whether it is asked first where a pod leaves no more GPUs without CPU."""
+OURS = {"ours": True, "ours, CPU and memory of free GPUs left aside": False}
+"""Whether places are preferred that leave no more GPUs without CPU and memory."""
 
 
 @pytest.mark.parametrize("mix", ARRIVED)

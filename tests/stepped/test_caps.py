@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rackplane.core.settings import MachineSettings
 from tests.support.harness import QUEUE, RUN, Harness, facility, started
 
 PROFILE = "rackplane.dev/power-profile"
@@ -182,6 +183,16 @@ def test_gangs_that_share_a_node_are_listed_and_the_last_takes_the_cap_away() ->
     assert node(h, "r1-n0") == capped("MaxQ", 4000, "default/job-long")
     h.until(lambda: h.phase("job-long") == "Finished", seconds=30)
     h.settle()
+    assert node(h, "r1-n0") == {}
+
+
+def test_however_many_gangs_came_and_went_what_the_last_leaves_is_removed_within_cap_seconds() -> None:
+    h = site(settings=MachineSettings(cap_writes=2, cap_seconds=5.0))
+    for i in range(8):
+        h.job(f"short-{i}", slots=1, run=1)
+        h.until(lambda name=f"job-short-{i}": h.phase(name) == "Finished", seconds=10)  # type: ignore[misc]
+    assert node(h, "r1-n0") == capped("MaxP", 5000, "default/job-short-7")
+    h.advance(5)
     assert node(h, "r1-n0") == {}
 
 

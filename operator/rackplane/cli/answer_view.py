@@ -10,9 +10,10 @@ from rich.text import Text
 
 from rackplane.cli.answer import Answer, Outcome, Reserve
 from rackplane.cli.view import Branch, Gauge, Tree, paragraph, share, show
-from rackplane.cli.words import count, kilowatts, names, nearest_limit
+from rackplane.cli.words import names, nearest_limit
 from rackplane.core.objects import GangSpec
 from rackplane.engine.model import Cause, LevelCount, Placement
+from rackplane.figures import count, kilowatts
 
 __all__ = ["show_answer"]
 

@@ -119,7 +119,7 @@ def _show(found: Sequence[Capacity], console: Console) -> None:
 
     from rackplane.cli.table import show_table
     from rackplane.cli.view import paragraph
-    from rackplane.cli.words import count
+    from rackplane.figures import count
 
     if not found:
         paragraph(console, "No usable rack has nodes of a known hardware profile, so no gang could start.")
@@ -146,7 +146,7 @@ def _show(found: Sequence[Capacity], console: Console) -> None:
 def _show_spares(kept: Sequence[Spares], console: Console) -> None:
     """How many nodes are kept free for the loss of others; the domains that are short of them by name."""
     from rackplane.cli.view import paragraph
-    from rackplane.cli.words import count
+    from rackplane.figures import count
 
     if not kept:
         return
@@ -162,7 +162,7 @@ def _show_spares(kept: Sequence[Spares], console: Console) -> None:
 
 
 def _row(c: Capacity) -> tuple[str, ...]:
-    from rackplane.cli.words import kilowatts
+    from rackplane.figures import kilowatts
 
     return (
         _level(c.level),
@@ -177,7 +177,7 @@ def _row(c: Capacity) -> tuple[str, ...]:
 
 
 def _where(c: Capacity) -> str:
-    from rackplane.cli.words import count
+    from rackplane.figures import count
 
     if not c.slots:
         return ""

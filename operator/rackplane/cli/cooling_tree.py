@@ -8,13 +8,14 @@ from typing import Any
 from rackplane.cli.errors import CommandError, Exit, nearest
 from rackplane.cli.power_tree import POWER_COLUMNS, status
 from rackplane.cli.view import Branch, Gauge, Tree, share
-from rackplane.cli.words import count, kilowatts, names, nearest_limit
+from rackplane.cli.words import names, nearest_limit
 from rackplane.core.machine import Machine
 from rackplane.engine.model import CoolingSpec, CoolingUnit
 from rackplane.engine.physics import cooling
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.reporting.reports import FacilityReport
 from rackplane.engine.reporting.stranded import Stranded
+from rackplane.figures import count, kilowatts
 
 __all__ = ["cooling_data", "cooling_tree"]
 

@@ -145,7 +145,8 @@ def _show(found: Tidying, console: Console) -> None:
 
 
 def _title(plan: MovePlan) -> str:
-    from rackplane.cli.words import count, names
+    from rackplane.cli.words import names
+    from rackplane.figures import count
 
     moves = count(len(plan.moves), "move")
     verb = "lets" if len(plan.moves) == 1 else "let"
@@ -155,8 +156,9 @@ def _title(plan: MovePlan) -> str:
 
 
 def _sentences(found: Tidying, plan: MovePlan) -> Iterator[str]:
-    from rackplane.cli.words import count, names
+    from rackplane.cli.words import names
     from rackplane.engine.explaining.phrases import kilowatts
+    from rackplane.figures import count
 
     if plan.placement is not None:
         place = plan.placement
@@ -191,7 +193,8 @@ def _bought(found: Tidying) -> str:
 
 
 def _nothing(found: Tidying) -> Iterator[str]:
-    from rackplane.cli.words import count, names
+    from rackplane.cli.words import names
+    from rackplane.figures import count
 
     if found.waiting:
         yield (

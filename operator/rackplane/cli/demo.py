@@ -26,6 +26,7 @@ from rackplane.cli.demo_view import Snapshot
 from rackplane.controller.logging import configure_logging
 from rackplane.controller.operator import Operator
 from rackplane.controller.settings import OperatorSettings
+from rackplane.floorplan.history import History
 from rackplane.kube.client import KubeClient
 from rackplane.localcluster import LocalCluster, Request
 from rackplane.localcluster.nodeagent import NodeAgents
@@ -144,7 +145,10 @@ async def _demo(options: Options, console: Console, folder: Path) -> int:
         finished = await stage.run()
         _report(console, stage, options, kubeconfig)
         if options.save_ui is not None:
-            _save_plan(console, process, options.save_ui)
+            assert process.floor_plan is not None  # it has been served all along
+            # The row as it is left is in it, whenever the last frame was taken.
+            await process.floor_plan.take()
+            _save_plan(console, process.floor_plan.history, options.save_ui)
         if options.keep:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({operator})
@@ -342,11 +346,9 @@ class Stage:
         return result
 
 
-def _save_plan(console: Console, operator: Operator, file: Path) -> None:
+def _save_plan(console: Console, history: History, file: Path) -> None:
     from rackplane.floorplan.page import standalone
 
-    assert operator.floor_plan is not None  # it has been served all along
-    history = operator.floor_plan.history
     try:
         file.write_text(
             standalone(history.layouts(), history.frames(), title="rackplane demo"), encoding="utf-8"

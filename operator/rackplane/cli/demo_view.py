@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rackplane.api.labels import GROUP, QUEUE_LABEL
-from rackplane.cli.words import count, names
+from rackplane.cli.words import names
+from rackplane.figures import count, kilowatts
 
 __all__ = ["GangView", "RackView", "Snapshot", "changes", "queue_view", "read", "results", "screen"]
 
@@ -63,7 +64,7 @@ class GangView:
 
     @property
     def kilowatts(self) -> str:
-        return f"{self.watts / 1000:,.1f}"
+        return kilowatts(self.watts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +199,13 @@ def screen(snapshot: Snapshot, *, title: str, width: int = 120, rows: int = 16) 
             _bar(rack.used_gpus, rack.gpus, bar, "green"),
             f"{rack.used_gpus}/{rack.gpus}",
             _bar(rack.watts, rack.limit_watts, bar, "yellow"),
-            f"{rack.watts / 1000:,.1f}/{rack.limit_watts / 1000:,.1f}",
+            f"{kilowatts(rack.watts)}/{kilowatts(rack.limit_watts)}",
         )
     racks.add_row("")
     for power in snapshot.power:
         if power.limit_watts:
-            kilowatts = f"{power.watts / 1000:,.1f}/{power.limit_watts / 1000:,.1f}"
-            racks.add_row(power.name, "", "", _bar(power.watts, power.limit_watts, bar, "cyan"), kilowatts)
+            load = f"{kilowatts(power.watts)}/{kilowatts(power.limit_watts)}"
+            racks.add_row(power.name, "", "", _bar(power.watts, power.limit_watts, bar, "cyan"), load)
     queue = Panel(queue_view(snapshot, rows=rows), title="gangs", title_align="left", border_style="dim")
     left = Panel(racks, title=title, title_align="left", border_style="dim")
     if not wide:

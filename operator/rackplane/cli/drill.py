@@ -132,7 +132,7 @@ def _show(
 
     from rackplane.cli.table import show_table
     from rackplane.cli.view import paragraph
-    from rackplane.cli.words import kilowatts
+    from rackplane.figures import kilowatts
 
     refused = any(words.startswith("Refused") for words in extra)
     good = found.survives and not refused
@@ -173,8 +173,9 @@ def _show(
 
 
 def _sentences(found: Drill, ratings: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    from rackplane.cli.words import count, names
+    from rackplane.cli.words import names
     from rackplane.engine.explaining.phrases import kilowatts
+    from rackplane.figures import count
 
     if found.dark:
         yield f"{count(len(found.dark), 'rack')} would be without power: {names(found.dark)}."
@@ -198,7 +199,7 @@ def _sentences(found: Drill, ratings: Mapping[str, tuple[int, int]]) -> Iterator
 
 
 def _plan(found: Drill) -> Iterator[str]:
-    from rackplane.cli.words import count
+    from rackplane.figures import count
 
     measures, remaining = found.plan.measures, _without_twins(found.plan.remaining)
     caps = [m for m in measures if not m.stops]
@@ -241,7 +242,8 @@ def _zone(zone: ZoneLoss) -> str:
 
 
 def _next(loss: NextLoss) -> str:
-    from rackplane.cli.words import count, names
+    from rackplane.cli.words import names
+    from rackplane.figures import count
 
     parts = [f"{v.row.label} at {_against(v)}" for v in _without_twins(loss.over)]
     if loss.dark:

@@ -11,10 +11,11 @@ from rackplane.api.nvlink_domain import NVLinkDomain
 from rackplane.api.rack import Rack
 from rackplane.cli.errors import CommandError, Exit, nearest
 from rackplane.cli.view import Branch, Gauge, Tree, share
-from rackplane.cli.words import count, names
+from rackplane.cli.words import names
 from rackplane.core.machine import Machine
 from rackplane.engine.model import NVLINK
 from rackplane.engine.nodes.inventory import natural
+from rackplane.figures import count
 
 __all__ = ["fabric_data", "fabric_tree"]
 

@@ -55,6 +55,14 @@ def add(commands: Any) -> None:
         "--halls", type=positive, default=1, metavar="N", help="halls that are alike (default: 1)"
     )
     parser.add_argument("--rows", type=positive, metavar="N", help="of a hall (default: one for each path)")
+    parser.add_argument(
+        "--pairs",
+        metavar="LIST",
+        help="pairs of UPS that rows are on, such as AB,AB,AC,AD,BC,BD (default: each pair once)",
+    )
+    parser.add_argument(
+        "--switchboard", action="store_true", help="with N: a switchboard and no UPS, so no losses"
+    )
     parser.add_argument("--racks", type=positive, default=8, metavar="N", help="of a row (default: 8)")
     parser.add_argument(
         "--nodes", type=positive, metavar="N", help="of a rack (default: 18 of an NVL72, else 4)"
@@ -79,8 +87,8 @@ def run(options: argparse.Namespace) -> int:
         CommandError: the figures make no facility, or the folder cannot be written.
     """
     from rackplane.cli.output import console_for
-    from rackplane.cli.words import count
-    from rackplane.simulator.facilities.design import Design, DesignError, parse_scheme
+    from rackplane.figures import count
+    from rackplane.simulator.facilities.design import Design, DesignError, parse_pairs, parse_scheme
     from rackplane.simulator.facilities.manifests import files_of
     from rackplane.simulator.facilities.writing import checked, profile_of, write
 
@@ -92,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
             scheme=parse_scheme(options.scheme),
             halls=options.halls,
             rows=options.rows,
+            pairs=parse_pairs(options.pairs) if options.pairs else (),
+            switchboard=options.switchboard,
             racks=options.racks,
             nodes=options.nodes,
             queue=options.queue,
@@ -122,9 +132,12 @@ def run(options: argparse.Namespace) -> int:
 def _command(options: argparse.Namespace, watts: dict[str, int | None]) -> str:
     """The command as it can be given again."""
     words = ["rackplane", "facility", "new", "DIR", "--scheme", options.scheme, "--profile", options.profile]
-    plain = {name: getattr(options, name) for name in ("halls", "rows", "racks", "nodes", "queue")}
+    plain = {name: getattr(options, name) for name in ("halls", "rows", "pairs", "racks", "nodes", "queue")}
     usual = {"halls": 1, "racks": 8, "queue": "research"}
     for name, value in {**plain, **watts}.items():
         if value is not None and value != usual.get(name):
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join([*words, *(["--no-cooling"] if options.no_cooling else [])])
+    words += [
+        f"--{name}" for name in ("switchboard", "no-cooling") if getattr(options, name.replace("-", "_"))
+    ]
+    return shlex.join(words)

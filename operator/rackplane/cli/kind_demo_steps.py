@@ -22,7 +22,7 @@ from rackplane.api.labels import (
 )
 from rackplane.cli.errors import CommandError, Exit
 from rackplane.cli.table import show_table
-from rackplane.cli.words import kilowatts
+from rackplane.figures import kilowatts
 from rackplane.kube.client import APPLY_PATCH, MERGE_PATCH, ApiError, Client
 from rackplane.kube.resources import GANGS, JOBS, NODES, PODS, facility
 

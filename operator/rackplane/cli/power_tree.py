@@ -8,13 +8,14 @@ from typing import Any, Final
 from rackplane.api.power_domain import PowerDomain, PowerState
 from rackplane.cli.errors import CommandError, Exit, nearest
 from rackplane.cli.view import Branch, Gauge, Tree, share
-from rackplane.cli.words import count, kilowatts, names, nearest_limit
+from rackplane.cli.words import names, nearest_limit
 from rackplane.core.machine import Machine
 from rackplane.core.site.figures import figures
 from rackplane.engine.model import Feed, PowerSpec, Role
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.reporting.reports import FacilityReport, RackReport
 from rackplane.engine.reporting.stranded import Stranded
+from rackplane.figures import count, kilowatts
 
 __all__ = ["power_data", "power_tree", "rack_branches", "status"]
 

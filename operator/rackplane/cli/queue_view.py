@@ -9,9 +9,9 @@ from rich.console import Console
 from rackplane.cli.queue_data import QueueState, Waiter
 from rackplane.cli.table import show_table
 from rackplane.cli.view import Branch, Gauge, Tree, paragraph, share, show
-from rackplane.cli.words import count, kilowatts, lasting
 from rackplane.core.gangs.statuses import seconds
 from rackplane.engine.explaining.times import when
+from rackplane.figures import count, kilowatts, lasting
 
 __all__ = ["show_queues", "show_waiting"]
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from rackplane.cli.errors import CommandError
 from rackplane.cli.top_board import Board
 from rackplane.cli.top_view import PANES, screen
-from rackplane.cli.words import lasting
+from rackplane.figures import lasting
 
 __all__ = ["LEAVE", "Screen", "live", "watch"]
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from rackplane.cli.top_board import Board, Draw, Element, Operator
 from rackplane.cli.view import Branch, Gauge, Tree, lines, share
-from rackplane.cli.words import count, kilowatts, lasting, names
+from rackplane.cli.words import names
+from rackplane.figures import count, kilowatts, lasting
 
 __all__ = ["PANES", "screen"]
 

@@ -193,7 +193,7 @@ def _unclaimed(machine: Machine) -> Iterator[Finding]:
 
 
 def _count(number: int, noun: str) -> str:
-    from rackplane.cli.words import count
+    from rackplane.figures import count
 
     return count(number, noun) if number else f"no {noun}s"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.gangs.ends import expected_end
+from rackplane.core.gangs.feeding import takes_of
 from rackplane.core.gangs.holdings import unbound
 from rackplane.core.gangs.occupying import occupied
 from rackplane.core.gangs.record import GangRecord
@@ -72,6 +73,8 @@ def _what_nodes_hold(world: World) -> None:
     world.room.validate(used)
     world.neighbours.validate(promised)
     world.restrictions.validate(world.room.masks())
+    world.leftover.validate()
+    world.appetite.validate({key: takes_of(world, record) for key, record in world.gangs.items()})
 
 
 def _add_pod(used: dict[str, dict[str, int]], node: str, each: Amounts) -> None:

@@ -18,8 +18,10 @@ from rackplane.core.gangs.telling import Telling
 from rackplane.core.learning.meter import Learning
 from rackplane.core.measuring import Measurements
 from rackplane.core.objects import GangReservation, Job, Node, Pod, PriorityClass
+from rackplane.core.pods.appetite import Appetite
 from rackplane.core.pods.claimants import Claimants
 from rackplane.core.pods.cliques import Cliques
+from rackplane.core.pods.leftover import Leftover
 from rackplane.core.pods.neighbours import Neighbours
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.restrictions import Restrictions
@@ -149,6 +151,9 @@ class World:
     #: which pods are where, as far as affinity between pods looks at them
     neighbours: Neighbours = field(init=False)
     restrictions: Restrictions = field(init=False)
+    #: what nodes have left of CPU and memory, and what GPUs need of it
+    leftover: Leftover = field(init=False)
+    appetite: Appetite = field(default_factory=Appetite)
     #: what gangs with a place count against quotas, and in the shares of queues
     ledger: Ledger = field(init=False)
     claimants: Claimants = field(default_factory=Claimants)
@@ -163,6 +168,7 @@ class World:
     def __post_init__(self) -> None:
         self.pod_groups = PodGroups(read=self.settings.pod_groups)
         self.room = Room(self.nodes)
+        self.leftover = Leftover(self.nodes, self.room)
         self.neighbours = Neighbours(self.nodes, self.pods)
         self.restrictions = Restrictions(self.nodes, self.neighbours)
         self.ledger = Ledger(self.settings.share_half_life_seconds)

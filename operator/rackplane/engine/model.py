@@ -6,10 +6,13 @@ Watts, GPUs, percentages and weights are integers.  Nothing here computes: a wro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.reasons import Relief, Tightest
@@ -292,6 +295,19 @@ class Beside(Protocol):
         ...
 
 
+class Feeding(Protocol):
+    """Where free GPUs keep what they need beside themselves (CPU, memory), by all that the engine does not know."""
+
+    def slots(self, names: Sequence[str], free: NDArray[np.int64]) -> NDArray[np.int64]:
+        """By node, the most slots with which no more of its GPUs stay free that nobody can use.
+
+        Args:
+            names: of the nodes.
+            free: their free GPUs.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotGroup:
     """Slots of a gang that are alike, in a gang whose slots are not.
@@ -326,6 +342,8 @@ class Request:
     is their sum, ``gpus_per_slot`` the most of one, and ``segment_slots`` and ``capacity`` are the groups' own.
     ``beside`` is what groups leave each other on a node; None: GPUs apart they take nothing from each other.
     ``metered`` is by power profile: where such a gang has a node to itself, no more counts as its nominal draw.
+    ``feeding`` is preferred to hold, where slots are alike and not to be spread; it never keeps a gang from a place,
+    and two requests that differ in nothing else are equal.
     """
 
     slots: int
@@ -344,6 +362,7 @@ class Request:
     groups: tuple[SlotGroup, ...] = ()
     beside: Beside | None = None
     metered: tuple[tuple[str, Metered], ...] = ()
+    feeding: Feeding | None = field(default=None, compare=False)
 
     def metered_at(self, profile: str) -> Metered:
         """What is known of nodes that the gang has to itself at that power profile."""

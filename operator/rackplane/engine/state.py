@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,12 +87,14 @@ class State(Loads):
         self._keep_order()
         del self._specs[name]
         self._placed.pop(name, None)
+        self._uses.moved()
         self._record(lambda: self.set_node(old))
         self._derived.moved()
         self._refresh((name,))
 
     def _place(self, node: NodeSpec) -> None:
         """Look up the rack and the type once: every question about a node asks for them."""
+        self._uses.moved()
         rack = None if node.rack is None else self.facility.rack_index.get(node.rack)
         node_type = None if rack is None else self.facility.rack_types[rack]
         if rack is None or node_type is None:
@@ -287,6 +290,19 @@ class State(Loads):
         """As :meth:`until`, of all keys that hold something, in booking order."""
         return {key: booking.until for key, booking in self._bookings.items()}
 
+    def over_by(self, at: float, ends: Mapping[str, float], away: Collection[str] = ()) -> list[str]:
+        """The keys that hold something and are expected to be over at ``at``, in booking order.
+
+        Args:
+            ends: when those are taken to end of which no end is expected.
+            away: keys that are taken to be over in any case.
+        """
+        return [
+            key
+            for key, booking in self._bookings.items()
+            if (ends.get(key, inf) if booking.until is None else booking.until) <= at or key in away
+        ]
+
     def booking(self, key: str) -> Placement | None:
         """The placement as it was booked, whatever of it has been released since."""
         found = self._bookings.by_key.get(key)
@@ -305,6 +321,12 @@ class State(Loads):
         """The keys that hold something on the node, in booking order."""
         return self._bookings.keys_on.get(node, ())
 
+    def held_on(self, node: str) -> Iterator[tuple[str, int, str]]:
+        """What is booked on the node, in booking order: the key, its GPUs there, and the power profile."""
+        for key in self._bookings.keys_on.get(node, ()):
+            booking = self._bookings.by_key[key]
+            yield key, booking.gpus[node], booking.placement.power_profile
+
     def nodes_alike(self, key: str) -> Alike:
         """The nodes of which the key holds GPUs, by their use; without those of no known rack or type."""
         return self._uses.alike(key) if key in self._bookings.by_key else ()
@@ -317,6 +339,10 @@ class State(Loads):
     def draws_by_rack(self, gpus: Mapping[str, int], profile: str, metered: Metered = ()) -> dict[int, Watts]:
         """Rack -> what ``gpus`` (node -> GPUs of one gang) add to its draw."""
         return self._uses.by_rack(gpus, profile, metered)
+
+    def draws_of(self, key: str) -> Mapping[int, Watts]:
+        """As :meth:`draws_by_rack`, of what the key holds."""
+        return self._uses.draws_of(key)
 
     def reserved(self, key: str) -> Reserved:
         """What the key's held slots add over idle now, by the present profiles; nodes that are gone add nothing."""
@@ -513,6 +539,13 @@ class State(Loads):
         if known is None or known.facility is not self.facility or known.inventory is not self.inventory:
             known = self._planned = Planned(self.facility, self.inventory)
         return known.away(at, until)
+
+    def largest_first(self, resource: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """GPUs of the largest rack, of the two largest and so on, used or not; and the same of the NVLink domains.
+
+        Of the resource alone.  Do not write to the arrays.
+        """
+        return self._derived.largest_first(resource)
 
     @property
     def even(self) -> EvenShares:

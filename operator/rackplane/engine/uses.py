@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rackplane.engine.bookings import Booking, Bookings, Reserved
-from rackplane.engine.model import Metered, NodeType
+from rackplane.engine.model import Metered, NodeType, Placement
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts
 
@@ -65,6 +65,8 @@ class Uses:
         self._changes: defaultdict[int, int] = defaultdict(int)
         #: by key, nodes of the gang by their use, for as long as the gang holds these and no rack of theirs changes
         self._alike: dict[str, tuple[Mapping[str, int], list[tuple[int, int]], Alike]] = {}
+        #: by key, what it draws by rack, for as long as it holds these, of that placement, and no node moves
+        self._drawn: dict[str, tuple[Mapping[str, int], Placement, Mapping[int, Watts]]] = {}
 
     def refresh(self, names: Iterable[str]) -> tuple[dict[str, Use | None], list[tuple[int, list[int]]]]:
         """Bring these nodes up to date.
@@ -223,7 +225,10 @@ class Uses:
         # What a booking holds is never written to: something else is another object.
         if known is not None and known[0] is gpus:
             changes = self._changes
-            if all(changes[rack] == number for rack, number in known[1]):
+            for rack, number in known[1]:
+                if changes[rack] != number:
+                    break
+            else:
                 return known[2]
         found, complete = self._counted(gpus)
         if complete:
@@ -260,6 +265,21 @@ class Uses:
                 more = self._increment(node_type, profile, count, metered)
                 found[rack] = found[rack] + more if rack in found else more
         return found
+
+    def draws_of(self, key: str) -> Mapping[int, Watts]:
+        """As :meth:`by_rack`, of what the key holds."""
+        booking = self._bookings.by_key[key]
+        gpus, placement, known = booking.gpus, booking.placement, self._drawn.get(key)
+        if known is None or known[0] is not gpus or known[1] is not placement:
+            if len(self._drawn) > 2 * len(self._bookings.by_key):
+                self._drawn = {k: v for k, v in self._drawn.items() if k in self._bookings.by_key}
+            draws = self.by_rack(gpus, placement.power_profile, placement.metered)
+            known = self._drawn[key] = gpus, placement, draws
+        return known[2]
+
+    def moved(self) -> None:
+        """A node has come, is gone, or is in another rack or of another type."""
+        self._drawn.clear()
 
     def _increment(self, node_type: NodeType, profile: str, gpus: int, metered: Metered = ()) -> Watts:
         key = (id(node_type), profile, gpus, metered)

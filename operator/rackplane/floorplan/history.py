@@ -83,9 +83,14 @@ class History:
         self.size = 0
 
     def add(self, entry: Entry, layout: m.Layout) -> None:
-        """Take a frame that is later than all others; one that is not begins a history anew: the clock was set back."""
-        if self._entries and entry.moment.at <= self._entries[-1].moment.at:
+        """Take a frame: of the same moment as the last it replaces that one, of an earlier moment (the clock was set
+        back) it begins the history anew.
+        """
+        last = self._entries[-1].moment.at if self._entries else None
+        if last is not None and entry.moment.at < last:
             self._entries.clear()
+        elif entry.moment.at == last:
+            self._entries.pop()
         self._entries.append(entry)
         self._layouts[layout.id] = layout
         self._thin(entry.moment.at)

@@ -30,11 +30,6 @@ class Mix:
         self.asked = np.array([pod.asked for pod in self.kinds])
         self._gpus = np.array([pod.gpus for pod in self.kinds])
         self._each = np.array([pod.gpu_milli for pod in self.kinds])
-        with_gpu = [(pod, count) for pod, count in counts.items() if pod.gpus]
-        self.cpu_a_gpu = sum(pod.cpu_milli * count for pod, count in with_gpu) / sum(
-            pod.asked * count for pod, count in with_gpu
-        )
-        """CPU that pods with GPUs ask for, over the GPUs that they ask for."""
         alike = Counter[tuple[int, int, int]]()
         for pod, count in counts.items():
             alike[pod.cpu_milli, pod.gpu_milli, pod.gpus] += count

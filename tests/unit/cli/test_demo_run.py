@@ -37,9 +37,9 @@ def test_a_small_demo(
     assert "power budget evaluation-contract of 60.0 kW would be exceeded by 29.6 kW" in output
     assert "All 3 gangs that can start have finished" in output
     assert "make demo ARGS=--keep" in output
-    # What was to be seen on the floor plan, all of it in one file.
+    # The floor plan in one file: short gangs may run between two frames, those that still wait are in the last one.
     assert f"The floor plan as recorded: {floor}" in output
-    assert "default/job-kalos-003-128gpu" in floor.read_text(encoding="utf-8")
+    assert "default/job-kalos-151-1024gpu" in floor.read_text(encoding="utf-8")
     assert main(["replay", str(run)]) == 0
     assert capsys.readouterr().out.endswith(": all the same\n")
 

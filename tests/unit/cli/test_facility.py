@@ -105,6 +105,30 @@ def test_a_catcher_and_nodes_that_are_domains_of_their_own(tmp_path: Path) -> No
     assert [z.name for z in air.facility.coolings.values()] == ["air"]
 
 
+def test_what_a_row_draws_beside_its_racks_is_drawn_whatever_feeds_it(tmp_path: Path) -> None:
+    size = "--profile", "gb300-nvl72", "--racks", "2", "--no-cooling"
+    for scheme, per_rack, of_a_row in (("2N", 5_000, 0), ("catcher-2", 5_000, 0), ("N", 0, 10_000)):
+        folder = tmp_path / scheme
+        facility = new(folder, "--scheme", scheme, *size, "--row-base", "10000").facility
+        assert {r.overhead_watts for r in facility.racks} == {13_200 + per_rack}
+        assert sum(p.base_load_watts for p in facility.powers.values()) == of_a_row
+
+
+def test_pairs_that_are_not_even_need_larger_ups(tmp_path: Path) -> None:
+    size = "--profile", "gb300-nvl72", "--racks", "1", "--no-cooling"
+    hall = new(tmp_path / "hall", "--scheme", "3N/2", "--pairs", "ab,AB,ac", *size)
+    assert [(r.name, [f.power for f in r.feeds]) for r in hall.facility.racks] == [
+        ("ab-1-1", ["ups-a", "ups-b"]),
+        ("ab-2-1", ["ups-a", "ups-b"]),
+        ("ac-1", ["ups-a", "ups-c"]),
+    ]
+    # Without B: both rows of AB and half of AC, 2.5 racks of 141.504 kW at peak.
+    assert {p.rated_watts for p in hall.facility.powers.values() if p.name != "utility"} == {360_000}
+    command = "--scheme 3N/2 --profile gb300-nvl72 --pairs ab,AB,ac --racks 1 --no-cooling"
+    assert command in (tmp_path / "hall/README.md").read_text(encoding="utf-8")
+    assert largest(hall) == 3 * 18
+
+
 def test_a_campus_of_halls_that_share_nothing_but_the_utility(tmp_path: Path) -> None:
     campus = new(
         *(tmp_path / "campus", "--halls", "2", "--scheme", "2N", "--profile", "gb300-nvl72", "--racks", "2"),
@@ -125,7 +149,12 @@ def test_a_campus_of_halls_that_share_nothing_but_the_utility(tmp_path: Path) ->
     [
         (("--scheme", "3N"), "--scheme 3N: it is one of N, N+1, 2N, 3N/2"),
         (("--scheme", "4N/3", "--rows", "4"), "4N/3 has 6 paths"),
-        (("--scheme", "2N", "--row-rating", "1"), "--row-rating: with 2N racks are fed by the UPS"),
+        (("--scheme", "2N", "--row-rating", "1"), "--row-rating: with 2N rows have no busway"),
+        (("--scheme", "2N", "--switchboard"), "--switchboard: with 2N the UPS are the scheme"),
+        (("--scheme", "3N/2", "--pairs", "AB,AD"), "--pairs AD: no pair of 3N/2: its UPS are A, B, C"),
+        (("--scheme", "3N/2", "--pairs", "AB,CC"), "--pairs CC: no pair of 3N/2"),
+        (("--scheme", "N", "--pairs", "AB"), "--pairs AB: no pair of N: it has no pairs"),
+        (("--scheme", "3N/2", "--pairs", "AB,AC", "--rows", "3"), "--pairs names 2: give a multiple of that"),
         (
             ("--scheme", "2N", "--rack-limit", "1000"),
             "--rack-limit 1000: idle, a rack draws 31,200 W already",

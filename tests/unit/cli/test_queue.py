@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from rackplane.cli import parser
-from rackplane.cli.words import lasting
 from tests.unit.cli.hall import HALL, folder, gang
 from tests.unit.cli.terminal import shown
 
@@ -155,18 +154,3 @@ def test_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = folder(tmp_path / "hall", *HALL)
     assert shown(monkeypatch, "queue", "--facility", where)[-1] == "Nobody waits."
     assert shown(monkeypatch, "queue", "research", "--facility", where)[-1] == "Nobody waits here."
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-3, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (3_570, "1.0 h"),
-        (172_700, "2.0 d"),
-        (86_400 * 3.2, "3.2 d"),
-    ],
-)
-def test_how_long(seconds: float, words: str) -> None:
-    assert lasting(seconds) == words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rackplane.cli.words import count, kilowatts, nearest_limit
+from rackplane.cli.words import nearest_limit
 from rackplane.engine.physics.rows import NORMAL, Contingency, LimitRow, RowKind
 from rackplane.engine.reporting.reports import WorstCase
 
@@ -38,9 +38,3 @@ def test_the_nearest_limit_names_the_loss_and_what_is_not_said_beside_it(
 
 def test_no_limit_has_no_words() -> None:
     assert nearest_limit(None) == ""
-
-
-def test_figures() -> None:
-    shown = [kilowatts(watts) for watts in (0, 49, -49, 50, 1_250_000, -7_000)]
-    assert shown == ["0.0", "0.0", "0.0", "0.1", "1,250.0", "-7.0"]
-    assert [count(1, "node"), count(0, "node"), count(1_056, "rack")] == ["1 node", "0 nodes", "1,056 racks"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from rackplane.controller.floorplan.watch import FloorPlanWatch, TooManyListener
 from rackplane.core import events as e
 from rackplane.core.machine import Machine
 from rackplane.core.offline.snapshot import snapshot
+from rackplane.floorplan import model as m
+from rackplane.floorplan.history import Entry, compressed
 from rackplane.floorplan.page import ASSETS, POLICY, asset
 from tests.unit.cli.hall import HALL
 
@@ -175,6 +178,29 @@ async def test_who_is_too_slow_is_dropped_and_nobody_else(floor: Floor) -> None:
         await floor.take()
         other.queue.get_nowait()
     assert (slow.dropped.is_set(), other.dropped.is_set(), floor.watch.listeners) == (True, False, 1)
+
+
+async def test_frames_are_taken_one_after_the_other(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    compressing, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def held_up(frame: m.Frame) -> Entry:
+        loop.call_soon_threadsafe(compressing.set)
+        assert go_on.wait(60)
+        return compressed(frame)
+
+    monkeypatch.setattr("rackplane.controller.floorplan.watch.compressed", held_up)
+    first = asyncio.create_task(floor.take())
+    await compressing.wait()
+    before = floor.watch.frame
+    second = asyncio.create_task(floor.take())
+    await asyncio.sleep(0)
+    meanwhile = floor.watch.frame
+    go_on.set()
+    assert meanwhile is before
+    await asyncio.gather(first, second)
+    # The one of the fixture, and these two.
+    assert len(floor.watch.history.moments()) == 3
 
 
 async def test_no_more_listen_than_are_allowed(client: Client, floor: Floor) -> None:

@@ -22,7 +22,7 @@ from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.preempting.costs import Victim
 from rackplane.engine.preempting.releases import Releases
 from rackplane.engine.queueing.shadow import Shadow
-from rackplane.engine.shedding.offers import lowest_profile
+from rackplane.engine.shedding.ways import lowest_profile
 from rackplane.engine.state import State
 
 NODE = NodeType("n", "gpu", 4, 1_000, 5_000, 100, 100, 0, caps=(PowerCap("MaxQ", 3_000, 70),))
@@ -149,13 +149,7 @@ def test_a_victim_takes_off_each_limit_what_its_release_does(full: State) -> Non
 
 
 def test_at_a_later_time_what_is_over_counts_on_no_limit(full: State) -> None:
-    shadow = Shadow(
-        full,
-        LATER,
-        (),
-        over=lambda key: key == "low",
-        draws=lambda key: full.draws_by_rack(full.held_gpus(key), "MaxP"),
-    )
+    shadow = Shadow(full, LATER, ())
     with full.simulation():
         full.release("low")
         assert np.allclose(shadow._loads.loads, full.loads)

@@ -72,3 +72,10 @@ def test_an_hour_of_a_campus_is_below_its_bound() -> None:
     _, last = campus(busy=7)
     # 30 frames of the last minute and 360 of the hour, none of which compresses into another.
     assert 390 * len(compressed(last).body) < 24_000_000
+
+
+def test_a_second_frame_of_one_moment_replaces_the_first() -> None:
+    history = History()
+    filled(history, 10, 20)
+    history.add(compressed(frame(START + 20, used=3)), LAYOUT)
+    assert list(history.frames()) == [frame(START + 10), frame(START + 20, used=3)]

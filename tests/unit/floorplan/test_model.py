@@ -34,6 +34,13 @@ def test_a_change_holds_the_rows_that_differ_and_nothing_else() -> None:
     assert m.applied(before, delta) == after
 
 
+def test_what_is_gone_is_named_in_the_order_in_which_it_stood() -> None:
+    names = [f"r{number}" for number in range(40)]
+    before = m.Frame(at=1.0, layout="x", racks=dict.fromkeys(names, m.Rack()))
+    delta = m.changes(before, m.Frame(at=2.0, layout="x"))
+    assert list(delta.racks) == names
+
+
 def test_a_frame_is_read_back_as_it_was_written() -> None:
     _, frame = campus(1)
     assert msgspec.json.decode(m.encode(frame), type=m.Frame) == frame

@@ -71,6 +71,7 @@ class FloorPlanWatch:
         self._sleep = sleep or self._wait
         self._listeners: set[Listener] = set()
         self._wanted = asyncio.Event()
+        self._taking = asyncio.Lock()
 
     @property
     def listeners(self) -> int:
@@ -118,11 +119,13 @@ class FloorPlanWatch:
         """Take a frame now, and tell it. Without anything to see yet nothing happens."""
         if self.machine.state is None or not self.machine.synced:
             return
-        plan = self._drawn()
-        before, self.frame = self.frame, frame(self.machine, round(self._wall(), 3), plan.id)
-        self._tell(before, self.frame)
-        # All of it is frozen, so a thread may read it while the machine goes on.
-        self.history.add(await asyncio.to_thread(compressed, self.frame), plan)
+        # One at a time: an older frame that came second would look as if the clock had been set back.
+        async with self._taking:
+            plan = self._drawn()
+            before, self.frame = self.frame, frame(self.machine, round(self._wall(), 3), plan.id)
+            self._tell(before, self.frame)
+            # All of it is frozen, so a thread may read it while the machine goes on.
+            self.history.add(await asyncio.to_thread(compressed, self.frame), plan)
 
     def known_layout(self, name: str) -> m.Layout | None:
         """The layout of that id, of now or of some frame of the history."""

@@ -22,6 +22,7 @@ from rackplane.core.gangs.asking import mask_of, quota_of, request_of
 from rackplane.core.gangs.booking import book_changed
 from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.ends import expected_end
+from rackplane.core.gangs.feeding import feeding_of
 from rackplane.core.gangs.parallelism import fewest_slots, follows, full_size, own_slots, size_for
 from rackplane.core.gangs.ranks import is_gated
 from rackplane.core.gangs.reassigning import reassignment, with_slots
@@ -64,8 +65,12 @@ def fullest(
     if spec.min_slots is None or spec.groups or fewest >= spec.slots:
         return placement
     counts = [c for c in allowed_counts(fewest, spec.slots, spec.topology.segment_slots) if c > fewest]
-    request = beside.request(record, request_of(world, record, mask_of(world, record)))
-    request = replace(request, power_profile=placement.power_profile, strict=True)
+    request = replace(
+        beside.request(record, request_of(world, record, mask_of(world, record))),
+        power_profile=placement.power_profile,
+        strict=True,
+        feeding=feeding_of(world, record),
+    )
     found = most_that_fit(counts, partial(_found, world, record, beside, backfill, request))
     return placement if found is None else found
 

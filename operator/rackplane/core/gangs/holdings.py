@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from rackplane.core.gangs.decisions import booking_key
+from rackplane.core.gangs.feeding import takes_of
 from rackplane.core.gangs.occupying import occupy
 from rackplane.core.gangs.ranks import annotated_slot
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.unlike import slots_by_group
 from rackplane.core.pods.pod import is_terminal
-from rackplane.core.pods.podclass import Amounts, held_by
+from rackplane.core.pods.podclass import Amounts
 from rackplane.core.world import World
 
 __all__ = ["holdings", "holdings_of", "holdings_on", "promise", "unbound"]
@@ -63,10 +64,12 @@ def holdings_on(world: World, record: GangRecord, node: str) -> Iterator[tuple[A
 
 
 def promise(world: World, record: GangRecord) -> None:
-    """Note what the slots will need whose pods are not bound yet, and what of cliques the gang occupies."""
+    """Note what the slots will need whose pods are not bound yet, what of cliques the gang occupies, and what it takes
+    with its GPUs."""
     occupy(world, record)
-    template = record.template
-    if record.decision is None or template is None or world.state is None:
+    world.appetite.put(record.key, takes_of(world, record))
+    kind = None if record.decision is None else record.pod_class
+    if kind is None or world.state is None:
         world.room.promise(record.key)
         world.neighbours.promise(record.key, None, {})
         return
@@ -75,7 +78,7 @@ def promise(world: World, record: GangRecord) -> None:
     if not record.external():  # of whose pods nothing is known that others would look at
         world.neighbours.promise(record.key, record.promised(), count)
     if not record.groups:
-        world.room.promise(record.key, (held_by(template), count))
+        world.room.promise(record.key, (kind.held, count))
         return
     held = record.held_by_slot()
     world.room.promise(

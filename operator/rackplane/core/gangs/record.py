@@ -163,6 +163,8 @@ class GangRecord:
     ) = None
     #: pod uid -> its spec and the digest of its class
     _digests: dict[str, tuple[PodSpec, str]] = field(default_factory=dict)
+    #: of which object that was found, whether another controller made it, and what is known of its pods then
+    _external: tuple[Gang, bool, PodClass | None] | None = None
 
     @property
     def job(self) -> Job | None:
@@ -216,6 +218,9 @@ class GangRecord:
     @property
     def pod_class(self) -> PodClass | None:
         """Its template's class; None if it has no template."""
+        if self.external():
+            assert self._external is not None
+            return self._external[2]
         template, job = self.template, self._model()
         return None if template is None else self._class("" if job is None else job.metadata.name, template)
 
@@ -226,7 +231,7 @@ class GangRecord:
 
     def _class(self, of: str, template: PodSpec) -> PodClass:
         known = self._classed.get(of)
-        if known is None or known[0] != template:
+        if known is None or (known[0] is not template and known[0] != template):
             known = self._classed[of] = (template, PodClass(template))
         return known[1]
 
@@ -327,9 +332,19 @@ class GangRecord:
 
     def external(self) -> bool:
         """Whether another controller made the Gang: it starts and stops the workload (docs/external-gangs.md)."""
-        if self.gang is None:
+        gang = self.gang
+        if gang is None:
             return False
-        workload = self.gang.spec.workload
+        known = self._external
+        if known is None or known[0] is not gang:
+            # Each look at it asks many times.
+            theirs = self._made_by_another(gang)
+            pods = _class_of_gpus(gang.spec.resource_name, gang.spec.gpus_per_slot) if theirs else None
+            known = self._external = gang, theirs, pods
+        return known[1]
+
+    def _made_by_another(self, gang: Gang) -> bool:
+        workload = gang.spec.workload
         if (workload.api_version, workload.kind) in _OURS:
             return False
         kind = kind_of_gang(self.key[1])
@@ -531,6 +546,11 @@ class GangRecord:
         if kind is not None:
             return [pod for pod in self.pods.values() if kind.set_of(pod) == job.metadata.name]
         return [pod for pod in self.pods.values() if owner_of(pod) == job.metadata.uid]
+
+
+@lru_cache(maxsize=256)
+def _class_of_gpus(resource: str, gpus: int) -> PodClass:
+    return PodClass(_only_gpus(resource, gpus))
 
 
 @lru_cache(maxsize=256)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rackplane.api.base import kilowatts
@@ -46,7 +47,7 @@ UNPLACED: Mapping[str, Any] = {
 
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as the API writes times: UTC, whole seconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def seconds(text: str) -> float:

@@ -20,6 +20,8 @@ MOST_CONSUMERS = 256
 
 def narrowed(world: World, record: GangRecord) -> Restriction | None:
     """What narrows the nodes of the gang's pods; None where nothing does."""
+    if record.external() and not record.asks_for_domain():
+        return None  # nothing is known of its pods but their accelerators
     template = record.template
     assert template is not None  # it waits, so it has pods or a template
     allocations = (allocation for _, allocation in _named(world, record) if allocation is not None)

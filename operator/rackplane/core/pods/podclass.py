@@ -14,7 +14,7 @@ from rackplane.core.objects import Node, PodSpec
 from rackplane.core.pods.pod import fits_selectors, is_ready, requests, tolerates
 from rackplane.core.pods.quantity import milli
 
-__all__ = ["Amounts", "Offer", "PodClass", "held_by"]
+__all__ = ["Amounts", "Offer", "PodClass", "allocatable", "held_by"]
 
 #: resource -> thousandths; beside resources, "pods" and the ports of the node that are taken
 Amounts = Mapping[str, int]
@@ -90,7 +90,7 @@ class PodClass:
                 continue
             if not tolerates(self._spec.tolerations, taint):
                 return None
-        return _allocatable(node, "pods"), *(_allocatable(node, name) for name, _ in self._asked)
+        return allocatable(node, "pods"), *(allocatable(node, name) for name, _ in self._asked)
 
     def slots_of(self, offered: Offer, used: Amounts, freed: Amounts = _NOTHING) -> int:
         """How many such pods a node that offers this takes.
@@ -150,7 +150,8 @@ def _shared(amounts: tuple[tuple[str, int], ...]) -> Amounts:
     return dict(amounts)
 
 
-def _allocatable(node: Node, resource: str) -> int:
+def allocatable(node: Node, resource: str) -> int:
+    """What the node has of the resource for pods, in thousandths; 0 where it says nothing that can be read."""
     text = node.status.allocatable.get(resource)
     if text is None:
         return 0

@@ -97,6 +97,8 @@ class Room:
 
     def settle(self) -> bool:
         """Take in what has changed since; whether any node holds something else than before."""
+        if not self._before:
+            return False
         moved = False
         for node, before in self._before.items():
             if self.used(node) != before:
@@ -124,6 +126,15 @@ class Room:
 
     # -- questions ---------------------------------------------------------------------------------
 
+    @property
+    def position(self) -> int:
+        """How many changes of nodes and of what they hold there have been, as of the last `settle`."""
+        return self._log.position
+
+    def changes(self, since: int) -> Iterable[str] | None:
+        """The nodes changed since that position, each once; None if there were too many to remember."""
+        return self._log.since(since)
+
     def used(self, node: str) -> Amounts:
         """What the node holds."""
         return self._used.get(node, _NOTHING)
@@ -141,13 +152,13 @@ class Room:
         """Pods of the class that each node takes. The same object for as long as the class is kept."""
         self.settle()
         kept = self._masks.pop(kind, None)
-        changed = None if kept is None else self._log.since(kept.position)
         if kept is None:
             slots = {
                 name: n for name, node in self._nodes.items() if (n := kind.slots_on(node, self.used(name)))
             }
             kept = _Kept(NodeMask(slots), self._log.position)
-        else:
+        elif kept.position != self._log.position:
+            changed = self._log.since(kept.position)
             self._follow(kind, kept, self._all(kept) if changed is None else changed)
         self._masks[kind] = kept  # at the end: the first is the one unused for longest
         if len(self._masks) > CLASSES_KEPT:

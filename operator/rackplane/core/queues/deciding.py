@@ -18,6 +18,7 @@ from rackplane.core.gangs.asking import (
 )
 from rackplane.core.gangs.domainwaits import waits_for_domain
 from rackplane.core.gangs.explaining import OVER_BUDGET, OVER_QUOTA, Explainer, Renewal, reason
+from rackplane.core.gangs.feeding import feeding_of
 from rackplane.core.gangs.podgroups import group_of_gang
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.narrowing import waits_for_claim
@@ -127,6 +128,10 @@ def decide(
                 return refused(answer)
             answer = own
         refusal = quota_of(world, record, answer)
+        if refusal is not None and request().feeding is not None:
+            # What is only preferred keeps nobody from a place that quotas take.
+            answer = find(world.state, replace(request(), feeding=None)) or answer
+            refusal = quota_of(world, record, answer)
         profile = None if refusal is None else profile_of(refusal.resource)
         if refusal is None or profile is None:
             break
@@ -224,7 +229,7 @@ def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Reque
     if used_up:
         types = ((spec.name, world.state.node_type(spec.name)) for spec in world.state.nodes())
         mask = mask.changed({name: 0 for name, kind in types if kind is not None and kind.name in used_up})
-    return request_of(world, record, mask)
+    return replace(request_of(world, record, mask), feeding=feeding_of(world, record))
 
 
 def refused(answer: Refusal) -> Wait:

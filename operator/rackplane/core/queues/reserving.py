@@ -46,7 +46,7 @@ class Backfill:
         self._beside, self._beside_growth = Beside(world), Beside(world, goes_on=True)
         self._quota = QuotaHolds(world)
         self._left = self._searches = world.settings.reservations
-        self._refused: dict[tuple[Request, str, str], str] = {}
+        self._refused: dict[tuple[Request, str, str, bool], str] = {}
         self._version = world.stamp
         for r in world.reserved:
             world.reserved.drop(r.key)
@@ -73,6 +73,28 @@ class Backfill:
         Args:
             admits: what else has a say in another place.
         """
+        found = self._place(record, request, offer, admits)
+        if isinstance(found, Placement) or request.feeding is None:
+            return found
+        # What is only preferred keeps nobody from a place.
+        plain = replace(request, feeding=None)
+        if (refused := self._refused.get(self._asked(record, plain))) is not None:
+            return refused
+        assert self._world.state is not None
+        other = find(self._world.state, plain, admits)
+        return found if other is None else self._place(record, plain, other, admits)
+
+    def _asked(self, record: GangRecord, request: Request) -> tuple[Request, str, str, bool]:
+        assert record.gang is not None
+        return request, record.gang.spec.queue, record.key[0], request.feeding is None
+
+    def _place(
+        self,
+        record: GangRecord,
+        request: Request,
+        offer: Placement,
+        admits: Callable[[Placement], bool],
+    ) -> Placement | str:
         world = self._world
         assert world.state is not None and record.gang is not None
         beside = self._beside if record.decision is None else self._beside_growth
@@ -82,7 +104,7 @@ class Backfill:
         if self._version != world.stamp:
             self._refused.clear()
             self._version = world.stamp
-        asked = (request, record.gang.spec.queue, record.key[0])
+        asked = self._asked(record, request)
         if asked in self._refused:
             return self._refused[asked]
         in_way = beside.quota_in_way(record, offer)

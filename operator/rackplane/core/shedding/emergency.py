@@ -22,7 +22,7 @@ from rackplane.core.settings import Confirmation, Shedding
 from rackplane.core.shedding.terms import is_ending, takes_caps
 from rackplane.core.site.actuation import ENOUGH
 from rackplane.core.world import World
-from rackplane.engine.shedding.offers import lowest_profile
+from rackplane.engine.shedding.ways import lowest_profile
 
 __all__ = ["EMERGENCY_RATING_USED", "emergency_judgement", "follow_measurements", "mark_gangs"]
 

@@ -130,7 +130,8 @@ class Caps:
             self._later[name] = world.now + (spent - most + 1) * seconds
             self._due = min(self._due, self._later[name])
             return False
-        self._spent[name] = (spent + 1, world.now)
+        # Those that are waited for go ahead: what is left for later comes within `cap_seconds`, however many they were.
+        self._spent[name] = (min(spent + 1, most), world.now)
         return True
 
     def in_force(self, world: World, names: Iterable[str]) -> dict[str, bool]:

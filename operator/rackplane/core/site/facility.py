@@ -90,6 +90,8 @@ class Catalog:
         self._planned: Planned | None = None
         self._membership: Membership | None = None
         self._claims: dict[str, Claim] = {}
+        #: by name, nodes as they were looked at last, and what the engine is told of them
+        self._specs: dict[str, tuple[Node, NodeSpec | None]] = {}
         self._elements: dict[ObjectKey, Entry] = {}
         #: power domains whose emergency ratings admissions may count on
         self.emergency: frozenset[str] = frozenset()
@@ -129,6 +131,7 @@ class Catalog:
     def forget_node(self, name: str) -> None:
         """Forget a node that is gone; unknown names are ignored."""
         self._claims.pop(name, None)
+        self._specs.pop(name, None)
 
     def _reshape(self, kind: str) -> None:
         self.revision += 1
@@ -138,6 +141,7 @@ class Catalog:
         if kind in _SHAPES_MEMBERSHIP:
             self._membership = None
             self._claims.clear()
+            self._specs.clear()
 
     # --- queues and objects -------------------------------------------------------------------------
 
@@ -335,6 +339,9 @@ class Catalog:
 
     def node_spec(self, node: Node) -> NodeSpec | None:
         """The node as the engine takes it; None if no valid rack, or more than one rack, claims it."""
+        known = self._specs.get(node.metadata.name)
+        if known is not None and known[0] is node:
+            return known[1]
         if self._membership is None:
             self._membership = Membership(
                 racks=self._valid(Rack),
@@ -346,8 +353,9 @@ class Catalog:
                 lost_conditions=self._lost_conditions,
             )
         claim = self._membership.claim(node)
-        self._claims[node.metadata.name] = claim
-        return self._membership.node_spec(node, claim)
+        spec = self._membership.node_spec(node, claim)
+        self._claims[node.metadata.name], self._specs[node.metadata.name] = claim, (node, spec)
+        return spec
 
     @property
     def unclaimed(self) -> frozenset[str]:

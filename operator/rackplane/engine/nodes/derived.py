@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rackplane.engine.model import InvariantViolation, NodeSpec
 from rackplane.engine.nodes.ends import Ends
@@ -19,6 +20,8 @@ from rackplane.engine.nodes.views import View
 from rackplane.engine.physics.even import EvenShares
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.uses import Use
+
+Ints = NDArray[np.int64]
 
 VIEWS_KEPT = 64
 _NEEDS = 512
@@ -50,6 +53,8 @@ class Derived:
         self._layouts: dict[tuple[str, str, str | None], Layout] = {}
         self._holding: Holding | None = None
         self._even: tuple[Facility, Inventory, EvenShares] | None = None
+        #: by resource, and of what facility, inventory and sizes of nodes that was worked out
+        self._largest: dict[str, tuple[Facility, NodeTable, int, tuple[Ints, Ints]]] = {}
 
     # -- changes -----------------------------------------------------------------------------------
 
@@ -179,6 +184,17 @@ class Derived:
         self._even = self._facility, inventory, shares
         return shares
 
+    def largest_first(self, resource: str) -> tuple[Ints, Ints]:
+        """As :meth:`State.largest_first`."""
+        inventory, table, facility = self.inventory, self.table, self._facility
+        known = self._largest.get(resource)
+        if known is None or known[0] is not facility or known[1] is not table or known[2] != table.resized:
+            alike = [t is not None and t.resource == resource for t in facility.rack_types]
+            counted = np.where(np.array([*alike, False])[inventory.rack], table.gpus, 0)
+            found = _largest_first(inventory.rack, counted), _largest_first(inventory.domain, counted)
+            known = self._largest[resource] = facility, table, table.resized, found
+        return known[3]
+
     @property
     def holding(self) -> Holding:
         """The NVLink domains that hold nodes back."""
@@ -248,3 +264,9 @@ class Derived:
         for view in self._views.values():
             view.follow()
             view.validate()
+
+
+def _largest_first(of: Ints, gpus: Ints) -> Ints:
+    """GPUs of the largest group of nodes, of the two largest and so on; nodes of no group count for none."""
+    known = of >= 0
+    return np.sort(np.bincount(of[known], gpus[known]).astype(np.int64))[::-1].cumsum()

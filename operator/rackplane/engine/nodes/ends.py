@@ -63,6 +63,8 @@ class Ends:
         return found
 
     def _follow(self) -> None:
+        if not self._stale:
+            return
         index = self._inventory.index
         rows = [index[name] for name in self._stale if name in index]
         names = self._inventory.names
@@ -75,7 +77,7 @@ class Ends:
             self._kept = False
         self._by_node[rows] = [self._latest(names[i]) for i in rows]
         for layout, ends in self._by_bin.items():
-            for bin_ in np.unique(layout.bin_of_node[rows]).tolist():
+            for bin_ in {*layout.bin_of_node[rows].tolist()}:
                 if bin_ >= 0:
                     ends[bin_] = self._by_node[layout.bin_nodes(bin_)].max()
 

@@ -29,12 +29,15 @@ class NodeTable:
         self.healthy: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
         self.cap: Ints = np.full(count, NO_CAP, dtype=np.int64)
         """Watts of the power cap of the gangs on it, or NO_CAP."""
+        self.resized = 0
+        """Another number whenever ``gpus`` of some node is."""
         self._log: ChangeLog[int] = ChangeLog()
 
     def set(self, i: int, figures: Figures) -> None:
         """One node as it is now."""
         free, gpus, healthy, cap = figures
         self.free[i] = free
+        self.resized += bool(self.gpus[i] != gpus)
         self.gpus[i] = gpus
         self.healthy[i] = healthy
         self.cap[i] = NO_CAP if cap is None else cap
@@ -44,6 +47,7 @@ class NodeTable:
         """Nodes that are used alike as they are now; their health has not changed."""
         at = rows[0] if len(rows) == 1 else rows
         self.free[at] = free
+        self.resized += bool((self.gpus[at] != gpus).any())
         self.gpus[at] = gpus
         self.cap[at] = NO_CAP if cap is None else cap
         self._log.extend(rows)

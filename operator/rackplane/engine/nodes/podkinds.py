@@ -30,6 +30,7 @@ def serves(node_type: NodeType | None, resource: str, gpus: int) -> bool:
 
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class RackNeeds:
@@ -37,6 +38,8 @@ class RackNeeds:
 
     def __init__(self, facility: Facility, kind: PodKind) -> None:
         racks = len(facility.racks)
+        self._facility = facility
+        self._bound: dict[int, tuple[Ints, Floats]] = {}
         self.offers = np.zeros(racks, dtype=np.bool_)
         """The rack's node type is one for such pods, whatever the rack's state."""
         self.has_profile = np.zeros(racks, dtype=np.bool_)
@@ -52,7 +55,7 @@ class RackNeeds:
         """Watts of one pod over idle: nominal by rack, then peak by rack.  Rounded up for each pod."""
         self.full = np.zeros(racks, dtype=np.int64)
         """Nominal watts of one pod over idle at full power."""
-        self._asked: tuple[Floats, NDArray[np.int64]] = np.zeros(0), np.zeros(0, dtype=np.int64)
+        self._asked: tuple[Floats, Ints] = np.zeros(0), np.zeros(0, dtype=np.int64)
         self.exact = True
         """False if that rounding could hide a fit by a watt (several pods on one node)."""
         for r, node_type in enumerate(facility.rack_types):
@@ -93,6 +96,17 @@ class RackNeeds:
     def watts(self, rack: int) -> Watts:
         """Watts of one pod over idle in the rack."""
         return Watts(int(self.increments[rack]), int(self.increments[self.racks + rack]))
+
+    def loads(self, rack: int) -> tuple[Ints, Floats]:
+        """The cells that one pod in the rack adds to, and its watts on each. Worked out once for each rack."""
+        found = self._bound.get(rack)
+        if found is None:
+            f = self._facility
+            entries = f.entries(rack)
+            watts = f.coefficients[entries] * self.increments[f.draw_index[entries]]
+            drawn = watts > 0
+            found = self._bound[rack] = f.cells[entries][drawn], watts[drawn]
+        return found
 
     @property
     def racks(self) -> int:

@@ -22,6 +22,8 @@ Ints = NDArray[np.int64]
 UNLIMITED = 2**40
 """Slots: more than any facility has, and safe to sum in int64."""
 _REBUILD_ABOVE = 512
+_ONE_BY_ONE = 6
+"""So few nodes are followed one by one: arrays of them cost more than they save."""
 
 
 class Bar(IntEnum):
@@ -107,7 +109,7 @@ class View:
 
     def _follow_mask(self) -> list[int] | None:
         """The nodes whose bound by the mask has changed; None if all may have."""
-        if self.mask is None or self._allowed is None:
+        if self.mask is None or self._allowed is None or self.mask.position == self._mask_position:
             return []
         changed = self.mask.changes(self._mask_position)
         if changed is None:
@@ -132,6 +134,10 @@ class View:
             changed.update(dict.fromkeys(masked))
         if not changed:
             return
+        if len(changed) <= _ONE_BY_ONE and not self.holding.domains:
+            for row in changed:
+                self._follow_one(row)
+            return
         rows = np.fromiter(changed, dtype=np.int64, count=len(changed))
         domains: list[int] = []
         if self.holding.domains:
@@ -151,6 +157,31 @@ class View:
             listed = part >= 0
             np.add.at(sums.free, part[listed], more[listed])
             np.add.at(sums.used_nodes, layout.bin_of_node[rows[listed]], more_used[listed])
+
+    def _follow_one(self, row: int) -> None:
+        """Take in what has changed on one node; as `_fill`, where no domain holds anything back."""
+        table, gpus = self.table, self.kind.gpus
+        free = int(table.free[row])
+        slots = (free // gpus if gpus else UNLIMITED) if self._may(row) else 0
+        if self._allowed is not None:
+            slots = min(slots, int(self._allowed[row]))
+        more, used = slots - int(self.slots[row]), free < int(table.gpus[row])
+        more_used = used - int(self._used[row])
+        if not more and not more_used:
+            return
+        self.slots[row], self._used[row] = slots, used
+        for layout, sums in self._sums.items():
+            part = layout.part_of_node[row]
+            if part >= 0:
+                sums.free[part] += more
+                sums.used_nodes[layout.bin_of_node[row]] += more_used
+
+    def _may(self, row: int) -> bool:
+        """Whether the node takes such pods by its rack, its state and its power cap."""
+        if not self._serves[row] or not self.table.healthy[row]:
+            return False
+        cap = self.table.cap[row]
+        return not self.kind.gpus or bool(cap == NO_CAP or cap == self._own_cap[row])
 
     def sums(self, layout: Layout) -> _Sums:
         """Free slots by part, and used nodes by bin."""

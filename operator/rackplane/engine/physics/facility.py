@@ -171,6 +171,13 @@ class Facility:
         """Rack -> where its entries lie."""
         return tuple(slice(a, b) for a, b in pairwise(self.starts.tolist()))
 
+    @cached_property
+    def entries_by_rack(
+        self,
+    ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]], ...]:
+        """Rack -> the cells, coefficients and ``peak`` of its entries: read with each change of its draw."""
+        return tuple((self.cells[e], self.coefficients[e], self.peak[e]) for e in self.entries_of)
+
     def entries(self, rack: int) -> slice:
         """Where the rack's entries lie."""
         return self.entries_of[rack]

@@ -68,16 +68,17 @@ class Loads:
 
     def add(self, rack: int, delta: Sequence[int]) -> None:
         """Change a rack's draw: by nominal watts, peak watts, and the nominal watts of each of the facility's parts."""
-        nominal, peak, *over_by = delta
+        nominal, peak = delta[0], delta[1]
         self.nominal[rack] += nominal
         self.peak[rack] += peak
-        f, entries = self.facility, self.facility.entries(rack)
-        drawn = nominal if peak == nominal else np.where(f.peak[entries], peak, nominal)
+        f = self.facility
+        cells, coefficients, of_peak = f.entries_by_rack[rack]
+        drawn = nominal if peak == nominal else np.where(of_peak, peak, nominal)
         if f.parts:
-            over = np.array((*over_by, 0), dtype=np.int64)  # the last is for the cells of no window: -1
+            over = np.array((*delta[2:], 0), dtype=np.int64)  # the last is for the cells of no window: -1
             self._over_by[:, rack] += over[:-1]
-            drawn = drawn - over[f.cell_windows[f.cells[entries]]]
-        self.loads[f.cells[entries]] += f.coefficients[entries] * drawn
+            drawn = drawn - over[f.cell_windows[cells]]
+        self.loads[cells] += coefficients * drawn
         self._changed.add(rack)
         self._updates += 1
         if self._updates >= RECOMPUTE_EVERY:
@@ -107,10 +108,12 @@ class Loads:
 
         ``normal``: of the normal state alone.
         """
-        cells = slice(len(self.facility.rows) if normal else None)
-        over = np.flatnonzero(self.loads[cells] > self.facility.limits[cells] + TOLERANCE_WATTS)
-        result = []
-        for cell in over.tolist():
+        cells = len(self.facility.rows) if normal else len(self.loads)
+        over = self.loads[:cells] > self.facility.limits[:cells] + TOLERANCE_WATTS
+        result: list[Violation] = []
+        if not np.count_nonzero(over):  # asked after each change, and most often so
+            return result
+        for cell in np.flatnonzero(over).tolist():
             contingency, row = self.facility.describe(cell)
             result.append(
                 Violation(contingency, row, float(self.loads[cell]), float(self.facility.limits[cell]))
@@ -199,10 +202,27 @@ class Loads:
         other = Loads.__new__(Loads)  # what the facility draws by itself is in the copy already
         other.facility = self.facility
         other.restore(self.saved())
-        for rack, delta in deltas.items():
-            if any(delta):
+        changed = {rack: delta for rack, delta in deltas.items() if any(delta)}
+        if len(changed) > 1 and not self.facility.parts and self._updates + len(changed) < RECOMPUTE_EVERY:
+            other._add_all(changed)
+        else:
+            for rack, delta in changed.items():
                 other.add(rack, delta)
         return other
+
+    def _add_all(self, deltas: Mapping[int, Sequence[int]]) -> None:
+        """As :meth:`add` of each in turn, to the last bit, where draws have no parts and nothing is to be reloaded."""
+        racks = list(deltas)
+        nominal, peak = np.array([delta[:2] for delta in deltas.values()], dtype=np.int64).T
+        self.nominal[racks] += nominal
+        self.peak[racks] += peak
+        entries = [self.facility.entries_by_rack[rack] for rack in racks]
+        cells, coefficients, of_peak = map(np.concatenate, zip(*entries, strict=True))
+        sizes = [len(of_rack[0]) for of_rack in entries]
+        drawn = np.where(of_peak, np.repeat(peak, sizes), np.repeat(nominal, sizes))
+        np.add.at(self.loads, cells, coefficients * drawn)
+        self._changed.update(racks)
+        self._updates += len(racks)
 
     def compare(self, fresh: Loads) -> None:
         """Compare with loads that were made from the same draws anew.

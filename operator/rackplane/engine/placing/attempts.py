@@ -263,6 +263,16 @@ class Attempt:
         levels = self.levels
         return levels[-1] if levels and levels[-1] == self.candidates.state.facility.levels[-1] else None
 
+    def limited(self, candidates: Candidates) -> Attempt:
+        """The same bins where nodes take fewer slots: what a bin is worth does not depend on that."""
+        self.bin_free  # noqa: B018  (of all slots: it is kept)
+        other = copy.copy(self)
+        other.candidates = candidates
+        other.part_free = self.layout.sum_by_part(candidates.node_slots)
+        other.part_cap = np.minimum(other.part_free, candidates.rack_slots[self.layout.part_rack])
+        other.bin_cap = self.layout.sum_by_bin(other.part_cap)
+        return other
+
     def fitting(self) -> list[int]:
         """Bins that could take the whole gang, by nodes and each rack's watts alone."""
         return [int(b) for b in np.flatnonzero(self.bin_cap >= self.candidates.request.slots)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from rackplane.engine.model import Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.podkinds import PodKind
-from rackplane.engine.nodes.views import UNLIMITED
+from rackplane.engine.nodes.views import UNLIMITED, View
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.state import State
 
 Ints = NDArray[np.int64]
+
+_FEW_NODES = 16
 
 
 class Later(Protocol):
@@ -25,6 +28,32 @@ class Later(Protocol):
 
     def slack(self, until: float | None) -> NDArray[np.float64]:
         """Watts left by cell then, for something that ends at ``until``."""
+
+
+def view_for(state: State, request: Request, profile: str) -> View:
+    """Slots by node for the request's pods under that power profile, as of now."""
+    mask = None if request.capacity is None else NodeMask.of(request.capacity)
+    metered = request.metered_at(profile)
+    return state.view(PodKind(request.resource, request.gpus_per_slot, profile, metered), mask)
+
+
+def too_few_nodes(state: State, request: Request) -> bool:
+    """Whether the nodes that have any room are so few that it takes no search to see that they do not suffice.
+
+    By free GPUs and the mask alone; False where that is not looked at, as of pods that differ or have no GPUs.
+    """
+    each = request.gpus_per_slot
+    if request.groups or each <= 0:
+        return False
+    rows = np.flatnonzero(state.free >= each).tolist()
+    if len(rows) > _FEW_NODES:
+        return False
+    names, free, capacity = state.inventory.names, state.free, request.capacity
+    slots = 0
+    for row in rows:
+        here = int(free[row]) // each
+        slots += here if capacity is None else min(here, max(0, capacity.get(names[row]) or 0))
+    return slots < request.slots
 
 
 class Candidates:
@@ -39,9 +68,8 @@ class Candidates:
         self.state = state
         self.request = request
         self.profile = profile
-        mask = None if request.capacity is None else NodeMask.of(request.capacity)
         self.metered = request.metered_at(profile)
-        self.view = state.view(PodKind(request.resource, request.gpus_per_slot, profile, self.metered), mask)
+        self.view = view_for(state, request, profile)
         away = state.away(request.at, request.until)
         if away is not None:
             self.view = self.view.without(away)
@@ -88,11 +116,17 @@ class Candidates:
         other.node_slots = other.view.slots
         return other
 
+    def limited(self, allowed: Ints) -> Candidates:
+        """The same request with at most so many slots by node, which counts as having as many free as it has."""
+        other = copy.copy(self)
+        other.node_slots = np.minimum(self.node_slots, allowed)
+        return other
+
     @cached_property
     def _room(self) -> Ints:
         """Free slots by rack, by nodes alone."""
         rack, room = self.state.inventory.rack, np.zeros(len(self.rack_slots), dtype=np.int64)
-        np.add.at(room, rack[rack >= 0], self.node_slots[rack >= 0])
+        np.add.at(room, rack[rack >= 0], self.view.slots[rack >= 0])
         return room
 
     def stranded_watts(self, rack: int, slots: int) -> int:
@@ -122,21 +156,18 @@ class Candidates:
 
     def rack_limit(self, rack: int, slack: NDArray[np.float64]) -> int:
         """Slots the rack can take by watts under this slack."""
-        f = self.state.facility
-        use = self.use_of(rack)
-        used = use > 0
-        if not used.any():
+        cells, watts = self.needs.loads(rack)
+        if not len(cells):
             return UNLIMITED
-        least = float((slack[f.cells[f.entries(rack)]][used] / use[used]).min())
-        return int(np.floor(np.clip(least, 0, UNLIMITED)))
+        return math.floor(min(max(float((slack[cells] / watts).min()), 0.0), float(UNLIMITED)))
 
     def fits_together(self, slots: Mapping[int, int]) -> bool:
         """Whether so many slots by rack hold under every limit together."""
-        f = self.state.facility
         if len(slots) == 1:
             ((rack, n),) = slots.items()
-            left = self.slack[f.cells[f.entries(rack)]]
-            return bool((self.use_of(rack) * n <= np.maximum(left, 0.0)).all())
+            alone, one = self.needs.loads(rack)
+            return bool((one * n <= np.maximum(self.slack[alone], 0.0)).all())
+        f = self.state.facility
         racks = np.fromiter(slots, dtype=np.int64, count=len(slots))
         counts = f.starts[racks + 1] - f.starts[racks]
         ends = np.cumsum(counts)
@@ -151,5 +182,5 @@ class Candidates:
 
     def take(self, rack: int, slots: int, slack: NDArray[np.float64]) -> None:
         """Lower the slack by so many slots in the rack."""
-        f = self.state.facility
-        slack[f.cells[f.entries(rack)]] -= self.use_of(rack) * slots
+        cells, watts = self.needs.loads(rack)
+        slack[cells] -= watts * slots

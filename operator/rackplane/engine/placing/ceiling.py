@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rackplane.engine.model import Request
 from rackplane.engine.placing.attempts import widest
-from rackplane.engine.placing.candidates import Candidates
+from rackplane.engine.placing.candidates import Candidates, view_for
 from rackplane.engine.placing.placement import profiles
 from rackplane.engine.state import State
 
@@ -28,10 +28,14 @@ def most_now(state: State, request: Request) -> int:
         raise ValueError("slots that differ have no such bound")
     if not {request.required, request.preferred} - {None} <= {*state.facility.ladder}:
         return 0
+    if request.gpus_per_slot and state.free.max(initial=0) < request.gpus_per_slot:
+        return 0  # no node has room for a single one, under whatever profile
     return max(_most(state, request, profile) for profile in profiles(state, request))
 
 
 def _most(state: State, request: Request, profile: str) -> int:
+    if not view_for(state, request, profile).slots.any():
+        return 0
     attempt = widest(Candidates(state, request, profile))
     if attempt.single:
         return int(attempt.bin_cap.max(initial=0))

@@ -5,6 +5,9 @@ beyond the even share of a group of racks, no pristine bin opened needlessly, fe
 outlasting what runs there, tightest fit, least stranded power
 (:meth:`~rackplane.engine.placing.candidates.Candidates.stranded_watts`), then name.
 
+Before pristine bins comes what free GPUs keep of CPU and memory (:mod:`~rackplane.engine.placing.feeding`): not as a
+part of the key, but by a second search over fewer slots.
+
 Limits that overlap (rows on two UPS each) strand power where some racks take more than what all could have together
 (:class:`~rackplane.engine.physics.even.EvenShares`): for a gang in one bin, that is avoided even at the cost of a tight
 fit, which comes back when jobs end.

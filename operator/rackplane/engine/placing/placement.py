@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -20,9 +21,9 @@ from rackplane.engine.model import (
     Request,
 )
 from rackplane.engine.physics.draw import find_cap
-from rackplane.engine.placing import quick
+from rackplane.engine.placing import feeding, quick
 from rackplane.engine.placing.attempts import Attempt, Bin, Subtree, attempts
-from rackplane.engine.placing.candidates import Candidates, Later
+from rackplane.engine.placing.candidates import Candidates, Later, too_few_nodes
 from rackplane.engine.placing.groups import Groups
 from rackplane.engine.placing.objective import Key, Solution
 from rackplane.engine.placing.search import Outcome, Search
@@ -53,9 +54,9 @@ def place(state: State, request: Request, *, questions: int = 0) -> Placement | 
     for profile in profiles(state, request):
         candidates = Candidates(state, request, profile)
         tries = attempts(candidates)
-        solution, certain, considered = _best(candidates, tries)
-        if solution is not None:
-            return _placement(candidates, solution, considered)
+        best, certain = _best(candidates, tries)
+        if best:
+            return _placement(best[0])
         proved = proved and certain
         first = first or (candidates, tries)
     assert first is not None
@@ -75,25 +76,28 @@ def find(
     """As :func:`place`, without the reasons, for questions that are asked many times.
 
     Args:
-        admits: what else has a say: of each profile's best placement, the first that it takes is the answer.
+        admits: what else has a say: of each profile's best placement, the first that it takes is the answer. Where
+            that was preferred for what GPUs need beside themselves, the best by all else is asked about next.
         later: times at which it must hold under every limit as well; of a gang of unlike slots each group does by
             itself, so that ``admits`` has to look at the whole.
     """
     if request.groups:
         if grouped.invalid(state, request) is not None:
             return None
-        offers = (
+        groups = (
             Groups(state, request, profile, _alone, steps=STEPS_OF_FIND).find()
             for profile in profiles(state, request)
         )
-    elif explanation.invalid(state, request) is not None:
+        return next((offer for offer in groups if offer is not None and admits(offer)), None)
+    if too_few_nodes(state, request) or explanation.invalid(state, request) is not None:
         return None
-    else:
-        offers = (
-            _alone(Candidates(state, request, profile, later=later))[0]
-            for profile in profiles(state, request)
-        )
-    return next((offer for offer in offers if offer is not None and admits(offer)), None)
+    for profile in profiles(state, request):
+        candidates = Candidates(state, request, profile, later=later)
+        for choice in _best(candidates, attempts(candidates))[0]:
+            offer = _placement(choice)
+            if admits(offer):
+                return offer
+    return None
 
 
 def refuse(state: State, request: Request) -> Refusal:
@@ -131,8 +135,8 @@ def _place_groups(state: State, request: Request, questions: int) -> Placement |
 
 def _alone(candidates: Candidates) -> tuple[Placement | None, bool]:
     """The best placement of what is alike, and, if there is none, whether that is proved."""
-    solution, proved, considered = _best(candidates, attempts(candidates))
-    return (None if solution is None else _placement(candidates, solution, considered)), proved
+    best, proved = _best(candidates, attempts(candidates))
+    return (_placement(best[0]) if best else None), proved
 
 
 def profiles(state: State, request: Request) -> list[str]:
@@ -151,21 +155,48 @@ def profiles(state: State, request: Request) -> list[str]:
     return [request.power_profile, *sorted(lower, key=lambda name: (-lower[name], name))]
 
 
-def _best(
-    candidates: Candidates, tries: list[Attempt]
-) -> tuple[Solution | None, bool, tuple[Considered, ...]]:
-    """The best solution of the nearest level that has one; if there is none at all, whether that is proved; and what
-    was looked at for it."""
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A solution, of what request by node, and what was looked at for it."""
+
+    candidates: Candidates
+    solution: Solution
+    considered: tuple[Considered, ...]
+
+
+def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[tuple[_Choice, ...], bool]:
+    """The best solution of the nearest level that has one; if there is none at all, whether that is proved.
+
+    Where it is preferred for what GPUs need beside themselves, the best by all else comes after it.
+    """
     proved = True
     considered: list[Considered] = []
     for attempt in tries:
-        outcome = _in_one_domain(attempt) if attempt.single else _in_one_tree(attempt)
+        outcome = _at(attempt)
         domains = len(attempt.bin_cap) if attempt.single else len(attempt.layout.tree_starts)
         considered.append(Considered(attempt.level, domains, outcome.fitting, outcome.runner_up))
         if outcome.solution is not None:
-            return outcome.solution, True, tuple(considered)
+            best = _Choice(candidates, outcome.solution, tuple(considered))
+            fed = _fed(attempt, best)
+            return ((best,) if fed is None else (fed, best)), True
         proved = outcome.proved
-    return None, proved and (candidates.exact or not _rounding_matters(candidates, tries)), ()
+    return (), proved and (candidates.exact or not _rounding_matters(candidates, tries))
+
+
+def _fed(attempt: Attempt, best: _Choice) -> _Choice | None:
+    """The best at that level that leaves no more GPUs without what they need; None if something comes before that."""
+    less = feeding.limited(best.candidates)
+    if less is None:
+        return None
+    found = _at(attempt.limited(less)).solution
+    if found is None or not feeding.no_worse(found, best.solution):
+        return None
+    return _Choice(less, found, best.considered)
+
+
+def _at(attempt: Attempt) -> Outcome:
+    """The best at one level."""
+    return _in_one_domain(attempt) if attempt.single else _in_one_tree(attempt)
 
 
 def _in_one_domain(attempt: Attempt) -> Outcome:
@@ -244,9 +275,8 @@ def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
     return bool((last.layout.sum_by_tree(last.bin_free) >= need).any())
 
 
-def _placement(
-    candidates: Candidates, solution: Solution, considered: tuple[Considered, ...] = ()
-) -> Placement:
+def _placement(choice: _Choice) -> Placement:
+    candidates, solution = choice.candidates, choice.solution
     state, request, all_names = candidates.state, candidates.request, candidates.names
     groups: list[Group] = []
     counts: dict[str, int] = {}
@@ -274,7 +304,7 @@ def _placement(
         air_watts=watts.air_watts,
         relative_performance_percent=performance,
         metered=_metered(candidates, counts),
-        considered=considered,
+        considered=choice.considered,
     )
 
 

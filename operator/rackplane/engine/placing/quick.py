@@ -33,17 +33,21 @@ def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
     if attempt.by_share and len(fitting) > 1:
         beyond = attempt.beyond_share[fitting]
         fitting = fitting[beyond == beyond.min()]
-    pristine = attempt.used_nodes[fitting] == 0
-    if not pristine.all():
-        fitting = fitting[~pristine]
-    if attempt.outermost is not None:
+    if len(fitting) > 1:
+        pristine = attempt.used_nodes[fitting] == 0
+        if not pristine.all():
+            fitting = fitting[~pristine]
+    if len(fitting) > 1 and attempt.outermost is not None:
         around = attempt.pristine_around(fitting)
         fitting = fitting[around == around.min()]
-    if attempt.by_lifetime:
+    if len(fitting) > 1 and attempt.by_lifetime:
         outlasted = attempt.outlasted(fitting)
         fitting = fitting[outlasted == outlasted.min()]
-    sizes = attempt.bin_free[fitting]
-    fitting = fitting[sizes == sizes.min()]
+    if len(fitting) > 1:
+        sizes = attempt.bin_free[fitting]
+        fitting = fitting[sizes == sizes.min()]
+    if len(fitting) == 1:
+        return [int(fitting[0])]
     if attempt.candidates.needs.slowed:
         return [int(b) for b in fitting]
     for level in attempt.levels:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from math import comb
 
@@ -81,7 +82,6 @@ class Search:
         if self.single:
             return self._prove() if prove else Outcome(None, False)
         usable = self.sets.usable()
-        bounded = False
         for count in range(max(2, least), min(len(usable), self.sets.units + bool(self.sets.short)) + 1):
             if comb(len(usable), count) <= SETS_EXAMINED:
                 found = self._all_sets(usable, count)
@@ -90,10 +90,8 @@ class Search:
                 self._sure = False
             if found is not None:
                 return Outcome(self._settled(found), True)
-            # Once per search, and only where the first sets failed: most searches end with them.
-            if not bounded and self.slots > most_slots(self.candidates, self.bins, self.run):
+            if self._too_many:
                 return Outcome(None, self.candidates.exact)
-            bounded = True
             if count - least >= 12:
                 break
         self._sure = False
@@ -126,6 +124,11 @@ class Search:
     def _solution(self, poured: Parts) -> Solution:
         return self.objective.solution_of(poured)
 
+    @cached_property
+    def _too_many(self) -> bool:
+        """Whether no set takes all slots.  Asked only where a set has failed: most searches end with the first."""
+        return self.slots > most_slots(self.candidates, self.bins, self.run)
+
     # -- sets --------------------------------------------------------------------------------------
 
     def _one_bin(self) -> Solution | None:
@@ -146,7 +149,7 @@ class Search:
         ideal.sort(key=lambda item: item[0])
         one_rack_each = all(len(self.bins[i].cells) == 1 for i in usable)
         self._sure = self._sure and not self.sets.short and one_rack_each
-        return self._first(ideal)
+        return self._first(ideal, bounded=True)
 
     def _best_by_kind(self, usable: Sequence[int], count: int) -> Solution | None:
         """The best of all sets of ``count``, where it is enough to compare those that differ in more than names.
@@ -168,8 +171,13 @@ class Search:
         poured = self.pouring.at_once(chosen, parts)
         return None if poured is None else self._solution(poured)
 
-    def _first(self, ideal: Iterable[tuple[Key, tuple[int, ...], tuple[int, ...]]]) -> Solution | None:
-        """The best that holds under shared limits, from sets in the order of what they would be without them."""
+    def _first(
+        self, ideal: Iterable[tuple[Key, tuple[int, ...], tuple[int, ...]]], *, bounded: bool = False
+    ) -> Solution | None:
+        """The best that holds under shared limits, from sets in the order of what they would be without them.
+
+        ``bounded``: where one does not hold, it is first asked whether any could.
+        """
         best: Solution | None = None
         bound: Key | None = None
         for key, chosen, parts in ideal:
@@ -180,6 +188,8 @@ class Search:
             if poured is None and any(len(self.bins[i].cells) > 1 for i in chosen):
                 poured = self.pouring.fill(chosen, parts, sparing=True)
             if poured is None:
+                if bounded and best is None and self._too_many:
+                    break
                 continue
             found = self._solution(poured)
             if best is None or found.key < best.key:

@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.nodes.inventory import Inventory
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.views import UNLIMITED
-from rackplane.engine.physics.draw import Watts
 from rackplane.engine.placing.placement import find
 from rackplane.engine.planning.outlook import Span
 from rackplane.engine.queueing.shadow import Reservation, Shadow
@@ -59,8 +57,6 @@ class Reservations:
         self._stamp: object = None
         self._ends: Mapping[str, float] = {}
         self._shadows: dict[tuple[float, str | None, frozenset[str]], Shadow] = {}
-        self._draws: dict[str, tuple[Placement, int, Mapping[int, Watts]]] = {}
-        self._inventory: Inventory | None = None
 
     # -- what is reserved --------------------------------------------------------------------------
 
@@ -103,10 +99,7 @@ class Reservations:
         """
         if state is not self._state or stamp != self._stamp:
             self._shadows.clear()
-            self._stamp = stamp
-            if state is not self._state or state.inventory is not self._inventory:
-                self._draws.clear()  # a node may have moved to another rack
-                self._state, self._inventory = state, state.inventory
+            self._state, self._stamp = state, stamp
             self._ends = {} if ends is None else ends
 
     def stands_for(self, state: State, stamp: object) -> bool:
@@ -151,36 +144,9 @@ class Reservations:
                 for r in self._held.values()
                 if r.key != but and time < r.until and (r.blocks or r.at <= time)
             ]
-            away, until = gone.union(*(r.over for r in reserved)), self._state.until
-
-            def over(booking: str) -> bool:
-                # Asked of every booking: without the detour by `end_of`.
-                end = until(booking)
-                if end is None:
-                    end = self._ends.get(booking)
-                return (end is not None and end <= time) or booking in away
-
-            found = self._shadows[key] = Shadow(self._state, time, reserved, over=over, draws=self._drawn)
+            away = gone.union(*(r.over for r in reserved))
+            found = self._shadows[key] = Shadow(self._state, time, reserved, ends=self._ends, away=away)
         return found
-
-    def _drawn(self, key: str) -> Mapping[int, Watts]:
-        """Rack -> what the booking adds; kept, for few bookings change between two questions."""
-        state = self._state
-        assert state is not None
-        placement = state.booking(key)
-        assert placement is not None
-        held = state.slots_held(key)
-        known = self._draws.get(key)
-        if known is None or known[0] is not placement or known[1] != held:
-            draws = state.draws_by_rack(state.held_gpus(key), placement.power_profile, placement.metered)
-            known = self._draws[key] = (placement, held, draws)
-        return known[2]
-
-    def forget(self) -> None:
-        """Drop what is known of bookings that are gone."""
-        if self._state is not None:
-            booked = set(self._state.keys())
-            self._draws = {key: known for key, known in self._draws.items() if key in booked}
 
 
 def bounds(shadows: Iterable[Shadow], gpus_per_slot: int, profile: str) -> dict[str, int]:

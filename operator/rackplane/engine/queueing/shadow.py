@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,30 +58,50 @@ class Shadow:
         at: float,
         reserved: Iterable[Reservation],
         *,
-        over: Callable[[str], bool],
-        draws: Callable[[str], Mapping[int, Watts]],
+        ends: Mapping[str, float] | None = None,
+        away: Collection[str] = (),
     ) -> None:
         """What is reserved must be of gangs that hold nothing.
 
         Args:
             at: the time.
             reserved: what runs then.
-            over: whether the booking of this key is gone by then.
-            draws: rack -> watts that the booking of this key adds.
+            ends: when bookings are taken to end that the state expects no end of.
+            away: bookings that are gone by then, whatever their expected end.
         """
         self.at = at
         self._state = state
-        self._over = over
+        self._ends: Mapping[str, float] = {} if ends is None else ends
+        self._away = away
         self._reserved = tuple(reserved)
         self._on: dict[str, list[tuple[int, str]]] = {}
         for r in self._reserved:
             for node, gpus in gpus_by_node(r.placement).items():
                 self._on.setdefault(node, []).append((gpus, r.placement.power_profile))
         self._slots: dict[str, list[tuple[str, list[int]]]] | None = None
-        self._loads = state.after(self._changes(draws))
+        self._loads = state.after(self._changes() if state.facility.parts else self._plain_changes())
+        self._slack: NDArray[np.float64] | None = None
         self._spares = self._spared()
 
-    def _changes(self, draws: Callable[[str], Mapping[int, Watts]]) -> dict[int, list[int]]:
+    def _plain_changes(self) -> dict[int, list[int]]:
+        """As `_changes`, where a draw has no parts."""
+        state = self._state
+        found: dict[int, list[int]] = {}
+        for key in state.over_by(self.at, self._ends, self._away):
+            for rack, watts in state.draws_of(key).items():
+                delta = found.setdefault(rack, [0, 0])
+                delta[0] -= watts.nominal
+                delta[1] -= watts.peak
+        for r in self._reserved:
+            place = r.placement
+            draws_then = state.draws_by_rack(gpus_by_node(place), place.power_profile, place.metered)
+            for rack, watts in draws_then.items():
+                delta = found.setdefault(rack, [0, 0])
+                delta[0] += watts.nominal
+                delta[1] += watts.peak
+        return found
+
+    def _changes(self) -> dict[int, list[int]]:
         state, windows = self._state, self._state.facility.windows
         found: dict[int, list[int]] = {}
 
@@ -96,9 +116,8 @@ class Shadow:
                 if state.facility.counts_caps:
                     delta[-1] += sign * min(watts.nominal, taken.get(rack, 0))
 
-        for key, until in state.ends_by_key().items():
-            if self._over(key):
-                add(draws(key), until, -1, state.taken_by_rack(key))
+        for key in state.over_by(self.at, self._ends, self._away):
+            add(state.draws_of(key), state.until(key), -1, state.taken_by_rack(key))
         for r in self._reserved:
             place = r.placement
             draws_then = state.draws_by_rack(gpus_by_node(place), place.power_profile, place.metered)
@@ -126,7 +145,10 @@ class Shadow:
 
     def over(self, key: str) -> bool:
         """Whether the booking is gone by then."""
-        return self._over(key)
+        end = self._state.until(key)
+        if end is None:
+            end = self._ends.get(key)
+        return (end is not None and end <= self.at) or key in self._away
 
     def gpus(self, node: str, profile: str) -> int:
         """GPUs of the node that are free then for a gang of that power profile, beside what is reserved."""
@@ -137,7 +159,7 @@ class Shadow:
         wanted = find_cap(node_type, profile)
         free = node_type.gpus_per_node - state.other_gpus(node)
         for gpus, theirs in self._running(node):
-            there = find_cap(node_type, theirs)
+            there = wanted if theirs == profile else find_cap(node_type, theirs)
             if gpus and (there is None or wanted is None or there.node_watts != wanted.node_watts):
                 return 0  # a node has one power profile
             free -= gpus
@@ -149,11 +171,9 @@ class Shadow:
 
     def _running(self, node: str) -> Iterable[tuple[int, str]]:
         """GPUs and power profile of all that is on the node then."""
-        state = self._state
-        for key in state.keys_on(node):
-            placement = state.booking(key)
-            if placement is not None and not self._over(key):
-                yield state.held_gpus(key)[node], placement.power_profile
+        for key, gpus, profile in self._state.held_on(node):
+            if not self.over(key):
+                yield gpus, profile
         yield from self._on.get(node, ())
 
     def _idle(self, domain: int) -> list[str]:
@@ -186,21 +206,32 @@ class Shadow:
     # -- questions ---------------------------------------------------------------------------------
 
     def slack(self, until: float | None) -> NDArray[np.float64]:
-        """Watts left by cell then, for something that ends at ``until`` (None: never); inf where it is not bound."""
-        return self._loads.slack(until, at=self.at)
+        """Watts left by cell then, for something that ends at ``until`` (None: never); inf where it is not bound.
+
+        Do not write to it.
+        """
+        if self._state.facility.windows:
+            return self._loads.slack(until, at=self.at)
+        if self._slack is None:  # without coming budgets it is the same for all
+            self._slack = self._loads.slack(until, at=self.at)
+        return self._slack
 
     def takes(self, placement: Placement, until: float | None) -> bool:
         """Whether the placement fits then beside all that runs and is reserved: GPUs, power profiles and all limits."""
         wanted, profile = gpus_by_node(placement), placement.power_profile
         if any(gpus > self.gpus(node, profile) for node, gpus in wanted.items() if gpus):
             return False
-        f = self._state.facility
+        f, draws = self._state.facility, self._state.draws_by_rack(wanted, profile, placement.metered)
+        slack = np.maximum(self.slack(until) + TOLERANCE_WATTS / 2, 0.0)
+        if len(draws) == 1:
+            ((rack, watts),) = draws.items()
+            cells, coefficients, of_peak = f.entries_by_rack[rack]
+            return bool((coefficients * np.where(of_peak, watts.peak, watts.nominal) <= slack[cells]).all())
         added = np.zeros(len(f.limits))
-        for rack, watts in self._state.draws_by_rack(wanted, profile, placement.metered).items():
-            entries = f.entries(rack)
-            drawn = np.where(f.peak[entries], watts.peak, watts.nominal)
-            added[f.cells[entries]] += f.coefficients[entries] * drawn
-        return bool((added <= np.maximum(self.slack(until) + TOLERANCE_WATTS / 2, 0.0)).all())
+        for rack, watts in draws.items():
+            cells, coefficients, of_peak = f.entries_by_rack[rack]
+            added[cells] += coefficients * np.where(of_peak, watts.peak, watts.nominal)
+        return bool((added <= slack).all())
 
     def could_start(self, placement: Placement, until: float | None) -> bool:
         """As :meth:`takes`, for one that starts then: on healthy nodes that take it until it ends, spares left over."""

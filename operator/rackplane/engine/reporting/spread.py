@@ -31,21 +31,15 @@ def spread(state: State, placement: Placement) -> Spread | None:
     gpus = sum(placement.gpus_of(slot) for slot in range(len(placement.slots)))
     if not nodes or not gpus or first is None:
         return None
-    alike = np.array(
-        [t is not None and t.resource == first.resource for t in state.facility.rack_types] + [False],
-        dtype=np.bool_,
-    )
-    counted = np.where(alike[inventory.rack], state.table.gpus, 0)
+    racks, domains = state.largest_first(first.resource)
     return Spread(
         len(set(inventory.rack[nodes].tolist())),
-        _fewest(inventory.rack, counted, gpus),
+        _fewest(racks, gpus),
         len(set(inventory.domain[nodes].tolist())),
-        _fewest(inventory.domain, counted, gpus),
+        _fewest(domains, gpus),
     )
 
 
-def _fewest(of: NDArray[np.int64], gpus: NDArray[np.int64], wanted: int) -> int:
+def _fewest(sums: NDArray[np.int64], wanted: int) -> int:
     """The fewest groups of nodes that have so many GPUs together; at least one."""
-    known = of >= 0
-    sums = np.sort(np.bincount(of[known], gpus[known]).astype(np.int64))[::-1].cumsum()
-    return min(int(np.searchsorted(sums, wanted)) + 1, max(1, len(sums)))
+    return min(int(sums.searchsorted(wanted)) + 1, max(1, len(sums)))

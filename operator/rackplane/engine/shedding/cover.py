@@ -36,13 +36,14 @@ def choose(offers: Offers, missing: Floats, clusters: Ints) -> Ints:
     deciding = _deciding(offers, missing)
     offers, missing, clusters = offers.of(deciding), missing[deciding], clusters[deciding]
     stage = _harshest(offers, missing)
-    levels, fixed = offers.within(stage), np.zeros(len(offers.stages), dtype=np.bool_)
+    within, fixed = offers.within(stage), np.zeros(len(offers.stages), dtype=np.bool_)
+    levels = within
     for now in range(stage, -1, -1):
-        base = np.where(fixed, levels, offers.within(now - 1))
-        ends = np.where(fixed, levels, offers.within(now))
-        short = missing - offers.given(base)
+        milder = offers.within(now - 1)
+        base, ends = np.where(fixed, levels, milder), np.where(fixed, levels, within)
+        short, within = missing - offers.given(base), milder
         levels = base
-        if not _enough(-short, np.zeros_like(short)):
+        if (short > ENOUGH_WATTS).any():
             levels = _Stage(offers, base, ends, short, clusters).cover()
         fixed |= levels > base
     # What was not fixed in any stage is left alone: at the mildest, within(-1) is level 0.
@@ -61,13 +62,9 @@ def _harshest(offers: Offers, missing: Floats) -> int:
     cells = stage[:, None] * width + offers.limits[gang]
     given = np.bincount(cells.ravel(), more.ravel(), (top + 1) * width).reshape(top + 1, width)[:, :-1]
     enough = (np.cumsum(given, axis=0) >= missing - ENOUGH_WATTS).all(axis=1)
-    if _enough(np.zeros_like(missing), missing):
+    if (missing <= ENOUGH_WATTS).all():
         return -1
     return int(enough.argmax()) if enough.any() else top
-
-
-def _enough(given: Floats, missing: Floats) -> bool:
-    return bool((given >= missing - ENOUGH_WATTS).all())
 
 
 class _Stage:
@@ -92,6 +89,9 @@ class _Stage:
         self.gang = np.repeat(able, high)
         self.rank = np.arange(len(self.gang)) - np.repeat(np.cumsum(high) - high, high)
         """How many steps of the same gang come before it."""
+        self.ranks = 1 + int(self.rank.max(initial=0))
+        self.followed = np.append(self.rank[1:] > 0, False)
+        """Whether the step after it is of the same gang."""
         self.level = base[self.gang] + 1 + self.rank
         self.limits = np.repeat(limits, high, axis=0)
         gives = offers.gives[self.gang, self.level] - offers.gives[self.gang, self.level - 1]
@@ -136,34 +136,26 @@ class _Stage:
         by_limit, progress = self._by_limit(in_own), _Progress(in_own, self.limits, self.own, self.clusters)
         prices = 1.0 / np.bincount(self.clusters, minlength=self.count)[self.clusters]
         rounds = _ROUNDS if len(self.clusters) > len(np.unique(self.clusters)) else 1
-        best, least = np.zeros(len(self.gang), dtype=np.bool_), np.full(self.count, np.inf)
-        best_worth = np.zeros(len(self.gang))
-        for _ in range(rounds):
-            worth = self._in_order(by_limit @ prices / self.losses)
-            order = np.lexsort((-worth, self.own))
-            own = self.own[order]
-            within = progress.needed(order)
-            lost = np.bincount(own, self.losses[order] * within, minlength=self.count)
-            better = lost < least
-            least = np.where(better, lost, least)
-            chosen = np.zeros(len(order), dtype=np.bool_)
-            chosen[order] = within
-            improved = better[self.own]
-            best = np.where(improved, chosen, best)
-            threshold = np.full(self.count, np.inf)
-            np.minimum.at(threshold, own[within], worth[order][within])
-            # A cluster without steps has no threshold, and one that needs none takes the first.
-            best_worth = np.where(improved, worth / np.maximum(threshold[self.own], 1e-300), best_worth)
-            if rounds == 1:
-                break
-            over = summed(in_own[chosen], self.limits[chosen], len(prices)) - 1.0
-            prices = prices * np.exp(-4.0 * np.clip(over, -1.0, 1.0))
-            prices = prices / np.bincount(self.clusters, prices, minlength=self.count)[self.clusters]
-        return best, best_worth
+        lost, chosen = np.empty((rounds, self.count)), np.empty((rounds, len(self.gang)), dtype=np.bool_)
+        worth = np.empty((rounds, len(self.gang)))
+        for n in range(rounds):
+            here = self._in_order(by_limit @ prices / self.losses)
+            order = np.lexsort((-here, self.own))
+            within, last = progress.needed(order)
+            lost[n] = np.bincount(progress.own, self.losses[order] * within, self.count)
+            chosen[n, order] = within
+            worth[n] = here / np.maximum(here[order[last]], 1e-300)[progress.of_step]
+            if n < rounds - 1:
+                given = np.where(chosen[n, :, None], in_own, 0.0).ravel()
+                over = np.bincount(self.limits.ravel(), given, len(prices) + 1)[:-1] - 1.0
+                prices = prices * np.exp(-4.0 * np.clip(over, -1.0, 1.0))
+                prices = prices / np.bincount(self.clusters, prices, self.count)[self.clusters]
+        best, each = lost.argmin(axis=0)[self.own], np.arange(len(self.gang))
+        return chosen[best, each], worth[best, each]
 
     def _in_order(self, worth: Floats) -> Floats:
         """The worth of each step, not above that of the gang's step before it: they are taken in order."""
-        for rank in range(1, int(self.rank.max(initial=0)) + 1):
+        for rank in range(1, self.ranks):
             later = np.flatnonzero(self.rank == rank)
             worth[later] = np.minimum(worth[later], worth[later - 1])
         return worth
@@ -194,8 +186,7 @@ class _Stage:
         over = np.append(over, np.inf)
         spare = np.flatnonzero(taken & (self.gives <= over[self.limits] + ENOUGH_WATTS).all(axis=1))
         for step in spare[np.lexsort((-self.rank[spare], -self.losses[spare]))].tolist():
-            following = step + 1
-            if following < len(taken) and self.rank[following] > self.rank[step] and taken[following]:
+            if self.followed[step] and taken[step + 1]:
                 continue  # the gang's next step stands on this one
             at = self.limits[step]
             left = over[at] - self.gives[step]
@@ -205,11 +196,8 @@ class _Stage:
 
     def _turns(self, taken: Bools, worth: Floats) -> Turns:
         """For each gang, to give back its last step, or to take its first."""
-        after = np.append(self.rank[1:] > 0, False) & np.append(taken[1:], False)
-        before = (self.rank == 0) | np.insert(taken[:-1], 0, True)
-        last = taken & ~after
-        first = ~taken & before & (self.rank == 0)
-        step = np.flatnonzero(last | first)
+        after = np.append(taken[1:], False) & self.followed
+        step = np.flatnonzero(np.where(taken, ~after, self.rank == 0))
         sign = np.where(taken[step], -1.0, 1.0)
         with np.errstate(divide="ignore"):
             distance = np.abs(np.log(worth[step]))
@@ -221,29 +209,38 @@ class _Progress:
     """How far the steps of each cluster come with its own limits, one after the other."""
 
     def __init__(self, in_own: Floats, limits: Ints, own: Ints, clusters: Ints) -> None:
-        count = 1 + max(int(own.max(initial=0)), int(clusters.max(initial=0)))
-        sizes, self._own = np.bincount(clusters, minlength=count), np.sort(own)
+        steps = np.bincount(own, minlength=1 + int(clusters.max(initial=0)))
+        there = np.flatnonzero(steps)
+        self.own = np.repeat(there, steps[there])
+        """Of each step, when they are in order of their clusters, the cluster."""
+        number = np.cumsum(steps > 0) - 1
+        self.of_step = number[own]
+        """Of each step, as they are, the number of its cluster among those that have steps."""
+        self._number = number[self.own]
+        self._ends = np.cumsum(steps[there])
+        self._begins = self._ends - steps[there]
         # The limits of each cluster lie side by side, from the first column on.
+        sizes = np.bincount(clusters, minlength=len(steps))
         column = np.zeros(len(clusters), dtype=np.int64)
         order = np.argsort(clusters, kind="stable")
         column[order] = np.arange(len(clusters)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         self._parts = np.zeros((len(in_own), int(sizes.max(initial=1))))
         step, place = np.nonzero(in_own)
         self._parts[step, column[limits[step, place]]] = in_own[step, place]
-        self._steps = np.bincount(own, minlength=count)
-        self._begins = np.cumsum(self._steps) - self._steps
-        self._any = np.flatnonzero(self._steps)
-        self._real = np.arange(self._parts.shape[1]) < sizes[self._any, None]
+        self._real = np.arange(self._parts.shape[1]) < sizes[self.own, None]
 
-    def needed(self, order: Ints) -> Bools:
-        """By step in this order, in which those of a cluster follow each other: whether its cluster needs it."""
-        total, begins = np.cumsum(self._parts[order], axis=0), self._begins[self._any]
-        before = np.where(begins[:, None] > 0, total[begins - 1], 0.0)
-        here = total - np.repeat(before, self._steps[self._any], axis=0)
-        too_few = np.add.reduceat(here < 1.0 - 1e-12, begins, axis=0, dtype=np.int64)
-        last = np.full(len(self._steps), -1)
-        last[self._any] = begins + np.where(self._real, too_few, 0).max(axis=1)
-        return np.asarray(np.arange(len(order)) <= last[self._own])
+    def needed(self, order: Ints) -> tuple[Bools, Ints]:
+        """By step in this order, in which those of a cluster follow each other, whether its cluster needs it.
+
+        And by cluster that has steps, where in this order the last one is that it needs.
+        """
+        total = np.cumsum(self._parts[order], axis=0)
+        before = np.zeros((len(self._begins), total.shape[1]))
+        before[1:] = total[self._ends[:-1] - 1]
+        too_few = (total - before[self._number] < 1.0 - 1e-12) & self._real
+        last = self._begins + np.add.reduceat(too_few, self._begins, axis=0, dtype=np.int64).max(axis=1)
+        last = np.minimum(last, self._ends - 1)
+        return np.asarray(np.arange(len(order)) <= last[self._number]), last
 
 
 def _deciding(offers: Offers, missing: Floats) -> Ints:

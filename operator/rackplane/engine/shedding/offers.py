@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rackplane.engine.model import Metered, NodeType, Placement
-from rackplane.engine.physics import draw
-from rackplane.engine.physics.draw import Watts, find_cap
+from rackplane.engine.model import Metered, Placement
 from rackplane.engine.shedding.costs import Stage, stage_of
+from rackplane.engine.shedding.draws import GangNodes, Reach, given, numbered
 from rackplane.engine.shedding.terms import Disruption, Measure, Terms
+from rackplane.engine.shedding.ways import Way, drawn_less, way_of
 from rackplane.engine.state import State
 from rackplane.engine.uses import Alike
 
-__all__ = ["Candidate", "Candidates", "candidates", "lowest_profile"]
+__all__ = ["Candidate", "Candidates", "candidates"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -53,8 +52,7 @@ class Candidates:
 
     keys: Sequence[str]
     terms: Sequence[Terms]
-    profiles: Sequence[Sequence[str]]
-    speeds: Sequence[Sequence[int]]
+    ways: Sequence[Way]
     ends: Ints
     """By gang, the row after its last one."""
     counts: Ints
@@ -77,11 +75,17 @@ class Candidates:
     def __iter__(self) -> Iterator[Candidate]:
         return (self[gang] for gang in range(len(self)))
 
-    def measure(self, gang: int, number: int) -> Measure:
-        """One of a gang's, from 0."""
-        frees = int(self.frees[self.ends[gang] - self.counts[gang] + number])
-        profile, speed = self.profiles[gang][number], self.speeds[gang][number]
-        return Measure(self.keys[gang], profile, speed, frees, self.terms[gang])
+    def measures(self, levels: Ints) -> list[Measure]:
+        """Of each gang the measure of that number, from 1; 0 is none."""
+        gangs = np.flatnonzero(levels)
+        numbers = levels[gangs] - 1
+        frees = self.frees[(self.ends - self.counts)[gangs] + numbers]
+        return [
+            Measure(
+                self.keys[gang], (way := self.ways[gang]).profiles[n], way.speeds[n], watts, self.terms[gang]
+            )
+            for gang, n, watts in zip(gangs.tolist(), numbers.tolist(), frees.tolist(), strict=True)
+        ]
 
     def __getitem__(self, gang: int) -> Candidate:
         own = slice(int(self.ends[gang] - self.counts[gang]), int(self.ends[gang]))
@@ -90,8 +94,8 @@ class Candidates:
         return Candidate(
             self.keys[gang],
             self.terms[gang],
-            self.profiles[gang],
-            self.speeds[gang],
+            self.ways[gang].profiles,
+            self.ways[gang].speeds,
             self.frees[own].tolist(),
             [self.stages_by_number[n] for n in self.stages[own].tolist()],
             self.losses[own].tolist(),
@@ -111,163 +115,66 @@ def candidates(
 
     A node has one power profile: a gang that shares one with another gang is stopped rather than capped.
     """
-    reach, found = _Reach(state, cells), _Drafts()
-    on, names = reach.racks, reach.names
-    everywhere = len(on) == len(state.facility.racks)
+    reach, found = Reach(state, cells), _Gangs()
+    racks = state.facility.racks
+    names = None if reach.touched.all() else {racks[r].name for r in np.flatnonzero(reach.touched).tolist()}
     keys = state.keys()
     for key in keys:
-        placement, own = state.booking(key), terms.get(key, _UNKNOWN)
+        own, placement = terms.get(key, _UNKNOWN), state.booking(key)
         assert placement is not None
-        if not everywhere and names.isdisjoint([group.rack for group in placement.groups]):
-            continue
         if spare_protected and own.disruption is Disruption.PROTECTED:
             continue
-        alike = state.nodes_alike(key)
-        if on.isdisjoint([use.rack for use, _, _ in alike]):
+        if names is not None and names.isdisjoint([group.rack for group in placement.groups]):
             continue
-        way = reach.way(alike, placement, caps=not own.strict, stops=may_stop and own.stoppable)
-        if way.profiles:
-            found.add(key, own, placement, alike, way)
-    return found.candidates(reach)
+        if alike := state.nodes_alike(key):
+            found.add(key, own, placement, alike)
+    return found.candidates(reach, may_stop=may_stop)
 
 
 _UNKNOWN = Terms()
 
 
-def lowest_profile(state: State, key: str) -> str | None:
-    """The lowest power profile that the gang can be brought down to; None if it cannot be, or that is not certain.
-
-    Certain are gangs that have their nodes to themselves, all of one type: nobody can come to a node of theirs whose
-    profile would then have to stay, and every lower profile draws less on every limit.
-    """
-    placement, alike = state.booking(key), state.nodes_alike(key)
-    if placement is None or len({id(use.node_type) for use, _, _ in alike}) != 1:
-        return None
-    if any(use.booked != gpus or gpus != use.node_type.gpus_per_node for use, gpus, _ in alike):
-        return None
-    lower = _lower(alike, placement)
-    return lower[-1] if lower else None
-
-
-class _Way:
-    """What gangs on nodes of the same types, at the same profile, may be brought down to."""
-
-    __slots__ = ("less", "profiles", "speeds")
-
-    def __init__(self, profiles: tuple[str, ...], speeds: tuple[int, ...]) -> None:
-        self.profiles = profiles
-        self.speeds = speeds
-        self.less: dict[tuple[int, int], int] = {}
-        """Type of a node by its identity (hashing one costs more than all the rest) and GPUs of it -> where it lies in
-        the table of what nodes draw less."""
-
-
-class _Reach:
-    """What a watt in each rack is on each limit, and what is the same for all gangs on alike nodes."""
-
-    def __init__(self, state: State, cells: Sequence[int]) -> None:
-        f = state.facility
-        self.limits = len(cells)
-        column = np.full(len(f.limits), -1, dtype=np.int64)
-        column[list(cells)] = np.arange(len(cells))
-        hit = np.flatnonzero(column[f.cells] >= 0)
-        # Sorted by rack, as all entries are.
-        racks = f.entry_racks[hit]
-        self.begins = np.searchsorted(racks, np.arange(len(f.racks) + 1))
-        self.columns, self.peak, self.coefficients = column[f.cells[hit]], f.peak[hit], f.coefficients[hit]
-        self.racks = set(racks.tolist())
-        self.names = {f.racks[rack].name for rack in self.racks}
-        self._ways: dict[tuple[frozenset[int], str, Metered, bool, bool], _Way] = {}
-
-    def way(self, alike: Alike, placement: Placement, *, caps: bool, stops: bool) -> _Way:
-        """What a gang may be brought down to; ``caps`` and ``stops``: what may be done to it.
-
-        It is not capped if it shares a node with GPUs of another gang.
-        """
-        if caps and [1 for use, gpus, _ in alike if use.booked != gpus]:
-            caps = False
-        kinds = frozenset([id(use.node_type) for use, _, _ in alike])
-        key = kinds, placement.power_profile, placement.metered, caps, stops
-        found = self._ways.get(key)
-        if found is None:
-            lower = _lower(alike, placement) if caps else []
-            speeds = [_performance(alike, name) for name in lower]
-            profiles = (*lower, "") if stops else tuple(lower)
-            found = self._ways[key] = _Way(profiles, (*speeds, 0) if stops else tuple(speeds))
-        return found
-
-
-class _Drafts:
+class _Gangs:
     """Gangs one after the other, until what they give is worked out for all of them together."""
 
     def __init__(self) -> None:
         self._keys: list[str] = []
         self._terms: list[Terms] = []
-        self._ways: list[_Way] = []
-        self._uses: list[int] = []
-        """Four numbers for each use of a gang's nodes: gang, where its nodes lie in the table, rack, nodes."""
-        self._numbers: list[int] = []
-        """Three for each gang: its GPUs, what a stop loses, and the kind of its terms."""
-        self._kinds: dict[tuple[Disruption, int], int] = {}
-        self._less: list[Watts] = []
-        """The table: what nodes draw less, of each way one for each of its profiles."""
-        self._unsure: set[int] = set()
-        """Where in it a profile is not certain to draw less than the one before."""
+        self._placements: list[Placement] = []
+        self._alike: list[Alike] = []
 
-    def add(self, key: str, terms: Terms, placement: Placement, alike: Alike, way: _Way) -> None:
-        """One that may be brought down that way."""
-        gang, gpus_in_all = len(self._keys), 0
-        for use, gpus, count in alike:
-            held = id(use.node_type), gpus
-            at = way.less.get(held)
-            if at is None:
-                at = way.less[held] = self._entered(use.node_type, gpus, placement, way.profiles)
-            self._uses += (gang, at, use.rack, count)
-            gpus_in_all += gpus * count
-        kind = self._kinds.setdefault((terms.disruption, terms.priority), len(self._kinds))
-        self._numbers += (gpus_in_all, terms.lost_gpu_seconds or gpus_in_all, kind)
+    def add(self, key: str, terms: Terms, placement: Placement, alike: Alike) -> None:
+        """One that has nodes."""
         self._keys.append(key)
         self._terms.append(terms)
-        self._ways.append(way)
+        self._placements.append(placement)
+        self._alike.append(alike)
 
-    def _entered(self, node_type: NodeType, gpus: int, now: Placement, profiles: Sequence[str]) -> int:
-        """Enter in the table what so many GPUs of a node draw less at each profile than now."""
-        at = len(self._less)
-        drawn = [
-            draw.gang_increment(node_type, p, gpus, now.metered) if p else Watts()
-            for p in (now.power_profile, *profiles)
-        ]
-        self._less += [drawn[0] - watts for watts in drawn[1:]]
-        if not all(b.nominal < a.nominal and b.peak < a.peak for a, b in pairwise(drawn)):
-            self._unsure.add(at)
-        return at
-
-    def candidates(self, reach: _Reach) -> Candidates:
-        """All of them."""
-        counts = np.array([len(way.profiles) for way in self._ways], dtype=np.int64)
-        first = np.cumsum(counts) - counts
-        uses = np.array(self._uses, dtype=np.int64).reshape(-1, 4).T
-        gives, limits, frees = self._drawn(reach, counts, first, uses)
-        losses, stages, by_number = self._lost(counts)
-        profiles, speeds = [way.profiles for way in self._ways], [way.speeds for way in self._ways]
-        chosen = np.arange(len(counts))
-        unsure = np.unique(uses[0][np.isin(uses[1], list(self._unsure))]) if self._unsure else chosen[:0]
-        if len(unsure):
-            keep = np.ones(len(losses), dtype=np.bool_)
-            for gang in unsure.tolist():
+    def candidates(self, reach: Reach, *, may_stop: bool) -> Candidates:
+        """Those of them that can be brought down."""
+        uses = GangNodes(self._alike)
+        ways, way = self._ways(uses, may_stop=may_stop)
+        touched = uses.by_gang(reach.touched[uses.rack]) > 0
+        counts = np.where(touched, np.array([len(w.profiles) for w in ways], dtype=np.int64)[way], 0)
+        table, at, unsure = self._table(uses, ways, way)
+        gives, limits, frees = given(reach, uses, counts, table, at)
+        losses, stages, by_number = self._lost(uses, ways, way, counts)
+        of_gang = [ways[w] for w in way.tolist()]
+        unsure &= counts > 0
+        if unsure.any():
+            keep, first = np.ones(len(losses), dtype=np.bool_), np.cumsum(counts) - counts
+            for gang in np.flatnonzero(unsure).tolist():
                 own = slice(first[gang], first[gang] + counts[gang])
-                kept = keep[own] = _useful(gives[own])
-                profiles[gang] = tuple([p for p, useful in zip(profiles[gang], kept, strict=True) if useful])
-                speeds[gang] = tuple([s for s, useful in zip(speeds[gang], kept, strict=True) if useful])
-                counts[gang] = int(kept.sum())
-            chosen = np.flatnonzero(counts)
+                keep[own] = _useful(gives[own])
+                of_gang[gang] = of_gang[gang].only(keep[own].tolist())
+                counts[gang] = int(keep[own].sum())
             gives, frees, losses, stages = gives[keep], frees[keep], losses[keep], stages[keep]
-        able = chosen.tolist() if len(chosen) < len(counts) else range(len(counts))
+        chosen = np.flatnonzero(counts)
+        able = chosen.tolist()
         return Candidates(
             [self._keys[g] for g in able],
             [self._terms[g] for g in able],
-            [profiles[g] for g in able],
-            [speeds[g] for g in able],
+            [of_gang[g] for g in able],
             np.cumsum(counts[chosen]),
             counts[chosen],
             frees,
@@ -279,67 +186,72 @@ class _Drafts:
             reach.limits,
         )
 
-    def _drawn(self, reach: _Reach, counts: Ints, first: Ints, uses: Ints) -> tuple[Floats, Ints, Ints]:
-        """Watts less by row and place, the limits by gang and place, and nominal watts less in all by row."""
-        gang, at, rack, nodes = uses
-        total = int(counts.sum())
-        # One for each profile of the gang that has the use.
-        use = np.repeat(np.arange(len(gang)), counts[gang])
-        nth = np.arange(len(use)) - np.repeat(np.cumsum(counts[gang]) - counts[gang], counts[gang])
-        row = first[gang[use]] + nth
-        table = np.array([(w.nominal, w.peak) for w in self._less], dtype=np.int64).reshape(-1, 2)
-        nominal, peak = (table[at[use] + nth] * nodes[use, None]).T
-        frees = np.bincount(row, nominal, total).astype(np.int64)
-        # And of those one for each limit that the rack draws on.
-        drawn_on = (reach.begins[rack + 1] - reach.begins[rack])[use]
-        entry = np.repeat(np.arange(len(row)), drawn_on)
-        behind = np.cumsum(drawn_on) - drawn_on - reach.begins[rack][use]
-        nth = np.arange(len(entry)) - np.repeat(behind, drawn_on)
-        watts = reach.coefficients[nth] * np.where(reach.peak[nth], peak[entry], nominal[entry])
-        limits, place = _places(gang[use][entry], reach.columns[nth], len(counts), reach.limits)
-        width = limits.shape[1]
-        gives = np.bincount(row[entry] * width + place, watts, total * width)
-        return gives.astype(np.float64, copy=False).reshape(total, width), limits, frees
+    def _ways(self, uses: GangNodes, *, may_stop: bool) -> tuple[list[Way], Ints]:
+        """The ways that there are, and by gang which is its own; none that shares a node is capped."""
+        numbers: dict[tuple[frozenset[int], str, Metered, bool, bool], int] = {}
+        ways: list[Way] = []
+        found: list[int] = []
+        shares = (uses.by_gang(uses.shared) > 0).tolist()
+        for terms, placement, alike, kind, shared in zip(
+            self._terms, self._placements, self._alike, uses.kinds(), shares, strict=True
+        ):
+            caps, stops = not (terms.strict or shared), may_stop and terms.stoppable
+            key = kind, placement.power_profile, placement.metered, caps, stops
+            number = numbers.get(key)
+            if number is None:
+                number = numbers[key] = len(ways)
+                ways.append(way_of(alike, placement, caps=caps, stops=stops))
+            found.append(number)
+        return ways, np.array(found, dtype=np.int64)
 
-    def _lost(self, counts: Ints) -> tuple[Ints, Ints, list[Stage]]:
+    def _table(self, uses: GangNodes, ways: Sequence[Way], way: Ints) -> tuple[Ints, Ints, Bools]:
+        """What nodes draw less, nominal and peak, by profile of each way; by use where its own begin in that.
+
+        And by gang, whether one of its profiles is not certain to draw less than the one before.
+        """
+        table: list[tuple[int, int]] = []
+        begins, unsure = [], []
+        alike = (way[uses.gang] * (1 + uses.types.max(initial=0)) + uses.types) * (
+            1 + uses.gpus.max(initial=0)
+        )
+        _, examples, which = np.unique(alike + uses.gpus, return_index=True, return_inverse=True)
+        for use in examples.tolist():
+            gang = int(uses.gang[use])
+            profiles = ways[way[gang]].profiles
+            less, falls = drawn_less(
+                uses.node_types[use], int(uses.gpus[use]), self._placements[gang], profiles
+            )
+            begins.append(len(table))
+            table += [(watts.nominal, watts.peak) for watts in less]
+            unsure.append(not falls)
+        return (
+            np.array(table, dtype=np.int64).reshape(-1, 2),
+            np.array(begins, dtype=np.int64)[which],
+            uses.by_gang(np.array(unsure, dtype=np.bool_)[which]) > 0,
+        )
+
+    def _lost(
+        self, uses: GangNodes, ways: Sequence[Way], way: Ints, counts: Ints
+    ) -> tuple[Ints, Ints, list[Stage]]:
         """What is lost, and the number of the stage, by row; and the stages by number."""
-        gang = np.repeat(np.arange(len(counts)), counts)
-        gpus, by_stop, kind = np.array(self._numbers, dtype=np.int64).reshape(-1, 3)[gang].T
-        speed = np.array([speed for way in self._ways for speed in way.speeds], dtype=np.int64)
-        stops = np.array([not profile for way in self._ways for profile in way.profiles], dtype=np.bool_)
-        losses = np.maximum(np.where(stops, by_stop, gpus * (100 - speed)), 1)
-        kinds = [Terms(disruption, priority) for disruption, priority in self._kinds]
-        of_caps, of_stops = ([stage_of(t, stops=stop) for t in kinds] for stop in (False, True))
+        kinds: dict[tuple[Disruption, int], int] = {}
+        kind = np.array(
+            [kinds.setdefault((t.disruption, t.priority), len(kinds)) for t in self._terms], dtype=np.int64
+        )
+        gpus = uses.by_gang(uses.gpus * uses.nodes)
+        known = np.array([t.lost_gpu_seconds for t in self._terms], dtype=np.int64)
+        by_stop = np.where(known != 0, known, gpus)
+        gang, nth = numbered(counts)
+        sizes = np.array([len(w.profiles) for w in ways], dtype=np.int64)
+        at = (np.cumsum(sizes) - sizes)[way[gang]] + nth
+        speed = np.array([speed for w in ways for speed in w.speeds], dtype=np.int64)[at]
+        stops = np.array([not profile for w in ways for profile in w.profiles], dtype=np.bool_)[at]
+        losses = np.maximum(np.where(stops, by_stop[gang], gpus[gang] * (100 - speed)), 1)
+        of_caps, of_stops = ([stage_of(Terms(*k), stops=stop) for k in kinds] for stop in (False, True))
         by_number = sorted({*of_caps, *of_stops})
         number = {stage: i for i, stage in enumerate(by_number)}
         numbers = np.array([[number[s] for s in of_caps], [number[s] for s in of_stops]], dtype=np.int64)
-        return losses, numbers[stops.astype(np.int64), kind], by_number
-
-
-def _places(gang: Ints, limit: Ints, gangs: int, limits: int) -> tuple[Ints, Ints]:
-    """By gang and place the limits that are named with it, in order; and the place of each of these pairs."""
-    named = np.zeros((gangs, limits), dtype=np.bool_)
-    named[gang, limit] = True
-    each = named.sum(axis=1)
-    g, own = np.nonzero(named)
-    nth = np.arange(len(g)) - np.repeat(np.cumsum(each) - each, each)
-    found = np.full((gangs, int(each.max(initial=0))), limits, dtype=np.int64)
-    found[g, nth] = own
-    place = np.zeros((gangs, limits), dtype=np.int64)
-    place[g, own] = nth
-    return found, place[gang, limit]
-
-
-def _lower(alike: Alike, placement: Placement) -> list[str]:
-    """Profiles that all the gang's nodes have and that are lower on each of them, highest first."""
-    watts: dict[str, int] | None = None
-    for node_type in {use.node_type.name: use.node_type for use, _, _ in alike}.values():
-        now = find_cap(node_type, placement.power_profile)
-        top = node_type.max_watts if now is None else now.node_watts
-        own = {c.name: c.node_watts for c in node_type.caps if c.node_watts < top}
-        watts = own if watts is None else {n: max(w, own[n]) for n, w in watts.items() if n in own}
-    found = watts or {}
-    return sorted(found, key=lambda name: (-found[name], name))
+        return losses, numbers[stops.astype(np.int64), kind[gang]], by_number
 
 
 def _useful(gives: Floats) -> Bools:
@@ -349,12 +261,3 @@ def _useful(gives: Floats) -> Bools:
         if (row >= last).all() and (row > last).any():
             kept[i], last = True, row
     return kept
-
-
-def _performance(alike: Alike, profile: str) -> int:
-    """Speed at that profile in percent, that of the slowest node."""
-    caps = [
-        find_cap(node_type, profile)
-        for node_type in {id(use.node_type): use.node_type for use, _, _ in alike}.values()
-    ]
-    return min((cap.relative_performance_percent for cap in caps if cap is not None), default=100)

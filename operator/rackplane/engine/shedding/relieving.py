@@ -104,6 +104,8 @@ def _cheapest(
     steps: int,
 ) -> Plan:
     """The plan for these limits alone."""
+    if not over:
+        return Plan((), ())
     cells = [state.facility.row_index[v.row] for v in over]
     able = candidates(state, terms, cells, may_stop=may_stop, spare_protected=spare_protected)
     if not len(able):
@@ -118,14 +120,13 @@ def _cheapest(
             able, offers.part(part.gangs, part.limits), missing[part.limits], part, steps // len(parts)
         )
         certain = certain and proved
-    found = [able.measure(gang, int(levels[gang]) - 1) for gang in np.flatnonzero(levels).tolist()]
     left = excess - offers.given(levels)
     remaining = [
         replace(v, load_watts=v.limit_watts + watts)
         for v, watts in zip(over, left.tolist(), strict=True)
         if watts > TOLERANCE_WATTS
     ]
-    return Plan(_mildest_first(found), tuple(remaining), certain)
+    return Plan(_mildest_first(able.measures(levels)), tuple(remaining), certain)
 
 
 def _solved(able: Candidates, offers: Offers, missing: Floats, part: Part, steps: int) -> tuple[Ints, bool]:

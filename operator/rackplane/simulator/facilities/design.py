@@ -14,7 +14,17 @@ from typing import Final
 
 from rackplane.api.hardware_profile import HardwareProfile
 
-__all__ = ["Design", "DesignError", "Path", "Row", "Scheme", "Shape", "parse_scheme", "rounded_up"]
+__all__ = [
+    "Design",
+    "DesignError",
+    "Path",
+    "Row",
+    "Scheme",
+    "Shape",
+    "parse_pairs",
+    "parse_scheme",
+    "rounded_up",
+]
 
 EFFICIENCY_BASIS_POINTS: Final = 9_700
 CDU_DRAW_WATTS: Final = 15_000
@@ -51,11 +61,6 @@ class Scheme:
     name: str
     shape: Shape
     ups: int
-
-    @property
-    def carry_after_a_loss(self) -> int:
-        """UPS among which the load of a hall is shared when any one is lost."""
-        return self.ups - 1 if self.shape is Shape.SHARED else self.ups
 
 
 def parse_scheme(text: str) -> Scheme:
@@ -98,6 +103,11 @@ class Row:
     path: Path
 
 
+def parse_pairs(text: str) -> tuple[Path, ...]:
+    """ "AB,AC,BC": what the rows of a hall are fed by, in turn; whether there are such UPS is the design's to say."""
+    return tuple(Path(tuple(part.strip().lower())) for part in text.split(","))
+
+
 def rounded_up(watts: float, to: int) -> int:
     return math.ceil(watts / to - 1e-9) * to
 
@@ -112,10 +122,12 @@ class Design:
         nodes: of a rack; None: 18 for an NVL72, else 4.
         rack_overhead: what a rack draws beside its nodes.
         rack_limit: None: its peak.
-        row_base: what a row draws beside its racks. Of rows on two paths it is counted as part of the racks.
+        pairs: what each row is fed by, if not every pair of UPS feeds as many; only with a shared scheme.
+        row_base: what a row draws beside its racks. Where rows have no busway it is counted as part of the racks.
         row_rating: of a row's busway, where there is one path; None: what it carries.
         ups_rating: None: as much as is needed after any loss.
         utility_rating: None: as much as all halls need.
+        switchboard: instead of the UPS, and without losses; only with N.
         cooling: whether there are loops and air handlers.
         cdu_capacity, crah_capacity: of one unit.
     """
@@ -132,6 +144,8 @@ class Design:
     row_rating: int | None = None
     ups_rating: int | None = None
     utility_rating: int | None = None
+    pairs: tuple[Path, ...] = ()
+    switchboard: bool = False
     cooling: bool = True
     cdu_capacity: int = 1_300_000
     crah_capacity: int = 110_000
@@ -151,15 +165,12 @@ class Design:
             raise DesignError(
                 f"--halls, --rows, --racks: more than {_MOST_RACKS:,} racks are written for nobody"
             )
-        paths = len(self.paths)
-        if self.rows_of_a_hall % paths:
+        self._check_paths()
+        if self.row_rating is not None and not self.has_busways:
+            raise DesignError(f"--row-rating: with {self.scheme.name} rows have no busway")
+        if self.switchboard and self.scheme.shape is not Shape.N:
             raise DesignError(
-                f"--rows {self.rows_of_a_hall}: {self.scheme.name} has {paths} paths, and a hall survives a loss only "
-                f"if all carry the same: give a multiple of {paths}"
-            )
-        if self.row_rating is not None and len(self.paths[0].sources) > 1:
-            raise DesignError(
-                f"--row-rating: with {self.scheme.name} racks are fed by the UPS, and rows have no busway"
+                f"--switchboard: with {self.scheme.name} the UPS are the scheme: only N has none"
             )
         if self.rack_limit is not None and self.rack_limit < self.idle_of_a_rack:
             raise DesignError(
@@ -173,11 +184,30 @@ class Design:
             if self.cooling and units > _MOST_UNITS:
                 raise DesignError(f"--{name} {capacity}: a hall would need {units} units: take larger ones")
 
+    def _check_paths(self) -> None:
+        if self.pairs:
+            ups = _LETTERS[: self.scheme.ups] if self.scheme.shape is Shape.SHARED else ""
+            for pair in self.pairs:
+                if len(set(pair.sources)) != 2 or not set(pair.sources) <= set(ups):
+                    known = f"its UPS are {', '.join(ups.upper())}" if ups else "it has no pairs"
+                    raise DesignError(f"--pairs {pair.name.upper()}: no pair of {self.scheme.name}: {known}")
+            if self.rows_of_a_hall % len(self.pairs):
+                raise DesignError(
+                    f"--rows {self.rows_of_a_hall}: --pairs names {len(self.pairs)}: give a multiple of that"
+                )
+        elif self.rows_of_a_hall % len(self.paths):
+            raise DesignError(
+                f"--rows {self.rows_of_a_hall}: {self.scheme.name} has {len(self.paths)} paths, and a hall survives a "
+                f"loss only if all carry the same: give a multiple of {len(self.paths)}"
+            )
+
     # -- counts --------------------------------------------------------------------------------------
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """What rows are fed by, in turn."""
+        if self.pairs:
+            return tuple(dict.fromkeys(self.pairs))
         if self.scheme.shape is Shape.SHARED:
             return tuple(Path(pair) for pair in combinations(_LETTERS[: self.scheme.ups], 2))
         if self.scheme.shape is Shape.CATCHER:
@@ -186,13 +216,19 @@ class Design:
 
     @property
     def rows_of_a_hall(self) -> int:
-        return len(self.paths) if self.rows is None else self.rows
+        return len(self.pairs or self.paths) if self.rows is None else self.rows
+
+    @property
+    def has_busways(self) -> bool:
+        """Whether there is an element between the UPS and the racks of a row."""
+        return self.scheme.shape in (Shape.N, Shape.N_PLUS_1)
 
     @property
     def hall_rows(self) -> tuple[Row, ...]:
-        of_a_path = self.rows_of_a_hall // len(self.paths)
+        in_turn = self.pairs or self.paths
         found = []
         for path in self.paths:
+            of_a_path = in_turn.count(path) * self.rows_of_a_hall // len(in_turn)
             for number in range(1, of_a_path + 1):
                 name = (
                     path.name
@@ -220,7 +256,7 @@ class Design:
         known = self.rack_overhead
         if known is None:
             known = _OVERHEAD.get(self.profile.metadata.name, 0)
-        shared = 0 if len(self.paths[0].sources) == 1 else self.row_base
+        shared = 0 if self.has_busways else self.row_base
         return known + math.ceil(shared / self.racks)
 
     @property
@@ -238,7 +274,7 @@ class Design:
 
     @property
     def load_of_a_row(self) -> int:
-        base = self.row_base if len(self.paths[0].sources) == 1 else 0
+        base = self.row_base if self.has_busways else 0
         return self.racks * min(self.limit_of_a_rack, self.peak_of_a_rack) + base
 
     @property
@@ -254,7 +290,21 @@ class Design:
         """Of the whole UPS; of N+1 what may be used of it."""
         if self.ups_rating is not None:
             return self.ups_rating
-        return rounded_up(self.load_of_a_hall / self.scheme.carry_after_a_loss, 10_000)
+        return rounded_up(self.most_of_a_ups, 10_000)
+
+    @property
+    def most_of_a_ups(self) -> float:
+        """What the UPS that carries most has, after whichever loss: of a pair that has lost one the other has all."""
+        if self.scheme.shape is not Shape.SHARED:
+            return self.load_of_a_hall / self.scheme.ups
+        fed = [row.path.sources for row in self.hall_rows]
+        ups = sorted({source for sources in fed for source in sources})
+        return self.load_of_a_row * max(
+            sum(1.0 if lost in sources else 0.5 for sources in fed if one in sources)
+            for one in ups
+            for lost in ups
+            if lost != one
+        )
 
     @property
     def module_of_a_ups(self) -> int:

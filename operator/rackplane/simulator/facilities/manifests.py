@@ -62,6 +62,11 @@ def _rack(row: Row, number: int) -> str:
     return f"{row.name}-{number}" if row.name[0].isalpha() else f"r{row.name}-{number}"
 
 
+def _only(design: Design) -> str:
+    """What feeds all rows where there is one path."""
+    return "switchboard" if design.switchboard else "ups"
+
+
 def _feeds(design: Design, hall: int, row: Row) -> list[str]:
     """The power domains that a rack of the row is fed by."""
     match design.scheme.shape:
@@ -124,9 +129,8 @@ def _power(design: Design, hall: int) -> str:
             lines = ["type: UPS", f"ratedWatts: {installed * module}", redundancy, efficiency, *utility]
             objects = [_object("PowerDomain", _in(design, hall, "ups"), lines)]
         case Shape.N:
-            objects = [
-                _object("PowerDomain", _in(design, hall, "ups"), ["type: UPS", rated, efficiency, *utility])
-            ]
+            kind = ["type: Switchgear", rated] if design.switchboard else ["type: UPS", rated, efficiency]
+            objects = [_object("PowerDomain", _in(design, hall, _only(design)), [*kind, *utility])]
     objects += _below(design, hall)
     if design.mechanical_of_a_hall:
         lines = ["type: Switchgear", f"ratedWatts: {design.mechanical_of_a_hall}", *utility]
@@ -145,7 +149,7 @@ def _below(design: Design, hall: int) -> Iterator[str]:
     elif design.scheme.shape in (Shape.N, Shape.N_PLUS_1):
         base = [f"baseLoadWatts: {design.row_base}"] if design.row_base else []
         for row in design.hall_rows:
-            parents = _parents(_in(design, hall, "ups"))
+            parents = _parents(_in(design, hall, _only(design)))
             lines = ["type: Busway", f"ratedWatts: {design.rating_of_a_row}", *base, *parents]
             yield _object("PowerDomain", _in(design, hall, _row(row)), lines)
 
@@ -154,6 +158,12 @@ def _about_power(design: Design) -> list[str]:
     load, ups, count = design.load_of_a_hall, design.rating_of_a_ups, design.scheme.ups
     installed, needed = design.modules
     match design.scheme.shape:
+        case Shape.SHARED if design.pairs:
+            pairs = ", ".join(path.name.upper() for path in design.pairs)
+            said = [
+                f"{design.scheme.name}, but rows on {pairs}. After a loss",
+                f"one UPS carries up to {design.most_of_a_ups:,.0f} W, of {ups:,} W.",
+            ]
         case Shape.SHARED:
             said = [
                 f"{design.scheme.name}: {count} UPS, and each pair of them feeds as many rows. When one is lost,",

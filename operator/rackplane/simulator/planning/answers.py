@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Answer", "Table", "hours", "kilowatts", "lasting", "percent", "plural"]
+__all__ = ["Answer", "Table", "hours", "percent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +38,11 @@ class Answer:
         return {"question": self.question, "answer": self.answer, **self.data, "notes": list(self.notes)}
 
 
-def kilowatts(watts: float) -> str:
-    """ "1,150.0" """
-    return f"{round(watts / 1000, 1) + 0.0:,.1f}"
-
-
 def hours(seconds: float) -> str:
     """ "12.34" """
     return f"{seconds / 3600:,.2f}"
 
 
-def lasting(seconds: float) -> str:
-    """ "45 s", "12 min", "2.8 h", "3.2 d" """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
-
-
 def percent(part: float, whole: float) -> str:
     """ "12.3 %"; of nothing "-"."""
     return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def plural(number: int, noun: str) -> str:
-    """ "1 rack", "12 racks"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

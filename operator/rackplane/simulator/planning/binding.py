@@ -16,7 +16,8 @@ from rackplane.engine.physics import draw
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.reporting.stranded import stranded
 from rackplane.engine.state import State
-from rackplane.simulator.planning.answers import Answer, Table, kilowatts, percent, plural
+from rackplane.figures import count, kilowatts
+from rackplane.simulator.planning.answers import Answer, Table, percent
 from rackplane.simulator.planning.runs import Bars, run
 from rackplane.simulator.running import Inputs
 from rackplane.simulator.simulation import Simulation
@@ -150,7 +151,7 @@ def binding(inputs: Inputs, *, seed: int, every: int, bars: Bars) -> Answer:
         right=(0, 2, 3, 5, 6, 7),
     )
     notes = [
-        f"{plural(watch.samples, 'sample')}, one every {every:,} s; at {watch.waiting:,} of them jobs waited. "
+        f"{count(watch.samples, 'sample')}, one every {every:,} s; at {watch.waiting:,} of them jobs waited. "
         "LEAST KW is the least headroom, in the loss named; BINDS the share of samples at which not one node more "
         "would have fitted; GPUS IDLE those of free nodes that it kept from jobs that waited, in the mean, and MOST "
         "at once."
@@ -158,7 +159,7 @@ def binding(inputs: Inputs, *, seed: int, every: int, bars: Bars) -> Answer:
     if len(ranked) > _NAMED:
         notes.append(f"{len(ranked) - _NAMED} more elements, with more left, are in -o json.")
     if outcome.stuck:
-        notes.append(f"{plural(outcome.never, 'job')} can never start: {outcome.stuck}.")
+        notes.append(f"{count(outcome.never, 'job')} can never start: {outcome.stuck}.")
     data = {
         "firstToBind": None
         if first is None

@@ -16,9 +16,10 @@ from rackplane.core.offline.snapshot import machine_of
 from rackplane.core.site.translation import node_type
 from rackplane.engine.model import RackSpec
 from rackplane.engine.state import State
+from rackplane.figures import count, kilowatts
 from rackplane.simulator.facilities.design import Design, DesignError, parse_scheme
 from rackplane.simulator.facilities.writing import profile_of
-from rackplane.simulator.planning.answers import Answer, Table, kilowatts, plural
+from rackplane.simulator.planning.answers import Answer, Table
 from rackplane.simulator.planning.full import full_draws
 from rackplane.simulator.planning.racks import NewRack, Room, places_of, room_of
 from rackplane.simulator.planning.runs import Bars, run
@@ -87,8 +88,8 @@ def _new_rack(state: State, place: RackSpec, site: Site, hardware: str | None, n
     f = state.facility
     have = f.rack_types[f.rack_index[place.name]]
     if have is not None and hardware in (None, have.name):
-        count = nodes or sum(node.rack == place.name for node in state.nodes())
-        return NewRack(have, count, place.overhead_watts, place.limit_watts, place.peak_limit_watts)
+        held = nodes or sum(node.rack == place.name for node in state.nodes())
+        return NewRack(have, held, place.overhead_watts, place.limit_watts, place.peak_limit_watts)
     if hardware is None:
         raise PlanError(f"Rack {place.name} has no usable HardwareProfile: name one with --hardware")
     known = site.bodies.get(("HardwareProfile", hardware))
@@ -111,7 +112,7 @@ def _answer(
     basis = "trace" if ("trace", True) in found else "full"
     cooled, power = found[basis, True], found[basis, False]
     sentence = (
-        f"{feed} carries {plural(cooled.total, 'more rack')} of {of} beside {_BESIDE[basis]}: "
+        f"{feed} carries {count(cooled.total, 'more rack')} of {of} beside {_BESIDE[basis]}: "
         f"one more, and {cooled.together}."
     )
     heat = (

@@ -16,8 +16,9 @@ from rackplane.core.gangs.stopping import SHED
 from rackplane.core.offline.snapshot import machine_of
 from rackplane.core.shedding.placements import POWER_CAPPED
 from rackplane.engine.physics.rows import LimitRow, RowKind
+from rackplane.figures import count, kilowatts, lasting
 from rackplane.simulator.facilityevents import Change
-from rackplane.simulator.planning.answers import Answer, Table, kilowatts, lasting, plural
+from rackplane.simulator.planning.answers import Answer, Table
 from rackplane.simulator.planning.runs import Bars, Outcome, run
 from rackplane.simulator.policies import Policy
 from rackplane.simulator.progress import Progress
@@ -238,7 +239,7 @@ def _answer(
         else f"all run as before {lasting(recovery)} after its end"
     )
     sentence = (
-        f"An order of {of.percent:g} % less ({when}) caps {plural(capped, 'gang')} and stops {stopped:,}, and "
+        f"An order of {of.percent:g} % less ({when}) caps {count(capped, 'gang')} and stops {stopped:,}, and "
         f"{missing:,.1f} GPU-hours less are done by its end; "
         + ("nobody has to give way." if not (capped or stopped) else f"{back}.")
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from rackplane.core.offline.snapshot import machine_of
 from rackplane.engine.physics.draw import DEFAULT_PROFILE
+from rackplane.figures import count, kilowatts
 from rackplane.simulator.gangs import Request
-from rackplane.simulator.planning.answers import Answer, Table, hours, kilowatts, percent, plural
+from rackplane.simulator.planning.answers import Answer, Table, hours, percent
 from rackplane.simulator.planning.runs import Bars, JobRow, Outcome, requests_for, run, waits_of
 from rackplane.simulator.policies import Policy
 from rackplane.simulator.running import Inputs, PlanError
@@ -103,13 +104,13 @@ class _Of:
             for job in jobs
             if job.end is not None and job.start is not None
         ]
-        count = max(1, len(spans))
+        among = max(1, len(spans))
         return cls(
             len(jobs),
             waits.mean,
             waits.p95,
-            sum(s[0] for s in spans) / count,
-            sum(s[1] for s in spans) / count,
+            sum(s[0] for s in spans) / among,
+            sum(s[1] for s in spans) / among,
         )
 
 
@@ -140,12 +141,12 @@ def _answer(queue: str, profile: str, performance: int, runs: list[Outcome], wat
         _row("until all are over, h", *ends, ".1f"),
     ]
     notes = [
-        f"{plural(capped, 'job')} of the queue's {len(after):,} ran last at {profile}, which runs at {performance} % "
+        f"{count(capped, 'job')} of the queue's {len(after):,} ran last at {profile}, which runs at {performance} % "
         "of full speed; a gang that asks for it and does not get it is offered the next lower one.",
     ]
     for name, of in zip(("as it is", profile), runs, strict=True):
         if of.stuck:
-            notes.append(f"{name}: {plural(of.never, 'job')} can never start: {of.stuck}.")
+            notes.append(f"{name}: {count(of.never, 'job')} can never start: {of.stuck}.")
     data = {
         "queue": queue,
         "profile": profile,

@@ -21,7 +21,7 @@ from rackplane.engine.physics.facility import Facility
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.state import State
-from rackplane.simulator.planning.answers import kilowatts
+from rackplane.figures import kilowatts
 from rackplane.simulator.planning.full import OWN, most_of_racks
 
 __all__ = ["NewRack", "Room", "places_of", "room_of"]

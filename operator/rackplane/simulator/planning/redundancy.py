@@ -16,9 +16,10 @@ from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.reporting.stranded import stranded
 from rackplane.engine.state import State
+from rackplane.figures import count, kilowatts
 from rackplane.simulator.facilities.design import DesignError, parse_scheme
 from rackplane.simulator.facilities.rewiring import blocks_of, rewired
-from rackplane.simulator.planning.answers import Answer, Table, hours, kilowatts, plural
+from rackplane.simulator.planning.answers import Answer, Table, hours
 from rackplane.simulator.planning.full import full_draws
 from rackplane.simulator.planning.runs import Bars, Outcome, requests_for, run, waits_of
 from rackplane.simulator.policies import Policy
@@ -144,7 +145,7 @@ def _answer(found: Sequence[_Scheme], outcomes: Sequence[Outcome], installed: in
     waits = [waits_of(of.jobs) for of in outcomes]
     sentence = (
         f"{first.name} against {other.name} on {kilowatts(installed)} kW of UPS: {first.racks:,} against "
-        f"{plural(other.racks, 'rack')} at full power, and jobs wait {hours(waits[0].mean)} h against "
+        f"{count(other.racks, 'rack')} at full power, and jobs wait {hours(waits[0].mean)} h against "
         f"{hours(waits[-1].mean)} h in the mean (p95 {hours(waits[0].p95)} against {hours(waits[-1].p95)} h)."
     )
     names = tuple(of.name.upper() for of in found)
@@ -188,7 +189,7 @@ def _answer(found: Sequence[_Scheme], outcomes: Sequence[Outcome], installed: in
         "The same racks, jobs and watts of UPS; rows are dealt to the paths of each scheme in the order of their "
         "names, and new UPS have the parents of the old ones.",
         *(
-            f"{of.name}: {plural(out.never, 'job')} can never start: {out.stuck}."
+            f"{of.name}: {count(out.never, 'job')} can never start: {out.stuck}."
             for of, out in zip(found, outcomes, strict=True)
             if out.stuck
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from rackplane.figures import kilowatts
 from rackplane.simulator.files import PLOTS, RUN
 from rackplane.simulator.report import courses
 from rackplane.simulator.report.markup import Markup, join, tag
@@ -115,7 +116,7 @@ def _tiles(run: Run) -> Iterator[tuple[str, str, str, bool]]:
     tightest = run.plots["tightest"]
     if tightest is not None:
         watts = tightest["headroom_watts"]
-        yield f"{watts / 1000:,.1f}", "kW", "least headroom in the worst contingency", watts < 0
+        yield kilowatts(watts), "kW", "least headroom in the worst contingency", watts < 0
 
 
 def _figures(found: Iterator[Figure]) -> Markup:

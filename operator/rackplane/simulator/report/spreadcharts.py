@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from rackplane.figures import lasting
 from rackplane.simulator.report.axes import place_of_wait, places_of_waits
 from rackplane.simulator.report.markup import Markup, join, tag
 
@@ -20,15 +21,9 @@ _KEY: Final = (
 _BEYOND: Final = ("the fewest", "+1", "+2", "+3", "+4 or more")
 
 
-def lasting(seconds: float) -> str:
-    """ "none", "45 s", "12 min", "2.8 h", "3.2 d"."""
-    if seconds < 1:
-        return "none"
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    if round(seconds / 60) < 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if round(seconds / 3600, 1) < 48 else f"{seconds / 86_400:.1f} d"
+def _waited(seconds: float) -> str:
+    """ "none", or how long."""
+    return "none" if seconds < 1 else lasting(seconds)
 
 
 def waits_table(runs: Sizes) -> Markup:
@@ -78,9 +73,9 @@ def waits_table(runs: Sizes) -> Markup:
                 (
                     f"{of_size['jobs']:,}",
                     f"{100 * of_size['at_once']:.0f} %",
-                    lasting(waits["p50"]),
-                    lasting(waits["p95"]),
-                    lasting(waits["longest"]),
+                    _waited(waits["p50"]),
+                    _waited(waits["p95"]),
+                    _waited(waits["longest"]),
                 ),
                 plot,
             )
@@ -154,9 +149,9 @@ def _spread(waits: Mapping[str, float], end: float, tone: int) -> Iterator[Marku
 
 def _told(waits: Mapping[str, float]) -> str:
     return (
-        f"half of them {lasting(waits['p50'])}, the middle half from {lasting(waits['p25'])} to "
-        f"{lasting(waits['p75'])}, one in twenty longer than {lasting(waits['p95'])}, "
-        f"the longest {lasting(waits['longest'])}"
+        f"half of them {_waited(waits['p50'])}, the middle half from {_waited(waits['p25'])} to "
+        f"{_waited(waits['p75'])}, one in twenty longer than {_waited(waits['p95'])}, "
+        f"the longest {_waited(waits['longest'])}"
     )
 
 
