@@ -137,7 +137,8 @@ def test_a_plan_is_quick_and_near_the_bound(
 ) -> None:
     state = filled(make(share))
     known = terms(state)
-    times, first = [], []
+    times: list[float] = []
+    first: list[float] = []
     for n in range(ANEW + REPEATS):
         if n < ANEW:
             booked_anew(state)
