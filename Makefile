@@ -68,7 +68,7 @@ demo-metrics: $(STAMPS)/test $(STAMPS)/tools ## The demo under a real Prometheus
 
 .PHONY: chaos
 chaos: $(STAMPS)/test ## Random events over 200 gangs, longer than in the tests (RACKPLANE_CHAOS_SEEDS=20 RACKPLANE_CHAOS_EVENTS=5000; _SEED=7: that one)
-	RACKPLANE_CHAOS_GANGS=$${RACKPLANE_CHAOS_GANGS:-200} RACKPLANE_CHAOS_SEEDS=$${RACKPLANE_CHAOS_SEEDS:-20} RACKPLANE_CHAOS_EVENTS=$${RACKPLANE_CHAOS_EVENTS:-5000} \
+	PYTHONHASHSEED=0 RACKPLANE_CHAOS_GANGS=$${RACKPLANE_CHAOS_GANGS:-200} RACKPLANE_CHAOS_SEEDS=$${RACKPLANE_CHAOS_SEEDS:-20} RACKPLANE_CHAOS_EVENTS=$${RACKPLANE_CHAOS_EVENTS:-5000} \
 	  $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -s --dist worksteal tests/chaos $(PYTEST_ARGS)
 
 # Rounds of `make fuzz`.
@@ -86,7 +86,7 @@ thorough: $(STAMPS)/test $(STAMPS)/tools ## All tests with all their random exam
 
 .PHONY: chaos-breaks
 chaos-breaks: $(STAMPS)/test ## Whether the chaos test finds deliberate mistakes in the operator (PYTEST_ARGS="-k lease": one of them)
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -s --dist worksteal -o python_files='check_*.py' tests/chaos $(PYTEST_ARGS)
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -s --dist worksteal -o python_files='check_*.py' tests/chaos $(PYTEST_ARGS)
 
 .PHONY: record
 record: $(STAMPS)/test ## Record the embedded cluster's specification anew from RACKPLANE_TEST_KUBECONFIG (ARGS=jobs: one area)

@@ -26,10 +26,12 @@ __all__ = ["Storm", "VirtualTime"]
 
 TURNS = ("succession", "calm", "outage", "trouble")
 TURN_SECONDS = 40.0
+#: One after the other, at times that nobody knows.
+EVENTS_A_SECOND = 5.0
 #: Pods of a Job appear two at a time, and the next so much later.
 PODS = {"job_most_pods": 2, "job_batch_seconds": 0.2}
 #: How much faster pods run once nothing goes wrong any more, and how long the last of them may take.
-END_PACE = 5.0
+END_PACE = 15.0
 END_SECONDS = 3_000
 
 
@@ -83,7 +85,7 @@ class Storm:
                 weights = self._weights(turn, begins=turn != before)
                 (event,) = self.random.choices(list(weights), list(weights.values()))
                 event()
-                await self.step(self.random.expovariate(2.5))
+                await self.step(self.random.expovariate(EVENTS_A_SECOND))
             await self.finish()
         finally:
             agents.cancel()
