@@ -1,5 +1,8 @@
 """Shed plans on a campus of 19,008 nodes with 1,000 gangs: time, and what they lose beside a proven bound.
 
+Two times: of one plan after the other, as while an overload lasts; and of the first one after every gang has come to
+its nodes anew, as after a change of the facility or a start, when nothing of the gangs is known from a plan before.
+
 The limits are 50 ms a plan, and 2 % above the bound of a linear programme in which gangs may be stopped in part. As
 plans are compared stage by stage (engine.shedding.costs), so are they here: in each stage, with the harsher ones as the
 plan has them and the milder ones used to the full, the least that has to be lost.
@@ -30,7 +33,7 @@ from tests.benchmarks.campus import NODE_TYPE, RACK_NODES, campus, campus_nodes
 
 Floats = NDArray[np.float64]
 HALLS, GANGS, SEED = 22, 1_000, 1
-REPEATS = 9
+REPEATS, ANEW = 9, 5
 LIMIT_SECONDS, LIMIT_RATIO = 0.050, 1.02
 KINDS = (
     "cap Sheddable",
@@ -66,6 +69,16 @@ def filled(spec: FacilitySpec) -> State:
         )
         state.book(f"gang-{i:04}", placement, force=True)
     return state
+
+
+def booked_anew(state: State) -> None:
+    """The same gangs on the same nodes, of which nothing is known from before."""
+    placements = {
+        key: placement for key in list(state.keys()) if (placement := state.booking(key)) is not None
+    }
+    state.release_all(placements)
+    for key, placement in placements.items():
+        state.book(key, placement, force=True)
 
 
 def terms(state: State) -> dict[str, Terms]:
@@ -124,11 +137,14 @@ def test_a_plan_is_quick_and_near_the_bound(
 ) -> None:
     state = filled(make(share))
     known = terms(state)
-    times = []
-    for _ in range(REPEATS):
+    times: list[float] = []
+    first: list[float] = []
+    for n in range(ANEW + REPEATS):
+        if n < ANEW:
+            booked_anew(state)
         began = time.perf_counter()
         plan = relieve(state, known)
-        times.append(time.perf_counter() - began)
+        (first if n < ANEW else times).append(time.perf_counter() - began)
     over = [v for v in state.violations() if v.contingency.normal and v.row.starts_at is None]
     value = statistics.median(times)
     stops = sum(m.stops for m in plan.measures)
@@ -137,9 +153,9 @@ def test_a_plan_is_quick_and_near_the_bound(
         f"\n{what}: {len(over)} limits exceeded by {megawatts:.1f} MW in all; "
         f"{len(plan.measures) - stops} gangs capped, {stops} stopped, {len(plan.remaining)} limits stay exceeded"
     )
-    print(
-        f"  time: value {value * 1e3:.1f} ms   limit {LIMIT_SECONDS * 1e3:.0f} ms   ratio {value / LIMIT_SECONDS:.2f}"
-    )
+    for when, took in (("time", value), ("first after a change", statistics.median(first))):
+        ratio, limit = took / LIMIT_SECONDS, LIMIT_SECONDS * 1e3
+        print(f"  {when}: value {took * 1e3:.1f} ms   limit {limit:.0f} ms   ratio {ratio:.2f}")
     cells = [state.facility.row_index[v.row] for v in over]
     for stage, lost, in_part, whole in by_stage(state, known, cells, plan):
         value = lost / max(whole, 1.0)

@@ -251,7 +251,7 @@ class Judge:
                 assert int(slot) not in taken, f"two pods hold slot {slot} of {name}"
                 assert int(slot) not in over, f"slot {slot} of {name} was given back, and its pod is there"
                 taken.add(int(slot))
-            if name in self._late and self.calm < NEWS_SECONDS:
+            if self._late.is_void(name) or (name in self._late and self.calm < NEWS_SECONDS):
                 continue
             for slot, node in enumerate(slots):
                 promised[node] += 0 if slot in over else gang["spec"]["gpusPerSlot"]

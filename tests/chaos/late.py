@@ -50,6 +50,11 @@ class LateCommits:
             late.leader for late in self._found.values()
         }
 
+    def is_void(self, gang: str) -> bool:
+        """Whether what stands of the gang is one that who leads does not count: for as long as `look` allows that."""
+        late = self._found.get(gang)
+        return late is not None and bool(late.leader) and self._stint(self._term()) == late.leader
+
     def committed(self, gang: str, term: int, now: float) -> bool:
         """Take note of a commit; whether it came too late."""
         found = self._term()

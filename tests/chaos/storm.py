@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
 
@@ -89,10 +90,12 @@ class Storm:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            for replica in self.replicas:
-                if replica.alive:
-                    await replica.kill()
-            await self.h.cluster.stop()
+            # What one of them died of is raised when all have ended.
+            async with AsyncExitStack() as ending:
+                ending.push_async_callback(self.h.cluster.stop)
+                for replica in reversed(self.replicas):
+                    if replica.alive:
+                        ending.push_async_callback(replica.kill)
 
     def _weights(self, turn: str, *, begins: bool) -> dict[Callable[[], None], int]:
         """How likely each event is next."""

@@ -54,7 +54,8 @@ class NVLinkDomainSpec(ApiModel):
     )
     spare_nodes: Annotated[Integer, Field(ge=0, le=4096)] = Field(
         default=0,
-        description="Healthy nodes kept free to replace a failed one; a gang may not take the last so many.",
+        description="Healthy nodes kept free to replace failed ones, less those that are away already; a gang may "
+        "not take the last so many.",
     )
     state: ServiceState = Field(
         default=ServiceState.ACTIVE,

@@ -247,7 +247,7 @@ class NodeSpec:
 
 @dataclass(frozen=True, slots=True)
 class DomainSpec:
-    """Policy of one NVLink domain: ``spare_nodes`` idle healthy nodes are held back from placement."""
+    """Policy of one NVLink domain: ``spare_nodes`` idle nodes are held back from placement, those away among them."""
 
     name: str
     schedulable: bool = True

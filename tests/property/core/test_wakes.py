@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from rackplane.core import events as e
 from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.objects import Node
+from rackplane.core.queues import queueing
 from rackplane.core.queues.gates import Gates
 from rackplane.core.settings import MachineSettings
 from rackplane.engine.queueing.order import Line
@@ -48,7 +49,7 @@ def queues(quotas: tuple[int | None, ...], watts: int | None) -> list[dict[str, 
 
 @contextmanager
 def asking_all() -> Iterator[None]:
-    """Meanwhile every line may start, as far as the gates know."""
+    """Meanwhile every line may start, as far as the gates know, and none is told again what it was told before."""
 
     def everybody(gates: Gates) -> list[Line]:
         order = gates._world.waiting.order
@@ -58,6 +59,7 @@ def asking_all() -> Iterator[None]:
         patch.object(Gates, "may_start", everybody),
         patch.object(Gates, "has_quota", lambda *_: True),
         patch.object(Gates, "has_room", lambda *_: True),
+        patch.object(queueing, "is_told_again", lambda *_: False),
     ):
         yield
 

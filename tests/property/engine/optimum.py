@@ -174,6 +174,10 @@ def slots_by_node(state: State, request: Request) -> dict[str, int]:
     """Slots of each node by its GPUs, health, spares, power cap and rack; watts apart."""
     facility = state.facility
     spares = {name: d.spare_nodes for name, d in facility.domains.items()}
+    for each in state.nodes():
+        type_ = state.node_type(each.name)
+        if not each.healthy and type_ is not None and state.free_gpus(each.name) == type_.gpus_per_node:
+            spares[each.domain or ""] = spares.get(each.domain or "", 0) - 1  # a spare stands for it
     result: dict[str, int] = {}
     for name in reversed(state.inventory.names):
         node, node_type = state.node(name), state.node_type(name)

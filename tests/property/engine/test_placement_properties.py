@@ -234,6 +234,9 @@ def brute_force(
     facility = state.facility
     cells: dict[tuple[str, str, str], int] = {}
     spares = {name: d.spare_nodes for name, d in facility.domains.items()}
+    for each in state.nodes():
+        if not each.healthy and each.domain in spares:
+            spares[each.domain] -= 1
     for node in reversed(state.inventory.names):
         spec = state.node(node)
         assert spec is not None and spec.rack is not None and spec.domain is not None

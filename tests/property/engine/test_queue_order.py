@@ -120,6 +120,29 @@ def test_behind_are_the_lines_whose_turn_is_still_to_come(
             assert list(turn.behind(queue)) == left
 
 
+@given(many, st.sets(st.integers(0, 8)), st.data())
+@settings(max_examples=some(100), deadline=None)
+def test_a_line_that_is_closed_early_does_not_get_its_turn(
+    waiting: list[Place], shut: set[int], data: st.DataObject
+) -> None:
+    order, left = Order[str](), {str(n): place for n, place in enumerate(waiting)}
+    shares, queues = Shares(60.0), [QueueSpec(name) for name in NAMES]
+    shares.shape(QuotaTree(queues), EVERYTHING, 0.0)
+    for name, place in left.items():
+        order.put(name, place)
+    turn = order.turn(lambda queue: shares.rank(queue, 10.0))
+    while (asked := turn.next()) is not None:
+        assert asked[1] == plain(left, shares, 10.0)[0]
+        del left[asked[1]]
+        queue = data.draw(st.sampled_from(NAMES[:2]))
+        turn.close_early(queue, lambda _, member: int(member) in shut)
+        for line in {place.line for place in left.values()} - {asked[0]}:
+            mine = [name for name in order.line(line) if name in left]
+            if line.queue == queue and int(mine[0]) in shut:
+                left = {name: place for name, place in left.items() if name not in mine}
+    assert not left
+
+
 changes = st.tuples(st.sampled_from(NAMES), amounts, st.sampled_from([1, 1, -1]), st.sampled_from([0, 0, 7]))
 
 

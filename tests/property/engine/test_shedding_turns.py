@@ -44,7 +44,7 @@ def test_no_combination_of_a_clusters_turns_keeps_all_limits_and_saves_more(
     case: tuple[Turns, list[int], list[int]],
 ) -> None:
     turns, clusters, over = case
-    found = set(best_turns(turns, np.array(over, dtype=np.float64), np.array(clusters), lend=False).tolist())
+    found = set(best_turns(turns, np.array(over, dtype=np.float64), np.array(clusters)).tolist())
     for cluster in (0, 1):
         own = np.flatnonzero(turns.cluster == cluster).tolist()
         allowed = [spare if of == cluster else 0 for of, spare in zip(clusters, over, strict=True)]

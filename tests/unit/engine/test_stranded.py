@@ -171,8 +171,8 @@ def test_a_drained_rack() -> None:
 
 
 def test_spares_and_unhealthy_nodes_are_not_free() -> None:
-    """One of each: two nodes start."""
-    found = stranded(idle(one_rack(domains=(DomainSpec("r", spare_nodes=1),)), r_0=False))
+    """One of each, for one of two spares stands for the node that is away: two nodes start."""
+    found = stranded(idle(one_rack(domains=(DomainSpec("r", spare_nodes=2),)), r_0=False))
     assert found.filled_nodes == 2
     assert found.powers["ups"] == Stranding(
         {StrandedBy.UNAVAILABLE: 10_000, StrandedBy.NO_IDLE_NODE: 76_000}, ()

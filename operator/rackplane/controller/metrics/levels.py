@@ -62,7 +62,7 @@ SPARES: Final = gauge(
 )
 SPARES_LEFT: Final = gauge(
     "nvlink_domain_spare_nodes_left",
-    "Those that are healthy and free.",
+    "Those that are left: healthy and free, and not needed for a node that is away.",
     "nvlink_domain",
     only="domains that take gangs and keep spares",
 )

@@ -187,16 +187,21 @@ class Renewal:
         is_new = known is not None and (known.version, known.placements) == world.stamp
         if known is not None and is_new and not (due and self._left):
             return known.refusal
-        answer = place(world.state, wanted := request())
-        if isinstance(answer, Placement):
+        wanted = request()
+        if not self._left or (known is not None and known.explained > -math.inf):
+            answer = place(world.state, wanted)
+            if isinstance(answer, Placement):
+                return None
+            verdict = _noted(world, asked, answer, known)
+            if not self._left or not (verdict.explained == -math.inf or (due and verdict is not known)):
+                return verdict.refusal
+        # What nobody was told of before comes here at once: one search gives the numbers, and what would help.
+        told = place(world.state, wanted, questions=world.settings.explain_questions)
+        if isinstance(told, Placement):
             return None
-        verdict = _noted(world, asked, answer, known)
-        if self._left and (verdict.explained == -math.inf or (due and verdict is not known)):
-            told = place(world.state, wanted, questions=world.settings.explain_questions)
-            assert isinstance(told, Refusal)
-            self._left -= 1
-            verdict = world.waiting.verdicts[asked] = Verdict(*world.stamp, told, world.now)
-        return verdict.refusal
+        self._left -= 1
+        world.waiting.verdicts[asked] = Verdict(*world.stamp, told, world.now)
+        return told
 
 
 def _same_reason(a: Refusal, b: Refusal) -> bool:

@@ -12,7 +12,7 @@ from rackplane.core.gangs.decisions import booking_key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.appetite import FED, Takes
 from rackplane.core.pods.leftover import Leftover
-from rackplane.core.pods.podclass import Amounts, held_by
+from rackplane.core.pods.podclass import Amounts
 from rackplane.core.world import World
 from rackplane.engine.model import Feeding
 from rackplane.engine.nodes.views import UNLIMITED
@@ -82,12 +82,15 @@ def takes_of(world: World, record: GangRecord) -> dict[str, Takes]:
     state, decision, gang = world.state, record.decision, record.gang
     if state is None or decision is None or gang is None or record.external():
         return {}
-    spec, held = gang.spec, state.held(booking_key(record.key))
+    spec = gang.spec
+    if not 0 < spec.gpus_per_slot < _most(state, spec.resource_name) and not spec.groups:
+        return {}
+    held = state.held(booking_key(record.key))
     if not spec.groups:
-        gpus, template = spec.gpus_per_slot, record.template
-        if not held or template is None or not 0 < gpus < _most(state, spec.resource_name):
+        kind = record.pod_class
+        if not held or kind is None:
             return {}
-        return {spec.resource_name: _takes(len(held), gpus, held_by(template))}
+        return {spec.resource_name: _takes(len(held), spec.gpus_per_slot, kind.held)}
     found: dict[str, Takes] = {}
     needs, slot = record.held_by_slot(), 0
     for group in spec.groups:

@@ -25,14 +25,14 @@ from rackplane.core.pods.narrowing import waits_for_claim
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.quota import queue_path
 from rackplane.core.queues.reserving import Backfill
-from rackplane.core.queues.waiting import RESERVED, Wait, request_key
+from rackplane.core.queues.waiting import RESERVED, Answer, Wait, request_key
 from rackplane.core.world import World
 from rackplane.engine.model import Cause, Placement, Refusal, Request
 from rackplane.engine.placing.placement import find
 from rackplane.engine.queueing.quotas import profile_of
 from rackplane.engine.queueing.words import sentence
 
-__all__ = ["barred", "decide", "lacks_quota", "plain_request", "refused", "renewed"]
+__all__ = ["barred", "decide", "is_told_again", "lacks_quota", "plain_request", "refused", "renewed"]
 
 
 def barred(world: World, record: GangRecord) -> Wait | None:
@@ -158,6 +158,21 @@ def decide(
         return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True, asks=_asks(world, record, answer))
     placed = backfill.place(record, request(), answer, admits)
     return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)
+
+
+def is_told_again(world: World, record: GangRecord, backfill: Backfill, told: Answer) -> bool:
+    """Whether `decide` would answer the same, though others may start by now: its queue's quota is as it was.
+
+    Not known of one that may get a place or quota to hold, for which it counts what the engine says too.
+    """
+    assert record.gang is not None
+    if told.wait.reason != OVER_QUOTA or told.rules != world.rules or record.asks_for_domain():
+        return False
+    if backfill.may_reserve or record.key in world.held_places or backfill.would_hold_quota(record):
+        return False
+    count_usages(world)
+    # The very answer that is kept for as long as the tree of quotas stays as it is.
+    return _over_quota(world, record.gang.spec.queue, least_of(world, record)) is told.wait
 
 
 def lacks_quota(world: World, record: GangRecord, backfill: Backfill) -> bool:

@@ -19,7 +19,15 @@ from rackplane.core.measuring import INADMISSIBLE, SUCCESS, Measured
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.committing import start
 from rackplane.core.queues.counting import count_usages
-from rackplane.core.queues.deciding import barred, decide, lacks_quota, plain_request, refused, renewed
+from rackplane.core.queues.deciding import (
+    barred,
+    decide,
+    is_told_again,
+    lacks_quota,
+    plain_request,
+    refused,
+    renewed,
+)
 from rackplane.core.queues.estimates import estimate, without_estimate
 from rackplane.core.queues.gates import Gates
 from rackplane.core.queues.holds import is_cleared, lapse, let_go, take_up
@@ -101,10 +109,11 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
     waiting, backfill, gates = world.waiting, Backfill(world), Gates(world)
     beside, clearing, proposals = Beside(world), Clearing(world), Proposals(world)
     turn = _Turn(world, Explainer(world), beside, backfill)
-    wanted = Wanted(world, backfill, clearing, proposals, gates, turn.lacks_room)
-    new, moved = waiting.begin(world.version, world.now, whole=whole)
+    in_any_case, moved = waiting.begin(world.version, world.now, whole=whole)
+    new = frozenset(in_any_case)
+    wanted = Wanted(world, backfill, clearing, proposals, gates, new, turn.lacks_room)
     freshly, considered = set[Line](), set[Key]()
-    lines = with_holders(world, [*new, *(gates.may_start() if moved else ())])
+    lines = with_holders(world, [*in_any_case, *(gates.may_start() if moved else ())])
     asked = waiting.order.turn(partial(world.ledger.shares.rank, now=world.now), lines)
     while (found := wanted.next(asked) if whole else asked.next()) is not None:
         line, record = found[0], world.gangs[found[1]]
@@ -124,15 +133,14 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             if world.now < record.not_before:
                 waiting.ask_at(record.key, record.not_before)
                 continue
-            waiting.asked += 1
             record.ask_again = math.inf
             if world.trace is not None:
                 world.trace.begin()
-            began = world.measurements.stopwatch()
-            given = turn.ask(record, lacks_room=lacks_room)
-            took = world.measurements.stopwatch() - began
-            result = SUCCESS if isinstance(given, Placement) else INADMISSIBLE
-            world.measurements.add(Measured.ATTEMPT, took, result)
+            told = None if line in new else waiting.answer(line, until)
+            if told is not None and is_told_again(world, record, backfill, told):
+                given: Placement | Wait = told.wait
+            else:
+                given = turn.ask(record, lacks_room=lacks_room)
             if isinstance(given, Placement):
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
@@ -220,6 +228,16 @@ class _Turn:
         Args:
             lacks_room: a bound says already that there is no room for it.
         """
+        world = self._world
+        world.waiting.asked += 1
+        began = world.measurements.stopwatch()
+        given = self._asked(record, lacks_room=lacks_room)
+        took = world.measurements.stopwatch() - began
+        result = SUCCESS if isinstance(given, Placement) else INADMISSIBLE
+        world.measurements.add(Measured.ATTEMPT, took, result)
+        return given
+
+    def _asked(self, record: GangRecord, *, lacks_room: bool) -> Placement | Wait:
         world = self._world
         assert record.gang is not None
         where = (record.gang.spec.queue, record.key[0])

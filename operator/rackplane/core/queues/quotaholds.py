@@ -11,7 +11,7 @@ same.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from rackplane.core.gangs.asking import usage_of
@@ -45,14 +45,19 @@ class QuotaHolds:
         #: queues of which somebody holds quota, and PowerBudgets of which somebody holds watts
         self._queues: set[str] = set()
         self._budgets: set[str] = set()
-        #: see `_counted`; and what it was counted of
-        self._places: list[tuple[_Place, str | None]] = []
+        #: see `_beside`, by the root of a tree of quotas; and of which reservations that was found
+        self._places: dict[str, frozenset[_Place]] = {}
         self._places_at = -1
         world.quota_ahead.clear()
 
+    @property
+    def seeks_any(self) -> bool:
+        """Whether anybody more may hold quota whose time is not known yet."""
+        return self._left > 0
+
     def is_sought(self, queue: str) -> bool:
         """Whether somebody of the queue may hold quota, and nobody of those asked so far does."""
-        return self._left > 0 and queue not in self._queues
+        return self.seeks_any and queue not in self._queues
 
     def consider(self, record: GangRecord, asks: Amounts, budget: str, *, waits: bool) -> None:
         """Hold quota, and room in budgets, for a gang that was refused, if it is the first to wait for it.
@@ -105,24 +110,26 @@ class QuotaHolds:
         """The places that are held for those who were asked before it in this pass, and count beside it.
 
         What it holds answers for these and no others. Of quota that is held before it, which is another for each queue
-        with every share that changes, it takes note when it is old.
+        with every share that changes, it takes note when it is old. To be asked of one that holds no place itself.
         """
         assert record.gang is not None
-        asked, own = self._world.ledger.tree.root(record.gang.spec.queue), booking_key(record.key)
         if self._places_at != (at := self._world.reserved.revision):
-            self._places, self._places_at = self._counted(), at
-        return frozenset(place for place, root in self._places if root in (None, asked) and place[0] != own)
+            self._places, self._places_at = {}, at
+        root = self._world.ledger.tree.root(record.gang.spec.queue)
+        if root not in self._places:
+            self._places[root] = frozenset(self._counted(root))
+        return self._places[root]
 
-    def _counted(self) -> list[tuple[_Place, str | None]]:
-        """The places that are held now, and the root of the quotas that they count in; None: each in all."""
+    def _counted(self, root: str) -> Iterator[_Place]:
+        """The places that are held now and count in the quotas below that root, or in all: in a budget."""
         world = self._world
-        budgets, found = world.catalog.budgets.groups(world.now), list[tuple[_Place, str | None]]()
+        in_all = bool(world.catalog.budgets.groups(world.now))
         for r in world.reserved:
             other = None if r.blocks else world.gangs.get(key_of(r.key))
-            if other is not None and other.gang is not None:
-                root = None if budgets else world.ledger.tree.root(other.gang.spec.queue)
-                found.append(((r.key, r.at, r.until), root))
-        return found
+            if other is None or other.gang is None:
+                continue
+            if in_all or world.ledger.tree.root(other.gang.spec.queue) == root:
+                yield r.key, r.at, r.until
 
     def _worked_out(self, record: GangRecord, amounts: Amounts, *, lacks_quota: bool) -> QuotaHold | None:
         world = self._world
@@ -157,7 +164,9 @@ class QuotaHolds:
 
 def _opening(world: World, wanted: Share, latest: float) -> float | None:
     """The first time at which quotas and budgets take the gang beside what is held for others; None: not by then."""
-    others, at = _others(world, wanted.key), world.now
+    # Only a budget counts across trees of quotas.
+    root = None if world.catalog.budgets.groups(world.now) else world.ledger.tree.root(wanted.queue)
+    others, at = _others(world, wanted.key, below=root), world.now
     lasts = wanted.until - wanted.at
     while at <= latest:
         opens = quota_later(world).opening(wanted, others, now=at, latest=latest)
@@ -266,12 +275,23 @@ def in_way(
     return None
 
 
-def _others(world: World, *but: str) -> list[Share]:
-    """What is held for others: quota and budgets, or places with what they will count."""
-    found = [held.share for held in world.quota_ahead.values() if held.share.key not in but]
+def _others(world: World, *but: str, below: str | None = None) -> list[Share]:
+    """What is held for others: quota and budgets, or places with what they will count.
+
+    Args:
+        below: the root of the tree of quotas that they are in; None: any.
+    """
+    tree = world.ledger.tree
+    found = [
+        held.share
+        for held in world.quota_ahead.values()
+        if held.share.key not in but and below in (None, tree.root(held.share.queue))
+    ]
     for r in world.reserved:
         other = world.gangs.get(key_of(r.key))
         if other is None or other.gang is None or r.key in but:
+            continue
+        if below not in (None, tree.root(other.gang.spec.queue)):
             continue
         share = share_of(r.key, usage_of(world, other, r.placement, at=max(r.at, world.now)))
         found.append(replace(share, at=-math.inf if r.blocks else r.at, until=r.until))

@@ -183,6 +183,11 @@ class Backfill:
         """Whether the next of the queue that waits for quota may hold it."""
         return self._quota.is_sought(queue)
 
+    @property
+    def seeks_any_quota(self) -> bool:
+        """Whether the next of any queue may."""
+        return self._quota.seeks_any
+
     def would_hold_quota(self, record: GangRecord) -> bool:
         """Whether the gang, which holds none, would hold quota if that is what it waits for."""
         assert record.gang is not None

@@ -292,6 +292,11 @@ class Waiting:
                 return answer
         return None
 
+    def has_answer(self, line: Line, version: int) -> bool:
+        """Whether there is one that may hold for a gang of the line still."""
+        known = self._answers.get(line)
+        return known is not None and any(a.version == version or a.wait.lasts for a in known.values())
+
     def is_refused(self, gang: Key, version: int) -> bool:
         """Whether the gang waits, and would be refused as things are now."""
         place = self.order.get(gang)
@@ -312,6 +317,8 @@ class Waiting:
     def answer(self, line: Line, until: float) -> Answer | None:
         """The last answer to a gang of the line with that expected end."""
         known = self._answers.get(line, {}).values()
+        if len(known) == 1:
+            return next(iter(known))
         return max(
             (a for a in known if a.stage < until), key=lambda a: a.stage, default=next(iter(known), None)
         )

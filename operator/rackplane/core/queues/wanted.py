@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
@@ -27,10 +27,14 @@ class Wanted:
         clearing: Clearing,
         proposals: Proposals,
         gates: Gates,
+        new: Collection[Line],
         lacks_room: Callable[[Line, GangRecord], bool],
     ) -> None:
-        """``lacks_room``: whether the engine refuses the gang, which its queue's quota does too."""
-        self._world, self._backfill, self._gates = world, backfill, gates
+        """Args:
+        new: lines that are asked in any case.
+        lacks_room: whether the engine refuses the gang, which its queue's quota does too.
+        """
+        self._world, self._backfill, self._gates, self._new = world, backfill, gates, new
         self._clearing, self._proposals, self._lacks_room = clearing, proposals, lacks_room
         queues = world.waiting.order.queues()
         self._stopping = {queue for queue in queues if clearing.stops_others(queue)}
@@ -39,6 +43,7 @@ class Wanted:
         self._seeking: dict[str, Left] = {}
         self._unseen = dict.fromkeys(queues)
         self._stamp = world.stamp
+        self._sated = False
 
     def next(self, asked: Turn[Key]) -> tuple[Line, Key] | None:
         """Whom to look at next, of the lines that are asked in any case and of these."""
@@ -47,6 +52,21 @@ class Wanted:
             return asked.next(others=True)
         self._seek_quota(asked)
         return asked.next()
+
+    def _is_shut(self, line: Line, gang: Key) -> bool:
+        """Whether the line, whose next is the gang, would be closed unasked when its turn comes.
+
+        Others have taken the quota, nobody of its queue is sought to hold it any more, and nothing is held for the
+        gang. To be asked while places are neither reserved nor cleared, nor moves proposed: none will be again.
+        """
+        world = self._world
+        return (
+            not self._gates.has_quota(line)
+            and line not in self._new
+            and gang not in world.held_quota
+            and gang not in world.held_places
+            and not world.waiting.has_answer(line, world.version)
+        )
 
     def queues_beside(self, queue: str) -> list[str]:
         """Those in which anybody waits, and whose shares change with that of the queue: all of its tree."""
@@ -59,8 +79,13 @@ class Wanted:
             self._stamp = self._world.stamp
             changed = (queue for queue, left in self._seeking.items() if left != self._gates.left(queue))
             self._unseen.update(dict.fromkeys(changed))
+        if not self._sated and not self._backfill.seeks_any_quota:
+            self._sated = True
+            self._unseen.update(dict.fromkeys(self._roots))
         for queue in self._unseen:
             if not self._backfill.seeks_quota(queue):
+                # Who comes behind is only asked if there is quota for it.
+                asked.close_early(queue, self._is_shut)
                 self._seeking.pop(queue, None)
                 continue
             self._seeking[queue] = self._gates.left(queue)

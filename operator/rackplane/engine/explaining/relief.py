@@ -315,8 +315,8 @@ def _fits_with_freed(view: View, domain: Subtree, missing: int) -> bool:
     busy = bars == Bar.NONE
     held = np.bincount(at[bars == Bar.HELD], minlength=len(domain.bins))
     for i, b in enumerate(domain.bins if f.domains else ()):
-        policy = f.domains.get(b.group or b.name)
-        if policy is not None and int(held[i]) < policy.spare_nodes:
+        policy = int(state.holding.of_node[b.members[0]])
+        if policy >= 0 and int(held[i]) < state.holding.kept(policy, state.table):
             busy &= at != i  # the next nodes that come free here are held back as spares
     members, at = members[busy], at[busy]
     order = np.lexsort((members, at, -candidates.rack_slots[state.inventory.rack[members]]))

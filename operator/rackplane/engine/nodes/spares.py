@@ -31,18 +31,31 @@ class Holding:
             self.of_node[nodes] = k
 
     def held(self, domain: int, table: NodeTable) -> Ints:
-        """What one domain holds back: its last idle healthy nodes, as many as ``spare_nodes`` says.
+        """What one domain holds back: its last idle healthy nodes, as many as :meth:`kept` says.
 
         All of its nodes if it is not Active, or if that number is an error.
         """
         policy, nodes = self.domains[domain]
         if not policy.schedulable or policy.spare_nodes < 0:
             return nodes
-        idle: Ints = nodes[
-            table.healthy[nodes] & (table.gpus[nodes] > 0) & (table.free[nodes] == table.gpus[nodes])
-        ]
-        spares: Ints = idle[max(0, len(idle) - policy.spare_nodes) :]
+        idle = nodes[self._empty(nodes, table) & table.healthy[nodes]]
+        spares: Ints = idle[max(0, len(idle) - self.kept(domain, table)) :]
         return spares
+
+    def kept(self, domain: int, table: NodeTable) -> int:
+        """How many nodes one domain is to hold back now: ``spare_nodes``, less those that are away already.
+
+        A spare stands for a node that is away, so that as many as are not spares can be placed on until more are away.
+        One on which something is left is not away yet: the spare is still wanted for what is on it.
+        """
+        policy, nodes = self.domains[domain]
+        away = np.count_nonzero(self._empty(nodes, table) & ~table.healthy[nodes])
+        return max(0, policy.spare_nodes - int(away))
+
+    @staticmethod
+    def _empty(nodes: Ints, table: NodeTable) -> NDArray[np.bool_]:
+        empty: NDArray[np.bool_] = (table.gpus[nodes] > 0) & (table.free[nodes] == table.gpus[nodes])
+        return empty
 
     def all_held(self, table: NodeTable) -> list[int]:
         """What all domains hold back."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
+from rackplane.engine.nodes.views import UNLIMITED
 from rackplane.engine.placing.attempts import Bin
 from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.objective import Parts
@@ -34,7 +36,9 @@ def any_way(candidates: Candidates, bins: Sequence[Bin], *, run: int, single: bo
         return None
     slots = candidates.request.slots
     last_run = slots % run
-    slack = candidates.slack.copy()
+    # Plain numbers: a step looks at one rack's few limits, and there are thousands of steps.
+    uses = {rack: _uses(candidates, rack) for rack in {c.rack for _, c in cells}}
+    slack = {cell: float(candidates.slack[cell]) for limits in uses.values() for cell, _ in limits}
     chosen: dict[tuple[int, int], int] = {}
     steps = 0
     rest = [sum(min(c.cap, slots) for _, c in cells[position:]) for position in range(len(cells) + 1)]
@@ -59,14 +63,15 @@ def any_way(candidates: Candidates, bins: Sequence[Bin], *, run: int, single: bo
         if position == len(cells) or rest[position] < left:
             return left == 0 and position == len(cells)
         i, cell = cells[position]
-        most = min(cell.cap, left, candidates.rack_limit(cell.rack, slack))
+        limits = uses[cell.rack]
+        most = min(cell.cap, left, _limit(limits, slack))
         for n in range(most, -1, -1):
-            candidates.take(cell.rack, n, slack)
+            _take(limits, n, slack)
             chosen[i, cell.rack] = n
             answer = descend(position + 1, left - n, in_bin + n, short_used)
             if answer or answer is None:
                 return answer
-            candidates.take(cell.rack, -n, slack)
+            _take(limits, -n, slack)
             del chosen[i, cell.rack]
         return False
 
@@ -78,3 +83,22 @@ def any_way(candidates: Candidates, bins: Sequence[Bin], *, run: int, single: bo
         if n:
             parts.setdefault(i, {})[rack] = n
     return parts
+
+
+def _uses(candidates: Candidates, rack: int) -> list[tuple[int, float]]:
+    """Limits that a slot in the rack takes watts of, and how many."""
+    f = candidates.state.facility
+    found = zip(f.cells[f.entries(rack)].tolist(), candidates.use_of(rack).tolist(), strict=True)
+    return [(cell, use) for cell, use in found if use > 0]
+
+
+def _limit(limits: Sequence[tuple[int, float]], slack: Mapping[int, float]) -> int:
+    """Slots that these limits leave room for."""
+    least = min((slack[cell] / use for cell, use in limits), default=math.inf)
+    return UNLIMITED if least >= UNLIMITED else int(max(0.0, least))
+
+
+def _take(limits: Sequence[tuple[int, float]], slots: int, slack: dict[int, float]) -> None:
+    """Lower what is left by so many slots."""
+    for cell, use in limits:
+        slack[cell] -= use * slots

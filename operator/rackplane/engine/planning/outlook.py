@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.physics.rows import RowKind
@@ -102,7 +103,7 @@ def earliest_start(
     """
     spans = [*_budgets(state), *_maintenance(state), *spans]
     order = endings_in_order(state, {} if ends is None else ends)
-    endings = _endings(order, spans, now=now, latest=now + horizon)
+    endings = _Endings(order, spans, now=now, latest=now + horizon)
     lapses = sorted({s.ends_at for s in spans})
     # A gang that starts later than this runs into the budget; at this very time it does not.
     begins = sorted({s.starts_at - duration for s in spans})
@@ -110,12 +111,12 @@ def earliest_start(
     def part(at: float) -> tuple[int, int]:
         return bisect_right(lapses, at), bisect_left(begins, at)
 
-    if not endings:
+    if not endings.times:
         return Outlook(None)
-    room = room_from(state, request(min(endings), frozenset()), order)
+    room = room_from(state, request(endings.times[0], frozenset()), order)
     with ExitStack() as passed:
         search = _Search(state, passed, endings, order, request, admits, beside)
-        for _, times in groupby(sorted(at for at in endings if at >= room), key=part):
+        for _, times in groupby(endings.times[bisect_left(endings.times, room) :], key=part):
             opening = search.first(list(times))
             if opening is not None:
                 return Outlook(opening)
@@ -145,20 +146,28 @@ def _maintenance(state: State) -> list[Span]:
     return [Span(name, w.starts_at, w.ends_at, of_budget=False, of_maintenance=True) for name, w in planned]
 
 
-def _endings(
-    order: Iterable[tuple[float, str]], spans: Iterable[Span], *, now: float, latest: float
-) -> dict[float, list[Ending]]:
+class _Endings:
     """What ends when, within the horizon."""
-    of_spans = ((s.ends_at, Ending(s.name, s.of_budget, s.of_maintenance)) for s in spans)
-    found: dict[float, list[Ending]] = {}
-    # One budget is many rows, and all of them end at once; a booking ends once.
-    for at, ending in dict.fromkeys(of_spans):
-        if now < at <= latest:
-            found.setdefault(at, []).append(ending)
-    for at, key in order:
-        if now < at <= latest:
-            found.setdefault(at, []).append(Ending(key, of_budget=False))
-    return found
+
+    def __init__(
+        self, order: Sequence[tuple[float, str]], spans: Iterable[Span], *, now: float, latest: float
+    ) -> None:
+        self._order = order
+        # One budget is many rows, and all of them end at once.
+        self._of_spans = dict.fromkeys(
+            (s.ends_at, Ending(s.name, s.of_budget, s.of_maintenance))
+            for s in spans
+            if now < s.ends_at <= latest
+        )
+        first, last = (bisect_right(order, at, key=itemgetter(0)) for at in (now, latest))
+        self.times = sorted({*(at for at, _ in self._of_spans), *map(itemgetter(0), order[first:last])})
+        """Each once, in order."""
+
+    def at(self, time: float) -> tuple[Ending, ...]:
+        """What ends then."""
+        first, last = (side(self._order, time, key=itemgetter(0)) for side in (bisect_left, bisect_right))
+        bookings = (Ending(key, of_budget=False) for _, key in self._order[first:last])
+        return (*(ending for at, ending in self._of_spans if at == time), *bookings)
 
 
 class _Search:
@@ -172,7 +181,7 @@ class _Search:
         self,
         state: State,
         passed: ExitStack,
-        endings: Mapping[float, Sequence[Ending]],
+        endings: _Endings,
         order: Sequence[tuple[float, str]],
         request: Callable[[float, frozenset[str]], Request],
         admits: Callable[[Placement, float], bool],
@@ -220,7 +229,7 @@ class _Search:
         with self.state.simulation() as later:
             later.release_all(ended)
             placement = find(later, request, admits, later=shadows)
-        return None if placement is None else Opening(at, placement, tuple(self.endings[at]))
+        return None if placement is None else Opening(at, placement, self.endings.at(at))
 
     def _pass(self, at: float) -> None:
         ended = self._ended(at)

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from rackplane.engine.queueing.quotas import Amounts, Change, QuotaTree, Shortfall
 
@@ -138,7 +139,8 @@ class QuotaLater:
         below: dict[str, bool] = {}
         freed: dict[str, dict[str, int]] = {}
         reached = 0
-        for at in sorted({now, *held, *(max(now, until) for until, _ in given)}):
+        times: list[float] = sorted({now, *held, *map(itemgetter(0), given)})
+        for at in times[bisect_left(times, now) :]:
             if at > latest:
                 return None
             while reached < len(given) and given[reached][0] <= at:

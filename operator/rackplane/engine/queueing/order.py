@@ -203,6 +203,9 @@ class Turn(Generic[Member]):
         self._position: list[int] = []
         self._entered: set[Line] = set()
         self._heap: list[_Head] = []
+        #: by queue those that have not been closed early; and those that have been, while they are in the heap still
+        self._open: dict[str, list[int]] = {}
+        self._closed: set[int] = set()
         self._at: int | None = None
         #: who was asked last, and by queue how many of its lines had their turn before shares grew last
         self._last: _Head | None = None
@@ -210,14 +213,22 @@ class Turn(Generic[Member]):
         #: the first lines of each queue that have not entered: how far one has got, and a heap of them
         self._reached: dict[str, int] = {}
         self._others: list[tuple[int, Rank, Any, Any, str]] | None = None
-        for line in lines if among is None else among:
-            self._enter(line)
+        numbers = [self._number(line) for line in (lines if among is None else among)]
+        ranks = {queue: rank(queue) for queue in self._open}
+        self._heap = [self._head(number, ranks[self._lines[number].queue]) for number in numbers]
+        heapq.heapify(self._heap)
 
-    def _enter(self, line: Line) -> None:
+    def _number(self, line: Line) -> int:
+        """Let the line in, but not yet among those who may be next."""
+        number = len(self._lines)
         self._entered.add(line)
         self._lines.append(line)
         self._position.append(0)
-        self._push(len(self._lines) - 1)
+        self._open.setdefault(line.queue, []).append(number)
+        return number
+
+    def _enter(self, line: Line) -> None:
+        self._push(self._number(line))
 
     def next(self, *, others: bool = False) -> tuple[Line, Member] | None:
         """Whom to ask now; None when all have been, or were passed over.
@@ -242,6 +253,9 @@ class Turn(Generic[Member]):
         """Bring the first to where its queue stands now, which may have got something since."""
         while self._heap:
             head = self._heap[0]
+            if head[-1] in self._closed:
+                heapq.heappop(self._heap)
+                continue
             rank = self._rank(self._lines[head[-1]].queue)
             if head[1] == rank:
                 return
@@ -312,6 +326,18 @@ class Turn(Generic[Member]):
         """Who was asked last speaks for all behind it in its line."""
         self._at = None
 
+    def close_early(self, queue: str, shut: Callable[[Line, Member], bool]) -> None:
+        """Close the lines of the queue of which it is known before their turn comes, by whom each would give next."""
+        left = []
+        for number in self._open.get(queue, ()):
+            line, position = self._lines[number], self._position[number]
+            entries = self._entries[line]
+            if number == self._at or (position < len(entries) and not shut(line, entries[position][-1])):
+                left.append(number)
+            else:
+                self._closed.add(number)
+        self._open[queue] = left
+
     def rest(self) -> Iterator[Member]:
         """Those behind the one who was asked last, in its line."""
         assert self._at is not None
@@ -320,7 +346,9 @@ class Turn(Generic[Member]):
 
     def _push(self, number: int) -> None:
         line = self._lines[number]
-        entries, position = self._entries[line], self._position[number]
-        if position < len(entries):
-            minus, since, member = entries[position]
-            heapq.heappush(self._heap, (minus, self._rank(line.queue), since, member, number))
+        if self._position[number] < len(self._entries[line]):
+            heapq.heappush(self._heap, self._head(number, self._rank(line.queue)))
+
+    def _head(self, number: int, rank: Rank) -> _Head:
+        minus, since, member = self._entries[self._lines[number]][self._position[number]]
+        return minus, rank, since, member, number

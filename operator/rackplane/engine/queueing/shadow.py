@@ -202,7 +202,7 @@ class Shadow:
         found: list[str] = []
         for domain in self._domains(self._on):
             idle = self._idle(domain)
-            found += idle[max(0, len(idle) - max(0, self._state.holding.domains[domain][0].spare_nodes)) :]
+            found += idle[max(0, len(idle) - self._state.holding.kept(domain, self._state.table)) :]
         return frozenset(found)
 
     # -- questions ---------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ class Shadow:
         for domain in self._domains(taken):
             policy = state.holding.domains[domain][0]
             idle = self._idle(domain)
-            spares = max(0, policy.spare_nodes)
+            spares = state.holding.kept(domain, state.table)
             if not policy.schedulable or (
                 taken.intersection(idle) and len(idle) - len(taken.intersection(idle)) < spares
             ):

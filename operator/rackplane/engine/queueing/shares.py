@@ -78,6 +78,8 @@ class Shares:
         self._parts: dict[str, int] = {}
         self._own_parts: dict[str, int] = {}
         self._known: dict[str, Rank] = {}
+        #: by root the queues whose ranks are known: what is held in another tree has no say in them
+        self._below: dict[str, list[str]] = {}
         self._known_at = -math.inf
 
     # -- what happens ------------------------------------------------------------------------------
@@ -118,7 +120,8 @@ class Shares:
             account.advance(now, self._half_life)
             for resource in (GPUS, WATTS):
                 account.held[resource] += amounts.get(resource, 0) * times
-        self._known.clear()
+        for other in self._below.pop(path[-1], ()):
+            self._known.pop(other, None)
         self._own_parts.pop(queue, None)
         for level in path:
             self._parts.pop(level, None)
@@ -140,6 +143,7 @@ class Shares:
 
     def _forget(self) -> None:
         self._known.clear()
+        self._below.clear()
         self._parts.clear()
         self._own_parts.clear()
 
@@ -177,6 +181,7 @@ class Shares:
 
     def _rank(self, queue: str, now: float) -> Rank:
         path = self._tree.path(queue)
+        self._below.setdefault(path[-1], []).append(queue)
         found = [self._part(name, path[i + 1 :], now) for i, name in enumerate(path)]
         found.reverse()
         if queue in self._inner:

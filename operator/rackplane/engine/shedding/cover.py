@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rackplane.engine.shedding.clusters import cluster_of_each
 from rackplane.engine.shedding.levels import ABSENT, Offers, numbered, summed
-from rackplane.engine.shedding.windows import Turns, best_turns
+from rackplane.engine.shedding.windows import Turns, at_most, best_turns, borrowers
 
 __all__ = ["ENOUGH_WATTS", "choose"]
 
@@ -110,15 +110,39 @@ class _Stage:
         taken = self._filled_up(taken)
         over = self._given(taken) - self.short
         over = self._dropped(taken, over)
-        across = bool(((self.parts > 0) & (self.own[:, None] != self.cluster_at)).any())
-        for lend in (False, True) if across else (False,):
-            turns = self._turns(taken, worth)
-            chosen = best_turns(turns, over, self.clusters, lend=lend)
-            over = over + summed(turns.gives[chosen], turns.limits[chosen], len(over))
-            taken[turns.step[chosen]] ^= True
+        turns = self._turns(taken, worth)
+        chosen = best_turns(turns, over, self.clusters)
+        after = self._turned(turns, chosen, taken, over)
+        if ((self.parts > 0) & (self.own[:, None] != self.cluster_at)).any():
+            self._borrowed(taken, worth, (turns, chosen), (over, after))
         levels = self.base.copy()
         np.maximum.at(levels, self.gang[taken], self.level[taken])
         return levels
+
+    def _turned(self, turns: Turns, chosen: Ints, taken: Bools, over: Floats) -> Floats:
+        """Make these turns: what is then given too much."""
+        taken[turns.step[chosen]] ^= True
+        return over + summed(turns.gives[chosen], turns.limits[chosen], len(over))
+
+    def _borrowed(
+        self, taken: Bools, worth: Floats, first: tuple[Turns, Ints], overs: tuple[Floats, Floats]
+    ) -> None:
+        """Once more, what is given too much on limits being for other clusters whose gangs draw on them.
+
+        Clusters that may do no more than before, when that was for their own, find nothing, and are not looked at.
+
+        Args:
+            first: the turns that there were before, and those that were made.
+            overs: what was given too much before them, and after.
+        """
+        (before, chosen), (over, after) = first, overs
+        turns = self._turns(taken, worth)
+        owner = borrowers(turns, self.clusters)
+        again = np.zeros(self.count, dtype=np.bool_)
+        again[owner[(owner != self.clusters) | (after > over)]] = True
+        again[self.own[np.isin(self.gang, self.gang[before.step[chosen]])]] = True
+        again |= at_most(turns) > at_most(before)
+        self._turned(turns, best_turns(turns, after, owner, again), taken, after)
 
     def _given(self, taken: Bools) -> Floats:
         return summed(self.gives[taken], self.limits[taken], len(self.short))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Turns", "best_turns"]
+__all__ = ["Turns", "at_most", "best_turns", "borrowers"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -45,33 +45,42 @@ class Turns:
     distance: Floats
 
 
-def best_turns(turns: Turns, over: Floats, clusters: Ints, *, lend: bool) -> Ints:
+def best_turns(turns: Turns, over: Floats, owner: Ints, among: Bools | None = None) -> Ints:
     """The turns that save most, such that no limit is short; indices.
 
     Args:
         turns: all that there are.
         over: by limit, what is given too much as it is.
-        clusters: by limit, its cluster.
-        lend: what is given too much on a limit is for another cluster whose gangs draw on it, not for its own.
+        owner: by limit, the cluster that may use that up; all others may not give less there than they do.
+        among: by cluster, whether it is looked at; None: all are.
     """
     if not len(turns.step):
         return turns.step
-    sizes = np.bincount(turns.cluster, minlength=1 + int(clusters.max()))
+    sizes = np.bincount(turns.cluster, minlength=1 + int(owner.max()))
     order = np.lexsort((turns.distance, turns.cluster))
     nth = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[turns.cluster[order]]
-    many = int((sizes > FEW).sum())
-    near = order[nth < max(FEW, min(MOST, (COMBINATIONS // max(1, many)).bit_length() - 1))]
-    # What is given too much may be used up by one cluster; all others may not give less than they do.
-    owner = clusters
-    if lend:
-        elsewhere = turns.cluster[:, None] != np.append(clusters, -1)[turns.limits]
-        turn, place = np.nonzero((turns.gives != 0) & elsewhere)
-        owner = clusters.copy()
-        owner[turns.limits[turn, place]] = turns.cluster[turn]
+    near = nth < at_most(turns)
+    if among is not None:
+        near &= among[turns.cluster[order]]
     may_fall = np.zeros((len(sizes), len(over) + 1))
     may_fall[owner, np.arange(len(over))] = np.maximum(over, 0.0)
-    in_play = _in_play(turns, near, may_fall)
+    in_play = _in_play(turns, order[near], may_fall)
     return _best(turns, in_play, may_fall) if len(in_play) else in_play
+
+
+def at_most(turns: Turns) -> int:
+    """How many turns of a cluster are looked at."""
+    many = int((np.bincount(turns.cluster) > FEW).sum())
+    return max(FEW, min(MOST, (COMBINATIONS // max(1, many)).bit_length() - 1))
+
+
+def borrowers(turns: Turns, clusters: Ints) -> Ints:
+    """By limit, another cluster whose gangs draw on it, to use up what is given too much there; its own if none do."""
+    elsewhere = turns.cluster[:, None] != np.append(clusters, -1)[turns.limits]
+    turn, place = np.nonzero((turns.gives != 0) & elsewhere)
+    owner = clusters.copy()
+    owner[turns.limits[turn, place]] = turns.cluster[turn]
+    return owner
 
 
 def _in_play(turns: Turns, which: Ints, may_fall: Floats) -> Ints:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import cel
+import msgspec
 
 from rackplane.localcluster.errors import Cause, invalid_value, show
 
@@ -23,6 +24,8 @@ from .values import Schema, child, key
 
 OLD = "oldSelf"
 _MAX_MESSAGE = 5 * 1024
+#: So many values that kept their rules are remembered at most.
+_MOST_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Rules:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._rules: dict[int, tuple[Rule, ...]] = {}
+        #: values that keep all rules of their part: most writes leave most of an object as it is
+        self._kept: set[tuple[int, bytes]] = set()
         self._below: dict[int, bool] = {}
         self._compile(schema)
 
@@ -154,7 +159,7 @@ class Rules:
         if value is None or not self._below.get(id(schema)):
             return
         rules = self._rules[id(schema)]
-        if rules:
+        if rules and not self._keeps(rules, schema, value):
             for rule, cause in _broken(rules, schema, value, old, path):
                 if warn is not None and not rule.transition and excuse.holds(schema, value):
                     warn(f"{cause.field}: {cause.message}")
@@ -184,6 +189,19 @@ class Rules:
                     inner,
                     warn,
                 )
+
+    def _keeps(self, rules: tuple[Rule, ...], schema: Schema, value: Any) -> bool:
+        """Whether the value is known to keep the rules, or is found to; of those that look at old values nothing is."""
+        if any(rule.transition for rule in rules):
+            return False
+        known = id(schema), msgspec.json.encode(value)
+        if known not in self._kept:
+            if any(True for _ in _broken(rules, schema, value, None, "")):
+                return False
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept.add(known)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
