@@ -182,6 +182,13 @@ class Facility:
         """Where the rack's entries lie."""
         return self.entries_of[rack]
 
+    def entries_of_racks(self, racks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The entries of these racks one after the other, and how many each has."""
+        counts = self.starts[racks + 1] - self.starts[racks]
+        ends = np.cumsum(counts)
+        total = int(ends[-1]) if len(ends) else 0
+        return np.arange(total) + np.repeat(self.starts[racks] - ends + counts, counts), counts
+
     def describe(self, cell: int) -> tuple[Contingency, LimitRow]:
         """The contingency and the row of a cell."""
         return self.contingencies[self.cell_contingencies[cell]], self.rows[self.cell_rows[cell]]

@@ -169,11 +169,7 @@ class Candidates:
             return bool((one * n <= np.maximum(self.slack[alone], 0.0)).all())
         f = self.state.facility
         racks = np.fromiter(slots, dtype=np.int64, count=len(slots))
-        counts = f.starts[racks + 1] - f.starts[racks]
-        ends = np.cumsum(counts)
-        entries = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(
-            f.starts[racks] - ends + counts, counts
-        )
+        entries, counts = f.entries_of_racks(racks)
         taken = np.repeat(np.fromiter(slots.values(), dtype=np.float64, count=len(slots)), counts)
         watts = f.coefficients[entries] * self.needs.increments[f.draw_index[entries]] * taken
         cells = f.cells[entries]
