@@ -188,6 +188,8 @@ class Room:
         if len(self._offers) > _OFFERS_KEPT:
             del self._offers[next(iter(self._offers))]
         found: dict[str, int] = {}
+        last: tuple[Offer | None, Amounts, Amounts] | None = None
+        slots = 0
         for name, amounts in freed.items():
             node, known = self._nodes.get(name), offers.get(name)
             if node is None:
@@ -195,8 +197,11 @@ class Room:
                 continue
             if known is None or known[0] is not node:
                 known = offers[name] = node, kind.offered(node)
-            offered = known[1]
-            found[name] = 0 if offered is None else kind.slots_of(offered, self.used(name), amounts)
+            alike = known[1], self.used(name), amounts
+            if alike != last:  # nodes of one gang follow each other, and are mostly alike
+                last = alike
+                slots = 0 if alike[0] is None else kind.slots_of(alike[0], alike[1], amounts)
+            found[name] = slots
         return found
 
     def _all(self, kept: _Kept) -> Iterable[str]:
