@@ -25,7 +25,7 @@ from rackplane.core.objects import Node
 from rackplane.core.queues import queueing
 from rackplane.core.queues.gates import Gates
 from rackplane.core.settings import MachineSettings
-from rackplane.engine.queueing.order import Line
+from rackplane.engine.queueing.order import Line, Turn
 from tests.property.core.sites import Site
 from tests.support.harness import START, facility, node, thing
 from tests.support.thorough import some
@@ -60,6 +60,7 @@ def asking_all() -> Iterator[None]:
         patch.object(Gates, "has_quota", lambda *_: True),
         patch.object(Gates, "has_room", lambda *_: True),
         patch.object(queueing, "is_told_again", lambda *_: False),
+        patch.object(Turn, "close_early", lambda *_: None),
     ):
         yield
 

@@ -184,7 +184,16 @@ class Room:
     def slots_without_each(self, kind: PodClass, freed: Mapping[str, Amounts]) -> dict[str, int]:
         """As :meth:`slots_without`, of each of these nodes."""
         offers = self._offers_to(kind)
-        return {name: self._slots(kind, offers, name, amounts) for name, amounts in freed.items()}
+        found: dict[str, int] = {}
+        last: tuple[Offer | None, Amounts, Amounts] | None = None
+        slots = 0
+        for name, amounts in freed.items():
+            alike = self._offer(kind, offers, name), self.used(name), amounts
+            if alike != last:  # nodes of one gang follow each other, and are mostly alike
+                last = alike
+                slots = 0 if alike[0] is None else kind.slots_of(alike[0], alike[1], amounts)
+            found[name] = slots
+        return found
 
     def _offers_to(self, kind: PodClass) -> dict[str, tuple[Node, Offer | None]]:
         """What nodes offer such pods, as far as it has been looked up."""
@@ -194,21 +203,14 @@ class Room:
             del self._offers[next(iter(self._offers))]
         return offers
 
-    def _slots(
-        self,
-        kind: PodClass,
-        offers: dict[str, tuple[Node, Offer | None]],
-        name: str,
-        freed: Amounts = _NOTHING,
-    ) -> int:
-        """Pods of the class that the node takes, if so much of what it holds were gone."""
+    def _offer(self, kind: PodClass, offers: dict[str, tuple[Node, Offer | None]], name: str) -> Offer | None:
+        """What the node offers such pods; None: it takes none of them, or is not there."""
         node, known = self._nodes.get(name), offers.get(name)
         if node is None:
-            return 0
+            return None
         if known is None or known[0] is not node:
             known = offers[name] = node, kind.offered(node)
-        offered = known[1]
-        return 0 if offered is None else kind.slots_of(offered, self.used(name), freed)
+        return known[1]
 
     def _all(self, kept: _Kept) -> Iterable[str]:
         return dict.fromkeys((*kept.mask.as_dict(), *self._nodes))
@@ -216,7 +218,9 @@ class Room:
     def _follow(self, kind: PodClass, kept: _Kept, changed: Iterable[str]) -> None:
         offers = self._offers_to(kind)
         for name in changed:
-            kept.mask.set(name, self._slots(kind, offers, name))
+            offer = self._offer(kind, offers, name)
+            slots = 0 if offer is None else kind.slots_of(offer, self.used(name), _NOTHING)
+            kept.mask.set(name, slots)
         kept.position = self._log.position
 
     # -- check -------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ forget. Whoever exceeds one would be refused if asked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from rackplane.core.gangs.asking import least_of, mask_of, request_of
 from rackplane.core.world import World
@@ -53,10 +55,17 @@ class Gates:
 
     def lacks_quota(self, line: Line) -> bool:
         """Whether it is not, so that the first such line of a queue may hold quota."""
+        return self._exceeds(line, self.left(line.queue))
+
+    def lacking_quota(self, queue: str) -> Callable[[Line], bool]:
+        """As `lacks_quota`, of many lines of one queue while nobody is let go."""
+        return partial(self._exceeds, left=self.left(queue))
+
+    def _exceeds(self, line: Line, left: Left) -> bool:
         size = self._world.waiting.sizes.of(line)
         if size is None:
             return False
-        gpus, watts = self.left(line.queue)
+        gpus, watts = left
         if gpus is not None and size.slots * size.gpus_per_slot > gpus:
             return True
         return watts is not None and self._least_watts(line, size) > watts

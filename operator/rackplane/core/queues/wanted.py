@@ -53,20 +53,24 @@ class Wanted:
         self._seek_quota(asked)
         return asked.next()
 
-    def _is_shut(self, line: Line, gang: Key) -> bool:
-        """Whether the line, whose next is the gang, would be closed unasked when its turn comes.
+    def _shut(self, queue: str) -> Callable[[Line, Key], bool]:
+        """Whether a line of the queue, whose next is the gang, would be closed unasked when its turn comes.
 
         Others have taken the quota, nobody of its queue is sought to hold it any more, and nothing is held for the
         gang. To be asked while places are neither reserved nor cleared, nor moves proposed: none will be again.
         """
-        world = self._world
-        return (
-            not self._gates.has_quota(line)
-            and line not in self._new
-            and gang not in world.held_quota
-            and gang not in world.held_places
-            and not world.waiting.has_answer(line, world.version)
-        )
+        world, lacks_quota = self._world, self._gates.lacking_quota(queue)
+
+        def shut(line: Line, gang: Key) -> bool:
+            return (
+                lacks_quota(line)
+                and line not in self._new
+                and gang not in world.held_quota
+                and gang not in world.held_places
+                and not world.waiting.has_answer(line, world.version)
+            )
+
+        return shut
 
     def queues_beside(self, queue: str) -> list[str]:
         """Those in which anybody waits, and whose shares change with that of the queue: all of its tree."""
@@ -85,12 +89,11 @@ class Wanted:
         for queue in self._unseen:
             if not self._backfill.seeks_quota(queue):
                 # Who comes behind is only asked if there is quota for it.
-                asked.close_early(queue, self._is_shut)
+                asked.close_early(queue, self._shut(queue))
                 self._seeking.pop(queue, None)
                 continue
             self._seeking[queue] = self._gates.left(queue)
-            short = (line for line in asked.behind(queue) if self._gates.lacks_quota(line))
-            line = next(short, None)
+            line = next(filter(self._gates.lacking_quota(queue), asked.behind(queue)), None)
             if line is not None:
                 asked.add(line)
         self._unseen.clear()
