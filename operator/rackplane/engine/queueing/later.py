@@ -139,7 +139,7 @@ class QuotaLater:
         below: dict[str, bool] = {}
         freed: dict[str, dict[str, int]] = {}
         reached = 0
-        times = sorted({now, *held, *map(itemgetter(0), given)})
+        times: list[float] = sorted({now, *held, *map(itemgetter(0), given)})
         for at in times[bisect_left(times, now) :]:
             if at > latest:
                 return None
