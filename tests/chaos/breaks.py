@@ -174,18 +174,19 @@ def pumps_always_run() -> Iterator[None]:
         yield
 
 
-BREAKS = (
-    shedding_is_off,
-    gangs_start_in_halves,
-    one_pod_is_forgotten,
-    the_lease_never_expires,
-    commits_are_not_fenced,
-    old_commits_stay,
-    places_are_free_too_early,
-    pods_go_before_the_commit,
-    caps_are_lifted_without_a_look,
-    caps_are_never_written,
-    caps_follow_the_load,
-    losses_are_forgotten,
-    pumps_always_run,
-)
+#: And the turn of a storm (:data:`tests.chaos.storm.TURNS`) that it shows in soonest.
+BREAKS = {
+    shedding_is_off: "outage",
+    gangs_start_in_halves: "succession",
+    one_pod_is_forgotten: "succession",
+    the_lease_never_expires: "succession",
+    commits_are_not_fenced: "succession",
+    old_commits_stay: "succession",
+    places_are_free_too_early: "trouble",
+    pods_go_before_the_commit: "succession",
+    caps_are_lifted_without_a_look: "calm",
+    caps_are_never_written: "outage",
+    caps_follow_the_load: "outage",
+    losses_are_forgotten: "calm",
+    pumps_always_run: "outage",
+}
