@@ -26,8 +26,8 @@ __all__ = ["Storm", "VirtualTime"]
 
 TURNS = ("succession", "calm", "outage", "trouble")
 TURN_SECONDS = 40.0
-#: One after the other, at times that nobody knows.
-EVENTS_A_SECOND = 5.0
+#: More of them would leave the hall half empty, suspended and lost, and no limit would be near.
+EVENTS_A_SECOND = 2.5
 #: Pods of a Job appear two at a time, and the next so much later.
 PODS = {"job_most_pods": 2, "job_batch_seconds": 0.2}
 #: How much faster pods run once nothing goes wrong any more, and how long the last of them may take.

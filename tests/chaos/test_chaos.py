@@ -15,7 +15,7 @@ from tests.chaos.storm import Storm
 from tests.support.virtualtime import run
 
 GANGS = int(os.environ.get("RACKPLANE_CHAOS_GANGS", "200"))
-EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "2000"))
+EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "1000"))
 SEEDS = (
     [int(os.environ["RACKPLANE_CHAOS_SEED"])]
     if "RACKPLANE_CHAOS_SEED" in os.environ
