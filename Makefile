@@ -54,7 +54,7 @@ kind-down: ## Delete the cluster of make kind-demo
 setup: $(STAMPS)/test $(STAMPS)/tools ## All that tests and lint need into .venv
 
 .PHONY: test
-test: $(STAMPS)/test $(STAMPS)/tools ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
+test: $(STAMPS)/test $(STAMPS)/tools $(STAMPS)/collected ## All tests (RACKPLANE_TEST_KUBECONFIG=... runs the integration tests on that cluster)
 	@# Sets in the same order each time, as hypothesis draws the same examples: what fails once fails again.
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
@@ -81,7 +81,7 @@ fuzz: $(STAMPS)/test ## The property tests with examples that no run before has 
 	done
 
 .PHONY: thorough
-thorough: $(STAMPS)/test $(STAMPS)/tools ## All tests with all their random examples, and a kill at every write: make test tries a third of them
+thorough: $(STAMPS)/test $(STAMPS)/tools ## All tests with all their random examples, and a kill at every write: make test tries a quarter of them
 	RACKPLANE_THOROUGH=1 PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: chaos-breaks
@@ -269,4 +269,9 @@ $(STAMPS)/test: $(STAMPS)/runtime requirements/test.txt
 $(STAMPS)/tools: $(STAMPS)/venv requirements/tools.txt tests/tools/unpack_cluster_tools.py
 	@$(PIP) install --no-deps --require-hashes -r requirements/tools.txt
 	@$(BIN)/python tests/tools/unpack_cluster_tools.py $(BIN)
+	@touch $@
+
+# Once, or each worker of pytest would compile all tests for itself. What cannot be collected is for `make test` to say.
+$(STAMPS)/collected: $(STAMPS)/test
+	@$(BIN)/python -m pytest -n 0 --collect-only --quiet > /dev/null || true
 	@touch $@

@@ -20,7 +20,7 @@ from tests.support.thorough import THOROUGH
 
 __all__ = ["Branching", "Kill", "Restarting", "killed_at"]
 
-EVERY: Final = 1 if THOROUGH else 3
+EVERY: Final = 1 if THOROUGH else 4
 """Of so many kills one is tried."""
 
 Kill = Callable[[int, str], bool]
@@ -42,7 +42,7 @@ def killed_at(wanted: Kill, run: Callable[[Kill], Restarting]) -> int:
         run: the whole test, on a harness that is made with the kill it gets.
 
     Returns: at how many writes it could be killed, those not counted where a successor finds what it found at the one
-        before. It is at every third of them, and at all with `make thorough`.
+        before. It is at every fourth of them, and at all with `make thorough`.
 
     Raises:
         AssertionError: of the run, or of one that was killed; it names the write.

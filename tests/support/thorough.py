@@ -1,4 +1,4 @@
-"""How much of what could be tried is tried: a third, or all of it with ``make thorough``."""
+"""How much of what could be tried is tried: a quarter, or all of it with ``make thorough``."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ THOROUGH: Final = bool(os.environ.get("RACKPLANE_THOROUGH"))
 
 def some(whole: int) -> int:
     """How many of so many examples are drawn."""
-    return whole if THOROUGH else max(1, whole // 3)
+    return whole if THOROUGH else max(1, whole // 4)

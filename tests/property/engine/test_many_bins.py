@@ -28,7 +28,7 @@ from tests.property.engine.optimum import measure, optimum
 from tests.property.engine.small_halls import hall, request
 from tests.support.thorough import some
 
-CASES = some(160)
+CASES = some(216)
 PARTS = 4
 TYPE = NodeType("t", "gpu", 1, 0, 1_000, nvlink_scope=NvlinkScope.LABEL)
 
