@@ -202,7 +202,7 @@ class State(Loads):
             self._check_booking(key, booking)
         self._record(lambda: self.release(key))
         self._bookings.add(key, booking)
-        self._refresh(booking.gpus)
+        self._refresh(booking.gpus, key)
 
     def release(self, key: str, slots: Iterable[int] | None = None) -> None:
         """Give up all of a booking, or these slots of it.  Unknown keys and slots are ignored."""
@@ -255,7 +255,7 @@ class State(Loads):
             return
         old, booking.until = booking.until, until
         self._record(lambda: self.expect(key, old))
-        self._refresh(booking.gpus)
+        self._refresh(booking.gpus, key)
 
     def can_be_capped(self, key: str, profile: str | None) -> None:
         """Say down to which power profile the gang can be brought in time after a loss; None: not at all.
@@ -267,7 +267,7 @@ class State(Loads):
             return
         old, booking.lowest = booking.lowest, profile
         self._record(lambda: self.can_be_capped(key, old))
-        self._refresh(booking.gpus)
+        self._refresh(booking.gpus, key)
 
     def lowest(self, key: str) -> str | None:
         """The power profile that :meth:`can_be_capped` said; None if nothing."""
@@ -475,12 +475,15 @@ class State(Loads):
         if self._journal is not None:
             self._journal.append(undo)
 
-    def _refresh(self, names: Collection[str]) -> None:
-        """Bring the nodes' uses, their racks' P_r and the loads up to date: the loads once for each rack."""
+    def _refresh(self, names: Collection[str], key: str | None = None) -> None:
+        """Bring the nodes' uses, their racks' P_r and the loads up to date: the loads once for each rack.
+
+        ``key``: whose nodes they are, if they are all those of one key.
+        """
         if self._undoing:
             return
         self._derived.booked(names)
-        changed, draws = self._uses.refresh(names)
+        changed, draws = self._uses.refresh(names, key)
         if self._journal is not None:
             for name, use in changed.items():
                 self._used_before.setdefault(name, use)
@@ -582,5 +585,7 @@ class State(Loads):
             fresh.add(rack, delta)
         if not uses.same(self._uses):
             raise InvariantViolation("the use of a node differs from its type and bookings")
+        if not self._uses.kept_counts_hold():
+            raise InvariantViolation("a gang's nodes by their use differ from those counted before")
         self.compare(fresh)
         self._derived.validate()

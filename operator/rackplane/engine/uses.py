@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,15 +60,18 @@ class Uses:
         """By node; without those of no known rack or type."""
         self._shared: dict[_Same, Use] = {}
         self._increments: dict[tuple[int, str, int, Metered], Watts] = {}
-        #: by rack, a number that is another one whenever the use of a node there is
-        self._changes: defaultdict[int, int] = defaultdict(int)
-        #: by key, nodes of the gang by their use, for as long as the gang holds these and no rack of theirs changes
-        self._alike: dict[str, tuple[Mapping[str, int], list[tuple[int, int]], Alike]] = {}
+        #: by key, nodes of the gang by their use, for as long as the gang holds these and each is used as it is
+        self._alike: dict[str, tuple[Mapping[str, int], Alike]] = {}
         #: by key, what it draws by rack, for as long as it holds these, of that placement, and no node moves
         self._drawn: dict[str, tuple[Mapping[str, int], Placement, Mapping[int, Watts]]] = {}
 
-    def refresh(self, names: Iterable[str]) -> tuple[dict[str, Use | None], list[tuple[int, list[int]]]]:
+    def refresh(
+        self, names: Iterable[str], key: str | None = None
+    ) -> tuple[dict[str, Use | None], list[tuple[int, list[int]]]]:
         """Bring these nodes up to date.
+
+        Args:
+            key: whose nodes they are, if they are all those of one key: then they are counted on the way.
 
         Returns:
             What those that changed were before; and the racks whose draw did, with the differences.
@@ -88,29 +90,31 @@ class Uses:
                 now[name] = new
             moves[old, new] = moves.get((old, new), 0) + 1
         deltas: dict[int, list[int]] = {}
+        stale = False
         for move, count in moves.items():
+            old, new = move
+            # Who came to a free node, or left one free, holds something else than before, which tells by itself.
+            stale = stale or (old is not None and old.booked > 0 and (new is None or new.booked > 0))
             for use, sign in zip(move, (-count, count), strict=True):
                 if use is not None:
-                    self._changes[use.rack] += 1
                     delta = deltas.setdefault(use.rack, [0] * len(use.watts))
                     for k, watts in enumerate(use.watts):
                         delta[k] += sign * watts
+        if stale:
+            self._forget(changed)
+        if key is not None:
+            self._count_moved(key, moves)
         return changed, [(rack, delta) for rack, delta in deltas.items() if any(delta)]
 
     def put_back(self, before: Mapping[str, Use | None]) -> None:
         """These nodes are used as they were before, and their bookings are there again."""
-        racks = set()
         for name, use in before.items():
-            now = self.now.get(name)
-            if now is not None:
-                racks.add(now.rack)
             if use is None:
                 self.now.pop(name, None)
             else:
                 self.now[name] = use
-                racks.add(use.rack)
-        for rack in racks:
-            self._changes[rack] += 1
+        # They may have been counted in the meantime.
+        self._forget(name for name, use in before.items() if use is None or use.booked)
 
     def of(self, name: str) -> Use | None:
         """The node's use, looked up anew; None if it is not known, or its rack or type is not."""
@@ -224,19 +228,47 @@ class Uses:
         gpus, known = self._bookings.by_key[key].gpus, self._alike.get(key)
         # What a booking holds is never written to: something else is another object.
         if known is not None and known[0] is gpus:
-            changes = self._changes
-            for rack, number in known[1]:
-                if changes[rack] != number:
-                    break
-            else:
-                return known[2]
+            return known[1]
         found, complete = self._counted(gpus)
         if complete:
-            racks = [(rack, self._changes[rack]) for rack in {use.rack for use, _, _ in found}]
-            if len(self._alike) > 2 * len(self._bookings.by_key):
-                self._alike = {k: v for k, v in self._alike.items() if k in self._bookings.by_key}
-            self._alike[key] = gpus, racks, found
+            self._keep(key, gpus, found)
         return found
+
+    def _keep(self, key: str, gpus: Mapping[str, int], found: Alike) -> None:
+        if len(self._alike) > 2 * len(self._bookings.by_key):
+            self._alike = {k: v for k, v in self._alike.items() if k in self._bookings.by_key}
+        self._alike[key] = gpus, found
+
+    def _forget(self, names: Iterable[str]) -> None:
+        """How those who hold something on these nodes were counted."""
+        keys_on, alike = self._bookings.keys_on, self._alike
+        for name in names:
+            for key in keys_on.get(name, ()):
+                alike.pop(key, None)
+
+    def _count_moved(self, key: str, moves: Mapping[tuple[Use | None, Use | None], int]) -> None:
+        """Count the nodes of a key by what they have come to, if all have and are used by no other gang.
+
+        Looking up every node for that later is slow: by then few of them are in a cache of the processor.
+        """
+        gpus = self._bookings.by_key[key].gpus
+        counts: dict[Use, int] = {}
+        for (_, use), count in moves.items():
+            if use is None:
+                return
+            counts[use] = counts.get(use, 0) + count
+        if sum(counts.values()) == len(gpus) and (
+            sum(use.booked * count for use, count in counts.items()) == sum(gpus.values())
+        ):
+            self._keep(key, gpus, [(use, use.booked, count) for use, count in counts.items() if use.booked])
+
+    def kept_counts_hold(self) -> bool:
+        """Whether the nodes of every key, counted anew, are as many and as they are known to be."""
+        for key, booking in self._bookings.by_key.items():
+            known = self._alike.get(key)
+            if known is not None and known[0] is booking.gpus and self._counted(known[0])[0] != known[1]:
+                return False
+        return True
 
     def _counted(self, gpus: Mapping[str, int]) -> tuple[Alike, bool]:
         """These nodes by use, and whether each of them has one."""

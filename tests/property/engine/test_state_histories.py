@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -82,12 +83,16 @@ class History:
                 self.step()
             if depth < 2 and self.tape.below(2):
                 self.simulate(depth + 1)
+            alike(self.state)
+            for _ in range(self.tape.below(3)):
+                self.step()
             self.state.validate()
         assert picture(self.state) == before
 
     def look(self) -> None:
         """One of those who follow the nodes looks at what has changed since it looked last."""
         tape, state, fresh = self.tape, self.state, self.fresh()
+        assert alike(state) == alike(fresh)
         resource = tape.of("gpu", None)
         layouts = [each.layout("", resource, bins="") for each in (state, fresh)]
         if tape.below(2):
@@ -150,7 +155,18 @@ def exact(state: State) -> list[object]:
         sorted(state.overbooked()),
         {name: (state.node(name), state.other_gpus(name), state.cap_watts(name)) for name in NODES},
         state.left_nodes(),
+        alike(state),
     ]
+
+
+def alike(state: State) -> dict[str, Counter[tuple[object, ...]]]:
+    """By key, its nodes by what they are used for."""
+    found: dict[str, Counter[tuple[object, ...]]] = {}
+    for key in list(state.keys()):
+        counts = found[key] = Counter()
+        for use, gpus, count in state.nodes_alike(key):
+            counts[use.rack, use.node_type.name, use.booked, use.free, use.cap, use.watts, gpus] += count
+    return found
 
 
 @settings(max_examples=some(400), deadline=None)
