@@ -273,5 +273,6 @@ $(STAMPS)/tools: $(STAMPS)/venv requirements/tools.txt tests/tools/unpack_cluste
 
 # Once, or each worker of pytest would compile all tests for itself. What cannot be collected is for `make test` to say.
 $(STAMPS)/collected: $(STAMPS)/test
+	@echo "Compiling the tests, once"
 	@$(BIN)/python -m pytest -n 0 --collect-only --quiet > /dev/null || true
 	@touch $@
