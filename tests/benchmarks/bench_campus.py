@@ -4,7 +4,8 @@ The simulator runs the operator's own core in virtual time on 22 halls of 4N/3 a
 Jobs are drawn from Kalos's completed ones until they ask for `RACKPLANE_BENCH_LOAD` times the GPU time of the campus
 in `RACKPLANE_BENCH_DAYS` days; they arrive at random moments of those. A decision's time is that of the machine's turn,
 CPU time, over the gangs that it commits in it: events, the pass over the queue, the engine, statuses and all. Memory is
-that of the process, the simulator's part of it included. What waits and what it has cost so far is printed each day.
+that of the process, the simulator's part of it included. All are printed when the last job has come and when all are
+over, and each day what runs, what waits and what it has cost so far.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class Diary:
         if now >= self.last and not self._all_came:
             self._all_came = True
             self._line(f"last job, day {now / DAY:.2f}", over)
+            self.figures("until the last job has come")
 
     def _line(self, when: str, over: int) -> None:
         cluster, site = self.simulation.cluster, self.simulation.site
@@ -105,8 +107,26 @@ class Diary:
             flush=True,
         )
 
+    def figures(self, until: str) -> None:
+        """What decisions have cost so far, and memory."""
+        spent, turns = time.process_time() - self.began, self.turns
+        each = sorted(1_000 * seconds / n for seconds, n in turns if n for _ in range(n))
+        p99 = each[min(len(each) - 1, int(0.99 * len(each)))]
+        of_all = sum(seconds for seconds, _ in turns)
+        rate = len(each) / of_all
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(
+            f"  {until}, day {self.simulation.cluster.now / DAY:.1f}: {len(each):,} decisions, {len(turns):,} turns of"
+            f" the machine: {of_all:.0f} s of CPU, of {spent:.0f} s of the whole run\n"
+            f"    decisions a second of the core's CPU: value {rate:.1f}   limit {RATE:.0f}   ratio {rate / RATE:.2f}\n"
+            f"    a decision: p50 {statistics.median(each):.1f} ms, p99 value {p99:.1f} ms   limit {P99_MS:.0f} ms"
+            f"   ratio {p99 / P99_MS:.2f}\n"
+            f"    memory: value {resident:.2f} GB   limit {MEMORY_GB:.2f} GB   ratio {resident / MEMORY_GB:.2f}",
+            flush=True,
+        )
 
-@pytest.mark.timeout(3600)
+
+@pytest.mark.timeout(14_400)
 def test_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = campus(tmp_path / "campus")
     jobs = week(site.gpus)
@@ -118,20 +138,4 @@ def test_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     diary = Diary(simulation, jobs[-1].submit)
     monkeypatch.setattr(Machine, "handle", lambda *args: diary.timed(*args))
     simulation.run(diary.write)
-    spent, turns = time.process_time() - diary.began, diary.turns
-    decided = sum(n for _, n in turns)
-    each = sorted(1_000 * seconds / n for seconds, n in turns if n for _ in range(n))
-    p99 = each[min(len(each) - 1, int(0.99 * len(each)))]
-    of_all = sum(seconds for seconds, _ in turns)
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"  {decided:,} decisions, all over after {simulation.cluster.now / DAY:.1f} days")
-    rate = decided / of_all
-    print(
-        f"  decisions a second of the core's CPU: value {rate:.1f}   limit {RATE:.0f}   ratio {rate / RATE:.2f}"
-    )
-    print(
-        f"  a decision: p50 {statistics.median(each):.1f} ms, p99 value {p99:.1f} ms   limit {P99_MS:.0f} ms"
-        f"   ratio {p99 / P99_MS:.2f}"
-    )
-    print(f"  memory: value {resident:.2f} GB   limit {MEMORY_GB:.2f} GB   ratio {resident / MEMORY_GB:.2f}")
-    print(f"  {len(turns):,} turns of the machine: {of_all:.0f} s of CPU, of {spent:.0f} s of the whole run")
+    diary.figures("until all are over")
