@@ -95,6 +95,8 @@ class World:
     #: gangs to look at again
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
+    #: nodes as they were when nothing was found on them: no pods, no reason to give them up
+    bare: dict[str, Node] = field(default_factory=dict)
     waiting: Waiting = field(default_factory=Waiting)
     telling: Telling = field(default_factory=Telling)
     caps: Caps = field(default_factory=Caps)
