@@ -45,7 +45,7 @@ def test_it_has_the_same_objects_history_and_what_comes_next() -> None:
 def test_definitions_and_policies_are_in_force() -> None:
     taken = cluster()
     taken.take_over(installed())
-    with pytest.raises(ApiError, match="spec.ratedWatts"):
+    with pytest.raises(ApiError, match=r"spec\.ratedWatts"):
         taken.apply(thing("PowerDomain", "a", type="UPS", ratedWatts="many"))
     job = {
         "apiVersion": "batch/v1",
