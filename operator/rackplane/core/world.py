@@ -212,7 +212,10 @@ class World:
     def record(self, key: Key) -> GangRecord:
         """The gang's record, made if there is none, which is looked at again."""
         self.dirty[key] = None
-        return self.gangs.setdefault(key, GangRecord(key=key))
+        found = self.gangs.get(key)
+        if found is None:
+            found = self.gangs[key] = GangRecord(key=key)
+        return found
 
     def rules_changed(self) -> None:
         """Even who waits for nothing that others give back may be told something else now."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, KeysView, Mapping
-from dataclasses import dataclass
 from math import inf
 
 from rackplane.engine.model import InvariantViolation, Placement
+from rackplane.engine.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
