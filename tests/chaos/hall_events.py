@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from tests.chaos.books import Books
-from tests.chaos.hall import NODES, PUMPS, UPSES
+from tests.chaos.hall import NODES, PUMPS, RACKS, UPSES
 from tests.support.harness import GROUP, Harness, node, thing
 
 __all__ = ["HallEvents"]
@@ -26,8 +26,8 @@ class HallEvents:
         self.made = 0
         self._orders = 0
         changes: dict[Callable[[], None], int] = {
-            self.lose_node: 4, self.delete_node: 1, self.lose_ups: 2, self.lose_pump: 2, self.order: 2,
-            self.suspend: 2, self.resume: 4,
+            self.lose_node: 4, self.lose_rack: 1, self.delete_node: 1, self.lose_ups: 2, self.lose_pump: 2,
+            self.order: 2, self.suspend: 2, self.resume: 4,
         }  # fmt: skip
         returns: dict[Callable[[], None], int] = {
             self.return_node: 4, self.return_ups: 4, self.return_pump: 4, self.end_order: 3,
@@ -81,11 +81,21 @@ class HallEvents:
 
     # -- nodes
 
-    def lose_node(self) -> None:
-        name = self.random.choice([*NODES])
-        if name in self.books.nodes and len(self.h.down) < 10:
+    def lose_node(self, name: str = "") -> None:
+        by_chance = not name
+        name = name or self.random.choice([*NODES])
+        if name in self.books.nodes and not (by_chance and len(self.h.down) >= 10):
             self.note(f"a node is lost: {name}")
             self.h.node_ready(name, False)
+
+    def lose_rack(self) -> None:
+        """All its nodes at once: gangs on it have to move."""
+        if len(self.h.down) < 4:
+            rack = self.random.choice(RACKS)
+            self.note(f"a rack is lost: {rack}")
+            for name, of in NODES.items():
+                if of == rack and name in self.books.nodes:
+                    self.h.node_ready(name, False)
 
     def return_node(self, name: str = "") -> None:
         gone = [name] if name else sorted(self.h.down) or [n for n in NODES if n not in self.books.nodes]

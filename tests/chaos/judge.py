@@ -5,6 +5,7 @@ Loads and limits are plain sums (`watts`); nothing of the operator is asked but,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ class Judge:
         self.books = Books()
         #: when the operator last could not do its work, or had only just begun to
         self.disturbed_at = h.time.now
+        #: when it last might not hear of something, or nobody led
+        self.blind_at = h.time.now
         #: whose request is being answered: an operator's name, or nothing
         self.writer = ""
         #: what was looked at, for the report
@@ -65,6 +68,8 @@ class Judge:
         self._over_since: dict[tuple[str, str], float] = {}
         self._late = LateCommits(h.cluster, stint)
         self._promised: dict[str, tuple[str, str]] = {}
+        #: when a gang's power profile was last changed where it is, and the cap that it had before, in watts
+        self._lowered: dict[str, tuple[float, int]] = {}
         self._left: dict[str, float] = {}
         self._half: dict[str, float] = {}
         h.cluster.store.subscribe(self.changed)
@@ -118,6 +123,7 @@ class Judge:
         if change.type == DELETED or gang is None:
             self._late.forget(change.name)
             self._half.pop(change.name, None)
+            self._lowered.pop(change.name, None)
             return
         status = gang["status"]
         decision = status["decision"]
@@ -131,6 +137,7 @@ class Judge:
             self.counts["commits of an old leader"] += late
         else:
             self.counts["power profiles changed"] += 1
+            self._lowered[change.name] = self.h.time.now, self.books.hall.cap(before[1])
         self._check_admission(change.name, before[1] if before and before[0] == now[0] else None)
 
     def _check_admission(self, name: str, before: str | None) -> None:
@@ -140,7 +147,7 @@ class Judge:
             before: the profile it had in this place; None: it is new there.
         """
         known = self.h.time.now - self._changed_at > NEWS_SECONDS
-        if not known or self._late.disputed or self.calm < LISTED_SECONDS:
+        if not known or self._late.disputed or self.h.time.now - self.blind_at < LISTED_SECONDS:
             return
         self.counts["admissions checked"] += 1
         hall, new, old = self.books.hall, self.books.promised(), self.books.promised({name: before})
@@ -170,7 +177,7 @@ class Judge:
         assert where == node, f"slot {slot} of {name} is on {node}, and its pod was let go to {where}"
         self._late.acts(name, self.writer, "let a pod go")
         if node in self.books.nodes:
-            profile, most = self.books.profile_on(node), self._highest_cap(node)
+            profile, most = self.books.profile_on(node), self._cap_of(gang)
             unseen = profile is None and node in self._remade and self._takes_for_the_old(node)
             self.counts["pods let go to a node that was made anew unseen"] += unseen
             assert unseen or (profile is not None and self.books.hall.cap(profile) <= most), (
@@ -194,14 +201,12 @@ class Judge:
         on_its_way = SENT_SECONDS if self.calm < SENT_SECONDS else NEWS_SECONDS
         return told < on_its_way
 
-    def _highest_cap(self, node: str) -> int:
-        """Watts that a gang on the node may let it draw, by the highest profile of those that hold it."""
-        hall = self.books.hall
-        return max(
-            hall.cap(gang["status"]["powerProfile"])
-            for gang in self.books.gangs.values()
-            if node in slots_of(gang)
-        )
+    def _cap_of(self, gang: Body) -> int:
+        """Watts that a node of the gang may draw; where that was lowered just now, a pod may be on its way yet."""
+        cap = self.books.hall.cap(gang["status"]["powerProfile"])
+        at, before = self._lowered.get(gang["metadata"]["name"], (-math.inf, 0))
+        on_its_way = SENT_SECONDS if self.calm < SENT_SECONDS else NEWS_SECONDS
+        return max(cap, before) if self.h.time.now - at < on_its_way else cap
 
     def _job_changed(self, change: Change) -> None:
         before, job = change.previous, change.object

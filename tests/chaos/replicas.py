@@ -61,8 +61,8 @@ class Link:
         self._open.set()
         self._renews_at = 0.0
         self.broken = False
-        #: whether the write that `on_write` was last told of gives a gang a place
-        self.commits = False
+        #: of the write that `on_write` was last told of: the gang, and the phase that it is given; empty: none
+        self.told = ("", "")
 
     @property
     def held(self) -> bool:
@@ -92,7 +92,7 @@ class Link:
     ) -> bytes:
         writes = method != "GET" and "/leases" not in path
         if writes:
-            self.commits = gives_a_place(body)
+            self.told = path.split("/")[-2], phase_given(body)
             self._on_write("before")
         await self._passage()
         if method != "GET" and not writes:
@@ -101,7 +101,7 @@ class Link:
             method, path, query=query, body=body, content_type=content_type, timeout=timeout
         )
         if writes:
-            self.commits = gives_a_place(body)
+            self.told = path.split("/")[-2], phase_given(body)
             self._on_write("after")
         await self._passage()
         return answer
@@ -125,10 +125,12 @@ class Link:
             raise ApiError(0, "Transport", "this process is dead")
 
 
-def gives_a_place(body: object) -> bool:
-    """Whether it is what is written of a Gang when it was decided where that goes."""
+def phase_given(body: object) -> str:
+    """The phase that a write gives a gang, "Admitted" where it gives it a place; empty: none."""
     status = body.get("status") if isinstance(body, dict) else None
-    return isinstance(status, dict) and bool(status.get("decision"))
+    if not isinstance(status, dict):
+        return ""
+    return "Admitted" if status.get("decision") else str(status.get("phase") or "")
 
 
 class _Machine(Machine):

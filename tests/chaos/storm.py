@@ -60,7 +60,7 @@ class Storm:
         self.happened: Counter[str] = Counter()
         self.log: list[str] = []
         self.hall = HallEvents(self.h, self.judge.books, self.random, self.note)
-        self.trouble = Trouble(self.h, self.replicas, self.random, self.note, self._task, self._submit)
+        self.trouble = Trouble(self.hall, self.replicas, self.random, self.note, self._task, self._submit)
         self.number = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._handle = self.h.cluster.api.handle
@@ -101,8 +101,10 @@ class Storm:
 
     def _weights(self, turn: str, *, begins: bool) -> dict[Callable[[], None], int]:
         """How likely each event is next."""
-        if turn not in ("trouble", "succession") or begins:
+        if begins:
             self.trouble.end()
+        elif turn not in ("trouble", "succession"):
+            self.trouble.revive()
         if begins:
             self.note(f"a turn: {turn}")
             if turn == "calm":
@@ -110,7 +112,7 @@ class Storm:
             elif turn == "outage":
                 self.hall.outage()
         weights = {
-            "calm": self.hall.usual,
+            "calm": {**self.hall.usual, **self.trouble.calm},
             "outage": self.hall.lasting,
             "trouble": {**self.hall.usual, **self.trouble.usual},
             "succession": {**self.hall.usual, **self.trouble.succession},
@@ -128,6 +130,8 @@ class Storm:
         for replica in self.replicas:
             replica.raise_its_problem()
         if self.trouble.blinds or not any(replica.leads for replica in self.replicas):
+            self.judge.blind_at = self.judge.disturbed_at = self.h.time.now
+        elif self.trouble.slows:
             self.judge.disturbed_at = self.h.time.now
         self.judge.look()
 

@@ -19,16 +19,17 @@ EVENTS = int(os.environ.get("RACKPLANE_CHAOS_EVENTS", "1000"))
 SEEDS = (
     [int(os.environ["RACKPLANE_CHAOS_SEED"])]
     if "RACKPLANE_CHAOS_SEED" in os.environ
-    else list(range(1, 1 + int(os.environ.get("RACKPLANE_CHAOS_SEEDS", "1"))))
+    else list(range(1, 1 + int(os.environ.get("RACKPLANE_CHAOS_SEEDS", "2"))))
 )
 #: Of each of these every longer run has seen some; or it shows nothing.
 MET = ("admissions checked", "power profiles changed", "looks that found an element over its limit")
 #: Likewise of the events; of some the name goes on.
 HAPPENED = (
     *("a job", "a user suspends", "a user resumes"),
-    *("a node is lost", "a node returns", "a node is deleted", "a node is made anew"),
+    *("a node is lost", "a node returns", "a node is deleted", "a node is made anew", "a rack is lost"),
     *("a UPS is lost", "a UPS returns", "a pump is lost", "a pump returns", "an order", "an order ends"),
     *("a lasting outage, ", "no API server", "watches, ", "Refuse", "LoseAnswer", "the API is well again"),
+    *("writes of nodes are late", "a gang that will run on", "writes of jobs are late"),
     *("paused", "woken", "killed", "stopped", "started", "held up"),
     *("paused for longer than its Lease", "frozen for longer than its Lease", "woken after another led"),
 )

@@ -22,8 +22,9 @@ from rackplane.localcluster.effects import (
     Refuse,
     StreamError,
 )
+from tests.chaos.books import slots_of
+from tests.chaos.hall_events import HallEvents
 from tests.chaos.replicas import Replica
-from tests.support.harness import Harness
 
 __all__ = ["Trouble"]
 
@@ -47,14 +48,15 @@ class Trouble:
 
     def __init__(
         self,
-        h: Harness,
+        hall: HallEvents,
         replicas: Sequence[Replica],
         random: Random,
         note: Callable[[str], None],
         spawn: Callable[[Coroutine[Any, Any, None]], Any],
         submit: Callable[[], None],
     ) -> None:
-        self.h = h
+        self.h = hall.h
+        self.hall = hall
         self.replicas = replicas
         self.random = random
         self.note = note
@@ -65,12 +67,15 @@ class Trouble:
         #: who sleeps until the other has led for some writes
         self._asleep: set[str] = set()
         self._troubled = False
+        #: the gang whose Job is suspended late once it is told to stop
+        self._runs_on = ""
         #: by how likely each is
         self.usual: dict[Callable[[], None], int] = {
             self.fault: 14, self.strike: 6, self.outage: 1, self.kill: 2, self.kill_at_a_write: 3,
             self.hand_over: 2, self.pause: 2, self.pause_at_a_write: 2, self.outlast: 12, self.wake: 6,
-            self.start: 8, self.set_clock: 1,
+            self.start: 8, self.set_clock: 1, self.slow_caps: 3,
         }  # fmt: skip
+        self.calm: dict[Callable[[], None], int] = {self.slow_stop: 2}
         self.succession: dict[Callable[[], None], int] = {
             self.outlast: 20, self.kill: 1, self.hand_over: 1, self.wake: 4, self.start: 8,
         }  # fmt: skip
@@ -78,7 +83,12 @@ class Trouble:
     @property
     def blinds(self) -> bool:
         """Whether an operator may not hear of something."""
-        return self._troubled or self.h.cluster.faults.armed
+        return self._troubled
+
+    @property
+    def slows(self) -> bool:
+        """Whether what it does may take long."""
+        return self.h.cluster.faults.armed
 
     def end(self) -> None:
         """Nothing goes wrong any more, and every operator runs."""
@@ -91,6 +101,11 @@ class Trouble:
             # Or an operator would hear of nothing until it notices that a watch is silent, which takes it 90 s.
             self._troubled = False
             faults.reset()
+        self._runs_on = ""
+        self.revive()
+
+    def revive(self) -> None:
+        """Every operator runs, and nothing befalls it at its next writes."""
         self._at_write.clear()
         self._asleep.clear()
         self.wake()
@@ -128,6 +143,29 @@ class Trouble:
         self.note(f"watches, {type(effect).__name__}: {client}")
         self._troubled = True
         self.h.cluster.faults.strike(effect, client=client)
+
+    def slow_caps(self) -> None:
+        """Caps are written late, and something starts meanwhile."""
+        self._late("nodes")
+        self.submit()
+
+    def slow_stop(self) -> None:
+        """A large gang loses a node: it has to move, and runs on for a while after it was told to stop."""
+        placed = self.hall.books.gangs
+        sizes = {name: g["spec"]["slots"] for name, g in placed.items() if g["status"]["phase"] == "Running"}
+        if not sizes or len(self.h.down) >= 12:
+            return
+        gang = max(sorted(sizes), key=lambda name: sizes[name])
+        self.note(f"a gang that will run on: {gang}")
+        self._runs_on = gang
+        self.hall.lose_node(self.random.choice(slots_of(placed[gang])))
+
+    def _late(self, resource: str) -> None:
+        seconds = self.random.uniform(2, 8)
+        self.note(f"writes of {resource} are late: {seconds:.1f} s")
+        self.h.cluster.faults.add(
+            Fault(Delay(before=seconds), "write", resource, client="op-*", times=None, seconds=seconds)
+        )
 
     def outage(self) -> None:
         seconds, silent = self.random.uniform(1, 12), self.random.random() < 0.5
@@ -222,10 +260,14 @@ class Trouble:
 
     def written(self, replica: Replica, when: str) -> None:
         """A replica is about to write, or its write was answered."""
+        told = (self._runs_on, "Stopping")
+        if self._runs_on and when == "after" and replica.link and replica.link.told == told:
+            self._runs_on = ""
+            self._late("jobs")
         trap = self._at_write.get(replica.name)
         if trap is None or trap.when != when or replica.link is None:
             return
-        if trap.at_commit and not replica.link.commits:
+        if trap.at_commit and replica.link.told[1] != "Admitted":
             return
         trap.writes -= 1
         if not trap.writes:
