@@ -8,6 +8,7 @@ forget. Whoever exceeds one would be refused if asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -88,10 +89,13 @@ class Gates:
             self._draws[size] = least_of(self._world, record).get(WATTS, 0)
         return self._draws[size]
 
-    def _slots_left(self, size: Size, line: Line) -> int:
+    def _slots_left(self, size: Size, line: Line) -> float:
         """A bound for all of the family that ask for as many slots or more."""
         asked, known = (size.family, size.gpus_per_slot), self._bounds.most
         if asked not in known:
+            free = self._free_slots(size.gpus_per_slot)
+            if free < size.slots:
+                return free  # a bound too, and most often this says it already
             # One question for gangs of many kinds of pods, as if every node took them; for one kind it is one more.
             if self._world.waiting.sizes.kinds(size) > 1:
                 free = self._whatever_pods(size, line)
@@ -99,6 +103,12 @@ class Gates:
                     return free
             known[asked] = self._counted(line, masked=True)
         return known[asked]
+
+    def _free_slots(self, gpus: int) -> float:
+        """Slots of so many GPUs that free GPUs make, wherever they are."""
+        state = self._world.state
+        assert state is not None
+        return int((state.free // gpus).sum()) if gpus > 0 else math.inf
 
     def _whatever_pods(self, size: Size, line: Line) -> int:
         asked, known = (size.family.rest, size.gpus_per_slot), self._bounds.free

@@ -39,6 +39,7 @@ from rackplane.core.queues.quotaholds import let_quota_go
 from rackplane.core.queues.relocating import carry_out, take_up_moves
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.resettling import back, held_answer
+from rackplane.core.queues.sound import as_of, keep_sound
 from rackplane.core.queues.stages import coming, last_before
 from rackplane.core.queues.waiting import PREEMPTING, RESERVED, Answer, Kind, Wait, request_key
 from rackplane.core.queues.wanted import Wanted, with_holders
@@ -142,12 +143,15 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             else:
                 given = turn.ask(record, lacks_room=lacks_room)
             if isinstance(given, Placement):
+                found_at = None if record.key in world.held_places else as_of(world)
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
                 asked.shares_grow(wanted.queues_beside(line.queue))
                 yield from start(world, record, fullest(world, record, given, beside, backfill))
+                if found_at is not None:
+                    keep_sound(world, found_at)
                 if world.trace is not None:
                     world.trace.placed(world, record)
                 follow_moves(world)

@@ -26,6 +26,7 @@ from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.following import follow
 from rackplane.core.queues.holds import hold, let_go, made_for
 from rackplane.core.queues.quotaholds import QuotaHolds
+from rackplane.core.queues.sound import as_of, is_sound
 from rackplane.core.queues.waiting import Wait
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
@@ -230,7 +231,11 @@ class Backfill:
         at = held.reservation.at
         if held.reservation.until != end_of_start(world, record, at):
             return None
-        return held if fits_then(world, record, held.reservation.placement, at) else None
+        if is_sound(world, record, held):
+            return held
+        if not fits_then(world, record, held.reservation.placement, at):
+            return None
+        return replace(held, found_at=as_of(world))
 
     def _held_longer(self, record: GangRecord) -> HeldPlace | None:
         """The place that it held, from when the gangs there that run past their expected end are taken to be over.
