@@ -42,6 +42,8 @@ from rackplane.core.site.observed import Observed
 from rackplane.core.site.removals import Removals
 from rackplane.core.site.taints import Taints
 from rackplane.core.tracing import Trace
+from rackplane.engine.nodes.masks import Variant
+from rackplane.engine.planning.afterwards import Afterwards
 from rackplane.engine.queueing.later import QuotaLater
 from rackplane.engine.queueing.reservations import Reservations
 from rackplane.engine.queueing.shares import Rank
@@ -117,6 +119,9 @@ class World:
     #: quota held for the first gangs of queues that wait for it; and of these who was asked already in this pass
     held_quota: dict[Key, QuotaHold] = field(default_factory=dict)
     quota_ahead: dict[Key, QuotaHold] = field(default_factory=dict)
+    #: the state as it will be once some gangs are over; and by `id` of a mask of pods what nodes take of them by then
+    afterwards: Afterwards = field(default_factory=Afterwards)
+    masks_later: dict[int, Variant] = field(default_factory=dict)
     #: when gangs are taken to be over that have run past their expected end
     lateness: Lateness = field(default_factory=Lateness)
     #: quotas at later times, and the `lateness` that they take note of

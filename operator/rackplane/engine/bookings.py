@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, KeysView, Mapping
+from collections.abc import Collection, ItemsView, Iterable, KeysView, Mapping
+from copy import copy
 from math import inf
 
 from rackplane.engine.model import InvariantViolation, Placement
@@ -37,6 +38,19 @@ class Booking:
         """Slot -> node."""
         self.gpus: Mapping[str, int] = _by_node(placement, self.held)
         """Node that it holds a slot on -> GPUs, 0 for slots that have none."""
+
+    def same(self, other: Booking) -> bool:
+        """Whether the other is a copy, and neither has changed since."""
+        return (
+            self.held is other.held
+            and self.gpus is other.gpus
+            and self.placement is other.placement
+            and (self.number, self.until, self.lowest) == (other.number, other.until, other.lowest)
+        )
+
+    def copy(self) -> Booking:
+        """The same, and from now on another."""
+        return copy(self)
 
     def forget_lowest(self) -> list[str]:
         """It holds something else now: whether that can be capped is asked anew.  The nodes that this concerns."""
@@ -158,6 +172,25 @@ class Bookings:
             self._off(before.key, node)
         self._index(before.key, booking.gpus)
         return list(dict.fromkeys((*now, *booking.gpus)))
+
+    def unlike(self, other: Bookings, without: Collection[str]) -> tuple[list[str], list[Before]]:
+        """What is not held there as it is here; and, to be restored here, what is held there and not so here.
+
+        Args:
+            without: keys that are taken to hold nothing there.
+        """
+        gone = [
+            key
+            for key, mine in self.by_key.items()
+            if key in without or (theirs := other.by_key.get(key)) is None or not mine.same(theirs)
+        ]
+        differ = frozenset(gone)
+        came = [
+            Before(key, booking.copy(), booking.placement, booking.held, booking.gpus, booking.lowest)
+            for key, booking in other.items()
+            if key not in without and (key in differ or key not in self.by_key)
+        ]
+        return gone, came
 
     def _off(self, key: str, node: str) -> None:
         here = self.keys_on[node]

@@ -253,6 +253,39 @@ class State(Loads):
         self._take()
         self._refresh(self._bookings.take_over(key, placement, wanted))
 
+    def follow(self, other: State, without: Collection[str] = ()) -> bool:
+        """Hold what another state does, but for these bookings; not to be asked in a simulation of this one.
+
+        False if this one cannot: it is of another facility, or has its nodes in another order.
+        """
+        if other.facility is not self.facility:
+            return False
+        self._follow_nodes(other)
+        if self.inventory.names != other.inventory.names:
+            return False
+        gone, came = self._bookings.unlike(other._bookings, without)
+        nodes: dict[str, None] = {}
+        for key in gone:
+            nodes.update(dict.fromkeys(self._bookings.give_up(key, None)))
+        for each in came:
+            nodes.update(dict.fromkeys(self._bookings.restore(each)))
+        self._refresh(nodes)
+        self._uses.forget(nodes)  # who comes back holds what it did before, and may have been counted then
+        return True
+
+    def _follow_nodes(self, other: State) -> None:
+        if self._specs != other._specs:
+            for name in [name for name in self._specs if name not in other._specs]:
+                self.remove_node(name)
+            for spec in other._specs.values():
+                self.set_node(spec)
+        if self._unmanaged != other._unmanaged:
+            for node in dict.fromkeys([*self._unmanaged, *other._unmanaged]):
+                self.set_unmanaged(node, other.unmanaged_gpus(node))
+        if self._left != other._left:
+            for node in dict.fromkeys([*self._left, *other._left]):
+                self.set_left(node, *other.left_on(node))
+
     def _restore(self, *before: Before) -> None:
         nodes: dict[str, None] = {}
         for each in reversed(before):

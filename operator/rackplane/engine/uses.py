@@ -101,7 +101,7 @@ class Uses:
                     for k, watts in enumerate(use.watts):
                         delta[k] += sign * watts
         if stale:
-            self._forget(changed)
+            self.forget(changed)
         if key is not None:
             self._count_moved(key, moves)
         return changed, [(rack, delta) for rack, delta in deltas.items() if any(delta)]
@@ -114,7 +114,7 @@ class Uses:
             else:
                 self.now[name] = use
         # They may have been counted in the meantime.
-        self._forget(name for name, use in before.items() if use is None or use.booked)
+        self.forget(name for name, use in before.items() if use is None or use.booked)
 
     def of(self, name: str) -> Use | None:
         """The node's use, looked up anew; None if it is not known, or its rack or type is not."""
@@ -239,7 +239,7 @@ class Uses:
             self._alike = {k: v for k, v in self._alike.items() if k in self._bookings.by_key}
         self._alike[key] = gpus, found
 
-    def _forget(self, names: Iterable[str]) -> None:
+    def forget(self, names: Iterable[str]) -> None:
         """How those who hold something on these nodes were counted."""
         keys_on, alike = self._bookings.keys_on, self._alike
         for name in names:

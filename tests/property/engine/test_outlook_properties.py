@@ -23,6 +23,7 @@ from rackplane.engine.model import (
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.placing.placement import find
+from rackplane.engine.planning.afterwards import Afterwards
 from rackplane.engine.planning.outlook import earliest_start
 from rackplane.engine.state import State
 from tests.support.thorough import some
@@ -160,6 +161,13 @@ def test_the_earliest_start_is_the_first_second_at_which_the_gang_fits(case: Cas
     outlook = earliest_start(
         state, now=0, horizon=DAY, duration=case.duration, request=case.request, admits=lambda *_: True
     )
+    assert everything(state) == before
+    kept = Afterwards()
+    kept.of(state, [key for i, key in enumerate(state.keys()) if i % 2])  # as another question left it
+    again = earliest_start(
+        state, now=0, horizon=DAY, duration=case.duration, request=case.request, afterwards=kept
+    )
+    assert again == outlook
     assert everything(state) == before
     state.validate()
     expected = next((t for t in range(1, DAY + 1) if case.profile(t) is not None), None)

@@ -13,6 +13,7 @@ from rackplane.engine.model import FacilitySpec, NodeSpec
 from rackplane.engine.nodes.podkinds import PodKind
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
+from rackplane.engine.planning.afterwards import Afterwards
 from rackplane.engine.state import State
 from tests.property.engine.against_oracle import check_state, drawn_by
 from tests.property.engine.facilities import ENDS, Tape, facility, job
@@ -184,6 +185,55 @@ def test_what_a_state_went_through_leaves_no_trace(data: bytes) -> None:
     assert exact(state) == exact(fresh)
     np.testing.assert_allclose(state.loads, fresh.loads, rtol=0, atol=TOLERANCE_WATTS)
     check_state(state, Oracle(history.spec), drawn_by(state))
+
+
+@settings(max_examples=some(200), deadline=None)
+@given(st.binary(min_size=600, max_size=600))
+def test_what_is_left_afterwards_is_what_a_release_leaves(data: bytes) -> None:
+    tape, after = Tape(data), Afterwards()
+    history = History(tape)
+    state = history.state
+    for _ in range(3 + tape.below(4)):
+        for _ in range(tape.below(4)):
+            history.step()
+        before = picture(state)
+        over = [key for key in list(state.keys()) if tape.below(2)]
+        left = after.of(state, frozenset(over))
+        assert picture(state) == before
+        left.validate()
+        with state.simulation():
+            state.release_all(over)
+            assert exact(left) == exact(state)
+            assert list(left.keys()) == list(state.keys())
+            np.testing.assert_allclose(left.loads, state.loads, rtol=0, atol=TOLERANCE_WATTS)
+            resource = tape.of("gpu", None)
+            layouts = [each.layout("", resource, bins="") for each in (left, state)]
+            views = [each.view(PodKind("gpu", 1, "MaxP")) for each in (left, state)]
+            assert views[0].slots.tolist() == views[1].slots.tolist()
+            ends = [each.ends.by_bin(layout) for each, layout in zip((left, state), layouts, strict=True)]
+            assert ends[0].tolist() == ends[1].tolist()
+            if tape.below(2):  # what is asked about may be simulated itself
+                history.step()
+                assert exact(after.of(state, ())) == exact(state)
+
+
+def test_what_is_left_afterwards_is_the_same_state_told_of_the_difference_alone() -> None:
+    tape, after = Tape(bytes(500)), Afterwards()
+    history = History(tape)
+    for name in NODES:
+        history.place(name)
+    made = job(tape)
+    for key, node in zip("abc", NODES, strict=False):
+        history.state.book(key, made.placement(node), force=True)
+    first = after.of(history.state, {"a"})
+    position = first.table.position
+    history.state.release("b")
+    second = after.of(history.state, {"a"})
+    assert second is first
+    assert [first.inventory.names[i] for i in second.table.changes(position) or ()] == [NODES[1]]
+    # Of another facility it is another one.
+    other = State(compile_facility(history.spec), list(history.state.nodes()))
+    assert after.of(other, ()) is not first
 
 
 @settings(max_examples=some(400), derandomize=True, deadline=None)

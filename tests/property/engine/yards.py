@@ -9,6 +9,7 @@ from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.physics.loads import TOLERANCE_WATTS
 from rackplane.engine.placing.placement import find
+from rackplane.engine.planning.afterwards import Afterwards
 from rackplane.engine.planning.outlook import earliest_start
 from rackplane.engine.queueing.reservations import Reservations, backfill, extended_end, restricted
 from rackplane.engine.queueing.shadow import Reservation
@@ -42,6 +43,7 @@ class Yard:
     #: the first time at which each could rely on a start
     promised: dict[str, float] = field(default_factory=dict)
     ledger: Reservations = field(default_factory=Reservations)
+    afterwards: Afterwards = field(default_factory=Afterwards)
     #: reservations that had to move
     moved: int = 0
     _kept: dict[str, Reservation] = field(default_factory=dict)
@@ -141,6 +143,7 @@ class Yard:
             spans=self.ledger.spans(),
             ends=self._extended,
             beside=lambda at: self.ledger.beside(at, at + job.says),
+            afterwards=self.afterwards,
         ).opening
         self._kept.pop(job.name, None)
         if opening is not None:

@@ -18,7 +18,7 @@ from rackplane.core.queues.quotaholds import in_way
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.nodes.masks import NodeMask, Variant
 from rackplane.engine.planning.outlook import Ending, Outlook, Span, earliest_start
 from rackplane.engine.planning.room import endings_in_order, room_from
 from rackplane.engine.queueing.later import Share
@@ -27,6 +27,9 @@ from rackplane.engine.queueing.shadow import Shadow
 
 __all__ = ["apart", "bounded", "cause", "fits_then", "has_quota_then", "look_ahead", "only", "room_before"]
 
+_MASKS_KEPT = 16
+"""Of so many kinds of pods it is remembered which nodes take others of them later."""
+
 
 def look_ahead(world: World, record: GangRecord) -> Outlook:
     """The earliest start beside what is reserved for others; to be asked after `follow`."""
@@ -34,8 +37,8 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
     key = booking_key(record.key)
     count_usages(world)
     now = mask_of(world, record)
-    # One mask for all probes, so that the engine follows it instead of counting every node for each.
-    later, differing = now.changed({}), dict[str, None]()
+    # One mask for all probes and questions, so that the engine follows it instead of counting every node for each.
+    later = _later(world, now)
 
     def beside(at: float) -> Sequence[Shadow]:
         return world.reserved.beside(at, end_of_start(world, record, at), but=key)
@@ -45,11 +48,8 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         freed, shadows = slots_without(world, record, ended), beside(at)
         less = bounded(world, record, shadows, lambda node: freed.get(node, now.get(node)))
         changed = {**freed, **less}
-        for node in {**differing, **changed}:
-            later.set(node, changed[node] if node in changed else now.get(node))
-        differing.clear()
-        differing.update(dict.fromkeys(changed))
-        return apart(request_of(world, record, later, at=at, over=ended), shadows)
+        mask = later.with_slots(changed) if changed else now
+        return apart(request_of(world, record, mask, at=at, over=ended), shadows)
 
     def admits(placement: Placement, at: float) -> bool:
         return _quota_admits(world, record, placement, at)
@@ -67,7 +67,17 @@ def look_ahead(world: World, record: GangRecord) -> Outlook:
         spans=[*budgets, *world.reserved.spans(but=key), *quota],
         ends=world.reserved.ends,
         beside=beside,
+        afterwards=world.afterwards,
     )
+
+
+def _later(world: World, mask: NodeMask) -> Variant:
+    known = world.masks_later.pop(id(mask), None)
+    found = known if known is not None and known.base is mask else Variant(mask)
+    world.masks_later[id(mask)] = found  # at the end: the first is the one unused for longest
+    if len(world.masks_later) > _MASKS_KEPT:
+        del world.masks_later[next(iter(world.masks_later))]
+    return found
 
 
 def room_before(world: World, record: GangRecord, at: float) -> bool:

@@ -149,9 +149,10 @@ class View:
         self.domains = Domains(attempt)
         enough = self.domains.large_enough(attempt.bin_free)
         self.enough: list[bool] = enough.tolist()
-        self.room = self.domains.room(enough)
         self.shortages: list[Shortage | None] = [None] * len(self.domains)
-        if enough.any():
+        self._some_enough = bool(enough.any())
+        if self._some_enough:
+            self.room = self.domains.room(enough)
             self.shortages = shortages(candidates, self.room)
 
     # -- counts ------------------------------------------------------------------------------------
@@ -159,6 +160,8 @@ class View:
     @cached_property
     def cells(self) -> list[int | None]:
         """By domain: the limit it fails on, None if nodes are too few there or no limit can be named."""
+        if not self._some_enough:
+            return [None] * len(self.domains)
         found = [None if s is None else s.cell for s in self.shortages]
         if any(ok and cell is None for ok, cell in zip(self.enough, found, strict=True)):
             found = [
@@ -170,6 +173,8 @@ class View:
     @cached_property
     def causes(self) -> list[Cause]:
         """By domain: what it fails on."""
+        if not self._some_enough and self._all_have_profile:
+            return [Cause.NODES] * len(self.domains)
         return [
             self._node_cause(d)
             if not ok
@@ -179,11 +184,10 @@ class View:
 
     def count(self) -> LevelCount:
         """How many domains fail on what."""
-        failing: dict[Cause, int] = {}
+        failing = {cause: count for cause in Cause if (count := self.causes.count(cause))}
         limits: dict[str, int] = {}
         after_loss = 0
-        for cause, cell in zip(self.causes, self.cells, strict=True):
-            failing[cause] = failing.get(cause, 0) + 1
+        for cause, cell in zip(self.causes, self.cells, strict=True) if self._some_enough else ():
             if cell is None:
                 continue
             contingency, row = self.facility.describe(cell)
@@ -193,13 +197,16 @@ class View:
         return LevelCount(
             level_words(self.attempt.level),
             len(self.domains),
-            {c: failing[c] for c in Cause if c in failing},
+            failing,
             limits,
             after_loss,
         )
 
     def nearest(self) -> int:
         """The domain that is nearest to taking the gang: with nodes enough, the fewest watts short, the most room."""
+        if not self._some_enough:
+            roomiest = np.flatnonzero(self.domains.cap == self.domains.cap.max())
+            return int(roomiest[self.domains.free[roomiest].argmax()])
         usable = [d for d, cause in enumerate(self.causes) if cause not in (Cause.NODES, Cause.PROFILE)]
 
         def rank(d: int) -> tuple[float, int, int]:

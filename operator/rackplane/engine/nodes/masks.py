@@ -58,3 +58,24 @@ class NodeMask:
     def as_dict(self) -> dict[str, int]:
         """Node -> slots, of the nodes that take any."""
         return {node: slots for node, slots in self._slots.items() if slots > 0}
+
+
+class Variant:
+    """A mask that is as another one but on some nodes, on others at each question: one object, for views to follow."""
+
+    def __init__(self, base: NodeMask) -> None:
+        self.base = base
+        self._mask, self._position = base.changed({}), base.position
+        self._differing: dict[str, int] = {}
+
+    def with_slots(self, slots: Mapping[str, int]) -> NodeMask:
+        """The mask as the other one is now, with these numbers of slots where it says others; until the next call."""
+        base, differing = self.base, self._differing
+        moved = base.changes(self._position)
+        if moved is None:
+            self._mask, moved, differing = base.changed({}), (), {}
+        self._position = base.position
+        self._differing = {node: count for node, count in slots.items() if base.get(node) != count}
+        for node in {**differing, **self._differing, **dict.fromkeys(moved)}:
+            self._mask.set(node, self._differing[node] if node in self._differing else base.get(node))
+        return self._mask

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -21,6 +21,7 @@ from operator import itemgetter
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.placing.placement import find
+from rackplane.engine.planning.afterwards import Afterwards
 from rackplane.engine.planning.room import endings_in_order, room_from
 from rackplane.engine.queueing.shadow import Shadow
 from rackplane.engine.state import State
@@ -83,6 +84,7 @@ def earliest_start(
     spans: Iterable[Span] = (),
     ends: Mapping[str, float] | None = None,
     beside: Callable[[float], Sequence[Shadow]] = lambda _: (),
+    afterwards: Afterwards | None = None,
 ) -> Outlook:
     """The earliest time after ``now`` at which the gang could start.
 
@@ -100,6 +102,7 @@ def earliest_start(
         ends: when bookings are taken to end that the state expects no end of.
         beside: the reserved times that a gang which starts at that time must hold at as well; ``request`` must bound
             nodes to what they take then.
+        afterwards: kept by who asks often, so that little has to be released for the first probe; None: all of it is.
     """
     spans = [*_budgets(state), *_maintenance(state), *spans]
     order = endings_in_order(state, {} if ends is None else ends)
@@ -114,9 +117,16 @@ def earliest_start(
     if not endings.times:
         return Outlook(None)
     room = room_from(state, request(endings.times[0], frozenset()), order)
+    after = endings.times[bisect_left(endings.times, room) :]
+    if not after:
+        return Outlook(None)
+    over: frozenset[str] = frozenset()
+    if afterwards is not None:  # what is over at the first of these times is so at all
+        over = frozenset(key for end, key in order if end <= after[0])
+        state = afterwards.of(state, over)
     with ExitStack() as passed:
-        search = _Search(state, passed, endings, order, request, admits, beside)
-        for _, times in groupby(endings.times[bisect_left(endings.times, room) :], key=part):
+        search = _Search(state, passed, endings, order, request, admits, beside, over)
+        for _, times in groupby(after, key=part):
             opening = search.first(list(times))
             if opening is not None:
                 return Outlook(opening)
@@ -186,7 +196,9 @@ class _Search:
         request: Callable[[float, frozenset[str]], Request],
         admits: Callable[[Placement, float], bool],
         beside: Callable[[float], Sequence[Shadow]],
+        over: frozenset[str],
     ) -> None:
+        """``over``: what the state does not hold any more."""
         self.state = state
         self.passed = passed
         self.endings = endings
@@ -194,7 +206,7 @@ class _Search:
         self.admits = admits
         self.beside = beside
         self.left = PLACEMENTS_TRIED
-        self.over: frozenset[str] = frozenset()
+        self.over = over
         self.order = order
 
     def first(self, times: Sequence[float]) -> Opening | None:
@@ -226,9 +238,9 @@ class _Search:
         def admits(offer: Placement) -> bool:
             return all(s.takes(offer, request.until) for s in shadows) and self.admits(offer, at)
 
-        with self.state.simulation() as later:
-            later.release_all(ended)
-            placement = find(later, request, admits, later=shadows)
+        with self.state.simulation() if ended else nullcontext():
+            self.state.release_all(ended)
+            placement = find(self.state, request, admits, later=shadows)
         return None if placement is None else Opening(at, placement, self.endings.at(at))
 
     def _pass(self, at: float) -> None:
