@@ -34,6 +34,7 @@ def test_wasted(mix: str, failing: float) -> None:
             + (f"{wasted / limit:.2f}" if limit else "-")
             + f"  | away {fmean(r.down for r in runs):.2f}  done again {fmean(r.lost for r in runs):.2f}"
             f"  idle {fmean(r.idle for r in runs):.2f}  | nodes replaced {fmean(r.replaced for r in runs):.0f},"
-            f" gangs moved {fmean(r.moved for r in runs):.0f}"
+            f" gangs moved {fmean(r.moved for r in runs):.0f}  | wasted by seed "
+            + " ".join(f"{r.wasted:.2f}" for r in runs)
         )
     print(f"  seeds {SEEDS[0]} to {SEEDS[-1]}, {time.process_time() - began:.0f} s of CPU")

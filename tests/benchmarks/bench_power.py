@@ -89,17 +89,17 @@ def phases(here: Site, events: list[Change]) -> list[tuple[int, Facility]]:
     return found
 
 
-def ups_seconds(found: Exceeded) -> int:
-    """Seconds in which the UPS that was over its rating for longest was."""
-    return max(
-        (s for label, s in found.by_element.items() if label.startswith("power domain ups")), default=0
-    )
+def longest(found: Exceeded, kind: str) -> int:
+    """Seconds in which the element of a kind, as its labels begin, was over its limit that was so for longest."""
+    return max((s for label, s in found.by_element.items() if label.startswith(kind)), default=0)
 
 
 def line(name: str, found: Found, bound: float) -> None:
     reserved, drawn, e = found.reserved, found.drawn, found.events
     print(
-        f"  {name:<10} {found.work:9,.0f} {found.work / bound:6.3f} {reserved.seconds:10,} {ups_seconds(reserved):7,} "
+        f"  {name:<10} {found.work:9,.0f} {found.work / bound:6.3f} {reserved.seconds:10,} "
+        f"{longest(reserved, 'power domain ups'):7,} {longest(reserved, 'cooling zone'):8,} "
+        f"{longest(reserved, 'budget'):9,} "
         f"{drawn.seconds:10,} "
         f"{reserved.after_a_loss_seconds:10,} {reserved.worst_watts / 1000:8,.0f} {100 * found.unused:7.1f} % "
         f"{100 * found.stranded:7.1f} %   {e.get('PowerCapped', 0)}, {e.get('Shed', 0)}"
@@ -117,7 +117,8 @@ def compare(hall: tuple[str, ...], percent: int, rules: tuple[Rule, ...]) -> dic
         f"{horizon / 3600:.1f} h; no rule can do more than {bound:,.0f} GPU-hours (LP, {solved:.1f} s)"
     )
     print(
-        "  rule       GPU-hours  of LP    over, s  UPS, s  by draw, s after loss  over, kW  unused   stranded   "
+        "  rule       GPU-hours  of LP    over, s  UPS, s  loop, s budget, s  by draw, s after loss over, kW  unused"
+        "   stranded   "
         "caps, stops"
     )
     found = {}

@@ -37,7 +37,7 @@ if "RACKPLANE_BENCH_TRACES" in os.environ:
     chosen = os.environ["RACKPLANE_BENCH_TRACES"].split(",")
     TRACES = [(path, racks) for path, racks in TRACES if any(part in path.stem for part in chosen)]
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = pytest.mark.timeout(14_400)
 
 
 def line(what: str, jobs: list[Request], gpus: int, found: Replay) -> float:

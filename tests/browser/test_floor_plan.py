@@ -118,6 +118,25 @@ async def test_racks_their_figures_and_who_waits_for_what(page: Page, live: Live
     await page.until(_has("#state", "live, from a standby"))
 
 
+async def test_the_fullest_element_is_one_that_feeds_racks_unless_another_is_over_its_limit(
+    page: Page, live: Live
+) -> None:
+    def plant(watts: int) -> e.Event:
+        spec = {"type": "Switchgear", "ratedWatts": 10_000, "baseLoadWatts": watts}
+        meta = {"name": "plant", "generation": 1, "uid": "plant"}
+        body = {"apiVersion": "rackplane.dev/v1alpha1", "kind": "PowerDomain", "metadata": meta, "spec": spec}
+        return e.FacilityChanged("PowerDomain", "plant", body)
+
+    await live.take(plant(10_000))
+    await page.until("document.querySelector('[data-node=plant]')")
+    assert await page.evaluate(_text("#totals div:nth-child(3) dd")) == "42 %"
+    assert not await page.evaluate(_has("#totals", "plant"))
+    # More than it is rated for: bad input, and so it can carry nothing.
+    await live.take(plant(11_000))
+    await page.until(_has("#totals", "plant, fullest now"))
+    assert await page.evaluate(_text("#totals div:nth-child(3) dd")) == "▲ no capacity"
+
+
 async def test_what_users_write_stays_text(page: Page, live: Live) -> None:
     assert await page.evaluate(_text("#queue-list .why")) == f"needs {NASTY} nodes"
     assert await page.evaluate("[document.images.length, document.title]") == [0, "Rackplane floor plan"]

@@ -296,22 +296,28 @@ class Replica:
         self.operator.stop()
         await asyncio.wait([task])
         if self._task is task:  # nobody has killed it meanwhile
-            task.result()
+            _clock_was_set_back(task)
             self._task = self.operator = self.link = None
 
     def raise_its_problem(self) -> None:
         """Raises what the process died of, if it died by itself; one whose clock was set back is started again."""
         if self._task is None or not self._task.done():
             return
-        try:
-            self._task.result()
-        except ExceptionGroup as problems:
-            if problems.subgroup(ClockSetBack) is None:
-                raise
-            self._task = self.operator = self.link = None
-            self.start()
-            return
-        raise AssertionError(f"{self.name} ended")
+        assert _clock_was_set_back(self._task), f"{self.name} ended"
+        self._task = self.operator = self.link = None
+        self.start()
+
+
+def _clock_was_set_back(ended: asyncio.Task[None]) -> bool:
+    """Whether that is what a process died of; raises what else it was."""
+    try:
+        ended.result()
+    except ExceptionGroup as problems:
+        _, others = problems.split(ClockSetBack)
+        if others is not None:
+            raise
+        return True
+    return False
 
 
 async def _watch_facility(client: Client, seen: Seen) -> None:

@@ -43,6 +43,8 @@ EXIT = "localcluster.rackplane.dev/exit-code"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 START = 1_700_000_000.0
+#: Of each cluster's uids.
+SEED = 7
 
 _KINDS: Mapping[tuple[str, str], tuple[type, type, type]] = {
     ("", "nodes"): (o.Node, e.NodeChanged, e.NodeDeleted),
@@ -88,6 +90,15 @@ def _policies() -> tuple[dict[str, Any], ...]:
     return tuple(p for p in shipped_policies() if not p["metadata"]["name"].endswith("-guard-jobs"))
 
 
+@cache
+def _installed() -> LocalCluster:
+    """A cluster with definitions and policies; it costs as much as a whole test of the machine, so there is one."""
+    cluster = LocalCluster(clock=Time(), seed=SEED)
+    for definition in (*_crds(), *_policies()):
+        cluster.apply(definition)
+    return cluster
+
+
 class Time:
     def __init__(self) -> None:
         self.now = START
@@ -118,7 +129,7 @@ class Harness:
         record: Callable[[MachineSettings], Recorder] | None = None,
     ) -> None:
         self.time = time or Time()
-        self.cluster = LocalCluster(clock=self.time, seed=7, **(cluster or {}))
+        self.cluster = LocalCluster(clock=self.time, seed=SEED, **(cluster or {}))
         self.settings = settings or MachineSettings(validate=True)
         self._batches = 0
         self._record = record
@@ -149,8 +160,7 @@ class Harness:
         self.unsent: list[Instruction] = []
         self._seen_terminating: set[str] = set()
         self.cluster.store.subscribe(self._changes.append)
-        for definition in (*_crds(), *_policies()):
-            self.cluster.apply(definition)
+        self.cluster.take_over(_installed())
 
     @property
     def kill(self) -> Callable[[int, str], bool]:

@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from rackplane.controller.listening import listening
 from rackplane.controller.metrics.exposition import Exposition
 
 __all__ = ["Health", "HttpServer"]
@@ -94,11 +95,7 @@ class HttpServer:
     async def _listen(self, port: int, routes: list[web.RouteDef]) -> int:
         app = web.Application()
         app.add_routes(routes)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, self._host, port).start()
-        return int(runner.addresses[0][1])
+        return await self._stack.enter_async_context(listening(app, self._host, port))
 
     def _metrics_routes(self) -> list[web.RouteDef]:
         return [web.get("/metrics", self._metrics)]

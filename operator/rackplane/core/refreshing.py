@@ -25,8 +25,7 @@ def refresh(world: World) -> None:
     if world.settings.taint_nodes:
         world.taints.look(stale.nodes)
     for name in stale.nodes:
-        refresh_node(world, name)
-        world.losses.judge(world, name)
+        _look_at(world, name)
     stale.nodes.clear()
     for key in stale.promises:
         if key in world.gangs:
@@ -43,6 +42,19 @@ def refresh(world: World) -> None:
     count_usages(world)
 
 
+def _look_at(world: World, name: str) -> None:
+    """A node that gangs come to and go from is the same as before, as long as it has no pods and is the same object."""
+    node, empty = world.nodes.get(name), name not in world.pods_on
+    if node is not None and empty and world.bare.get(name) is node:
+        return
+    refresh_node(world, name)
+    world.losses.judge(world, name)
+    if node is not None and empty and not world.losses.of(name):
+        world.bare[name] = node
+    else:
+        world.bare.pop(name, None)
+
+
 def _rebuild(world: World) -> None:
     """The facility is another one: a new state, with what gangs were given."""
     stale = world.stale
@@ -54,6 +66,7 @@ def _rebuild(world: World) -> None:
         if spec is not None:
             world.state.set_node(spec)
     rebook_known(world)
+    world.bare.clear()
     stale.nodes.update(dict.fromkeys(world.nodes))
     gangs = dict.fromkeys(world.gangs)
     world.dirty.update(gangs)

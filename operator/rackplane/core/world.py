@@ -97,6 +97,8 @@ class World:
     #: gangs to look at again
     dirty: dict[Key, None] = field(default_factory=dict)
     pods_on: dict[str, dict[Key, None]] = field(default_factory=dict)
+    #: nodes as they were when nothing was found on them: no pods, no reason to give them up
+    bare: dict[str, Node] = field(default_factory=dict)
     waiting: Waiting = field(default_factory=Waiting)
     telling: Telling = field(default_factory=Telling)
     caps: Caps = field(default_factory=Caps)
@@ -215,7 +217,10 @@ class World:
     def record(self, key: Key) -> GangRecord:
         """The gang's record, made if there is none, which is looked at again."""
         self.dirty[key] = None
-        return self.gangs.setdefault(key, GangRecord(key=key))
+        found = self.gangs.get(key)
+        if found is None:
+            found = self.gangs[key] = GangRecord(key=key)
+        return found
 
     def rules_changed(self) -> None:
         """Even who waits for nothing that others give back may be told something else now."""

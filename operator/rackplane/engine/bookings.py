@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, ItemsView, Iterable, KeysView, Mapping
 from copy import copy
-from dataclasses import dataclass
 from math import inf
 
 from rackplane.engine.model import InvariantViolation, Placement
+from rackplane.engine.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

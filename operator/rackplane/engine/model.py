@@ -7,7 +7,7 @@ Watts, GPUs, percentages and weights are integers.  Nothing here computes: a wro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.reasons import Relief, Tightest
+from rackplane.engine.values import dataclass
 
 NVLINK = "nvlink"
 """Name of the level that is always there: one NVSwitch fabric.  The facility's own levels lie above and below it."""

@@ -559,9 +559,9 @@ class State(Loads):
         spec, use = self._specs.get(name), self._uses.now.get(name)
         healthy = spec is not None and spec.healthy
         return (
-            (0, 0, healthy, None)
+            (0, 0, 0, healthy, None)
             if use is None
-            else (use.free, use.node_type.gpus_per_node, healthy, use.cap)
+            else (use.free, use.booked, use.node_type.gpus_per_node, healthy, use.cap)
         )
 
     @property

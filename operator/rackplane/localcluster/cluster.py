@@ -145,6 +145,14 @@ class LocalCluster:
             return updated
         return created
 
+    def take_over(self, other: LocalCluster) -> None:
+        """Be, from now on, as another cluster of the same seed and clock, to which more was written than to this one.
+
+        What that was is not judged again, and its definitions and policies are shared: a test that has a new cluster
+        for each case need not install them each time. Neither cluster sees what is written to the other after this.
+        """
+        self.service.take_over(other.service)
+
     def settle(self, *, rounds: int = 10_000) -> int:
         """Run the controllers until none has anything to do; returns the number of rounds.
 

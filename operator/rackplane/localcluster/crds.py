@@ -236,6 +236,12 @@ class Definitions:
             )
             self._registry.add(resource)
 
+    def take_over(self, other: Definitions) -> None:
+        """Serve what others serve."""
+        self._by_path = dict(other._by_path)
+        for entry in self._by_path.values():
+            self._registry.add(entry.resource)
+
     def unload(self, name: str) -> None:
         """Stop serving what a CRD defined."""
         self._registry.remove_crd(name)

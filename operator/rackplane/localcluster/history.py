@@ -61,6 +61,15 @@ class History:
         found.reverse()
         return found
 
+    def all_since(self, revision: int) -> list[Change]:
+        """Changes of all resources after a revision, oldest first.
+
+        Raises:
+            ApiError: 410, the revision is compacted.
+        """
+        found = [change for resource in self._changes for change in self.since(resource, revision)]
+        return sorted(found, key=lambda change: change.revision)
+
     def compact(self, upto: int) -> None:
         """Forget all changes up to and including a revision."""
         for changes in self._changes.values():

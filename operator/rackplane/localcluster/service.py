@@ -35,6 +35,12 @@ class Service:
         for system_class in smallkinds.system_classes():
             self.create(self.need(*PRIORITY_CLASSES[:1], "v1", PRIORITY_CLASSES[1]), system_class)
 
+    def take_over(self, other: Service) -> None:
+        """See `LocalCluster.take_over`."""
+        self.store.take_over(other.store)
+        self.definitions.take_over(other.definitions)
+        self.tracker.take_over(other.tracker)
+
     def need(self, group: str, version: str, plural: str) -> Resource:
         """A served resource.
 

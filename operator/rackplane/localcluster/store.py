@@ -325,12 +325,27 @@ class Store:
         if version and version != metadata.get("resourceVersion"):
             raise errors.conflict(*resource, name)
 
+    def take_over(self, other: Store) -> None:
+        """Make every write that another store of the same seed has made since both were the same.
+
+        Objects are shared with it, for no store changes one that is stored.
+        """
+        for change in other._history.all_since(self.revision):
+            self._make(change)
+        self.random.setstate(other.random.getstate())
+
     def _commit(self, kind: str, resource: GroupResource, key: Key, obj: Obj, previous: Obj | None) -> Obj:
-        self.revision += 1
-        obj["metadata"]["resourceVersion"] = str(self.revision)
+        revision = self.revision + 1
+        obj["metadata"]["resourceVersion"] = str(revision)
+        self._make(Change(revision, kind, resource, *key, obj, previous))
+        return obj
+
+    def _make(self, change: Change) -> None:
+        resource, key, obj = change.resource, (change.namespace, change.name), change.object
+        self.revision = change.revision
         items = self._objects.setdefault(resource, {})
         uid = obj["metadata"]["uid"]
-        if kind == DELETED:
+        if change.type == DELETED:
             del items[key]
             keys = self._keys[resource]
             del keys[bisect_left(keys, _place(key))]
@@ -340,11 +355,9 @@ class Store:
                 insort(self._keys.setdefault(resource, []), _place(key))
             items[key] = obj
             self._by_uid[uid] = (resource, key)
-        change = Change(self.revision, kind, resource, key[0], key[1], obj, previous)
         self._history.add(change)
         for listener in tuple(self._listeners):
             listener(change)
-        return obj
 
 
 def _place(key: Key) -> Place:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import csv
 import heapq
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +172,7 @@ class Workers:
         self.meter.add(now, {rack: after.get(rack, 0) - before.get(rack, 0) for rack in {**before, **after}})
 
     def _random(self, gang: Live) -> np.random.Generator:
-        number = int("".join(c for c in gang.request.name if c.isdecimal()) or 0)
+        number = int("".join(filter(str.isdecimal, gang.request.name)) or 0)
         return np.random.default_rng([self._seed, number, gang.progress.stops])
 
     def _watts(self, gang: Live, random: np.random.Generator) -> tuple[dict[int, int], dict[int, int]]:
@@ -182,34 +181,44 @@ class Workers:
         pause: dict[int, int] = {}
         gpus = int(gang.request.spec["gpusPerSlot"])
         nodes = gang.nodes
-        scores = self.model.quantiles(random, len(nodes)).tolist()
-        for name, score in zip(nodes, scores, strict=True):
+        scores = self.model.quantiles(random, len(nodes))
+        of_types: dict[int, tuple[list[int], list[int]]] = {}
+        for i, name in enumerate(nodes):
             spec, node_type = self._state.node(name), self._state.node_type(name)
             rack = None if spec is None else self.meter.facility.rack_index.get(spec.rack or "")
             if node_type is None or rack is None:
                 continue
-            high, low = self._fractions(gang, node_type, gpus, score)
-            cap = find_cap(node_type, gang.profile)
-            above = (node_type.max_watts if cap is None else cap.node_watts) - node_type.idle_watts
-            of_node = min(1.0, gpus / max(1, node_type.gpus_per_node)) * max(0, above)
-            busy[rack] = busy.get(rack, 0) + round(high * of_node)
-            pause[rack] = pause.get(rack, 0) + round(low * of_node)
+            found = of_types.get(id(node_type))
+            if found is None:
+                found = of_types[id(node_type)] = self._watts_of_type(gang, node_type, gpus, scores)
+            busy[rack] = busy.get(rack, 0) + found[0][i]
+            pause[rack] = pause.get(rack, 0) + found[1][i]
         return busy, pause
 
-    def _fractions(self, gang: Live, node_type: NodeType, gpus: int, score: float) -> tuple[float, float]:
-        """Of what lies between idle and the cap: while it works, and in a pause."""
+    def _watts_of_type(
+        self, gang: Live, node_type: NodeType, gpus: int, scores: Floats
+    ) -> tuple[list[int], list[int]]:
+        """By node of the gang, were it of that type: watts over idle while it works, and in a pause."""
+        cap = find_cap(node_type, gang.profile)
+        above = (node_type.max_watts if cap is None else cap.node_watts) - node_type.idle_watts
+        of_node = min(1.0, gpus / max(1, node_type.gpus_per_node)) * max(0, above)
+        high, low = self._fractions(gang, node_type, gpus, scores)
+        return [round(part * of_node) for part in high], [round(part * of_node) for part in low]
+
+    def _fractions(
+        self, gang: Live, node_type: NodeType, gpus: int, scores: Floats
+    ) -> tuple[list[float], list[float]]:
+        """By node, of what lies between idle and the cap: while it works, and in a pause."""
         known = gang.request.job.node_watts
         if known is None:
             column = "node_watts" if gpus >= node_type.gpus_per_node else "gpu_watts"
-            at, fractions = busy_fractions(column)
-            found: Sequence[Any] = np.interp(
-                [score, score * self.model.pause_quantile], at, fractions
-            ).tolist()
-            return float(found[0]), float(found[1])
+            found = np.interp([scores, scores * self.model.pause_quantile], *busy_fractions(column))
+            return found[0].tolist(), found[1].tolist()
         # What a trace says of a job is of the whole node, whatever its cap.
         cap = find_cap(node_type, gang.profile)
         above = max(1, (node_type.max_watts if cap is None else cap.node_watts) - node_type.idle_watts)
         peak = gang.request.job.node_peak_watts or known
         high, mean = (min(1.0, max(0.0, (watts - node_type.idle_watts) / above)) for watts in (peak, known))
         share = self.model.pause_percent / 200
-        return high, max(0.0, (mean - (1 - share) * high) / share)
+        pausing = max(0.0, (mean - (1 - share) * high) / share)
+        return [high] * len(scores), [pausing] * len(scores)

@@ -16,9 +16,9 @@ NAMESPACE: Final = "trace"
 
 def merged(have: Any, patch: Any) -> Any:
     """A JSON merge patch (RFC 7396)."""
-    if not isinstance(patch, Mapping):
+    if not isinstance(patch, dict):
         return patch
-    old = have if isinstance(have, Mapping) else {}
+    old = have if isinstance(have, dict) else {}
     result = {key: value for key, value in old.items() if key not in patch}
     return result | {k: merged(old.get(k), value) for k, value in patch.items() if value is not None}
 

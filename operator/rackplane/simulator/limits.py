@@ -102,7 +102,7 @@ class Meter:
         self._over = np.zeros(0, dtype=np.int64)
         self._total = int(self._loads.nominal.sum())
         self._highest = self._loads.loads[: self._normal].copy()
-        self._look()
+        self._moved = self._lasting = True
 
     def change_facility(self, now: int, facility: Facility, nominal: Ints, peak: Ints) -> None:
         """Other limits from now on."""
@@ -123,7 +123,7 @@ class Meter:
                 self._loads.add(rack, (*delta, *self._coming))
                 self._total += delta[0]
             self.power.set(now, self._total)
-            self._look()
+            self._moved = self._lasting = True
 
     def add(self, now: int, watts: Mapping[int, int]) -> None:
         """Racks draw so much more from now on, at once and at their peak."""
@@ -132,7 +132,7 @@ class Meter:
             self._loads.add(rack, (delta, delta, *self._coming))
             self._total += delta
         self.power.set(now, self._total)
-        self._look()
+        self._moved = self._lasting = True
 
     def count(self, now: int) -> None:
         """Count the time until now."""
@@ -141,8 +141,11 @@ class Meter:
             return
         self._counted = now
         self.joules += spent * self._total
-        # What has lasted: two changes at one second are one.
-        np.maximum(self._highest, self._loads.loads[: self._normal], out=self._highest)
+        if self._lasting:
+            # Two changes at one second are one.
+            self._lasting = False
+            np.maximum(self._highest, self._loads.loads[: self._normal], out=self._highest)
+        self._look()
         if not len(self._over):
             return
         found, normal = self.exceeded, self._over[self._over < self._normal]
@@ -164,6 +167,7 @@ class Meter:
     @property
     def exceeded_now(self) -> tuple[str, ...]:
         """The limits that are exceeded now, by their labels."""
+        self._look()
         return tuple(self.facility.rows[cell].label for cell in self._over.tolist() if cell < self._normal)
 
     def of_rows(self) -> NDArray[np.float64]:
@@ -218,6 +222,10 @@ class Meter:
         return 0
 
     def _look(self) -> None:
+        """See what is exceeded, if that may have changed."""
+        if not self._moved:
+            return
+        self._moved = False
         over = self._loads.loads > self._limits
         # Asked with each change of a draw: `any` of an array takes three times as long.
         self._over = np.flatnonzero(over) if np.count_nonzero(over) else self._over[:0]

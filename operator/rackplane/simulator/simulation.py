@@ -76,6 +76,7 @@ class Simulation:
     _came: int = field(init=False, default=0)
     _changed: int = field(init=False, default=0)
     _sampled: int = field(init=False, default=0)
+    _measured: tuple[int, int] | None = field(init=False, default=None)
     _sampler: Sampler | None = field(init=False, default=None)
     _truth: Truth = field(init=False)
 
@@ -229,12 +230,14 @@ class Simulation:
     def _measure(self) -> None:
         state, now = self.cluster.machine.state, self.cluster.now
         assert state is not None
-        facility = self._truth.facility(now)
+        facility, stamp = self._truth.facility(now), self.cluster.machine.world.stamp
         if facility is not self.reserved.facility:
             self.reserved.change_facility(now, facility, state.nominal, state.peak)
             if self.workers is not None:
                 self.workers.use(now, state, facility)
-        self.reserved.follow(now, state.nominal, state.peak)
+        elif stamp != self._measured:
+            self.reserved.follow(now, state.nominal, state.peak)
+        self._measured = stamp
 
     @property
     def _drawn(self) -> Meter | None:

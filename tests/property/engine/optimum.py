@@ -175,8 +175,7 @@ def slots_by_node(state: State, request: Request) -> dict[str, int]:
     facility = state.facility
     spares = {name: d.spare_nodes for name, d in facility.domains.items()}
     for each in state.nodes():
-        type_ = state.node_type(each.name)
-        if not each.healthy and type_ is not None and state.free_gpus(each.name) == type_.gpus_per_node:
+        if not each.healthy and not state.booked_gpus(each.name):
             spares[each.domain or ""] = spares.get(each.domain or "", 0) - 1  # a spare stands for it
     result: dict[str, int] = {}
     for name in reversed(state.inventory.names):

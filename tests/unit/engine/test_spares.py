@@ -70,6 +70,7 @@ def test_until_a_lost_node_is_given_up_its_spare_is_kept_for_what_is_on_it() -> 
     state.set_node(replace(state.node("r-1") or pytest.fail("it is known"), healthy=False))
     assert isinstance(place(state, Request(slots=1, gpus_per_slot=4, resource="gpu")), Refusal)
     state.release("a", [1])
+    state.set_left("r-1", "MaxP", 4)
     # Its slot went to a spare: of the two one is left, and nothing that is neither.
     state.set_unmanaged("r-2", 4)
     assert spares(state) == [Spares("d", 2, ("r-3",))]

@@ -19,6 +19,7 @@ from aiohttp import web
 from rackplane.controller.decisions.access import Access, Answer
 from rackplane.controller.decisions.rendering import rendered
 from rackplane.controller.decisions.ring import Entry, Ring
+from rackplane.controller.listening import listening
 from rackplane.controller.tls import Certificate
 
 __all__ = ["PATH", "DecisionServer", "Replica"]
@@ -78,17 +79,9 @@ class DecisionServer:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1)
         app.add_routes([web.get(PATH, self._get, allow_head=False)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        try:
-            self._certificate = Certificate(self._tls) if self._tls else None
-            context = None if self._certificate is None else self._certificate.context
-            await web.TCPSite(runner, *self._address, ssl_context=context).start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        self.port = int(runner.addresses[0][1])
+        self._certificate = Certificate(self._tls) if self._tls else None
+        context = None if self._certificate is None else self._certificate.context
+        self.port = await self._stack.enter_async_context(listening(app, *self._address, tls=context))
         return self
 
     async def __aexit__(self, *problem: object) -> None:

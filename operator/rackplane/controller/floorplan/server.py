@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from rackplane.controller.floorplan.watch import FloorPlanWatch, Listener, TooManyListeners
+from rackplane.controller.listening import listening
 from rackplane.floorplan import model as m
 from rackplane.floorplan.page import ASSETS, POLICY, asset
 
@@ -68,15 +69,7 @@ class FloorPlanServer:
                 web.get("/ui/{name}", self._asset),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        try:
-            await web.TCPSite(runner, *self._address).start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        self.port = int(runner.addresses[0][1])
+        self.port = await self._stack.enter_async_context(listening(app, *self._address, hang_up=True))
         return self
 
     async def __aexit__(self, *problem: object) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import structlog
 from aiohttp import web
 
+from rackplane.controller.listening import listening
 from rackplane.controller.reports import bms, dps, dsx, redfish
 from rackplane.controller.reports.desk import Desk
 from rackplane.controller.reports.sayings import TELEMETRY, Reading
@@ -126,17 +127,9 @@ class ReportServer:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_LARGEST)
         app.add_routes([web.post(path, self._post) for path in PATHS])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        try:
-            self._certificate = Certificate(self._tls) if self._tls else None
-            context = None if self._certificate is None else self._certificate.context
-            await web.TCPSite(runner, *self._address, ssl_context=context).start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        self.port = int(runner.addresses[0][1])
+        self._certificate = Certificate(self._tls) if self._tls else None
+        context = None if self._certificate is None else self._certificate.context
+        self.port = await self._stack.enter_async_context(listening(app, *self._address, tls=context))
         return self
 
     async def __aexit__(self, *problem: object) -> None:

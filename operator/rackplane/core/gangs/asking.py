@@ -25,10 +25,10 @@ from rackplane.core.pods.podclass import Amounts, PodClass
 from rackplane.core.pods.sharing import Sharing
 from rackplane.core.queues.counting import count_usages, profiles_of
 from rackplane.core.queues.following import share_of
-from rackplane.core.queues.groupbudgets import budget_refusal, excess
+from rackplane.core.queues.groupbudgets import budget_refusal, counts_anywhere, excess
 from rackplane.core.queues.quota import QuotaRefusal, Usage, quota_refusal
 from rackplane.core.world import World
-from rackplane.engine.model import Placement, Request, SlotGroup
+from rackplane.engine.model import Feeding, Placement, Request, SlotGroup
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.physics.draw import at_most, full_increment
 from rackplane.engine.queueing.quotas import WATTS, amounts_of
@@ -218,6 +218,7 @@ def request_of(
     *,
     at: float | None = None,
     over: Iterable[GangRecord] = (),
+    feeding: Feeding | None = None,
 ) -> Request:
     """The gang's request, for the fewest slots that it can run with.
 
@@ -225,6 +226,7 @@ def request_of(
         mask: of its pods, if they are alike.
         at: when it would start, in seconds since the epoch; None: now.
         over: gangs that are gone by then; ``mask`` has taken note of it already.
+        feeding: what GPUs need beside themselves, where it is to be preferred for that.
     """
     assert record.gang is not None
     spec = record.gang.spec
@@ -247,6 +249,7 @@ def request_of(
         lasts=spec.expected_duration_seconds,
         spread=queue is not None and queue.spec.placement is QueuePlacement.SPREAD,
         metered=metered_of(world, record),
+        feeding=feeding,
     )
 
 
@@ -412,6 +415,9 @@ def quota_of(
         goes_on: it runs already, and ends when it was to end.
     """
     count_usages(world)
+    assert record.gang is not None
+    if not counts_anywhere(world, record.gang.spec.queue):
+        return None
     asked, plus = usage_of(world, record, placement, goes_on=goes_on), tuple(plus)
     gone = [usage for key in without if (usage := world.ledger.get(key_of(key))) is not None]
     with world.ledger.changed(gone, (usage for _, usage in plus)) as tree:

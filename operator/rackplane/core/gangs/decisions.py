@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rackplane.core.objects import GangSpec
 from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Group, Placement
 from rackplane.engine.queueing.later import Share
 from rackplane.engine.queueing.shadow import Reservation
+from rackplane.engine.values import dataclass
 
 __all__ = ["Decision", "Estimate", "HeldPlace", "Key", "QuotaHold", "booking_key", "key_of"]
 

@@ -13,7 +13,7 @@ from rackplane.core.gangs.ends import end_of_start
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.following import quota_later, share_of
-from rackplane.core.queues.groupbudgets import excess
+from rackplane.core.queues.groupbudgets import counts_anywhere, excess
 from rackplane.core.queues.quotaholds import in_way
 from rackplane.core.site.budgets import GroupBudget
 from rackplane.core.world import World
@@ -152,9 +152,11 @@ def fits_then(world: World, record: GangRecord, placement: Placement, at: float)
 
 
 def _quota_admits(world: World, record: GangRecord, placement: Placement, at: float) -> bool:
-    key, asked = booking_key(record.key), usage_of(world, record, placement, at=at)
-    in_time = in_way(world, asked, at, key=key, but=key) is None
-    return in_time and has_quota_then(world, record, placement, at)
+    if world.quota_ahead:
+        key, asked = booking_key(record.key), usage_of(world, record, placement, at=at)
+        if in_way(world, asked, at, key=key, but=key) is not None:
+            return False
+    return has_quota_then(world, record, placement, at)
 
 
 def has_quota_then(
@@ -174,6 +176,9 @@ def has_quota_then(
         without: bookings that do not count.
         but: another gang whose reservation does not count.
     """
+    assert record.gang is not None
+    if not counts_anywhere(world, record.gang.spec.queue):
+        return True
     gone, more, mine = set(without), list(plus), (booking_key(record.key), but)
     for r in world.reserved:
         other = world.gangs.get(key_of(r.key))

@@ -16,11 +16,13 @@ from rackplane.core.gangs.ends import end_of_start, expected_end
 from rackplane.core.gangs.record import GangRecord
 from rackplane.core.queues.ahead import apart, bounded, has_quota_then
 from rackplane.core.queues.following import follow, share_of
+from rackplane.core.queues.groupbudgets import counts_anywhere
 from rackplane.core.queues.quota import Usage
 from rackplane.core.queues.quotaholds import InWay, in_way
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
+from rackplane.engine.queueing.later import Share
 from rackplane.engine.queueing.shadow import Shadow
 
 __all__ = ["Beside"]
@@ -86,10 +88,16 @@ class Beside:
         """Whether queues and their budgets will still take those for whom places are held, with this one running."""
         world = self._world
         but = self._except(record)
-        asked = share_of(booking_key(record.key), self._usage(record, placement))
+        asked: Share | None = None
         for r in world.reserved:
             other = world.gangs.get(key_of(r.key))
-            if other is None or r.key == but or not (r.blocks or r.at < asked.until):
+            if other is None or other.gang is None or r.key == but:
+                continue
+            if not counts_anywhere(world, other.gang.spec.queue):
+                continue
+            if asked is None:
+                asked = share_of(booking_key(record.key), self._usage(record, placement))
+            if not (r.blocks or r.at < asked.until):
                 continue
             at = max(r.at, world.now)
             if not has_quota_then(world, other, r.placement, at, plus=[asked], without=gone, but=but):
@@ -100,6 +108,8 @@ class Beside:
         self, record: GangRecord, placement: Placement, gone: Collection[str] = ()
     ) -> InWay | None:
         """What is held of quota or budgets for a gang that would not have it in time with this one running."""
+        if not self._world.quota_ahead:
+            return None
         asked, but = self._usage(record, placement), self._except(record)
         return in_way(self._world, asked, self._world.now, key=booking_key(record.key), but=but, gone=gone)
 

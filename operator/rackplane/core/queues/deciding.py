@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -120,7 +120,7 @@ def decide(
         if not may_hold or not explainer.refuses(asked, plain):
             return short
     while True:
-        request = partial(_request, world, record, used_up)
+        request = _Made(partial(_request, world, record, used_up))
         answer = explainer.place((request_key(shape, used_up), stage), request, is_refused=lacks_room)
         if isinstance(answer, Refusal):
             own = backfill.own_place(record, request()) if record.key in world.held_places else None
@@ -222,6 +222,21 @@ def plain_request(world: World, record: GangRecord) -> Request:
     return request_of(world, record, mask_of(world, record))
 
 
+class _Made:
+    """A request that is made when it is first asked for, and kept: most often it is needed twice."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Request]) -> None:
+        self._make = make
+        self._made: Request | None = None
+
+    def __call__(self) -> Request:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
 def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Request:
     """The gang's request for nodes of other hardware profiles than those."""
     assert world.state is not None
@@ -229,7 +244,7 @@ def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Reque
     if used_up:
         types = ((spec.name, world.state.node_type(spec.name)) for spec in world.state.nodes())
         mask = mask.changed({name: 0 for name, kind in types if kind is not None and kind.name in used_up})
-    return replace(request_of(world, record, mask), feeding=feeding_of(world, record))
+    return request_of(world, record, mask, feeding=feeding_of(world, record))
 
 
 def refused(answer: Refusal) -> Wait:

@@ -20,7 +20,7 @@ from rackplane.engine.explaining.times import when
 from rackplane.engine.queueing.later import Share
 from rackplane.engine.queueing.quotas import WATTS
 
-__all__ = ["Excess", "binds", "budget_refusal", "excess", "excess_of", "next_look"]
+__all__ = ["Excess", "binds", "budget_refusal", "counts_anywhere", "excess", "excess_of", "next_look"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ def budget_refusal(found: Excess, start: float) -> QuotaRefusal:
         of_watts=True,
         budget=budget.name,
     )
+
+
+def counts_anywhere(world: World, queue: str) -> bool:
+    """Whether a quota or a PowerBudget on queues or namespaces may refuse what a gang of the queue asks for."""
+    return not world.ledger.tree.takes_all(queue) or bool(world.catalog.budgets.groups(world.now))
 
 
 def excess(

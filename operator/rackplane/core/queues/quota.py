@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from rackplane.api.queue import Queue, QueueQuota
 from rackplane.engine.queueing.quotas import (
@@ -16,6 +15,7 @@ from rackplane.engine.queueing.quotas import (
     profile_resource,
 )
 from rackplane.engine.queueing.words import sentence
+from rackplane.engine.values import dataclass
 
 __all__ = [
     "QuotaRefusal",

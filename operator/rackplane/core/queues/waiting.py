@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from rackplane.core.gangs.decisions import Key
@@ -23,6 +23,7 @@ from rackplane.engine.queueing.order import Line, Order, Place
 from rackplane.engine.queueing.quotas import QuotaTree
 from rackplane.engine.queueing.shares import Rank
 from rackplane.engine.queueing.sizes import Bounds, Size, Sizes
+from rackplane.engine.values import dataclass
 
 __all__ = ["PREEMPTING", "RESERVED", "Answer", "Kind", "Verdict", "Wait", "Waiting", "request_key"]
 

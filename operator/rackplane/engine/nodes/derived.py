@@ -93,9 +93,9 @@ class Derived:
                 alike.setdefault(uses.get(node), []).append(i)
         for use, rows in alike.items():
             if use is None:
-                table.set_alike(rows, 0, 0, None)
+                table.set_alike(rows, 0, 0, 0, None)
             else:
-                table.set_alike(rows, use.free, use.node_type.gpus_per_node, use.cap)
+                table.set_alike(rows, use.free, use.booked, use.node_type.gpus_per_node, use.cap)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:

@@ -11,8 +11,8 @@ Ints = NDArray[np.int64]
 
 NO_CAP = -1
 
-Figures = tuple[int, int, bool, int | None]
-"""A node's free GPUs, GPUs in all, whether it is healthy, and watts of the power cap on it."""
+Figures = tuple[int, int, int, bool, int | None]
+"""A node's free GPUs, those that gangs hold, GPUs in all, whether it is healthy, and watts of the power cap on it."""
 
 
 class NodeTable:
@@ -24,6 +24,8 @@ class NodeTable:
     def __init__(self, count: int) -> None:
         self.free: Ints = np.zeros(count, dtype=np.int64)
         """GPUs that neither gangs nor others use; 0 for a node of no known type."""
+        self.booked: Ints = np.zeros(count, dtype=np.int64)
+        """GPUs that gangs hold."""
         self.gpus: Ints = np.zeros(count, dtype=np.int64)
         """GPUs in all; 0 for a node of no known type."""
         self.healthy: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
@@ -35,18 +37,20 @@ class NodeTable:
 
     def set(self, i: int, figures: Figures) -> None:
         """One node as it is now."""
-        free, gpus, healthy, cap = figures
+        free, booked, gpus, healthy, cap = figures
         self.free[i] = free
+        self.booked[i] = booked
         self.resized += bool(self.gpus[i] != gpus)
         self.gpus[i] = gpus
         self.healthy[i] = healthy
         self.cap[i] = NO_CAP if cap is None else cap
         self._log.add(i)
 
-    def set_alike(self, rows: list[int], free: int, gpus: int, cap: int | None) -> None:
+    def set_alike(self, rows: list[int], free: int, booked: int, gpus: int, cap: int | None) -> None:
         """Nodes that are used alike as they are now; their health has not changed."""
         at = rows[0] if len(rows) == 1 else rows
         self.free[at] = free
+        self.booked[at] = booked
         self.resized += bool((self.gpus[at] != gpus).any())
         self.gpus[at] = gpus
         self.cap[at] = NO_CAP if cap is None else cap
@@ -69,5 +73,5 @@ class NodeTable:
         """Whether both say the same of every node."""
         return all(
             np.array_equal(getattr(self, part), getattr(other, part))
-            for part in ("free", "gpus", "healthy", "cap")
+            for part in ("free", "booked", "gpus", "healthy", "cap")
         )

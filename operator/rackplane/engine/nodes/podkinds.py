@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +11,7 @@ from rackplane.engine.model import Metered, NodeType
 from rackplane.engine.physics import draw
 from rackplane.engine.physics.draw import Watts
 from rackplane.engine.physics.facility import Facility
+from rackplane.engine.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ class Holding:
         policy, nodes = self.domains[domain]
         if not policy.schedulable or policy.spare_nodes < 0:
             return nodes
-        idle = nodes[self._empty(nodes, table) & table.healthy[nodes]]
+        idle = nodes[
+            table.healthy[nodes] & (table.gpus[nodes] > 0) & (table.free[nodes] == table.gpus[nodes])
+        ]
         spares: Ints = idle[max(0, len(idle) - self.kept(domain, table)) :]
         return spares
 
@@ -46,16 +48,13 @@ class Holding:
         """How many nodes one domain is to hold back now: ``spare_nodes``, less those that are away already.
 
         A spare stands for a node that is away, so that as many as are not spares can be placed on until more are away.
-        One on which something is left is not away yet: the spare is still wanted for what is on it.
+        One that a gang is on is not away yet: the spare is still wanted for that. What gangs have left behind there, or
+        others run, needs none.
         """
         policy, nodes = self.domains[domain]
-        away = np.count_nonzero(self._empty(nodes, table) & ~table.healthy[nodes])
+        lost = nodes[~table.healthy[nodes]]
+        away = np.count_nonzero((table.gpus[lost] > 0) & (table.booked[lost] == 0))
         return max(0, policy.spare_nodes - int(away))
-
-    @staticmethod
-    def _empty(nodes: Ints, table: NodeTable) -> NDArray[np.bool_]:
-        empty: NDArray[np.bool_] = (table.gpus[nodes] > 0) & (table.free[nodes] == table.gpus[nodes])
-        return empty
 
     def all_held(self, table: NodeTable) -> list[int]:
         """What all domains hold back."""

@@ -6,9 +6,8 @@ increment, rounded up, so that parts never sum to less than the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rackplane.engine.model import Metered, NodeType, PowerCap
+from rackplane.engine.values import dataclass
 
 DEFAULT_PROFILE = "MaxP"
 """The profile a node type has without listing it: its full ``max_watts``."""

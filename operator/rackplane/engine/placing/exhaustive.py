@@ -61,6 +61,9 @@ class Exhaustive:
         Raises:
             TooMany: there are more ways than are looked at.
         """
+        if self._of_runs:
+            yield from self._whole_runs(most)
+            return
         sets, counts = self._sets(most)
         bounds = np.flatnonzero(np.any(np.diff(counts, axis=0, prepend=-1) != 0, axis=1)).tolist()
         for first, last in pairwise([*bounds, len(sets)]):
@@ -75,7 +78,8 @@ class Exhaustive:
         Raises:
             TooMany: there are more ways than are looked at.
         """
-        ways = self._ways([cap for _, _, cap in self.parts], least=0)
+        caps = [cap for _, _, cap in self.parts]
+        ways = self._ways_in_runs(len(caps)) if self._of_runs else self._ways(caps, least=0)
         bins = list(dict.fromkeys(i for i, _, _ in self.parts))
         racks = list(dict.fromkeys(rack for _, rack, _ in self.parts))
         in_bins = ways @ np.array([[i == b for b in bins] for i, _, _ in self.parts], dtype=np.int64)
@@ -95,12 +99,7 @@ class Exhaustive:
             -remains[:, ::-1],
             np.sort(names, axis=1),
         ]
-        best = int(np.lexsort(np.concatenate(columns, axis=1).T[::-1])[0])
-        result: Slots = {}
-        for (i, rack, _), n in zip(self.parts, ways[best].tolist(), strict=True):
-            if n:
-                result.setdefault(i, {})[rack] = n
-        return result
+        return self._spelled(ways[int(np.lexsort(np.concatenate(columns, axis=1).T[::-1])[0])])
 
     def _whole(self, taken: Ints) -> NDArray[np.bool_]:
         """Of the slots by bin: whether every run is whole, but for the short last one."""
@@ -108,6 +107,77 @@ class Exhaustive:
             return np.ones(len(taken), dtype=np.bool_)
         over, short = taken % self.run, self.slots % self.run
         return self._one_short(over, short) if short else (over == 0).all(axis=1)
+
+    @cached_property
+    def _of_runs(self) -> bool:
+        """Whether parts take nothing but whole runs and the short last one: each of them is a bin of its own."""
+        return self.run > 1 and len({i for i, _, _ in self.parts}) == len(self.parts)
+
+    def _whole_runs(self, most: tuple[int, int]) -> Iterator[tuple[tuple[int, int], Iterator[Slots]]]:
+        """As `groups`, all sets of parts at once: in whole runs there are few ways."""
+        ways = self._ways_in_runs(most[0])
+        watts, left = self._binding
+        ways = ways[(ways @ watts <= left).all(axis=1)]
+        used = ways > 0
+        bins, racks = used.sum(axis=1), self._racks_of(used)
+        kept = (bins < most[0]) | ((bins == most[0]) & (racks <= most[1]))
+        if not kept.any():
+            return
+        ways, used, bins, racks = ways[kept], used[kept], bins[kept], racks[kept]
+        chosen = used @ (1 << np.arange(len(self.parts)))
+        straggler = 2 * bins * np.where(used, ways, UNLIMITED).min(axis=1, initial=UNLIMITED) < self.slots
+        sizes = np.array([self.bins[i].size for i, _, _ in self.parts], dtype=np.int64)
+        remains = np.sort(np.where(used, sizes - ways, UNLIMITED), axis=1)
+        stranded = self._stranded(ways, [rack for _, rack, _ in self.parts])
+        order = np.lexsort([stranded, *(-remains).T, straggler, chosen, racks, bins])
+        best = order[np.flatnonzero(np.diff(chosen[order], prepend=0))]
+        counts = np.stack([bins, racks], axis=1)[best]
+        bounds = np.flatnonzero(np.any(np.diff(counts, axis=0, prepend=-1) != 0, axis=1)).tolist()
+        for first, last in pairwise([*bounds, len(best)]):
+            found = (self._spelled(ways[w]) for w in best[first:last])
+            yield (int(counts[first, 0]), int(counts[first, 1])), found
+
+    def _ways_in_runs(self, most: int) -> Ints:
+        """All ways to give up to ``most`` parts whole runs, one of them the short last one, and the others nothing."""
+        short = self.slots % self.run
+        shares = [
+            np.array([n for n in range(min(cap, self.slots) + 1) if n % self.run in (0, short)])
+            for _, _, cap in self.parts
+        ]
+        after = sum(int(share[-1]) for share in shares)
+        ways = np.zeros((1, 0), dtype=np.int64)
+        left, used, shorts = np.array([self.slots]), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        for share in shares:
+            after -= int(share[-1])
+            row, value = np.repeat(np.arange(len(ways)), len(share)), np.tile(share, len(ways))
+            left, used, shorts = (
+                left[row] - value,
+                used[row] + (value > 0),
+                shorts[row] + (value % self.run > 0),
+            )
+            on = (left >= 0) & (left <= after) & (used <= most) & (shorts <= 1)
+            if np.count_nonzero(on) > WAYS:
+                raise TooMany
+            ways = np.column_stack([ways[row[on]], value[on]])
+            left, used, shorts = left[on], used[on], shorts[on]
+        found: Ints = ways[left == 0]
+        return found
+
+    def _racks_of(self, used: NDArray[np.bool_]) -> Ints:
+        """How many racks each way uses."""
+        of_part = [rack for _, rack, _ in self.parts]
+        racks = list(dict.fromkeys(of_part))
+        owner = np.array([rack == r for rack in of_part for r in racks], dtype=np.int64)
+        in_rack = used @ owner.reshape(len(of_part), len(racks))
+        counts: Ints = np.count_nonzero(in_rack, axis=1)
+        return counts
+
+    def _spelled(self, way: Ints) -> Slots:
+        result: Slots = {}
+        for (i, rack, _), n in zip(self.parts, way.tolist(), strict=True):
+            if n:
+                result.setdefault(i, {})[rack] = n
+        return result
 
     def _sets(self, most: tuple[int, int]) -> tuple[NDArray[np.bool_], Ints]:
         """Sets of parts that could take the gang, and their counts of bins and racks, in the order of these."""

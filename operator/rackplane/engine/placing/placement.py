@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -30,6 +29,7 @@ from rackplane.engine.placing.search import Outcome, Search
 from rackplane.engine.placing.sets import SETS_EXAMINED
 from rackplane.engine.placing.spreading import evenness, spread_out
 from rackplane.engine.state import State
+from rackplane.engine.values import dataclass
 
 STEPS_OF_FIND = 400
 """Of the search of every way for slots that differ, where the question is asked many times."""

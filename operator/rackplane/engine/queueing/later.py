@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
 from rackplane.engine.queueing.quotas import Amounts, Change, QuotaTree, Shortfall
+from rackplane.engine.values import dataclass
 
 __all__ = ["QuotaLater", "Share", "keeps_within"]
 

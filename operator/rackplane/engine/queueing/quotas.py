@@ -348,6 +348,11 @@ class QuotaTree:
         found = self._queues.get(queue)
         return 0 if found is None else found.path[-1].stamp
 
+    def takes_all(self, queue: str) -> bool:
+        """Whether nothing bounds the queue, nor any above it, whatever anybody holds: `check` finds nothing."""
+        found = self._queues.get(queue)
+        return found is None or not any(level.bound for level in found.path)
+
     def bounded(self, queue: str) -> list[str]:
         """Resources for which some queue of the queue's tree has a figure."""
         found = self._queues.get(queue)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from math import inf
 
 from rackplane.engine.queueing.order import Line
+from rackplane.engine.values import dataclass
 
 __all__ = ["Bounds", "Family", "Size", "Sizes"]
 

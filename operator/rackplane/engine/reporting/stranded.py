@@ -271,6 +271,8 @@ def _split(left: int, wanted: list[int]) -> dict[StrandedBy, int]:
 def _unfed_below(fill: _Fill) -> dict[int, tuple[Unfed, ...]]:
     """Row of an element -> the unfed nodes that it carries in the normal state, by the cell that holds them back."""
     f = fill.facility
+    if not fill.unfed.any():
+        return {}
     below = np.array([row.kind in _BELOW for row in f.rows], dtype=np.bool_)
     chosen = np.flatnonzero((f.cells < len(f.rows)) & (fill.unfed[f.entry_racks] > 0))
     chosen = chosen[below[f.cells[chosen]]]
@@ -287,6 +289,8 @@ def _unfed_below(fill: _Fill) -> dict[int, tuple[Unfed, ...]]:
 
 def _of_facility(fill: _Fill) -> tuple[Unfed, ...]:
     racks = np.flatnonzero(fill.unfed)
+    if not len(racks):
+        return ()
     cells, index = np.unique(fill.binding[racks], return_inverse=True)
     nodes = np.bincount(index, fill.unfed[racks], minlength=len(cells))
     watts = np.bincount(index, fill.watts[racks], minlength=len(cells))

@@ -9,11 +9,7 @@ class Totals {
   show(frame, layout) {
     const totals = frame.totals ?? {};
     const used = share(totals.used, totals.gpus);
-    let tightest = null;
-    for (const [name, row] of Object.entries(frame.elements)) {
-      const part = row.live !== false && row.worst ? share(row.worst.watts, row.worst.limit) : -1;
-      if (part >= 0 && (!tightest || part > tightest.part)) tightest = { name, part, row };
-    }
+    const tightest = this.tightest(frame, layout);
     const out = layout.elements.filter((e) => frame.elements[e.name]?.live === false).map((e) => e.name);
     fill(this.element,
       figure(`${whole.format(totals.used ?? 0)} / ${whole.format(totals.gpus ?? 0)}`, `GPUs in use, ${percent(used)}`),
@@ -23,6 +19,20 @@ class Totals {
       totals.down ? figure(whole.format(totals.down), "GPUs down", true) : null,
       figure(whole.format(totals.running ?? 0), "gangs run"),
       figure(whole.format(totals.waiting ?? 0), totals.waitingGpus ? `wait, ${count(totals.waitingGpus, "GPU")}` : "wait"));
+  }
+
+  /** What is over its limit, or else the fullest of those that feed racks: what feeds only pumps is as full as it was built. */
+  tightest(frame, layout) {
+    if (this.feedingOf !== layout.id) {
+      this.feedingOf = layout.id;
+      this.feeding = elementsAbove(layout, layout.racks.flatMap((rack) => rack.feeds ?? []));
+    }
+    let found = null;
+    for (const [name, row] of Object.entries(frame.elements)) {
+      const part = row.live !== false && row.worst ? share(row.worst.watts, row.worst.limit) : -1;
+      if ((part > 1.0005 || this.feeding.has(name)) && part > (found?.part ?? -1)) found = { name, part, row };
+    }
+    return found;
   }
 }
 

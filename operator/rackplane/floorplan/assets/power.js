@@ -11,6 +11,21 @@ const [SMALLEST, LARGEST] = [0.86, 1.15];
 /** Elements beyond which only those of one hall are drawn at first. */
 const MANY = 40;
 
+/** These elements, and all that they hang on. */
+function elementsAbove(layout, names) {
+  const byName = new Map(layout.elements.map((e) => [e.name, e]));
+  const found = new Set();
+  const climb = (from) => {
+    for (const name of from) {
+      if (found.has(name) || !byName.has(name)) continue;
+      found.add(name);
+      climb([...(byName.get(name).parents ?? []), ...(byName.get(name).standby ?? [])]);
+    }
+  };
+  climb(names);
+  return found;
+}
+
 class Power {
   constructor(view) {
     this.view = view;
@@ -89,15 +104,7 @@ class Power {
 
   /** What feeds these rows, and what hangs beside them and feeds no racks, such as the pumps' supply. */
   around(groups) {
-    const byName = new Map(this.layout.elements.map((e) => [e.name, e]));
-    const above = (names, found = new Set()) => {
-      for (const name of names) {
-        if (found.has(name) || !byName.has(name)) continue;
-        found.add(name);
-        above([...(byName.get(name).parents ?? []), ...(byName.get(name).standby ?? [])], found);
-      }
-      return found;
-    };
+    const above = (names) => elementsAbove(this.layout, names);
     const found = above(groups.flatMap((group) => group.parents));
     const feeding = above(this.layout.racks.flatMap((rack) => rack.feeds ?? []));
     const elsewhere = above(this.layout.racks.filter((r) => !groups.some((g) => g.racks.includes(r.name))).flatMap((r) => r.feeds ?? []));

@@ -28,9 +28,9 @@ function briefly(watts, limit) {
 const count = (n, noun) => `${whole.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 /** Whole percent; what is over its limit is never 100. */
 const percentage = (ratio) => (ratio > 1.0005 ? Math.max(101, Math.round(ratio * 100)) : Math.round(ratio * 100));
-const percent = (ratio) => (Number.isFinite(ratio) ? `${percentage(ratio)} %` : "no limit");
+const percent = (ratio) => (Number.isFinite(ratio) ? `${percentage(ratio)} %` : "no capacity");
 
-/** Parts of a limit; of no limit at all the least load is too much. */
+/** Parts of a limit; of no capacity at all the least load is too much. */
 const share = (watts, limit) => (limit > 0 ? (watts ?? 0) / limit : watts > 0 ? Infinity : 0);
 
 /** "losing ups-b: power domain ups-a 2,400 of 2,400 kW". */

@@ -57,6 +57,10 @@ class Tracker:
         self._schema = schema
         self._custom: dict[Resource, tuple[Schema | None, Type]] = {}
 
+    def take_over(self, other: Tracker) -> None:
+        """Share what is worked out of schemas, each of which is known by itself."""
+        self._custom = other._custom
+
     def type_of(self, resource: Resource) -> Type:
         """How objects of a resource merge."""
         if not resource.crd:
