@@ -38,7 +38,10 @@ class Gates:
         #: by queue, with what tells whether it still holds
         self._left: dict[str, tuple[int, Left]] = {}
         self._draws: dict[Size, int] = {}
-        #: slots beside places that are held, by GPUs of a slot and whose those are; and as of what
+        #: slots by free GPUs alone, by GPUs of a slot; and as of what
+        self._free: dict[int, int] = {}
+        self._free_at: tuple[int, int] | None = None
+        #: the same beside places that are held, by whose those are too
         self._beside: dict[tuple[int, tuple[str, ...]], int] = {}
         self._beside_at: tuple[tuple[int, int], int] | None = None
 
@@ -139,9 +142,16 @@ class Gates:
 
     def _free_slots(self, gpus: int) -> float:
         """Slots of so many GPUs that free GPUs make, wherever they are."""
+        if gpus <= 0:
+            return math.inf
         state = self._world.state
         assert state is not None
-        return int((state.free // gpus).sum()) if gpus > 0 else math.inf
+        if self._free_at != self._world.stamp:
+            self._free_at = self._world.stamp
+            self._free.clear()
+        if gpus not in self._free:
+            self._free[gpus] = int((state.free // gpus).sum())
+        return self._free[gpus]
 
     def _whatever_pods(self, size: Size, line: Line) -> int:
         asked, known = (size.family.rest, size.gpus_per_slot), self._bounds.free

@@ -231,7 +231,7 @@ class Backfill:
         """Whether another gang might still get a place to hold in this pass."""
         return self._left > 0 and self._searches > 0
 
-    def own_place(self, record: GangRecord, request: Request) -> Placement | None:
+    def own_place(self, record: GangRecord, request: Callable[[], Request]) -> Placement | None:
         """The place that is held for the gang, if it can start there now: a search may not find it again."""
         world, held = self._world, self._world.held_places.get(record.key)
         if held is None or not made_for(record, held) or world.state is None:
@@ -240,7 +240,7 @@ class Backfill:
         wanted = gpus_by_node(held.reservation.placement)
         if any(gpus > world.state.free_gpus(node) for node, gpus in wanted.items()):
             return None
-        return find(world.state, only(request, held.reservation.placement.slots))
+        return find(world.state, only(request(), held.reservation.placement.slots))
 
     def _release(self, record: GangRecord) -> None:
         if record.key in self._world.held_places:
