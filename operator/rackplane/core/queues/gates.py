@@ -1,15 +1,16 @@
-"""Whom an event could unblock: told by two bounds, without a look at those who wait.
+"""Whom an event could unblock: told by few bounds, without a look at those who wait.
 
 A line is asked only if, as things are now, it is within what its queue and the queues above it may still take, in GPUs,
 and within the slots of its kind that free nodes and the limits of racks leave at most
-(:mod:`engine.placing.ceiling`). Both bounds are of the present: there is no cause of waiting to remember, and none to
-forget. Whoever exceeds one would be refused if asked.
+(:mod:`engine.placing.ceiling`). The bounds are of the present: there is no cause of waiting to remember, and none to
+forget. Whoever exceeds one would be refused if asked. So would a gang that outlasts the start of what is reserved, and
+for which free GPUs beside that are too few.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.ceiling import most_now
 from rackplane.engine.queueing.order import Line
 from rackplane.engine.queueing.quotas import GPUS, WATTS
+from rackplane.engine.queueing.shadow import Reservation, gpus_by_node
 from rackplane.engine.queueing.sizes import Size
 
 __all__ = ["Gates", "Left"]
@@ -36,6 +38,9 @@ class Gates:
         #: by queue, with what tells whether it still holds
         self._left: dict[str, tuple[int, Left]] = {}
         self._draws: dict[Size, int] = {}
+        #: slots beside places that are held, by GPUs of a slot and whose those are; and as of what
+        self._beside: dict[tuple[int, tuple[str, ...]], int] = {}
+        self._beside_at: tuple[tuple[int, int], int] | None = None
 
     def may_start(self) -> list[Line]:
         """The lines that neither bound rules out."""
@@ -76,6 +81,34 @@ class Gates:
         self._look()
         size = self._world.waiting.sizes.of(line)
         return size is None or size.slots <= self._slots_left(size, line)
+
+    def leaves_room(self, line: Line, others: Sequence[Reservation]) -> bool:
+        """Whether so many slots might find a place that is left to them when these others start, who are not there yet.
+
+        By free GPUs alone, each node by itself.
+        """
+        size = self._world.waiting.sizes.of(line)
+        if size is None or size.gpus_per_slot <= 0 or not others:
+            return True
+        as_of = self._world.stamp, self._world.reserved.revision
+        if self._beside_at != as_of:
+            self._beside_at = as_of
+            self._beside.clear()
+        asked = size.gpus_per_slot, tuple(r.key for r in others)
+        if asked not in self._beside:
+            self._beside[asked] = self._slots_beside(size.gpus_per_slot, others)
+        return size.slots <= self._beside[asked]
+
+    def _slots_beside(self, each: int, others: Iterable[Reservation]) -> int:
+        state = self._world.state
+        assert state is not None
+        found, lost = int(self._free_slots(each)), dict[str, int]()
+        for r in others:
+            for node, gpus in gpus_by_node(r.placement).items():
+                kind = state.node_type(node)
+                there = 0 if kind is None else max(0, kind.gpus_per_node - gpus) // each
+                lost[node] = max(lost.get(node, 0), state.free_gpus(node) // each - there)
+        return found - sum(lost.values())
 
     def _look(self) -> None:
         self._bounds.follow(self._world.stamp)

@@ -126,8 +126,15 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         elif answer is not None and answer.wait.wants_place and lacks_quota(world, record, backfill):
             answer = None  # others have taken the quota meanwhile, so it may hold that now
         if answer is None or world.now >= record.ask_again:
-            lacks_quota_now = line not in new and not gates.has_quota(line)
-            lacks_room = line not in new and not lacks_quota_now and not gates.has_room(line)
+            told = None if line in new else waiting.answer(line, until)
+            kept_out = (
+                told is not None
+                and told.wait.reason == RESERVED
+                and not clearing.stops_others(line.queue)
+                and backfill.keeps_out(record, line, until, gates, told.wait.message)
+            )
+            lacks_quota_now = line not in new and not kept_out and not gates.has_quota(line)
+            lacks_room = not (line in new or kept_out or lacks_quota_now) and not gates.has_room(line)
             if (lacks_quota_now or lacks_room) and not wanted.is_wanted(line, record):
                 asked.close()  # refused as before
                 continue
@@ -137,8 +144,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             record.ask_again = math.inf
             if world.trace is not None:
                 world.trace.begin()
-            told = None if line in new else waiting.answer(line, until)
-            if told is not None and is_told_again(world, record, backfill, told):
+            if told is not None and (kept_out or is_told_again(world, record, backfill, told)):
                 given: Placement | Wait = told.wait
             else:
                 given = turn.ask(record, lacks_room=lacks_room)
