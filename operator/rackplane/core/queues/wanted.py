@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Iterable
 
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.queues.gates import Gates, Left
+from rackplane.core.queues.gates import Gates
 from rackplane.core.queues.preempting import Clearing
 from rackplane.core.queues.proposing import Proposals
 from rackplane.core.queues.reserving import Backfill
+from rackplane.core.queues.waiting import Left
 from rackplane.core.world import World
 from rackplane.engine.queueing.order import Line, Turn
 
