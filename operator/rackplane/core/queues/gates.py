@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from rackplane.core.gangs.asking import least_of, mask_of, request_of
+from rackplane.core.queues.waiting import Left
 from rackplane.core.world import World
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.ceiling import most_now
@@ -23,10 +24,7 @@ from rackplane.engine.queueing.quotas import GPUS, WATTS
 from rackplane.engine.queueing.shadow import Reservation, gpus_by_node
 from rackplane.engine.queueing.sizes import Size
 
-__all__ = ["Gates", "Left"]
-
-#: GPUs and watts that a queue may still take; None: any
-Left = tuple[int | None, int | None]
+__all__ = ["Gates"]
 
 
 class Gates:
@@ -35,8 +33,7 @@ class Gates:
     def __init__(self, world: World) -> None:
         self._world = world
         self._bounds = world.waiting.bounds
-        #: by queue, with what tells whether it still holds
-        self._left: dict[str, tuple[int, Left]] = {}
+        self._left = world.waiting.left
         self._draws: dict[Size, int] = {}
         #: slots by free GPUs alone, by GPUs of a slot; and as of what
         self._free: dict[int, int] = {}
@@ -54,9 +51,9 @@ class Gates:
         """What the queue may still take."""
         tree = self._world.ledger.tree
         stamp, known = tree.stamp(queue), self._left.get(queue)
-        if known is None or known[0] != stamp:
-            known = self._left[queue] = stamp, (tree.left(queue, GPUS), tree.left(queue, WATTS))
-        return known[1]
+        if known is None or known[0] is not tree or known[1] != stamp:
+            known = self._left[queue] = tree, stamp, (tree.left(queue, GPUS), tree.left(queue, WATTS))
+        return known[2]
 
     def has_quota(self, line: Line) -> bool:
         """Whether what the line's gangs take at least is within what its queue may take."""

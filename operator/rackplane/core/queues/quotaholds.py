@@ -204,7 +204,7 @@ def _words(world: World, held: QuotaHold) -> str:
     share, held_of = held.share, []
     if held.budget and binds(world, held.budget, share):
         held_of.append(_of_budget(share, held.budget))
-    if not held.budget or world.ledger.tree.bounded(share.queue):
+    if not held.budget or world.ledger.tree.is_bounded(share.queue):
         held_of.append("the quota that it needs")
     if not held_of:
         return ""  # nothing bounds it from then on

@@ -358,6 +358,11 @@ class QuotaTree:
         found = self._queues.get(queue)
         return [] if found is None else sorted(found.path[-1].nominal)
 
+    def is_bounded(self, queue: str) -> bool:
+        """Whether there is any such resource."""
+        found = self._queues.get(queue)
+        return found is not None and bool(found.path[-1].nominal)
+
     def path(self, queue: str) -> list[str]:
         """The queue and those above it, nearest first; an unknown one alone."""
         found = self._queues.get(queue)
