@@ -70,7 +70,7 @@ class QuotaHolds:
         world = self._world
         assert record.gang is not None
         spec, held = record.gang.spec, world.held_quota.get(record.key)
-        if held is not None and held.spec != spec:
+        if held is not None and held.spec is not spec and held.spec != spec:
             held = None
         budget = budget if asks or held is None else held.budget
         first = budget not in self._budgets if budget else spec.queue not in self._queues
