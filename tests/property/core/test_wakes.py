@@ -24,8 +24,9 @@ from rackplane.core.gangs.statuses import timestamp
 from rackplane.core.objects import Node
 from rackplane.core.queues import queueing
 from rackplane.core.queues.gates import Gates
+from rackplane.core.queues.wanted import Wanted
 from rackplane.core.settings import MachineSettings
-from rackplane.engine.queueing.order import Line, Turn
+from rackplane.engine.queueing.order import Line
 from tests.property.core.sites import Site
 from tests.support.harness import START, facility, node, thing
 from tests.support.thorough import some
@@ -60,7 +61,7 @@ def asking_all() -> Iterator[None]:
         patch.object(Gates, "has_quota", lambda *_: True),
         patch.object(Gates, "has_room", lambda *_: True),
         patch.object(queueing, "is_told_again", lambda *_: False),
-        patch.object(Turn, "close_early", lambda *_: None),
+        patch.object(Wanted, "_is_shut", lambda *_: False),
     ):
         yield
 

@@ -122,7 +122,7 @@ def test_behind_are_the_lines_whose_turn_is_still_to_come(
 
 @given(many, st.sets(st.integers(0, 8)), st.data())
 @settings(max_examples=some(100), deadline=None)
-def test_a_line_that_is_closed_early_does_not_get_its_turn(
+def test_a_line_that_is_shut_does_not_get_its_turn(
     waiting: list[Place], shut: set[int], data: st.DataObject
 ) -> None:
     order, left = Order[str](), {str(n): place for n, place in enumerate(waiting)}
@@ -130,15 +130,20 @@ def test_a_line_that_is_closed_early_does_not_get_its_turn(
     shares.shape(QuotaTree(queues), EVERYTHING, 0.0)
     for name, place in left.items():
         order.put(name, place)
-    turn = order.turn(lambda queue: shares.rank(queue, 10.0))
-    while (asked := turn.next()) is not None:
+    turn, sated = order.turn(lambda queue: shares.rank(queue, 10.0)), set[str]()
+
+    def is_shut(line: Line, member: str) -> bool:
+        return line.queue in sated and int(member) in shut
+
+    while (asked := turn.next(shut=is_shut)) is not None:
         assert asked[1] == plain(left, shares, 10.0)[0]
         del left[asked[1]]
-        queue = data.draw(st.sampled_from(NAMES[:2]))
-        turn.close_early(queue, lambda _, member: int(member) in shut)
-        for line in {place.line for place in left.values()} - {asked[0]}:
+        sated.add(data.draw(st.sampled_from(NAMES[:2])))
+        if data.draw(st.booleans()):
+            shares.add(asked[0].queue, data.draw(amounts), 10.0)
+        for line in {place.line for place in left.values()}:
             mine = [name for name in order.line(line) if name in left]
-            if line.queue == queue and int(mine[0]) in shut:
+            if is_shut(line, mine[0]):
                 left = {name: place for name, place in left.items() if name not in mine}
     assert not left
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from rackplane.engine.model import FacilitySpec, Placement, Refusal, Request
+from rackplane.engine.explaining.explanation import may_be_too_large
+from rackplane.engine.model import Cause, FacilitySpec, Placement, Refusal, Request
 from rackplane.engine.physics.compiler import compile_facility
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.placing.placement import place
@@ -241,7 +242,10 @@ def test_the_numbers_of_a_refusal_are_right_and_its_reliefs_help(part: int) -> N
         wanted = request(tape, 1 + tape.below(len(state.free) + 2), strict=tape.of(True, True, False))
         answer = place(state, wanted, questions=12)
         if not isinstance(answer, Refusal):
+            assert not may_be_too_large(state, wanted)
             return
+        if answer.cause is Cause.NODES:
+            assert answer.misfit == may_be_too_large(state, wanted)
         if answer.tightest is not None:
             check_numbers(state, wanted, answer.tightest)
             check_words(answer.message, answer.tightest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -27,6 +27,7 @@ from rackplane.core.queues.quota import queue_path
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.waiting import RESERVED, Answer, Wait, request_key
 from rackplane.core.world import World
+from rackplane.engine.explaining.explanation import may_be_too_large
 from rackplane.engine.model import Cause, Placement, Refusal, Request
 from rackplane.engine.placing.placement import find
 from rackplane.engine.queueing.quotas import profile_of
@@ -112,7 +113,7 @@ def decide(
     if short is not None:
         # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
         asked, plain = (request_key(shape), stage), partial(plain_request, world, record)
-        if asks_anew and not may_hold:
+        if asks_anew and not may_hold and _may_be_too_large(world, asked[0], plain):
             # Quota is not held for one that no quota would let start.
             never = explainer.place(asked, plain)
             if isinstance(never, Refusal) and never.misfit and never.cause is Cause.NODES:
@@ -123,7 +124,7 @@ def decide(
         request = _Made(partial(_request, world, record, used_up))
         answer = explainer.place((request_key(shape, used_up), stage), request, is_refused=lacks_room)
         if isinstance(answer, Refusal):
-            own = backfill.own_place(record, request()) if record.key in world.held_places else None
+            own = backfill.own_place(record, request) if record.key in world.held_places else None
             if own is None:
                 return refused(answer)
             answer = own
@@ -158,6 +159,15 @@ def decide(
         return Wait(refusal.message, reason=OVER_QUOTA, foreseeable=True, asks=_asks(world, record, answer))
     placed = backfill.place(record, request(), answer, admits)
     return placed if isinstance(placed, Placement) else Wait(placed, reason=RESERVED, foreseeable=True)
+
+
+def _may_be_too_large(world: World, asked: Hashable, request: Callable[[], Request]) -> bool:
+    """As :func:`may_be_too_large`, looked up once for all who ask so."""
+    assert world.state is not None
+    site, known = (world.state.facility, world.state.inventory), world.waiting.too_large.get(asked)
+    if known is None or known[0] is not site[0] or known[1] is not site[1]:
+        known = world.waiting.too_large[asked] = *site, may_be_too_large(world.state, request())
+    return known[2]
 
 
 def is_told_again(world: World, record: GangRecord, backfill: Backfill, told: Answer) -> bool:

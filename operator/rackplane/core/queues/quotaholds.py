@@ -70,7 +70,7 @@ class QuotaHolds:
         world = self._world
         assert record.gang is not None
         spec, held = record.gang.spec, world.held_quota.get(record.key)
-        if held is not None and held.spec != spec:
+        if held is not None and held.spec is not spec and held.spec != spec:
             held = None
         budget = budget if asks or held is None else held.budget
         first = budget not in self._budgets if budget else spec.queue not in self._queues
@@ -204,7 +204,7 @@ def _words(world: World, held: QuotaHold) -> str:
     share, held_of = held.share, []
     if held.budget and binds(world, held.budget, share):
         held_of.append(_of_budget(share, held.budget))
-    if not held.budget or world.ledger.tree.bounded(share.queue):
+    if not held.budget or world.ledger.tree.is_bounded(share.queue):
         held_of.append("the quota that it needs")
     if not held_of:
         return ""  # nothing bounds it from then on

@@ -27,8 +27,6 @@ from rackplane.engine.queueing.quotas import GPUS
 
 __all__ = ["Rights", "stops_others"]
 
-_NOBODY = QueuePreemption()
-
 
 class Rights:
     """Whom one gang may stop now, and in which ways they can make room for it."""
@@ -111,4 +109,7 @@ class Rights:
 def stops_others(world: World, queue: str) -> bool:
     """Whether gangs of the queue may have any gang stopped."""
     found = world.catalog.queue(queue)
-    return found is not None and found.spec.preemption != _NOBODY
+    if found is None:
+        return False
+    policy = found.spec.preemption
+    return policy.within_queue is not WithinQueue.NEVER or policy.reclaim is not Reclaim.NEVER

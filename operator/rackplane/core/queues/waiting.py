@@ -19,19 +19,24 @@ from typing import Final
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
 from rackplane.engine.model import Refusal
+from rackplane.engine.nodes.inventory import Inventory
+from rackplane.engine.physics.facility import Facility
 from rackplane.engine.queueing.order import Line, Order, Place
 from rackplane.engine.queueing.quotas import QuotaTree
 from rackplane.engine.queueing.shares import Rank
 from rackplane.engine.queueing.sizes import Bounds, Size, Sizes
 from rackplane.engine.values import dataclass
 
-__all__ = ["PREEMPTING", "RESERVED", "Answer", "Kind", "Verdict", "Wait", "Waiting", "request_key"]
+__all__ = ["PREEMPTING", "RESERVED", "Answer", "Kind", "Left", "Verdict", "Wait", "Waiting", "request_key"]
 
 
 RESERVED: Final = "Reserved"
 PREEMPTING: Final = "Preempting"
 
 _LASTING: Final = frozenset({"Waiting", "QueueNotFound", "InvalidRequest", "ResourceClaim"})
+
+#: GPUs and watts that a queue may still take; None: any
+Left = tuple[int | None, int | None]
 
 _LOOKED_AT = 1_000
 """Of those further back so many at most are looked at in one period."""
@@ -148,6 +153,10 @@ class Waiting:
     over_quota: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[QuotaTree, int, Wait | None]] = field(
         default_factory=dict
     )
+    #: by queue what it may still take, of which quotas, and what tells whether these are as they were
+    left: dict[str, tuple[QuotaTree, int, Left]] = field(default_factory=dict)
+    #: by what is asked whether nodes may be too few for it if all were idle, and where that was found
+    too_large: dict[Hashable, tuple[Facility, Inventory, bool]] = field(default_factory=dict)
     #: by queue and namespace why nobody of these gets anything, and of which `Catalog.revision` that was found
     barred: dict[tuple[str, str], Wait | None] = field(default_factory=dict)
     barred_at: int = -1
@@ -382,6 +391,8 @@ class Waiting:
             self._lines = {line: line for line in self._lines if self.order.has(line)}
         if len(self.over_quota) > 2 * self.order.lines() + 64:
             self.over_quota.clear()
+        if len(self.too_large) > 2 * self.order.lines() + 64:
+            self.too_large.clear()
         if len(self.verdicts) > 2 * self.order.lines() + 64:
             told = {id(a.wait.refusal) for known in self._answers.values() for a in known.values()}
             self.verdicts = {

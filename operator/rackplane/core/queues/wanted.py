@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Iterable
 
 from rackplane.core.gangs.decisions import Key
 from rackplane.core.gangs.record import GangRecord
-from rackplane.core.queues.gates import Gates, Left
+from rackplane.core.queues.gates import Gates
 from rackplane.core.queues.preempting import Clearing
 from rackplane.core.queues.proposing import Proposals
 from rackplane.core.queues.reserving import Backfill
+from rackplane.core.queues.waiting import Left
 from rackplane.core.world import World
 from rackplane.engine.queueing.order import Line, Turn
 
@@ -43,7 +44,6 @@ class Wanted:
         self._seeking: dict[str, Left] = {}
         self._unseen = dict.fromkeys(queues)
         self._stamp = world.stamp
-        self._sated = False
 
     def next(self, asked: Turn[Key]) -> tuple[Line, Key] | None:
         """Whom to look at next, of the lines that are asked in any case and of these."""
@@ -51,26 +51,23 @@ class Wanted:
         if clears or self._backfill.may_reserve or self._proposals.is_open:
             return asked.next(others=True)
         self._seek_quota(asked)
-        return asked.next()
+        return asked.next(shut=self._is_shut)
 
-    def _shut(self, queue: str) -> Callable[[Line, Key], bool]:
-        """Whether a line of the queue, whose next is the gang, would be closed unasked when its turn comes.
+    def _is_shut(self, line: Line, gang: Key) -> bool:
+        """Whether the line, whose next is the gang, would be closed unasked when its turn comes.
 
         Others have taken the quota, nobody of its queue is sought to hold it any more, and nothing is held for the
         gang. To be asked while places are neither reserved nor cleared, nor moves proposed: none will be again.
         """
-        world, lacks_quota = self._world, self._gates.lacking_quota(queue)
-
-        def shut(line: Line, gang: Key) -> bool:
-            return (
-                lacks_quota(line)
-                and line not in self._new
-                and gang not in world.held_quota
-                and gang not in world.held_places
-                and not world.waiting.has_answer(line, world.version)
-            )
-
-        return shut
+        world = self._world
+        return (
+            gang not in world.held_quota
+            and not self._backfill.seeks_quota(line.queue)
+            and self._gates.lacks_quota(line)
+            and line not in self._new
+            and gang not in world.held_places
+            and not world.waiting.has_answer(line, world.version)
+        )
 
     def queues_beside(self, queue: str) -> list[str]:
         """Those in which anybody waits, and whose shares change with that of the queue: all of its tree."""
@@ -79,18 +76,15 @@ class Wanted:
 
     def _seek_quota(self, asked: Turn[Key]) -> None:
         """Of each queue the first behind those who were looked at that its quota refuses."""
+        if not self._backfill.seeks_any_quota:
+            return
         if self._stamp != self._world.stamp:
             self._stamp = self._world.stamp
             changed = (queue for queue, left in self._seeking.items() if left != self._gates.left(queue))
             self._unseen.update(dict.fromkeys(changed))
-        if not self._sated and not self._backfill.seeks_any_quota:
-            self._sated = True
-            self._unseen.update(dict.fromkeys(self._roots))
         for queue in self._unseen:
             if not self._backfill.seeks_quota(queue):
-                # Who comes behind is only asked if there is quota for it.
-                asked.close_early(queue, self._shut(queue))
-                self._seeking.pop(queue, None)
+                self._seeking.pop(queue, None)  # who comes behind is only asked if there is quota for it
                 continue
             self._seeking[queue] = self._gates.left(queue)
             line = next(filter(self._gates.lacking_quota(queue), asked.behind(queue)), None)

@@ -14,7 +14,7 @@ from rackplane.engine.nodes.podkinds import serves
 from rackplane.engine.nodes.views import Bar
 from rackplane.engine.physics.draw import find_cap, liquid_share
 from rackplane.engine.physics.rows import PEAK, LimitRow
-from rackplane.engine.placing.attempts import Attempt, Subtree
+from rackplane.engine.placing.attempts import Attempt, Subtree, widest
 from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.shortage import Jam, Shortage, contended, jam, shortages
@@ -61,6 +61,17 @@ def invalid(state: State, request: Request) -> Refusal | None:
             f"use one of {', '.join(known)}",
         )
     return None
+
+
+def may_be_too_large(state: State, request: Request) -> bool:
+    """Whether a refusal of the request may say that nodes would be too few if all were idle; False: it will not.
+
+    The same for as long as the nodes, idle or not, and the facility are.
+    """
+    if request.groups or invalid(state, request) is not None:
+        return True
+    attempt = widest(Candidates(state, request, request.power_profile))
+    return not Domains(attempt).large_enough(attempt.bin_whole).any()
 
 
 def refusal(cause: Cause, message: str, change: str) -> Refusal:
@@ -173,7 +184,7 @@ class View:
     @cached_property
     def causes(self) -> list[Cause]:
         """By domain: what it fails on."""
-        if not self._some_enough and self._all_have_profile:
+        if self._nodes_everywhere:
             return [Cause.NODES] * len(self.domains)
         return [
             self._node_cause(d)
@@ -184,10 +195,14 @@ class View:
 
     def count(self) -> LevelCount:
         """How many domains fail on what."""
-        failing = {cause: count for cause in Cause if (count := self.causes.count(cause))}
+        level = level_words(self.attempt.level)
+        if self._nodes_everywhere:
+            return LevelCount(level, len(self.domains), {Cause.NODES: len(self.domains)})
+        failing: dict[Cause, int] = {}
         limits: dict[str, int] = {}
         after_loss = 0
-        for cause, cell in zip(self.causes, self.cells, strict=True) if self._some_enough else ():
+        for cause, cell in zip(self.causes, self.cells, strict=True):
+            failing[cause] = failing.get(cause, 0) + 1
             if cell is None:
                 continue
             contingency, row = self.facility.describe(cell)
@@ -195,9 +210,9 @@ class View:
             if cause is Cause.POWER:
                 limits[row.kind.value] = limits.get(row.kind.value, 0) + 1
         return LevelCount(
-            level_words(self.attempt.level),
+            level,
             len(self.domains),
-            failing,
+            {c: failing[c] for c in Cause if c in failing},
             limits,
             after_loss,
         )
@@ -222,6 +237,11 @@ class View:
         racks = {c.rack for b in self.domains[d].bins for c in b.cells}
         lacks = bool(racks) and not any(self.candidates.has_profile[r] for r in racks)
         return Cause.PROFILE if lacks else Cause.NODES
+
+    @cached_property
+    def _nodes_everywhere(self) -> bool:
+        """Whether every domain, and there is one, fails on nodes."""
+        return len(self.domains) > 0 and not self._some_enough and self._all_have_profile
 
     @cached_property
     def _all_have_profile(self) -> bool:
@@ -359,6 +379,8 @@ class View:
             Bar.HELD: "held back as spares or drained",
             Bar.MAINTENANCE: "that maintenance takes away before it is expected to be over",
         }
+        if not bars.any():
+            return ""
         found = [f"{n:,} {text}" for bar, text in words.items() if (n := int((bars == bar).sum()))]
         return f" (besides, {', '.join(found)})" if found else ""
 

@@ -106,6 +106,11 @@ class Facility:
         return tuple({t.name: t for t in self.rack_types if t is not None}.values())
 
     @cached_property
+    def budget_rows(self) -> tuple[tuple[LimitRow, int], ...]:
+        """The limits of budgets, each with its cell."""
+        return tuple((row, cell) for row, cell in self.row_index.items() if row.kind is RowKind.BUDGET)
+
+    @cached_property
     def entry_racks(self) -> NDArray[np.int64]:
         """Entry -> rack."""
         return np.repeat(np.arange(len(self.racks)), np.diff(self.starts))

@@ -19,7 +19,6 @@ from itertools import groupby
 from operator import itemgetter
 
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.physics.rows import RowKind
 from rackplane.engine.placing.placement import find
 from rackplane.engine.planning.afterwards import Afterwards
 from rackplane.engine.planning.room import endings_in_order, room_from
@@ -143,8 +142,7 @@ def _budgets(state: State) -> list[Span]:
             float("-inf") if row.starts_at is None else row.starts_at,
             float(f.cell_ends[cell]),
         )
-        for row, cell in f.row_index.items()
-        if row.kind is RowKind.BUDGET
+        for row, cell in f.budget_rows
     ]
 
 

@@ -117,9 +117,7 @@ class QuotaLater:
     def _then(self, wanted: Share, at: float, others: Iterable[Share], gone: Collection[str]) -> list[Change]:
         """How the tree will differ, as far as that has a say in what ``wanted`` may take."""
         root = self.tree.root(wanted.queue)
-        changes: list[Change] = [
-            (queue, over, -1) for queue, ends in self._queues.get(root, {}).items() if (over := ends.over(at))
-        ]
+        changes = self._over(root, at)
         left = (self._of[key] for key in dict.fromkeys(gone) if key in self._of)
         changes += [(s.queue, dict(s.amounts), -1) for s in left if s.until > at]
         changes += _there((s for s in others if self.tree.root(s.queue) == root), at, wanted.key)
@@ -134,41 +132,54 @@ class QuotaLater:
         """
         root, lasts, missing = self.tree.root(wanted.queue), wanted.until - wanted.at, 0
         others = [s for s in others if s.key != wanted.key and self.tree.root(s.queue) == root]
-        given, held = self._order.get(root, ()), [s.until for s in others if now < s.until < math.inf]
+        given, held = self._order.get(root, ()), {s.until for s in others if now < s.until < math.inf}
+        beside = [(s.at, s.until, (s.queue, dict(s.amounts), 1)) for s in others]
         short: Shortfall | None = None
         below: dict[str, bool] = {}
-        freed: dict[str, dict[str, int]] = {}
         reached = 0
         times: list[float] = sorted({now, *held, *map(itemgetter(0), given)})
         for at in times[bisect_left(times, now) :]:
             if at > latest:
                 return None
-            while reached < len(given) and given[reached][0] <= at:
-                share = self._of[given[reached][1]]
-                reached += 1
-                back = freed.setdefault(share.queue, {})
-                for resource, amount in share.amounts:
-                    back[resource] = back.get(resource, 0) + amount
-                    if short is not None and resource == short.resource:
-                        if share.queue not in below:
-                            below[share.queue] = short.queue in self.tree.path(share.queue)
-                        missing -= amount * below[share.queue]
-            if missing > 0 and at not in held:
-                continue  # not enough of what it lacked has come back
-            gone: list[Change] = [(queue, amounts, -1) for queue, amounts in freed.items()]
-            short = self._short(wanted, at, at + lasts, gone, others)
+            if short is not None:
+                while reached < len(given) and given[reached][0] <= at:
+                    share = self._of[given[reached][1]]
+                    reached += 1
+                    if share.queue not in below:
+                        below[share.queue] = short.queue in self.tree.path(share.queue)
+                    for resource, amount in share.amounts:
+                        missing -= amount * (resource == short.resource and below[share.queue])
+                if missing > 0 and at not in held:
+                    continue  # not enough of what it lacked has come back
+            short = self._short(wanted, at, at + lasts, self._over(root, at), beside)
             if short is None:
                 return at
             missing, below = short.missing, {}
+            reached = bisect_right(given, at, key=itemgetter(0))
         return None
 
+    def _over(self, root: str, at: float) -> list[Change]:
+        """What is over by then in one tree."""
+        ends = self._queues.get(root, {}).items()
+        return [(queue, over, -1) for queue, of_queue in ends if (over := of_queue.over(at))]
+
     def _short(
-        self, wanted: Share, at: float, until: float, gone: Sequence[Change], others: Sequence[Share]
+        self,
+        wanted: Share,
+        at: float,
+        until: float,
+        gone: Sequence[Change],
+        others: Sequence[tuple[float, float, Change]],
     ) -> Shortfall | None:
-        """What it lacks, with what is over by then gone: at once, or when one begins while it lasts."""
-        for begin in [at, *(s.at for s in others if at < s.at < until)]:
-            changes = [*gone, *_there(others, begin, wanted.key)]
-            short = self.tree.check_beside(wanted.queue, dict(wanted.amounts), changes)
+        """What it lacks, with what is over by then gone: at once, or when one begins while it lasts.
+
+        Args:
+            others: what is held for others, from when and until when.
+        """
+        amounts = dict(wanted.amounts)
+        for begin in [at, *(start for start, _, _ in others if at < start < until)]:
+            changes = [*gone, *(change for start, end, change in others if start <= begin < end)]
+            short = self.tree.check_beside(wanted.queue, amounts, changes)
             if short is not None:
                 return short
         return None

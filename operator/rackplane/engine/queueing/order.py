@@ -203,9 +203,6 @@ class Turn(Generic[Member]):
         self._position: list[int] = []
         self._entered: set[Line] = set()
         self._heap: list[_Head] = []
-        #: by queue those that have not been closed early; and those that have been, while they are in the heap still
-        self._open: dict[str, list[int]] = {}
-        self._closed: set[int] = set()
         self._at: int | None = None
         #: who was asked last, and by queue how many of its lines had their turn before shares grew last
         self._last: _Head | None = None
@@ -214,7 +211,7 @@ class Turn(Generic[Member]):
         self._reached: dict[str, int] = {}
         self._others: list[tuple[int, Rank, Any, Any, str]] | None = None
         numbers = [self._number(line) for line in (lines if among is None else among)]
-        ranks = {queue: rank(queue) for queue in self._open}
+        ranks = {queue: rank(queue) for queue in dict.fromkeys(line.queue for line in self._lines)}
         self._heap = [self._head(number, ranks[self._lines[number].queue]) for number in numbers]
         heapq.heapify(self._heap)
 
@@ -224,23 +221,25 @@ class Turn(Generic[Member]):
         self._entered.add(line)
         self._lines.append(line)
         self._position.append(0)
-        self._open.setdefault(line.queue, []).append(number)
         return number
 
     def _enter(self, line: Line) -> None:
         self._push(self._number(line))
 
-    def next(self, *, others: bool = False) -> tuple[Line, Member] | None:
+    def next(
+        self, *, others: bool = False, shut: Callable[[Line, Member], bool] | None = None
+    ) -> tuple[Line, Member] | None:
         """Whom to ask now; None when all have been, or were passed over.
 
         Args:
             others: also of the lines that the pass is not over, if it is their turn.
+            shut: whether a line is closed, by whom it would give next: it may be told so before its turn.
         """
         if self._at is not None:
             self._position[self._at] += 1
             self._push(self._at)
             self._at = None
-        self._refresh()
+        self._refresh(shut)
         if others:
             self._let_in()
         if not self._heap:
@@ -249,14 +248,15 @@ class Turn(Generic[Member]):
         self._at = head[-1]
         return self._lines[head[-1]], head[-2]
 
-    def _refresh(self) -> None:
-        """Bring the first to where its queue stands now, which may have got something since."""
+    def _refresh(self, shut: Callable[[Line, Member], bool] | None) -> None:
+        """Bring the first that is not shut to where its queue stands now, which may have got something since."""
         while self._heap:
             head = self._heap[0]
-            if head[-1] in self._closed:
+            line = self._lines[head[-1]]
+            if shut is not None and shut(line, head[-2]):
                 heapq.heappop(self._heap)
                 continue
-            rank = self._rank(self._lines[head[-1]].queue)
+            rank = self._rank(line.queue)
             if head[1] == rank:
                 return
             heapq.heapreplace(self._heap, (head[0], rank, *head[2:]))
@@ -325,18 +325,6 @@ class Turn(Generic[Member]):
     def close(self) -> None:
         """Who was asked last speaks for all behind it in its line."""
         self._at = None
-
-    def close_early(self, queue: str, shut: Callable[[Line, Member], bool]) -> None:
-        """Close the lines of the queue of which it is known before their turn comes, by whom each would give next."""
-        left = []
-        for number in self._open.get(queue, ()):
-            line, position = self._lines[number], self._position[number]
-            entries = self._entries[line]
-            if number == self._at or (position < len(entries) and not shut(line, entries[position][-1])):
-                left.append(number)
-            else:
-                self._closed.add(number)
-        self._open[queue] = left
 
     def rest(self) -> Iterator[Member]:
         """Those behind the one who was asked last, in its line."""

@@ -280,7 +280,12 @@ class QuotaTree:
             with self.changed(changes):
                 return self.check(queue, amounts)
         # Where nobody keeps what it does not lend, only what is held on the way up has a say.
-        more = [(level, dict[str, int]()) for level in reversed(found.path)]
+        asked = [
+            (r, n) for r, n in amounts.items() if n > 0 and any(r in level.bound for level in found.path)
+        ]
+        if not asked:
+            return None
+        more = [(level, {resource: 0 for resource, _ in asked}) for level in reversed(found.path)]
         for name, given, times in changes:
             other = self._queues.get(name)
             if other is None or other.path[-1] is not root:
@@ -288,16 +293,16 @@ class QuotaTree:
             for theirs, (level, sums) in zip(reversed(other.path), more, strict=False):
                 if theirs is not level:
                     break
-                for resource, amount in given.items():
-                    sums[resource] = sums.get(resource, 0) + amount * times
+                for resource in sums:
+                    sums[resource] += given.get(resource, 0) * times
         more.reverse()
-        for resource, amount in amounts.items():
+        for resource, amount in asked:
             for level, sums in more:
-                if resource in level.bound and amount > 0:
-                    used = level.used.get(resource, 0) + sums.get(resource, 0)
+                if resource in level.bound:
+                    used = level.used.get(resource, 0) + sums[resource]
                     left = max(0, level.bound[resource] - used)
                     if amount > left:
-                        own = found.used.get(resource, 0) + more[0][1].get(resource, 0)
+                        own = found.used.get(resource, 0) + more[0][1][resource]
                         return _shortfall(found, level, resource, amount, left, used, own)
         return None
 
@@ -357,6 +362,11 @@ class QuotaTree:
         """Resources for which some queue of the queue's tree has a figure."""
         found = self._queues.get(queue)
         return [] if found is None else sorted(found.path[-1].nominal)
+
+    def is_bounded(self, queue: str) -> bool:
+        """Whether there is any such resource."""
+        found = self._queues.get(queue)
+        return found is not None and bool(found.path[-1].nominal)
 
     def path(self, queue: str) -> list[str]:
         """The queue and those above it, nearest first; an unknown one alone."""
