@@ -26,7 +26,7 @@ MET = ("admissions checked", "power profiles changed", "looks that found an elem
 #: Likewise of the events; of some the name goes on.
 HAPPENED = (
     *("a job", "a user suspends", "a user resumes"),
-    *("a node is lost", "a node returns", "a node is deleted", "a node is made anew", "a rack is lost"),
+    *("a node is lost", "a node returns", "a node is deleted", "a node is made anew"),
     *("a UPS is lost", "a UPS returns", "a pump is lost", "a pump returns", "an order", "an order ends"),
     *("a lasting outage, ", "no API server", "watches, ", "Refuse", "LoseAnswer", "the API is well again"),
     *("writes of nodes are late", "a gang that will run on", "writes of jobs are late"),
