@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from rackplane.kube.client import KubeClient
 from tests.benchmarks.controlplane.filled import KUBECONFIG_NAME
@@ -46,11 +47,14 @@ async def test_resident_memory_of_the_whole_operator(tmp_path: Path) -> None:
                 text = await ours.metrics()
         finally:
             await client.close()
-    [admitted] = [
-        line.split()[-1] for line in text.splitlines() if line.startswith("rackplane_admitted_gangs ")
-    ]
+    gangs = sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "rackplane_admitted_active_gangs"
+    )
     print(
-        f"\n{NODES:,} nodes, {PODS:,} pods, {float(admitted):,.0f} gangs at work: {value:.2f} GB   "
+        f"\n{NODES:,} nodes, {PODS:,} pods, {gangs:,.0f} gangs at work: {value:.2f} GB   "
         f"limit {LIMIT_GB:.2f} GB   ratio {value / LIMIT_GB:.2f}   the most it ever was {most:.2f} GB"
     )
 

@@ -7,6 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from rackplane.core.queues import ahead, reserving
+from rackplane.engine.queueing import reservations
 from tests.support.backfilling import (
     LASTS,
     at,
@@ -55,6 +56,61 @@ def test_a_short_gang_goes_ahead_of_a_large_one_and_a_long_one_does_not() -> Non
     assert started(harness, "large") == at(100)
     harness.advance(105)
     assert harness.phase("job-long") == "Running"
+
+
+def test_who_may_not_delay_another_is_told_so_again_without_a_search() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(5)
+    job(harness, "long", 1, 200)
+    job(harness, "short", 1, 50)
+    harness.advance(5)
+    assert harness.phase("job-short") == "Running"
+    with patch.object(reserving, "backfill", wraps=reservations.backfill) as searched:
+        harness.advance(60)
+    assert harness.phase("job-short") == "Finished"
+    assert searched.call_count == 0, "the node that is free is one of those that are held"
+    told = "may not delay gang default/job-large, which holds r1 from 2023-11-14 22:15 UTC"
+    assert status(harness, "long")["message"].startswith(told)
+    harness.advance(140)
+    assert harness.phase("job-large") == "Finished"
+    assert harness.phase("job-long") == "Running"
+
+
+def test_who_may_not_delay_another_is_told_of_the_next_that_holds_a_place() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    harness.advance(5)
+    job(harness, "next", 4, 100)
+    harness.advance(2)
+    job(harness, "long", 1, 500)
+    harness.advance(5)
+    assert "may not delay gang default/job-large" in status(harness, "long")["message"]
+    harness.request("DELETE", "/apis/batch/v1/namespaces/default/jobs/large")
+    harness.advance(5)
+    assert "may not delay gang default/job-next" in status(harness, "long")["message"]
+
+
+def test_a_held_place_is_not_worked_out_anew_when_a_gang_ends() -> None:
+    harness = hall()
+    job(harness, "first", 3, 100)
+    harness.settle()
+    job(harness, "large", 4, 100)
+    job(harness, "short", 1, 50, runs=30)
+    harness.advance(10)
+    assert harness.phase("job-short") == "Running"
+    with patch.object(reserving, "fits_then", wraps=ahead.fits_then) as asked:
+        harness.advance(40)
+        assert harness.phase("job-short") == "Finished"
+        assert asked.call_count == 1, "once since it was found"
+        harness.node_ready("r1-n3", False)
+        harness.advance(5)
+        assert asked.call_count > 1
+    assert "reservation" not in status(harness, "large")
 
 
 def test_without_reservations_whoever_fits_goes_ahead() -> None:

@@ -11,6 +11,7 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.pods.neighbours import Pods
 from rackplane.core.pods.pod import is_terminal
 from rackplane.core.pods.podclass import Amounts, held_by
+from rackplane.core.queues import sound
 from rackplane.core.queues.counting import count_usages, usage_held
 from rackplane.core.queues.lining_up import pending, waiting_in_order
 from rackplane.core.world import World
@@ -34,6 +35,7 @@ def validate(world: World) -> None:
     world.ledger.validate([usage for key in world.gangs if (usage := usage_held(world, key)) is not None])
     if waiting_in_order(world) != pending(world):
         raise InvariantViolation("the queue differs from a new look at all gangs")
+    sound.check(world)
     booked = set(world.state.keys())
     for record in world.gangs.values():
         _of_gang(world, world.state, record, booked=booking_key(record.key) in booked)

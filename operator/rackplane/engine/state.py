@@ -51,6 +51,11 @@ class State(Loads):
         #: in a simulation: what nodes whose use has changed in it were used for before
         self._used_before: dict[str, Use | None] = {}
         self._undoing = False
+        self.taken = 0
+        """Another one whenever anything but the end of a booking, or of a part of one, may have changed what there is.
+
+        What a simulation changes does not count: it is taken back.
+        """
         for node in nodes:
             self.set_node(node)
 
@@ -66,6 +71,7 @@ class State(Loads):
             return
         self._record((lambda: self.set_node(old)) if old else (lambda: self.remove_node(node.name)))
         self._keep_order()
+        self._take()
         self._specs[node.name] = node
         self._place(node)
         if old is None or (old.rack, old.domain, old.fabric, old.inner) != (
@@ -85,6 +91,7 @@ class State(Loads):
         if old is None:
             return
         self._keep_order()
+        self._take()
         del self._specs[name]
         self._placed.pop(name, None)
         self._uses.moved()
@@ -108,6 +115,7 @@ class State(Loads):
         if old == gpus:
             return
         self._record(lambda: self.set_unmanaged(node, old))
+        self._take()
         if gpus > 0:
             self._unmanaged[node] = gpus
         else:
@@ -124,6 +132,7 @@ class State(Loads):
         if old == new:
             return
         self._record(lambda: self.set_left(node, *(old or ("", 0))))
+        self._take()
         if new is None:
             del self._left[node]
         else:
@@ -201,6 +210,7 @@ class State(Loads):
         if not force:
             self._check_booking(key, booking)
         self._record(lambda: self.release(key))
+        self._take()
         self._bookings.add(key, booking)
         self._refresh(booking.gpus, key)
 
@@ -240,6 +250,7 @@ class State(Loads):
                 if gpus > 0 or node not in before.gpus:
                     self._check_node(key, node, self._uses.now.get(node), gpus, placement.power_profile)
         self._record(lambda: self._restore(before))
+        self._take()
         self._refresh(self._bookings.take_over(key, placement, wanted))
 
     def follow(self, other: State, without: Collection[str] = ()) -> bool:
@@ -288,6 +299,7 @@ class State(Loads):
             return
         old, booking.until = booking.until, until
         self._record(lambda: self.expect(key, old))
+        self._take()
         self._refresh(booking.gpus, key)
 
     def can_be_capped(self, key: str, profile: str | None) -> None:
@@ -300,6 +312,7 @@ class State(Loads):
             return
         old, booking.lowest = booking.lowest, profile
         self._record(lambda: self.can_be_capped(key, old))
+        self._take()
         self._refresh(booking.gpus, key)
 
     def lowest(self, key: str) -> str | None:
@@ -503,6 +516,10 @@ class State(Loads):
         """Remember the order of the nodes before a simulation first changes it: undoing puts a node last."""
         if self._journal is not None and self._order is None:
             self._order = tuple(self._specs)
+
+    def _take(self) -> None:
+        if self._journal is None and not self._undoing:
+            self.taken += 1
 
     def _record(self, undo: Callable[[], None]) -> None:
         if self._journal is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import field
+
 from rackplane.core.objects import GangSpec
 from rackplane.engine.explaining.times import when
 from rackplane.engine.model import Group, Placement
@@ -76,6 +79,8 @@ class HeldPlace:
     moves: tuple[tuple[Key, tuple[Group, ...]], ...] = ()
     #: the gang moves here from a place that it has, or has given up for this one
     moving: bool = False
+    #: as of what it was last found that the gang could start here then (:func:`core.queues.sound.as_of`)
+    found_at: Hashable = field(default=None, compare=False)
 
     def size_of(self, victim: Key) -> int:
         """The slots that one of the victims goes on with; 0: it is stopped."""

@@ -12,7 +12,14 @@ from rackplane.core.gangs.record import GangRecord
 from rackplane.core.gangs.statuses import UNPLACED, condition, timestamp
 from rackplane.core.gangs.switching import suspend_workload
 from rackplane.core.gangs.together import how_it_ended, outcome
-from rackplane.core.gangs.writing import conditions_of, gang_event, may_write, may_write_job, write
+from rackplane.core.gangs.writing import (
+    conditions_of,
+    gang_event,
+    is_being_written,
+    may_write,
+    may_write_job,
+    write,
+)
 from rackplane.core.instructions import (
     Instruction,
     SuspendJob,
@@ -185,7 +192,8 @@ def stopping(world: World, record: GangRecord) -> Iterator[Instruction]:
             yield from write(record, finished(world, record))
     elif not record.job.spec.suspend:
         yield from suspend(record, [record.job])
-    elif nothing_runs(world, record):
+    elif nothing_runs(world, record) and not is_being_written(record, record.job):
+        # Resumed after that, the Job would make pods without a place.
         yield from unplace(world, record, phase="Pending", why=why, reason=_reason_to_stop(record))
 
 
@@ -200,6 +208,8 @@ def _stopping_together(world: World, record: GangRecord, why: str) -> Iterator[I
     awake = awake_jobs(record)
     yield from suspend(record, awake)
     if any(job.metadata.deletion_timestamp is None for job in awake) or not nothing_runs(world, record):
+        return
+    if any(is_being_written(record, job) for job in record.jobs.values()):
         return
     if not record.jobs:
         unbook(world, record)

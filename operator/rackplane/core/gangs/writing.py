@@ -11,7 +11,15 @@ from rackplane.core.gangs.workload import API_VERSION
 from rackplane.core.instructions import PublishEvent, WriteGangStatus
 from rackplane.core.objects import Job, Metadata
 
-__all__ = ["conditions_of", "gang_event", "may_write", "may_write_job", "may_write_version", "write"]
+__all__ = [
+    "conditions_of",
+    "gang_event",
+    "is_being_written",
+    "may_write",
+    "may_write_job",
+    "may_write_version",
+    "write",
+]
 
 
 def write(record: GangRecord, status: Mapping[str, Any]) -> Iterator[WriteGangStatus]:
@@ -41,6 +49,11 @@ def may_write_version(record: GangRecord, name: str, version: str) -> bool:
     """As `may_write_job`, of what has that name and version."""
     known, record.job_writes[name] = record.job_writes.get(name), version
     return known != version
+
+
+def is_being_written(record: GangRecord, job: Job) -> bool:
+    """Whether our last write to the Job may still happen: it is not answered, or what came of it is not seen."""
+    return record.job_writes.get(job.metadata.name) == job.metadata.resource_version
 
 
 def conditions_of(record: GangRecord, *new: dict[str, object]) -> list[dict[str, object]]:

@@ -53,6 +53,8 @@ class Room:
         self._log: ChangeLog[str] = ChangeLog()
         self._before: dict[str, Amounts] = {}
         """What nodes held before the changes that are not in the log yet."""
+        self.taken = 0
+        """Another one whenever a node may have come to hold more, or is another one."""
 
     # -- what happens ------------------------------------------------------------------------------
 
@@ -93,6 +95,7 @@ class Room:
 
     def look(self, node: str) -> None:
         """The node itself has changed, has come, or is gone."""
+        self.taken += 1
         self._log.add(node)
 
     def settle(self) -> bool:
@@ -110,6 +113,8 @@ class Room:
     def _add(self, node: str, amounts: Amounts, *, times: int) -> None:
         if not times:
             return
+        if times > 0:
+            self.taken += 1
         held = self._used.get(node)
         if node not in self._before:
             self._before[node] = dict(held) if held else _NOTHING

@@ -124,7 +124,7 @@ def decide(
         request = _Made(partial(_request, world, record, used_up))
         answer = explainer.place((request_key(shape, used_up), stage), request, is_refused=lacks_room)
         if isinstance(answer, Refusal):
-            own = backfill.own_place(record, request()) if record.key in world.held_places else None
+            own = backfill.own_place(record, request) if record.key in world.held_places else None
             if own is None:
                 return refused(answer)
             answer = own

@@ -1,14 +1,16 @@
-"""Whom an event could unblock: told by two bounds, without a look at those who wait.
+"""Whom an event could unblock: told by few bounds, without a look at those who wait.
 
 A line is asked only if, as things are now, it is within what its queue and the queues above it may still take, in GPUs,
 and within the slots of its kind that free nodes and the limits of racks leave at most
-(:mod:`engine.placing.ceiling`). Both bounds are of the present: there is no cause of waiting to remember, and none to
-forget. Whoever exceeds one would be refused if asked.
+(:mod:`engine.placing.ceiling`). The bounds are of the present: there is no cause of waiting to remember, and none to
+forget. Whoever exceeds one would be refused if asked. So would a gang that outlasts the start of what is reserved, and
+for which free GPUs beside that are too few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +21,7 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.ceiling import most_now
 from rackplane.engine.queueing.order import Line
 from rackplane.engine.queueing.quotas import GPUS, WATTS
+from rackplane.engine.queueing.shadow import Reservation, gpus_by_node
 from rackplane.engine.queueing.sizes import Size
 
 __all__ = ["Gates"]
@@ -32,6 +35,12 @@ class Gates:
         self._bounds = world.waiting.bounds
         self._left = world.waiting.left
         self._draws: dict[Size, int] = {}
+        #: slots by free GPUs alone, by GPUs of a slot; and as of what
+        self._free: dict[int, int] = {}
+        self._free_at: tuple[int, int] | None = None
+        #: the same beside places that are held, by whose those are too
+        self._beside: dict[tuple[int, tuple[str, ...]], int] = {}
+        self._beside_at: tuple[tuple[int, int], int] | None = None
 
     def may_start(self) -> list[Line]:
         """The lines that neither bound rules out."""
@@ -73,6 +82,34 @@ class Gates:
         size = self._world.waiting.sizes.of(line)
         return size is None or size.slots <= self._slots_left(size, line)
 
+    def leaves_room(self, line: Line, others: Sequence[Reservation]) -> bool:
+        """Whether so many slots might find a place that is left to them when these others start, who are not there yet.
+
+        By free GPUs alone, each node by itself.
+        """
+        size = self._world.waiting.sizes.of(line)
+        if size is None or size.gpus_per_slot <= 0 or not others:
+            return True
+        as_of = self._world.stamp, self._world.reserved.revision
+        if self._beside_at != as_of:
+            self._beside_at = as_of
+            self._beside.clear()
+        asked = size.gpus_per_slot, tuple(r.key for r in others)
+        if asked not in self._beside:
+            self._beside[asked] = self._slots_beside(size.gpus_per_slot, others)
+        return size.slots <= self._beside[asked]
+
+    def _slots_beside(self, each: int, others: Iterable[Reservation]) -> int:
+        state = self._world.state
+        assert state is not None
+        found, lost = int(self._free_slots(each)), dict[str, int]()
+        for r in others:
+            for node, gpus in gpus_by_node(r.placement).items():
+                kind = state.node_type(node)
+                there = 0 if kind is None else max(0, kind.gpus_per_node - gpus) // each
+                lost[node] = max(lost.get(node, 0), state.free_gpus(node) // each - there)
+        return found - sum(lost.values())
+
     def _look(self) -> None:
         self._bounds.follow(self._world.stamp)
 
@@ -85,10 +122,13 @@ class Gates:
             self._draws[size] = least_of(self._world, record).get(WATTS, 0)
         return self._draws[size]
 
-    def _slots_left(self, size: Size, line: Line) -> int:
+    def _slots_left(self, size: Size, line: Line) -> float:
         """A bound for all of the family that ask for as many slots or more."""
         asked, known = (size.family, size.gpus_per_slot), self._bounds.most
         if asked not in known:
+            free = self._free_slots(size.gpus_per_slot)
+            if free < size.slots:
+                return free  # a bound too, and most often this says it already
             # One question for gangs of many kinds of pods, as if every node took them; for one kind it is one more.
             if self._world.waiting.sizes.kinds(size) > 1:
                 free = self._whatever_pods(size, line)
@@ -96,6 +136,19 @@ class Gates:
                     return free
             known[asked] = self._counted(line, masked=True)
         return known[asked]
+
+    def _free_slots(self, gpus: int) -> float:
+        """Slots of so many GPUs that free GPUs make, wherever they are."""
+        if gpus <= 0:
+            return math.inf
+        state = self._world.state
+        assert state is not None
+        if self._free_at != self._world.stamp:
+            self._free_at = self._world.stamp
+            self._free.clear()
+        if gpus not in self._free:
+            self._free[gpus] = int((state.free // gpus).sum())
+        return self._free[gpus]
 
     def _whatever_pods(self, size: Size, line: Line) -> int:
         asked, known = (size.family.rest, size.gpus_per_slot), self._bounds.free

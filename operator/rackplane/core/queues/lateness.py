@@ -16,6 +16,8 @@ class Lateness:
     def __init__(self) -> None:
         self._planned: dict[str, float] = {}
         self._ends: dict[str, float] = {}
+        #: counts how often they have become others
+        self.revision = 0
         #: the first of these ends, at which that gang is taken to need longer
         self._next = math.inf
 
@@ -30,6 +32,7 @@ class Lateness:
             self._next = -math.inf
         if booking in self._ends:
             self._ends = {key: end for key, end in self._ends.items() if key != booking}
+            self.revision += 1
 
     def ends(self, now: float) -> Mapping[str, float]:
         """When each is taken to be over; another object for every other content, and never changed afterwards."""
@@ -40,5 +43,6 @@ class Lateness:
                 found[booking] = end if end > now else extended_end(planned, now)
             if found != known:
                 self._ends = found
+                self.revision += 1
             self._next = min(found.values(), default=math.inf)
         return self._ends

@@ -39,6 +39,7 @@ from rackplane.core.queues.quotaholds import let_quota_go
 from rackplane.core.queues.relocating import carry_out, take_up_moves
 from rackplane.core.queues.reserving import Backfill
 from rackplane.core.queues.resettling import back, held_answer
+from rackplane.core.queues.sound import as_of, keep_sound
 from rackplane.core.queues.stages import coming, last_before
 from rackplane.core.queues.waiting import PREEMPTING, RESERVED, Answer, Kind, Wait, request_key
 from rackplane.core.queues.wanted import Wanted, with_holders
@@ -125,8 +126,15 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         elif answer is not None and answer.wait.wants_place and lacks_quota(world, record, backfill):
             answer = None  # others have taken the quota meanwhile, so it may hold that now
         if answer is None or world.now >= record.ask_again:
-            lacks_quota_now = line not in new and not gates.has_quota(line)
-            lacks_room = line not in new and not lacks_quota_now and not gates.has_room(line)
+            told = None if line in new else waiting.answer(line, until)
+            kept_out = (
+                told is not None
+                and told.wait.reason == RESERVED
+                and not clearing.stops_others(line.queue)
+                and backfill.keeps_out(record, line, until, gates, told.wait.message)
+            )
+            lacks_quota_now = line not in new and not kept_out and not gates.has_quota(line)
+            lacks_room = not (line in new or kept_out or lacks_quota_now) and not gates.has_room(line)
             if (lacks_quota_now or lacks_room) and not wanted.is_wanted(line, record):
                 asked.close()  # refused as before
                 continue
@@ -136,18 +144,20 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             record.ask_again = math.inf
             if world.trace is not None:
                 world.trace.begin()
-            told = None if line in new else waiting.answer(line, until)
-            if told is not None and is_told_again(world, record, backfill, told):
+            if told is not None and (kept_out or is_told_again(world, record, backfill, told)):
                 given: Placement | Wait = told.wait
             else:
                 given = turn.ask(record, lacks_room=lacks_room)
             if isinstance(given, Placement):
+                found_at = None if record.key in world.held_places else as_of(world)
                 let_go(world, record.key, starts=True)
                 let_quota_go(world, record.key)
                 record.foreseeable, record.estimate, record.refusal, record.no_room = False, None, None, ""
                 withdraw(world, record)
                 asked.shares_grow(wanted.queues_beside(line.queue))
                 yield from start(world, record, fullest(world, record, given, beside, backfill))
+                if found_at is not None:
+                    keep_sound(world, found_at)
                 if world.trace is not None:
                     world.trace.placed(world, record)
                 follow_moves(world)

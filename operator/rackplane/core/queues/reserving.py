@@ -24,14 +24,18 @@ from rackplane.core.queues.ahead import apart, bounded, cause, fits_then, look_a
 from rackplane.core.queues.beside import Beside
 from rackplane.core.queues.counting import count_usages
 from rackplane.core.queues.following import follow
+from rackplane.core.queues.gates import Gates
+from rackplane.core.queues.groupbudgets import counts_anywhere
 from rackplane.core.queues.holds import hold, let_go, made_for
 from rackplane.core.queues.quotaholds import QuotaHolds
+from rackplane.core.queues.sound import as_of, is_sound
 from rackplane.core.queues.waiting import Wait
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.placement import find
 from rackplane.engine.planning.outlook import Ending
+from rackplane.engine.queueing.order import Line
 from rackplane.engine.queueing.reservations import backfill
 from rackplane.engine.queueing.shadow import Reservation, gpus_by_node
 
@@ -142,12 +146,33 @@ class Backfill:
         found = backfill(world.state, request, offer, shadows, narrow=narrow, admits=accepts)
         if found is not None:
             return found
-        mine = booking_key(record.key)
         until = math.inf if request.until is None else request.until
-        ahead = next(r for r in world.reserved if r.key != mine and (r.blocks or r.at < until))
-        held = world.held_places[key_of(ahead.key)]
-        self._refused[asked] = f"may not delay gang {ahead.key}, which holds {held.words}"
+        self._refused[asked] = self._may_not_delay(self._outlasted(record, until)[0])
         return self._refused[asked]
+
+    def _outlasted(self, record: GangRecord, until: float) -> list[Reservation]:
+        """What is reserved for others that the gang would be in the way of, were it over by then."""
+        mine = booking_key(record.key)
+        return [r for r in self._world.reserved if r.key != mine and (r.blocks or r.at < until)]
+
+    def _may_not_delay(self, ahead: Reservation) -> str:
+        held = self._world.held_places[key_of(ahead.key)]
+        return f"may not delay gang {ahead.key}, which holds {held.words}"
+
+    def keeps_out(self, record: GangRecord, line: Line, until: float, gates: Gates, told: str) -> bool:
+        """Whether the gang would be told again that it may not delay others, told by a bound alone.
+
+        Not known where quotas have a say, or of one that holds a place itself.
+
+        Args:
+            until: when it would be over.
+            told: what it was told last.
+        """
+        world = self._world
+        if record.key in world.held_places or counts_anywhere(world, line.queue):
+            return False
+        others = self._outlasted(record, until)
+        return bool(others) and told == self._may_not_delay(others[0]) and not gates.leaves_room(line, others)
 
     def reserve(self, record: GangRecord) -> None:
         """Hold a place for a gang that was refused, if it is among the first."""
@@ -206,7 +231,7 @@ class Backfill:
         """Whether another gang might still get a place to hold in this pass."""
         return self._left > 0 and self._searches > 0
 
-    def own_place(self, record: GangRecord, request: Request) -> Placement | None:
+    def own_place(self, record: GangRecord, request: Callable[[], Request]) -> Placement | None:
         """The place that is held for the gang, if it can start there now: a search may not find it again."""
         world, held = self._world, self._world.held_places.get(record.key)
         if held is None or not made_for(record, held) or world.state is None:
@@ -215,7 +240,7 @@ class Backfill:
         wanted = gpus_by_node(held.reservation.placement)
         if any(gpus > world.state.free_gpus(node) for node, gpus in wanted.items()):
             return None
-        return find(world.state, only(request, held.reservation.placement.slots))
+        return find(world.state, only(request(), held.reservation.placement.slots))
 
     def _release(self, record: GangRecord) -> None:
         if record.key in self._world.held_places:
@@ -230,7 +255,11 @@ class Backfill:
         at = held.reservation.at
         if held.reservation.until != end_of_start(world, record, at):
             return None
-        return held if fits_then(world, record, held.reservation.placement, at) else None
+        if is_sound(world, record, held):
+            return held
+        if not fits_then(world, record, held.reservation.placement, at):
+            return None
+        return replace(held, found_at=as_of(world))
 
     def _held_longer(self, record: GangRecord) -> HeldPlace | None:
         """The place that it held, from when the gangs there that run past their expected end are taken to be over.

@@ -127,7 +127,8 @@ class RackNeeds:
                 slots = np.full(len(headroom), float(most))
                 np.divide(headroom, self.increments, out=slots, where=self.increments > 0)
             fewest = np.minimum(slots[: self.racks], slots[self.racks :])
-            self._asked = headroom, np.clip(fewest, 0, most, out=fewest).astype(np.int64)
+            # As `np.clip` does, which takes three times as long for few racks.
+            self._asked = headroom, np.minimum(np.maximum(fewest, 0), most).astype(np.int64)
         return self._asked[1]
 
     @cached_property

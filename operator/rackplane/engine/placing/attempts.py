@@ -6,9 +6,10 @@ For *bin*, *part* and *tree* see :mod:`engine.nodes.layout`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -310,11 +311,38 @@ def levels_tried(facility: Facility, request: Request) -> list[str]:
     return [ladder[i] for i in dict.fromkeys(chosen) if i <= top]
 
 
-def attempts(candidates: Candidates) -> list[Attempt]:
+class Attempts(Sequence[Attempt]):
+    """The levels to try, nearest first: each is looked at when it is its turn, for most gangs fit at the first."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        self._candidates = candidates
+        self._levels = levels_tried(candidates.state.facility, candidates.request)
+        self._made: dict[int, Attempt] = {}
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    @overload
+    def __getitem__(self, index: int) -> Attempt: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Attempt]: ...
+
+    def __getitem__(self, index: int | slice) -> Attempt | list[Attempt]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        position = range(len(self._levels))[index]
+        found = self._made.get(position)
+        if found is None:
+            candidates = self._candidates
+            found = Attempt(candidates, self._levels[position], _trees(candidates))
+            self._made[position] = found
+        return found
+
+
+def attempts(candidates: Candidates) -> Attempts:
     """The levels to try, as :func:`levels_tried` has them."""
-    trees = _trees(candidates)
-    levels = levels_tried(candidates.state.facility, candidates.request)
-    return [Attempt(candidates, level, trees) for level in levels]
+    return Attempts(candidates)
 
 
 def widest(candidates: Candidates) -> Attempt:

@@ -49,7 +49,7 @@ def place(state: State, request: Request, *, questions: int = 0) -> Placement | 
     invalid = explanation.invalid(state, request)
     if invalid is not None:
         return invalid
-    first: tuple[Candidates, list[Attempt]] | None = None
+    first: tuple[Candidates, Sequence[Attempt]] | None = None
     proved = True
     for profile in profiles(state, request):
         candidates = Candidates(state, request, profile)
@@ -164,7 +164,7 @@ class _Choice:
     considered: tuple[Considered, ...]
 
 
-def _best(candidates: Candidates, tries: list[Attempt]) -> tuple[tuple[_Choice, ...], bool]:
+def _best(candidates: Candidates, tries: Sequence[Attempt]) -> tuple[tuple[_Choice, ...], bool]:
     """The best solution of the nearest level that has one; if there is none at all, whether that is proved.
 
     Where it is preferred for what GPUs need beside themselves, the best by all else comes after it.
@@ -266,7 +266,7 @@ def _of_a_large_set(attempt: Attempt, tree: int) -> Solution | None:
     return Search(attempt.candidates, Subtree("", attempt.bins(chosen)), single=False).fill_all()
 
 
-def _rounding_matters(candidates: Candidates, tries: list[Attempt]) -> bool:
+def _rounding_matters(candidates: Candidates, tries: Sequence[Attempt]) -> bool:
     """Whether watts bind at all: by nodes alone nothing is rounded, so that failure is proved."""
     last = tries[-1]
     need = candidates.request.slots

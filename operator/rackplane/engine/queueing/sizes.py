@@ -111,7 +111,7 @@ class Sizes:
         return self._entries[line][1]
 
     def may_start(
-        self, left: Callable[[str], int | None], most: Callable[[Size, Line], int]
+        self, left: Callable[[str], int | None], most: Callable[[Size, Line], float]
     ) -> Iterator[Line]:
         """The lines that neither bound cuts off.
 
