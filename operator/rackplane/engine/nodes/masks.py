@@ -75,7 +75,8 @@ class Variant:
         if moved is None:
             self._mask, moved, differing = base.changed({}), (), {}
         self._position = base.position
-        now = self._differing = {node: count for node, count in slots.items() if base.get(node) != count}
+        known = base._slots
+        now = self._differing = {node: count for node, count in slots.items() if known.get(node, 0) != count}
         # From one question to the next few are others.
         for node in {*(node for node, _ in differing.items() ^ now.items()), *moved}:
             self._mask.set(node, now[node] if node in now else base.get(node))

@@ -253,13 +253,13 @@ class Turn(Generic[Member]):
         while self._heap:
             head = self._heap[0]
             line = self._lines[head[-1]]
-            if shut is not None and shut(line, head[-2]):
-                heapq.heappop(self._heap)
-                continue
             rank = self._rank(line.queue)
-            if head[1] == rank:
+            if head[1] != rank:
+                heapq.heapreplace(self._heap, (head[0], rank, *head[2:]))
+            elif shut is not None and shut(line, head[-2]):
+                heapq.heappop(self._heap)
+            else:
                 return
-            heapq.heapreplace(self._heap, (head[0], rank, *head[2:]))
 
     def _let_in(self) -> None:
         """Let the first of the other lines enter, if it is before all that have."""
