@@ -221,10 +221,7 @@ class Room:
         return dict.fromkeys((*kept.mask.as_dict(), *self._nodes))
 
     def _follow(self, kind: PodClass, kept: _Kept, changed: Iterable[str]) -> None:
-        offers = self._offers_to(kind)
-        for name in changed:
-            offer = self._offer(kind, offers, name)
-            slots = 0 if offer is None else kind.slots_of(offer, self.used(name), _NOTHING)
+        for name, slots in self.slots_without_each(kind, dict.fromkeys(changed, _NOTHING)).items():
             kept.mask.set(name, slots)
         kept.position = self._log.position
 

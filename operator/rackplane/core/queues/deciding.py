@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
 from rackplane.core.gangs.asking import (
@@ -121,7 +121,7 @@ def decide(
         if not may_hold or not explainer.refuses(asked, plain):
             return short
     while True:
-        request = _Made(partial(_request, world, record, used_up))
+        request = cache(partial(_request, world, record, used_up))  # most often it is needed twice
         answer = explainer.place((request_key(shape, used_up), stage), request, is_refused=lacks_room)
         if isinstance(answer, Refusal):
             own = backfill.own_place(record, request) if record.key in world.held_places else None
@@ -230,21 +230,6 @@ def renewed(world: World, record: GangRecord, wait: Wait, renewal: Renewal, stag
 def plain_request(world: World, record: GangRecord) -> Request:
     """What the gang asks of the engine, for a start now."""
     return request_of(world, record, mask_of(world, record))
-
-
-class _Made:
-    """A request that is made when it is first asked for, and kept: most often it is needed twice."""
-
-    __slots__ = ("_made", "_make")
-
-    def __init__(self, make: Callable[[], Request]) -> None:
-        self._make = make
-        self._made: Request | None = None
-
-    def __call__(self) -> Request:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
 
 
 def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Request:
