@@ -347,8 +347,7 @@ def attempts(candidates: Candidates) -> Attempts:
 
 def widest(candidates: Candidates) -> Attempt:
     """The last level to try: what fits in a nearer one fits in it too."""
-    level = levels_tried(candidates.state.facility, candidates.request)[-1]
-    return Attempt(candidates, level, _trees(candidates))
+    return attempts(candidates)[-1]
 
 
 def _trees(candidates: Candidates) -> str | None:

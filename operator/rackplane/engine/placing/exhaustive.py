@@ -65,10 +65,8 @@ class Exhaustive:
             yield from self._whole_runs(most)
             return
         sets, counts = self._sets(most)
-        bounds = np.flatnonzero(np.any(np.diff(counts, axis=0, prepend=-1) != 0, axis=1)).tolist()
-        for first, last in pairwise([*bounds, len(sets)]):
-            found = (way for chosen in sets[first:last] if (way := self._best_way(np.flatnonzero(chosen))))
-            yield (int(counts[first, 0]), int(counts[first, 1])), found
+        for count, alike in _by_count(counts):
+            yield count, (way for chosen in sets[alike] if (way := self._best_way(np.flatnonzero(chosen))))
 
     def most_even(self) -> Slots | None:
         """The way, under all limits, with fewest slots in the fullest bin, then in the next, then the same by racks.
@@ -99,7 +97,7 @@ class Exhaustive:
             -remains[:, ::-1],
             np.sort(names, axis=1),
         ]
-        return self._spelled(ways[int(np.lexsort(np.concatenate(columns, axis=1).T[::-1])[0])])
+        return _spelled(self.parts, ways[int(np.lexsort(np.concatenate(columns, axis=1).T[::-1])[0])])
 
     def _whole(self, taken: Ints) -> NDArray[np.bool_]:
         """Of the slots by bin: whether every run is whole, but for the short last one."""
@@ -131,11 +129,8 @@ class Exhaustive:
         stranded = self._stranded(ways, [rack for _, rack, _ in self.parts])
         order = np.lexsort([stranded, *(-remains).T, straggler, chosen, racks, bins])
         best = order[np.flatnonzero(np.diff(chosen[order], prepend=0))]
-        counts = np.stack([bins, racks], axis=1)[best]
-        bounds = np.flatnonzero(np.any(np.diff(counts, axis=0, prepend=-1) != 0, axis=1)).tolist()
-        for first, last in pairwise([*bounds, len(best)]):
-            found = (self._spelled(ways[w]) for w in best[first:last])
-            yield (int(counts[first, 0]), int(counts[first, 1])), found
+        for count, alike in _by_count(np.stack([bins, racks], axis=1)[best]):
+            yield count, (_spelled(self.parts, ways[w]) for w in best[alike])
 
     def _ways_in_runs(self, most: int) -> Ints:
         """All ways to give up to ``most`` parts whole runs, one of them the short last one, and the others nothing."""
@@ -171,13 +166,6 @@ class Exhaustive:
         in_rack = used @ owner.reshape(len(of_part), len(racks))
         counts: Ints = np.count_nonzero(in_rack, axis=1)
         return counts
-
-    def _spelled(self, way: Ints) -> Slots:
-        result: Slots = {}
-        for (i, rack, _), n in zip(self.parts, way.tolist(), strict=True):
-            if n:
-                result.setdefault(i, {})[rack] = n
-        return result
 
     def _sets(self, most: tuple[int, int]) -> tuple[NDArray[np.bool_], Ints]:
         """Sets of parts that could take the gang, and their counts of bins and racks, in the order of these."""
@@ -215,11 +203,7 @@ class Exhaustive:
         straggler = 2 * len(bins) * taken.min(axis=1) < self.slots
         remains = np.sort(np.array([self.bins[b].size for b in bins]) - taken, axis=1)
         keys = [self._stranded(ways, [rack for _, rack, _ in parts]), *(-remains).T, straggler]
-        best = int(np.lexsort(keys)[0])
-        result: Slots = {}
-        for (i, rack, _), n in zip(parts, ways[best].tolist(), strict=True):
-            result.setdefault(i, {})[rack] = n
-        return result
+        return _spelled(parts, ways[int(np.lexsort(keys)[0])])
 
     @staticmethod
     def _one_short(over: Ints, short: int) -> NDArray[np.bool_]:
@@ -268,3 +252,19 @@ class Exhaustive:
             sizes, place = np.unique(slots, return_inverse=True)
             total += np.array([self.candidates.stranded_watts(rack, int(n)) for n in sizes])[place]
         return total
+
+
+def _by_count(counts: Ints) -> Iterator[tuple[tuple[int, int], slice]]:
+    """Rows that are alike, which follow each other: their (bins, racks), and where they are."""
+    bounds = np.flatnonzero(np.any(np.diff(counts, axis=0, prepend=-1) != 0, axis=1)).tolist()
+    for first, last in pairwise([*bounds, len(counts)]):
+        yield (int(counts[first, 0]), int(counts[first, 1])), slice(first, last)
+
+
+def _spelled(parts: Sequence[tuple[int, int, int]], way: Ints) -> Slots:
+    """The slots of each part, without parts that get none."""
+    result: Slots = {}
+    for (i, rack, _), n in zip(parts, way.tolist(), strict=True):
+        if n:
+            result.setdefault(i, {})[rack] = n
+    return result

@@ -14,7 +14,7 @@ import numpy as np
 
 from rackplane.engine.model import NVLINK, NodeType, Placement, Refusal, RefusalKind, Request
 from rackplane.engine.physics.draw import find_cap
-from rackplane.engine.placing.attempts import attempts
+from rackplane.engine.placing.attempts import widest
 from rackplane.engine.placing.bounds import most_slots
 from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
@@ -133,9 +133,8 @@ def largest(state: State, request: Request) -> tuple[Placement | None, Refusal]:
 def upper_bound(state: State, request: Request) -> int:
     """Slots that no placement of such a gang under its own power profile exceeds; at least 1."""
     candidates = Candidates(state, replace(request, slots=_MANY), request.power_profile)
-    widest = attempts(candidates)[-1]
     run, most = request.segment_slots or 1, 1
-    for domain in Domains(widest):
+    for domain in Domains(widest(candidates)):
         # By nodes and each rack's watts alone: of a thousand domains most cannot be better than the first few.
         if sum(b.cap for b in domain.bins) > most:
             most = max(most, most_slots(candidates, domain.bins, run))

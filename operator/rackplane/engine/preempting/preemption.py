@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from rackplane.engine.explaining import explanation
 from rackplane.engine.explaining import groups as grouped
 from rackplane.engine.model import Placement, Request
-from rackplane.engine.placing.attempts import attempts
+from rackplane.engine.placing.attempts import widest
 from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.groups import Groups
@@ -277,7 +277,7 @@ class _Search:
             self._release(later, chosen)
             asked = self._lead(self.request([self.keys[v] for v in chosen]), survey.candidates.profile)
             candidates = Candidates(later, asked, survey.candidates.profile)
-            domains = Domains(attempts(candidates)[-1])
+            domains = Domains(widest(candidates))
             slots = candidates.request.slots
             free = int(domains.free[d])
             if free < slots:

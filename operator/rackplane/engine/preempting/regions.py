@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rackplane.engine.model import Request
 from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.nodes.views import UNLIMITED
-from rackplane.engine.placing.attempts import Attempt, attempts
+from rackplane.engine.placing.attempts import Attempt, widest
 from rackplane.engine.placing.candidates import Candidates
 from rackplane.engine.placing.domains import Domains
 from rackplane.engine.placing.shortage import Room, all_shortages
@@ -91,7 +91,7 @@ class Survey:
         """``asked`` is the request as it is now, ``freed`` with the pods of all victims gone from the nodes."""
         self.state, self.releases, self.weights = state, releases, weights
         self.candidates = Candidates(state, asked, profile)
-        self.attempt: Attempt = attempts(self.candidates)[-1]
+        self.attempt: Attempt = widest(self.candidates)
         self.domains = Domains(self.attempt)
         self.free, self.room = self._nodes(freed)
         layout = self.attempt.layout
