@@ -10,7 +10,7 @@ for which free GPUs beside that are too few.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +21,7 @@ from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.ceiling import most_now
 from rackplane.engine.queueing.order import Line
 from rackplane.engine.queueing.quotas import GPUS, WATTS
-from rackplane.engine.queueing.shadow import Reservation, gpus_by_node
+from rackplane.engine.queueing.shadow import Reservation, slots_lost
 from rackplane.engine.queueing.sizes import Size
 
 __all__ = ["Gates"]
@@ -39,7 +39,7 @@ class Gates:
         self._free: dict[int, int] = {}
         self._free_at: tuple[int, int] | None = None
         #: the same beside places that are held, by whose those are too
-        self._beside: dict[tuple[int, tuple[str, ...]], int] = {}
+        self._beside: dict[tuple[int, tuple[str, ...]], float] = {}
         self._beside_at: tuple[tuple[int, int], int] | None = None
 
     def may_start(self) -> list[Line]:
@@ -96,19 +96,10 @@ class Gates:
             self._beside.clear()
         asked = size.gpus_per_slot, tuple(r.key for r in others)
         if asked not in self._beside:
-            self._beside[asked] = self._slots_beside(size.gpus_per_slot, others)
+            assert self._world.state is not None
+            free = self._free_slots(size.gpus_per_slot)
+            self._beside[asked] = free - slots_lost(self._world.state, others, size.gpus_per_slot)
         return size.slots <= self._beside[asked]
-
-    def _slots_beside(self, each: int, others: Iterable[Reservation]) -> int:
-        state = self._world.state
-        assert state is not None
-        found, lost = int(self._free_slots(each)), dict[str, int]()
-        for r in others:
-            for node, gpus in gpus_by_node(r.placement).items():
-                kind = state.node_type(node)
-                there = 0 if kind is None else max(0, kind.gpus_per_node - gpus) // each
-                lost[node] = max(lost.get(node, 0), state.free_gpus(node) // each - there)
-        return found - sum(lost.values())
 
     def _look(self) -> None:
         self._bounds.follow(self._world.stamp)

@@ -46,6 +46,20 @@ def gpus_by_node(placement: Placement) -> dict[str, int]:
     return found
 
 
+def slots_lost(state: State, others: Iterable[Reservation], gpus: int) -> int:
+    """Slots of so many GPUs that free GPUs make now and will not once these others have their places.
+
+    Each node by itself, and of those who are to have one node at different times the one that takes most of it.
+    """
+    lost: dict[str, int] = {}
+    for r in others:
+        for node, taken in gpus_by_node(r.placement).items():
+            kind = state.node_type(node)
+            there = 0 if kind is None else max(0, kind.gpus_per_node - taken) // gpus
+            lost[node] = max(lost.get(node, 0), state.free_gpus(node) // gpus - there)
+    return sum(lost.values())
+
+
 class Shadow:
     """Loads and nodes at one time.  It answers for the state as it is; another state needs another shadow.
 
