@@ -42,10 +42,15 @@ class Machine:
     """
 
     def __init__(
-        self, *, settings: MachineSettings | None = None, stopwatch: Callable[[], float] | None = None
+        self,
+        *,
+        settings: MachineSettings | None = None,
+        stopwatch: Callable[[], float] | None = None,
+        measures: bool = True,
     ) -> None:
         """Args:
         stopwatch: seconds from any beginning: by it is measured how long decisions take, and nothing is decided.
+        measures: whether anybody asks what is :meth:`measured`.
         """
         self.settings = settings or MachineSettings()
         catalog = Catalog(
@@ -54,6 +59,7 @@ class Machine:
             lost_conditions=self.settings.lost_node_conditions,
         )
         self.world = World(settings=self.settings, catalog=catalog)
+        self.world.measurements.wanted = measures
         if stopwatch is not None:
             self.world.measurements.stopwatch = stopwatch
         self.leading = False
@@ -313,8 +319,9 @@ def _time_counts(record: GangRecord, now: float) -> bool:
 
     A gang of another controller may stay Admitted: its maker starts the pods, and may never say that they run.
     """
+    phase = record.phase
     return (
-        record.phase == "Stopping"
-        or (record.phase == "Admitted" and now >= record.due and not record.external())
+        phase == "Stopping"
+        or (phase == "Admitted" and now >= record.due and not record.external())
         or bool(record.evictions)
     )

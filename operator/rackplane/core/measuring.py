@@ -51,13 +51,16 @@ class Measurement:
 class Measurements:
     """Args:
     stopwatch: seconds from any beginning; what takes time is measured by it. The machine has no clock of its own.
+    wanted: whether anybody takes them.
     """
 
     stopwatch: Callable[[], float] = lambda: 0.0
+    wanted: bool = True
     _kept: deque[Measurement] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def add(self, what: Measured, value: float, label: str = "") -> None:
-        self._kept.append(Measurement(what, value, label))
+        if self.wanted:
+            self._kept.append(Measurement(what, value, label))
 
     def take(self) -> list[Measurement]:
         """All since the last time, oldest first."""

@@ -58,7 +58,7 @@ class Cluster:
         begin: int = 0,
         tell_checkpoints: bool = False,
     ) -> None:
-        self.machine = Machine(settings=settings)
+        self.machine = Machine(settings=settings, measures=False)
         self.now = 0
         self.live: dict[str, Live] = {}
         self.waiting = 0

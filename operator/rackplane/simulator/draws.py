@@ -11,9 +11,11 @@ from __future__ import annotations
 import csv
 import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -23,13 +25,16 @@ from rackplane.engine.model import NodeType
 from rackplane.engine.physics.draw import find_cap
 from rackplane.engine.physics.facility import Facility
 from rackplane.engine.state import State
-from rackplane.simulator.gangs import Live
+from rackplane.simulator.gangs import Live, Request
 from rackplane.simulator.limits import Meter
 
 __all__ = ["PowerModel", "Workers", "busy_fractions"]
 
 Floats = NDArray[np.float64]
 
+_AT_A_TIME: Final = 256
+"""Lots are drawn for so many gangs: a generator for each in a row takes a fifth of the time that it takes between turns
+of the machine, which leave nothing of it in the processor's caches."""
 BUSY_NODE_WATTS: Final = 2_000.0
 BUSY_GPU_WATTS: Final = 120.0
 """From here on a node, or a GPU, of the measurements counts as one that works. An assumption: the published figures are
@@ -77,6 +82,15 @@ class PowerModel:
         return np.array([0.5 * (1 + math.erf(z / math.sqrt(2))) for z in scores.tolist()])
 
 
+@dataclass(frozen=True, slots=True)
+class _Chances:
+    """Drawn by lot for one gang: the quantile of each node, seconds from pause to pause, a pause's part of these."""
+
+    scores: Floats
+    period: float
+    pausing: float
+
+
 @dataclass(slots=True)
 class _Drawing:
     """One gang in its place: watts over idle by rack, while it works and in a pause; and its phases in seconds."""
@@ -95,10 +109,16 @@ class Workers:
 
     Args:
         seed: with a gang's name and the number of its stops decides everything about its draw.
+        requests: in order of arrival; lots are drawn for many of them at a time.
     """
 
-    def __init__(self, model: PowerModel, state: State, *, seed: int) -> None:
+    def __init__(
+        self, model: PowerModel, state: State, *, seed: int, requests: Iterable[Request] = ()
+    ) -> None:
         self.model, self._seed, self._state = model, seed, state
+        self._requests = iter(requests)
+        #: for gangs that have not run yet
+        self._first: dict[str, _Chances] = {}
         self.meter = Meter(state.facility)
         self._drawing: dict[str, _Drawing] = {}
         self._phases: list[tuple[int, str, int]] = []
@@ -123,15 +143,14 @@ class Workers:
         """It runs from now on, or at another power profile."""
         self._go_on(now)
         before = self._drawing.get(gang.request.name)
-        name, random = gang.request.name, self._random(gang)
-        busy, pause = self._watts(gang, random)
+        name, chances = gang.request.name, self._chances(gang)
+        busy, pause = self._watts(gang, chances.scores)
         self._token += 1
         if before is not None:
             # The same phases go on, at another power.
             self._switch(now, before, busy, pause)
             return
-        period = max(60.0, self.model.period * random.lognormal(0.0, self.model.spread))
-        share = random.uniform(0.0, self.model.pause_percent / 100)
+        period, share = chances.period, chances.pausing
         drawing = self._drawing[name] = _Drawing(
             busy,
             pause,
@@ -175,17 +194,29 @@ class Workers:
         drawing.busy, drawing.pause = busy, pause
         self.meter.add(now, {rack: after.get(rack, 0) - before.get(rack, 0) for rack in {**before, **after}})
 
-    def _random(self, gang: Live) -> np.random.Generator:
-        number = int("".join(filter(str.isdecimal, gang.request.name)) or 0)
-        return np.random.default_rng([self._seed, number, gang.progress.stops])
+    def _chances(self, gang: Live) -> _Chances:
+        stops, nodes, name = gang.progress.stops, len(gang.nodes), gang.request.name
+        if not stops:
+            while name not in self._first and (ahead := list(islice(self._requests, _AT_A_TIME))):
+                self._first.update((other.name, self._draw(other.name, 0, other.slots)) for other in ahead)
+            found = self._first.pop(name, None)
+            if found is not None and len(found.scores) == nodes:
+                return found
+        return self._draw(name, stops, nodes)
 
-    def _watts(self, gang: Live, random: np.random.Generator) -> tuple[dict[int, int], dict[int, int]]:
+    def _draw(self, name: str, stops: int, nodes: int) -> _Chances:
+        number = int("".join(filter(str.isdecimal, name)) or 0)
+        random = np.random.default_rng([self._seed, number, stops])
+        scores = self.model.quantiles(random, nodes)
+        period = max(60.0, self.model.period * random.lognormal(0.0, self.model.spread))
+        return _Chances(scores, period, random.uniform(0.0, self.model.pause_percent / 100))
+
+    def _watts(self, gang: Live, scores: Floats) -> tuple[dict[int, int], dict[int, int]]:
         """Watts over idle by rack, while it works and in a pause."""
         busy: dict[int, int] = {}
         pause: dict[int, int] = {}
         gpus = int(gang.request.spec["gpusPerSlot"])
         nodes = gang.nodes
-        scores = self.model.quantiles(random, len(nodes))
         of_types: dict[int, tuple[list[int], list[int]]] = {}
         for i, name in enumerate(nodes):
             spec, node_type = self._state.node(name), self._state.node_type(name)

@@ -20,7 +20,10 @@ def merged(have: Any, patch: Any) -> Any:
         return patch
     old = have if isinstance(have, dict) else {}
     result = {key: value for key, value in old.items() if key not in patch}
-    return result | {k: merged(old.get(k), value) for k, value in patch.items() if value is not None}
+    for key, value in patch.items():
+        if value is not None:
+            result[key] = merged(old.get(key), value) if isinstance(value, dict) else value
+    return result
 
 
 @dataclass(frozen=True, slots=True)

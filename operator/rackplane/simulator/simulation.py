@@ -96,7 +96,7 @@ class Simulation:
         self.reserved = Meter(self._truth.facility(0))
         self.reserved.follow(0, state.nominal, state.peak)
         if self.model is not None:
-            self.workers = Workers(self.model, state, seed=self.seed)
+            self.workers = Workers(self.model, state, seed=self.seed, requests=self.requests)
             self.workers.use(0, state, self._truth.facility(0))
         if self.output is not None:
             self._sampler = Sampler(self.site, self.cluster, self.reserved, self._drawn)

@@ -14,6 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from rackplane.core.queues import ahead, reserving
+from rackplane.simulator import draws
 from rackplane.simulator.draws import PowerModel
 from rackplane.simulator.facilityevents import read_events
 from rackplane.simulator.files import Tables
@@ -273,3 +274,13 @@ def test_no_earlier_place_is_looked_for_while_jobs_end_as_they_were_told_to(site
         assert looks.call_count > 3
     assert looked.rows("jobs") == run.rows("jobs") != roughly.rows("jobs")
     assert max(row["wait"] for row in run.rows("jobs")) > 1_000
+
+
+def test_lots_are_the_same_however_many_gangs_they_are_drawn_for_at_a_time(site: Site) -> None:
+    jobs = [Job(f"j{n}", 400 * n, 900, gpus) for n, gpus in enumerate((4, 16, 2, 8))]
+    run = Run(site, jobs, model=PowerModel(), every=100)
+    with patch.object(draws, "_AT_A_TIME", 1):
+        one_by_one = Run(site, jobs, model=PowerModel(), every=100)
+    assert run.rows("elements") == one_by_one.rows("elements")
+    assert len({row["drawn_watts"] for row in run.rows("series")}) > 8
+    assert run.simulation.cluster.machine.measured() == [], "nobody asks for that"

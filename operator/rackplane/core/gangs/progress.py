@@ -39,6 +39,8 @@ def follow_wait(world: World, record: GangRecord, before: Gang | None) -> None:
 def count_progress(world: World, record: GangRecord, before: Gang) -> None:
     """Measure what is new in the Gang."""
     gang, measurements = record.gang, world.measurements
+    if not measurements.wanted:
+        return
     assert gang is not None
     then, now, queue = before.status, gang.status, gang.spec.queue
     if now.shed is not None and (then.shed is None or then.shed.action != now.shed.action):
