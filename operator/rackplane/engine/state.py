@@ -45,6 +45,8 @@ class State(Loads):
         self._left: dict[str, tuple[str, int]] = {}
         self._uses = self._fresh_uses()
         self._planned: Planned | None = None
+        #: this state's nodes and another's that are known to be in the same order
+        self._alike: tuple[Inventory, Inventory] | None = None
         self._derived = Derived(facility, self._specs, self._figures, self._bookings.latest_end)
         self._order: tuple[str, ...] | None = None
         self._journal: list[Callable[[], None]] | None = None
@@ -261,8 +263,11 @@ class State(Loads):
         if other.facility is not self.facility:
             return False
         self._follow_nodes(other)
-        if self.inventory.names != other.inventory.names:
-            return False
+        inventories = self.inventory, other.inventory
+        if self._alike is None or any(a is not b for a, b in zip(self._alike, inventories, strict=True)):
+            if inventories[0].names != inventories[1].names:
+                return False
+            self._alike = inventories
         gone, came = self._bookings.unlike(other._bookings, without)
         nodes: dict[str, None] = {}
         for key in gone:

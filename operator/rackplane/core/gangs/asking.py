@@ -214,16 +214,18 @@ def _kind(record: GangRecord) -> PodClass:
 def request_of(
     world: World,
     record: GangRecord,
-    mask: NodeMask,
+    mask: NodeMask | None,
     *,
     at: float | None = None,
+    until: float | None = None,
     over: Iterable[GangRecord] = (),
     feeding: Feeding | None = None,
 ) -> Request:
     """The gang's request, for the fewest slots that it can run with.
 
     Args:
-        mask: of its pods, if they are alike.
+        mask: of its pods, if they are alike; None: as if every node took them.
+        until: when it would end; None: when it is expected to.
         at: when it would start, in seconds since the epoch; None: now.
         over: gangs that are gone by then; ``mask`` has taken note of it already.
         feeding: what GPUs need beside themselves, where it is to be preferred for that.
@@ -244,7 +246,7 @@ def request_of(
         capacity=None if groups else mask,
         groups=groups,
         beside=sharing,
-        until=end_of_start(world, record, world.now if at is None else at),
+        until=end_of_start(world, record, world.now if at is None else at) if until is None else until,
         at=at,
         lasts=spec.expected_duration_seconds,
         spread=queue is not None and queue.spec.placement is QueuePlacement.SPREAD,

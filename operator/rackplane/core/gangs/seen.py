@@ -32,7 +32,8 @@ def gang_changed(world: World, gang: Gang, *, leading: bool) -> None:
     record = world.record(key)
     before, record.gang = record.gang, gang
     record.creating = False
-    world.look_at_usage(key)
+    if before is None or before.spec.queue != gang.spec.queue:
+        world.look_at_usage(key)
     decision, status = record.decision, gang.status
     if status.shed is not None:
         world.shed[key] = None

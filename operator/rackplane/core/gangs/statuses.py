@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from rackplane.api.base import kilowatts
@@ -45,6 +46,7 @@ UNPLACED: Mapping[str, Any] = {
 }
 
 
+@lru_cache(maxsize=256)  # one decision asks for the same second several times
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as the API writes times: UTC, whole seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rackplane.core.gangs.asking import mask_of, request_of, slots_beside, slots_without, usage_of
@@ -119,16 +119,21 @@ def only(request: Request, nodes: Sequence[str]) -> Request:
 
 
 def bounded(
-    world: World, record: GangRecord, shadows: Iterable[Shadow], room: Callable[[str], int]
+    world: World,
+    record: GangRecord,
+    shadows: Iterable[Shadow],
+    room: Callable[[str], int],
+    among: Collection[str] | None = None,
 ) -> dict[str, int]:
     """Node -> pods of the gang that it takes at each of these times, of the nodes that reservations touch.
 
     Args:
         room: what a node takes without reservations.
+        among: only of these nodes; None: of all.
     """
     assert record.gang is not None
     spec, shadows = record.gang.spec, tuple(shadows)
-    found = bounds(shadows, spec.gpus_per_slot, spec.power.profile)
+    found = bounds(shadows, spec.gpus_per_slot, spec.power.profile, among)
     for node, slots in found.items():
         least = min(slots, room(node))
         if least:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 from rackplane.api.labels import GANG_SIZE, QUEUE_LABEL
 from rackplane.core.gangs.asking import (
@@ -81,11 +81,13 @@ def decide(
     backfill: Backfill,
     stage: float,
     *,
+    shape: Hashable,
     lacks_room: bool = False,
 ) -> Placement | Wait:
     """The place of the gang, and of nobody else, or why all who ask for the same in its queue wait.
 
     Args:
+        shape: of its line (:func:`core.gangs.asking.shape_of`).
         stage: the last time at which a budget starts that the gang would outlast.
         lacks_room: a bound says already that the engine refuses it.
     """
@@ -109,7 +111,7 @@ def decide(
     short = _over_quota(world, spec.queue, least_of(world, record))
     may_hold = short is None or backfill.may_reserve or record.key in world.held_places
     asks_anew = may_hold or backfill.would_hold_quota(record)
-    shape, used_up = shape_of(world, record) if asks_anew else None, frozenset[str]()
+    used_up = frozenset[str]()
     if short is not None:
         # Cheaper than the engine; but one that lacks room too may hold a place, and is told so.
         asked, plain = (request_key(shape), stage), partial(plain_request, world, record)
@@ -121,7 +123,7 @@ def decide(
         if not may_hold or not explainer.refuses(asked, plain):
             return short
     while True:
-        request = cache(partial(_request, world, record, used_up))  # most often it is needed twice
+        request = _once(partial(_request, world, record, used_up))  # most often it is needed twice
         answer = explainer.place((request_key(shape, used_up), stage), request, is_refused=lacks_room)
         if isinstance(answer, Refusal):
             own = backfill.own_place(record, request) if record.key in world.held_places else None
@@ -230,6 +232,18 @@ def renewed(world: World, record: GangRecord, wait: Wait, renewal: Renewal, stag
 def plain_request(world: World, record: GangRecord) -> Request:
     """What the gang asks of the engine, for a start now."""
     return request_of(world, record, mask_of(world, record))
+
+
+def _once(make: Callable[[], Request]) -> Callable[[], Request]:
+    """As `functools.cache`, which takes ten times as long to set up: it is for each gang that is asked."""
+    made: list[Request] = []
+
+    def request() -> Request:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return request
 
 
 def _request(world: World, record: GangRecord, used_up: frozenset[str]) -> Request:

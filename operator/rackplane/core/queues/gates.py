@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from rackplane.core.gangs.asking import least_of, mask_of, request_of
 from rackplane.core.queues.waiting import Left
 from rackplane.core.world import World
-from rackplane.engine.nodes.masks import NodeMask
 from rackplane.engine.placing.ceiling import most_now
 from rackplane.engine.queueing.order import Line
 from rackplane.engine.queueing.quotas import GPUS, WATTS
@@ -151,7 +149,6 @@ class Gates:
         world = self._world
         assert world.state is not None
         record = world.gangs[next(world.waiting.order.line(line))]
-        request = request_of(world, record, mask_of(world, record) if masked else NodeMask({}))
+        mask = mask_of(world, record) if masked else None
         # One that ends at once: no coming budget is in its way.
-        request = replace(request, until=world.now, capacity=request.capacity if masked else None)
-        return most_now(world.state, request)
+        return most_now(world.state, request_of(world, record, mask, until=world.now))

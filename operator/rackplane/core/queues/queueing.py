@@ -147,7 +147,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
             if told is not None and (kept_out or is_told_again(world, record, backfill, told)):
                 given: Placement | Wait = told.wait
             else:
-                given = turn.ask(record, lacks_room=lacks_room)
+                given = turn.ask(line, record, lacks_room=lacks_room)
             if isinstance(given, Placement):
                 found_at = None if record.key in world.held_places else as_of(world)
                 let_go(world, record.key, starts=True)
@@ -215,7 +215,7 @@ def _renew(world: World) -> None:
 
     for gang in waiting.to_recount(world.placements, world.now, settings.status_seconds):
         renew(gang)
-    for asked, gang in list(waiting.unexplained.items()):
+    for asked, gang in list(waiting.unexplained.items()) if renewal.may_explain else ():
         if not renewal.may_explain:
             break
         del waiting.unexplained[asked]
@@ -232,7 +232,7 @@ class _Turn:
         self._shut: list[Wait] = []
         self._coming = coming(world)
 
-    def ask(self, record: GangRecord, *, lacks_room: bool) -> Placement | Wait:
+    def ask(self, line: Line, record: GangRecord, *, lacks_room: bool) -> Placement | Wait:
         """The decision; of one whose place is being cleared, once nobody is in its way any more.
 
         Args:
@@ -241,15 +241,15 @@ class _Turn:
         world = self._world
         world.waiting.asked += 1
         began = world.measurements.stopwatch()
-        given = self._asked(record, lacks_room=lacks_room)
+        given = self._asked(line, record, lacks_room=lacks_room)
         took = world.measurements.stopwatch() - began
         result = SUCCESS if isinstance(given, Placement) else INADMISSIBLE
         world.measurements.add(Measured.ATTEMPT, took, result)
         return given
 
-    def _asked(self, record: GangRecord, *, lacks_room: bool) -> Placement | Wait:
+    def _asked(self, line: Line, record: GangRecord, *, lacks_room: bool) -> Placement | Wait:
         world = self._world
-        assert record.gang is not None
+        assert record.gang is not None and isinstance(line.kind, Kind)
         where = (record.gang.spec.queue, record.key[0])
         if where not in self._barred:
             self._barred[where] = shut = barred(world, record)
@@ -267,7 +267,15 @@ class _Turn:
             if waits is not None:
                 return Wait(waits, reason=PREEMPTING)
         stage = last_before(self._coming, end_of_start(world, record, world.now))
-        found = closed or decide(world, record, self._explainer, self._backfill, stage, lacks_room=lacks_room)
+        found = closed or decide(
+            world,
+            record,
+            self._explainer,
+            self._backfill,
+            stage,
+            shape=line.kind.shape,
+            lacks_room=lacks_room,
+        )
         if gave_up and isinstance(found, Wait):
             found = back(world, record) or found
         held = world.held_places.get(record.key)

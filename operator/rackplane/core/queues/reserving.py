@@ -126,10 +126,11 @@ class Backfill:
             return offer
 
         mask = NodeMask.of(request.capacity or {})
-        less = {} if request.groups else bounded(world, record, shadows, mask.get)
 
         def narrow(wanted: Request) -> Request:
-            return apart(wanted, shadows) if wanted.groups else replace(wanted, capacity=mask.changed(less))
+            if wanted.groups:
+                return apart(wanted, shadows)
+            return replace(wanted, capacity=mask.changed(bounded(world, record, shadows, mask.get)))
 
         def accepts(placement: Placement) -> bool:
             # The engine has looked at GPUs and watts; what else nodes have is not known to it.
@@ -137,6 +138,7 @@ class Backfill:
             if request.groups:
                 room = not any(node in counts for shadow in shadows for node in shadow.nodes)
             else:
+                less = bounded(world, record, shadows, mask.get, among=counts)
                 room = all(slots >= counts[node] for node, slots in less.items())
             return (
                 room and beside.leaves_quota(record, placement) and (placement is offer or admits(placement))

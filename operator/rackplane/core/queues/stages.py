@@ -17,6 +17,8 @@ def coming(world: World) -> list[float]:
     assert world.state is not None
     budgets = world.catalog.budgets.groups(world.now)
     maintenance = world.catalog.maintenance_times(world.now)
+    if not budgets and not maintenance:
+        return list(world.state.facility.windows)
     return sorted(
         {
             *world.state.facility.windows,

@@ -184,7 +184,8 @@ class Waiting:
 
     def look(self, gangs: Iterable[Key]) -> None:
         """Something about these has changed, which may have a say in whether or where they wait."""
-        self._stale.update(dict.fromkeys(gangs))
+        for key in gangs:
+            self._stale[key] = None
 
     def refresh(self, place: Callable[[Key], Place | None]) -> None:
         """Look at what has changed.
@@ -208,7 +209,7 @@ class Waiting:
         if place is None:
             return None
         line = self._lines.setdefault(place.line, place.line)
-        return place if line is place.line else replace(place, line=line)
+        return place if line is place.line else Place(line, place.priority, place.since)
 
     def _follow(self, old: Place | None, new: Place | None) -> None:
         """Bring the sizes in line with the lines that there are."""

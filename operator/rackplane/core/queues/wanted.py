@@ -86,7 +86,9 @@ class Wanted:
             if not self._backfill.seeks_quota(queue):
                 self._seeking.pop(queue, None)  # who comes behind is only asked if there is quota for it
                 continue
-            self._seeking[queue] = self._gates.left(queue)
+            left = self._seeking[queue] = self._gates.left(queue)
+            if left == (None, None):
+                continue  # nothing bounds it
             line = next(filter(self._gates.lacking_quota(queue), asked.behind(queue)), None)
             if line is not None:
                 asked.add(line)

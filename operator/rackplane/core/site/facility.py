@@ -239,8 +239,10 @@ class Catalog:
 
     def next_change(self, now: float) -> float | None:
         """When `spec` next answers otherwise by the time alone, after `now`; None if it never will."""
-        times = (next(iter(self.maintenance_times(now)), None), self.budgets.next_change(now))
-        return min((t for t in times if t is not None), default=None)
+        maintenance, change = self.maintenance_times(now), self.budgets.next_change(now)
+        if not maintenance:
+            return change
+        return maintenance[0] if change is None else min(maintenance[0], change)
 
     def maintenance_times(self, now: float) -> Sequence[float]:
         """When planned maintenance starts or ends after `now`, in seconds since the epoch, in order."""

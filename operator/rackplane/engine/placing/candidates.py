@@ -63,13 +63,24 @@ class Candidates:
     rounding could hide a fit by a watt (several slots on one node), in which case nothing is proved by it.
     """
 
-    def __init__(self, state: State, request: Request, profile: str, *, later: Sequence[Later] = ()) -> None:
-        """``later``: times at which it must fit as well, beside what is reserved for others then."""
+    def __init__(
+        self,
+        state: State,
+        request: Request,
+        profile: str,
+        *,
+        later: Sequence[Later] = (),
+        view: View | None = None,
+    ) -> None:
+        """Args:
+        later: times at which it must fit as well, beside what is reserved for others then.
+        view: as `view_for` gives it now, if that has been asked already.
+        """
         self.state = state
         self.request = request
         self.profile = profile
         self.metered = request.metered_at(profile)
-        self.view = view_for(state, request, profile)
+        self.view = view_for(state, request, profile) if view is None else view
         away = state.away(request.at, request.until)
         if away is not None:
             self.view = self.view.without(away)

@@ -42,9 +42,10 @@ def most_now(state: State, request: Request) -> int:
 
 
 def _most(state: State, request: Request, profile: str) -> int:
-    if not np.count_nonzero(view_for(state, request, profile).slots):
+    view = view_for(state, request, profile)
+    if not np.count_nonzero(view.slots):
         return 0
-    attempt = widest(Candidates(state, request, profile))
+    attempt = widest(Candidates(state, request, profile, view=view))
     if attempt.single:
         return int(attempt.bin_cap.max(initial=0))
     layout, run = attempt.layout, request.segment_slots or 1

@@ -155,6 +155,8 @@ class Order(Generic[Member]):
         Args:
             rank: of a queue.
         """
+        if count == 0:
+            return []
         blocks = [
             ((minus, standing), block)
             for queue, of_queue in self._blocks.items()

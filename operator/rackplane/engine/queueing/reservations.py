@@ -11,7 +11,7 @@ every time in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rackplane.engine.model import Placement, Request
@@ -149,11 +149,19 @@ class Reservations:
         return found
 
 
-def bounds(shadows: Iterable[Shadow], gpus_per_slot: int, profile: str) -> dict[str, int]:
-    """Node -> slots that it takes at each of these times, of the nodes that reservations touch."""
+def bounds(
+    shadows: Iterable[Shadow], gpus_per_slot: int, profile: str, among: Collection[str] | None = None
+) -> dict[str, int]:
+    """Node -> slots that it takes at each of these times, of the nodes that reservations touch.
+
+    Args:
+        among: only of these nodes; None: of all.
+    """
     found: dict[str, int] = {}
     for shadow in shadows:
         for node in shadow.nodes:
+            if among is not None and node not in among:
+                continue
             found[node] = min(found.get(node, UNLIMITED), shadow.slots(node, gpus_per_slot, profile))
     return found
 

@@ -19,6 +19,8 @@ from rackplane.engine.queueing.quotas import GPUS, WATTS, Amounts, QuotaTree
 
 __all__ = ["History", "Rank", "Shares"]
 
+_LN_2 = math.log(2)
+
 #: Shares are compared in so many parts of the whole: finer differences are no reason to pass an older gang.
 PARTS = 1_000_000
 
@@ -51,13 +53,13 @@ class _Account:
         if self.at > -math.inf:
             left = 2.0 ** ((self.at - now) / half_life)
             for resource, amount in self.held.items():
-                gained = amount * (1.0 - left) * half_life / math.log(2)
+                gained = amount * (1.0 - left) * half_life / _LN_2
                 self.sums[resource] = self.sums[resource] * left + gained
         self.at = now
 
     def counted(self, resource: str, half_life: float) -> float:
         held = self.held[resource]
-        return (held + self.sums[resource] * math.log(2) / half_life) / 2 if half_life else held
+        return (held + self.sums[resource] * _LN_2 / half_life) / 2 if half_life else held
 
 
 class Shares:
