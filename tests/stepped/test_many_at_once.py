@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from rackplane.core import events as e
 from rackplane.core.instructions import CapNode, CommitGang, Instruction, WriteFacilityStatus, WriteGangStatus
 from rackplane.core.settings import MachineSettings
 from tests.stepped.test_external_gangs import GANGS, admitted, make
-from tests.support.harness import Harness, facility, started
+from tests.support.harness import GROUP, Harness, facility, started
 
 NAMES = [f"g{n}" for n in range(8)]
 #: Two are told at a time; the first of the queue need not wait for others.
@@ -96,6 +97,71 @@ def test_the_status_of_an_object_is_not_written_again_before_the_answer() -> Non
     assert (again.name, again.status["pending"]) == ("research", 5)
 
 
+class Queue:
+    """A queue whose figures change each second; when its status is written, in seconds since it began."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.h = started(facility(racks=1), settings=MachineSettings(validate=True, **settings))
+        self.h.advance(60)
+        self.began, self.gangs = self.h.time.now, 0
+        self.writes: list[float] = []
+        noted(
+            self.h,
+            lambda _: self.writes.append(self.h.time.now - self.began),
+            WriteFacilityStatus,
+            "research",
+        )
+
+    def come(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.gangs += 1
+            make(self.h, f"g{self.gangs}", slots=400)
+            self.h.advance(1)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return dict(self.h.get(GROUP, "queues", "research", "")["status"])
+
+
+def noted(h: Harness, note: Callable[[Any], None], kind: type[Instruction], name: str) -> None:
+    """Have each write of that kind to the object of that name told, before it is carried out."""
+    carry_out = h.write
+
+    def write() -> bool:
+        if h._todo and isinstance(h._todo[0], kind) and h._todo[0].name == name:
+            note(h._todo[0])
+        return carry_out()
+
+    h.write = write  # type: ignore[method-assign]
+
+
+def test_a_queue_whose_figures_change_all_the_time_is_written_less_often_and_right_in_the_end() -> None:
+    queue = Queue(status_writes=3, status_pause_seconds=10)
+    queue.come(25)
+    # Three times at once, then as each of the three comes back.
+    assert queue.writes == [1, 2, 3, 11, 21]
+    queue.h.advance(10)
+    assert (queue.status["pending"], queue.writes[5:]) == (25, [31])
+
+
+def test_a_queue_that_has_been_left_alone_is_written_at_once() -> None:
+    queue = Queue(status_writes=3, status_pause_seconds=10)
+    for number in range(1, 4):
+        queue.come(2)
+        assert queue.status["pending"] == 2 * number
+        queue.h.advance(30)
+
+
+def test_what_is_wrong_with_a_queue_is_written_at_once_however_often_its_figures_are() -> None:
+    queue = Queue(status_writes=1, status_pause_seconds=600)
+    queue.come(5)
+    assert queue.writes == []  # the once was when it was new
+    queue.h.patch(f"/apis/{GROUP}/v1alpha1/queues/research", {"spec": {"parent": "nobody"}})
+    queue.h.advance(1)
+    assert queue.writes == [6]
+    assert [c["status"] for c in queue.status["conditions"] if c["type"] == "Ready"] == ["False"]
+
+
 # -- caps ------------------------------------------------------------------------------------------------
 
 
@@ -105,14 +171,7 @@ class Node:
     def __init__(self, **settings: Any) -> None:
         self.h = started(facility(racks=1), settings=MachineSettings(validate=True, **settings))
         self.writes: list[dict[str, str | None]] = []
-        carry_out = self.h.write
-
-        def write() -> bool:
-            if self.h._todo and isinstance(self.h._todo[0], CapNode):
-                self.writes.append(dict(self.h._todo[0].annotations))
-            return carry_out()
-
-        self.h.write = write  # type: ignore[method-assign]
+        noted(self.h, lambda cap: self.writes.append(dict(cap.annotations)), CapNode, "r1-n0")
 
     def run(self, name: str) -> None:
         make(self.h, name, slots=1)

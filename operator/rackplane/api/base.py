@@ -167,6 +167,14 @@ def unique() -> dict[str, Any]:
     return {"x-kubernetes-list-type": "set"}
 
 
+def one_owner() -> dict[str, Any]:
+    """Schema of an object whose fields belong together: to `metadata.managedFields`, and so to server-side apply, one.
+
+    The API server keeps, decodes and compares an entry for every field of any other, with each write to the object.
+    """
+    return {"x-kubernetes-map-type": "atomic"}
+
+
 # --- field types -----------------------------------------------------------------------------------
 
 Integer = Annotated[int, Field(strict=True)]

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from rackplane.api.base import (
     AGE,
@@ -30,6 +30,7 @@ from rackplane.api.base import (
     Text,
     Timestamp,
     Watts,
+    one_owner,
 )
 from rackplane.api.common import Status
 from rackplane.api.explanation import Explanation
@@ -98,6 +99,8 @@ class ObjectReference(ApiModel):
 class WorkloadReference(ObjectReference):
     """The object the gang stands for."""
 
+    model_config = ConfigDict(json_schema_extra=one_owner())
+
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="self == oldSelf",
@@ -110,6 +113,8 @@ class WorkloadReference(ObjectReference):
 
 class GangTopology(ApiModel):
     """How close together the slots must or should be."""
+
+    model_config = ConfigDict(json_schema_extra=one_owner())
 
     required: LevelName | None = Field(
         default=None,
@@ -129,6 +134,8 @@ class GangTopology(ApiModel):
 
 class GangPower(ApiModel):
     """What the gang's nodes run at."""
+
+    model_config = ConfigDict(json_schema_extra=one_owner())
 
     profile: ProfileName = Field(
         default=MAX_PROFILE, description="Power profile: MaxP, MaxQ, MaxLPS or your own."
@@ -370,6 +377,8 @@ class GangLearned(ApiModel):
 
 class GangStatus(Status):
     """The decision and what became of it."""
+
+    model_config = ConfigDict(json_schema_extra=one_owner())
 
     phase: GangPhase | None = Field(
         default=None,

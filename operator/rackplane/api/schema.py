@@ -30,6 +30,7 @@ _PLAIN_KEYS: Final = frozenset(
         "required",
         "x-kubernetes-list-type",
         "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
     }
 )
 _DROPPED_KEYS: Final = frozenset({"title", "$defs", "examples", "deprecated"})
@@ -56,6 +57,7 @@ _KEY_ORDER: Final = (
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
+    "x-kubernetes-map-type",
     "x-kubernetes-validations",
     "items",
     "additionalProperties",

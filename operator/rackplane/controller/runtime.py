@@ -20,6 +20,10 @@ __all__ = ["ClockSetBack", "Listener", "Recorder", "Runtime"]
 _LARGEST_BATCH: Final = 5_000
 #: The longest pause after a turn, in seconds: nobody notices it in the start of a job.
 _LONGEST_PAUSE: Final = 0.05
+#: The same where turns are longer, as a long queue makes them: so many times as long as the turn, and up to so many
+#: seconds. Most of such a turn is looking again at those who wait, however little has happened since the one before.
+_PAUSE_OF_TURN: Final = 2.0
+_LONGEST_PAUSE_OF_TURN: Final = 0.2
 #: The shortest that a turn counts for, in seconds, where the next one follows at once.
 _SHORTEST_TURN: Final = 0.001
 
@@ -139,7 +143,8 @@ class Runtime:
             # next turn: a gang of 512 is looked at once for many of its pods, not once for each. So while news keeps
             # coming the pauses grow, and where little happens nothing waits.
             took = self._monotonic() - began
-            pause = min(max(took, 2 * pause), _LONGEST_PAUSE)
+            longest = max(_LONGEST_PAUSE, min(_PAUSE_OF_TURN * took, _LONGEST_PAUSE_OF_TURN))
+            pause = min(max(took, 2 * pause), longest)
             await self._sleep(pause)
             pause = max(pause, _SHORTEST_TURN)
 

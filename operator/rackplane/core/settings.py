@@ -114,7 +114,7 @@ class MachineSettings:
     queue_writes: int = 64
     """So many of those further back at most are written in one `status_seconds`."""
 
-    telling_gangs: int = 16
+    telling_gangs: int = 8
     """So many gangs are being told at one time why they wait, others as the answers come; the first need not wait."""
 
     share_half_life_seconds: float = 7 * 86_400.0
@@ -134,6 +134,13 @@ class MachineSettings:
 
     explain_seconds: float = 30.0
     """For one gang, while the reason stays of the same kind, at most this often. Seconds."""
+
+    status_writes: int = 5
+    """An object whose own figures change again and again is written at once so many times; then once in each
+    `status_pause_seconds`. Conditions, and limits that are exceeded, are written at once all the same."""
+
+    status_pause_seconds: float = 10.0
+    """See `status_writes`. Seconds."""
 
     status_refresh_seconds: float = 30.0
     """Figures that other objects' loads change (headroom, worst contingency, stranded watts) are written at most this
@@ -218,11 +225,11 @@ class MachineSettings:
     ramp_watts_per_second: float | None = None
     """Caps are lifted no faster than this, over the whole facility; None: at once. Watts a second."""
 
-    cap_writes: int = 6
+    cap_writes: int = 4
     """A node whose gangs come and go is written at once so many times; then what nobody waits for (a gang that is gone)
     only once in each `cap_seconds`."""
 
-    cap_seconds: float = 20.0
+    cap_seconds: float = 30.0
     """See `cap_writes`. Seconds."""
 
     admit_after_loss: bool = False

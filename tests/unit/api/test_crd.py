@@ -11,6 +11,7 @@ from pydantic import Field
 
 from rackplane.api import crd as generator
 from rackplane.api.base import ApiModel
+from rackplane.api.gang import Gang
 from rackplane.api.kinds import KINDS
 from rackplane.api.schema import SchemaError, structural_schema
 
@@ -19,7 +20,12 @@ KNOWN_KEYS = {
     *("type", "format", "description", "default", "enum", "minimum", "maximum", "pattern", "required"),
     *("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
     *("items", "properties", "additionalProperties"),
-    *("x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations"),
+    *(
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
+        "x-kubernetes-validations",
+    ),
 }
 
 
@@ -166,6 +172,16 @@ def test_status_has_conditions_by_type(model: type[Any]) -> None:
     status = root["properties"]["status"]["properties"]
     assert status["conditions"]["x-kubernetes-list-map-keys"] == ["type"]
     assert "observedGeneration" in status
+
+
+def test_what_one_owner_writes_has_no_managed_field_for_each_of_its_parts() -> None:
+    root = _crd(Gang)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    spec = root["spec"]["properties"]
+    atomic = {name for name, part in spec.items() if part.get("x-kubernetes-map-type") == "atomic"}
+    assert atomic == {"workload", "topology", "power"}
+    assert root["status"]["x-kubernetes-map-type"] == "atomic"
+    # A maker and others may each own fields of the spec.
+    assert "x-kubernetes-map-type" not in root["spec"]
 
 
 class _Loop(ApiModel):

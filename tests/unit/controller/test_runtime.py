@@ -52,7 +52,12 @@ def test_everything_queued_is_one_batch() -> None:
 
 @pytest.mark.parametrize(
     ("took", "pauses"),
-    [(0.0, [0.0, 0.002, 0.004, 0.008]), (0.02, [0.02, 0.04, 0.05, 0.05]), (3.0, [0.05, 0.05, 0.05, 0.05])],
+    [
+        (0.0, [0.0, 0.002, 0.004, 0.008]),
+        (0.02, [0.02, 0.04, 0.05, 0.05]),
+        (0.06, [0.06, 0.12, 0.12, 0.12]),  # what takes long is done less often
+        (3.0, [0.2, 0.2, 0.2, 0.2]),
+    ],
 )
 async def test_while_news_keeps_coming_pauses_grow_so_that_events_share_a_turn(
     took: float, pauses: list[float]

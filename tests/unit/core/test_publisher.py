@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from rackplane.core.instructions import WriteFacilityStatus
-from rackplane.core.site.publishing import Publisher
+from rackplane.core.settings import MachineSettings
+from rackplane.core.site.publishing import Publisher, _Published
+from rackplane.core.world import World
 from tests.support.harness import Harness, started
 
 
@@ -69,3 +71,18 @@ def test_an_object_whose_write_is_not_answered_is_looked_at_in_the_next_period()
     publisher.succeeded("Rack", "r1")
     list(publisher.run(world))
     assert not due(h, publisher, 1)
+
+
+def test_a_figure_whose_write_failed_does_not_wait_for_its_pace() -> None:
+    settings = MachineSettings(validate=True, status_writes=1, status_pause_seconds=600)
+    h = started(settings=settings)
+    h.advance(20)
+    publisher, world = Publisher(), h.machine.world
+    publisher._published["Rack", "r1"] = _Published(world.now, {"conditions": []})
+    [first] = rack_writes(publisher, world)
+    publisher.failed("Rack", "r1")
+    assert [write.status for write in rack_writes(publisher, world)] == [first.status]
+
+
+def rack_writes(publisher: Publisher, world: World) -> list[WriteFacilityStatus]:
+    return [i for i in publisher.run(world) if isinstance(i, WriteFacilityStatus) and i.name == "r1"]

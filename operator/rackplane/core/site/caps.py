@@ -19,6 +19,7 @@ from rackplane.core.events import FailureReason
 from rackplane.core.gangs.decisions import Key, booking_key
 from rackplane.core.instructions import CapNode, SendCap
 from rackplane.core.objects import Node
+from rackplane.core.pacing import Pace
 from rackplane.engine.physics.draw import find_cap
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ class Caps:
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._problems: dict[str, str] = {}
-        #: writes to a node: how many, less one for each `cap_seconds` since, and as of when
-        self._spent: dict[str, tuple[float, float]] = {}
+        self._pace: Pace[str] = Pace()
         #: nodes that are written again when, in seconds since the epoch
         self._later: dict[str, float] = {}
         self._due = math.inf
@@ -69,7 +69,7 @@ class Caps:
     def resign(self) -> None:
         """This process no longer leads: answers to what it wrote say nothing any more."""
         for kept in (
-            self._stale, self._writes, self._failures, self._not_before, self._problems, self._spent, self._later
+            self._stale, self._writes, self._failures, self._not_before, self._problems, self._pace, self._later
         ):  # fmt: skip
             kept.clear()
         self._due = math.inf
@@ -88,7 +88,8 @@ class Caps:
             del self._stale[name]
             node = world.nodes.get(name)
             if node is None:
-                for kept in (self._writes, self._spent, self._later):
+                self._pace.forget(name)
+                for kept in (self._writes, self._later):
                     kept.pop(name, None)
                 continue
             version = node.metadata.resource_version
@@ -124,14 +125,13 @@ class Caps:
     ) -> bool:
         """Whether the changes are written now; if not, they are looked at again when they may be."""
         most, seconds = world.settings.cap_writes, world.settings.cap_seconds
-        spent, at = self._spent.get(name, (0.0, world.now))
-        spent = max(0.0, spent - (world.now - at) / seconds)
-        if spent > most - 1 and not _is_waited_for(world, changes, have):
-            self._later[name] = world.now + (spent - most + 1) * seconds
-            self._due = min(self._due, self._later[name])
+        due = self._pace.due(name, most=most, seconds=seconds)
+        if due > world.now and not _is_waited_for(world, changes, have):
+            self._later[name] = due
+            self._due = min(self._due, due)
             return False
         # Those that are waited for go ahead: what is left for later comes within `cap_seconds`, however many they were.
-        self._spent[name] = (min(spent + 1, most), world.now)
+        self._pace.spend(name, world.now, most=most, seconds=seconds)
         return True
 
     def in_force(self, world: World, names: Iterable[str]) -> dict[str, bool]:

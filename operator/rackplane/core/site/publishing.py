@@ -10,6 +10,7 @@ from typing import Any, Final
 from rackplane.core.gangs.statuses import merged_conditions
 from rackplane.core.gangs.workload import API_VERSION
 from rackplane.core.instructions import Instruction, PublishEvent, WriteFacilityStatus
+from rackplane.core.pacing import Pace
 from rackplane.core.queues.queuefigures import NO_QUEUE, queue_figures
 from rackplane.core.shedding.emergency import emergency_judgement
 from rackplane.core.site.budgetstatus import budget_figures, budget_judgements, budget_sums
@@ -37,6 +38,7 @@ class _Published:
 
     at: float
     status: Mapping[str, Any]
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Publisher:
     what an object carries itself is written at once, and so are its conditions and a headroom that falls below zero or
     comes back; what it is left by others, and what meters say, waits for `MachineSettings.status_refresh_seconds`, and
     of the objects whose wait is over, those that waited longest come first, `status_refresh_writes` in one period.
+    Where gangs come and go all the time, what an object carries waits too, for `status_pause_seconds` at most.
 
     An object is written again once the last write to it is answered: a slow server gets fewer writes, not older ones.
 
@@ -65,13 +68,18 @@ class Publisher:
         self._published: dict[ObjectKey, _Published] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._under_way: set[ObjectKey] = set()
+        self._pace: Pace[ObjectKey] = Pace()
+        #: when the first of the objects that wait for their pace may be written
+        self._due = math.inf
         self._looked_at = -math.inf
         self._stamp: tuple[int, ...] = ()
 
     def due(self, world: World) -> bool:
         """Whether it is time to look at every status."""
         passed, period = world.now - self._looked_at, world.settings.status_seconds
-        return passed >= period and (_stamp(world) != self._stamp or passed >= _QUIET_PERIODS * period)
+        return passed >= period and (
+            world.now >= self._due or _stamp(world) != self._stamp or passed >= _QUIET_PERIODS * period
+        )
 
     def succeeded(self, kind: str, name: str) -> None:
         """The last write took effect."""
@@ -82,13 +90,14 @@ class Publisher:
         self._under_way.discard((kind, name))
         last = self._published.get((kind, name))
         if last is not None:
-            last.status = {"conditions": last.status["conditions"]}
+            last.status, last.failed = {"conditions": last.status["conditions"]}, True
         self._stamp = ()
 
     def forget(self, kind: str, name: str) -> None:
         """The object went."""
         self._published.pop((kind, name), None)
         self._under_way.discard((kind, name))
+        self._pace.forget((kind, name))
 
     def resign(self) -> None:
         """This process no longer leads: no answer is waited for."""
@@ -97,7 +106,7 @@ class Publisher:
 
     def run(self, world: World) -> Iterator[Instruction]:
         assert world.state is not None
-        self._looked_at, self._stamp = world.now, _stamp(world)
+        self._looked_at, self._stamp, self._due = world.now, _stamp(world), math.inf
         problems = world.catalog.problems(world.state.facility)
         for waits in deletion_problems(world):
             problems.setdefault((waits.kind, waits.name), []).append(waits)
@@ -142,24 +151,41 @@ class Publisher:
                 if world.now - last.at >= world.settings.status_refresh_seconds:
                     waiting.append((last.at, (kind, name), status, wanted))
                 continue
-            self._published[kind, name] = _Published(world.now, status)
+            if last is not None and self._waits(world, (kind, name), last, status):
+                continue
             # A predecessor may have written it: a restart repeats nothing.
             if last is None and _stored(world.catalog.status(kind, name), status):
+                self._published[kind, name] = _Published(world.now, status)
                 continue
-            self._under_way.add((kind, name))
-            yield WriteFacilityStatus(kind, name, status)
+            yield self._write(world, (kind, name), status)
             yield from self._tell(world, (kind, name), old, wanted)
         waiting.sort(key=lambda item: item[:2])
         if len(waiting) > world.settings.status_refresh_writes:
             self._stamp = ()  # the others in the next period
         for _, (kind, name), status, wanted in waiting[: world.settings.status_refresh_writes]:
             old = self._published[kind, name].status["conditions"]
-            self._published[kind, name] = _Published(world.now, status)
-            self._under_way.add((kind, name))
-            yield WriteFacilityStatus(kind, name, status)
+            yield self._write(world, (kind, name), status)
             # Of telemetry: where it fails every rack has something to tell.
             yield from self._tell(world, (kind, name), old, wanted)
         yield from self._tell_unclaimed(world)
+
+    def _waits(self, world: World, key: ObjectKey, last: _Published, status: Mapping[str, Any]) -> bool:
+        """Whether figures alone have changed, of an object of which they change all the time."""
+        if last.failed or _judged(last.status) != _judged(status):
+            return False
+        settings = world.settings
+        due = self._pace.due(key, most=settings.status_writes, seconds=settings.status_pause_seconds)
+        if due <= world.now:
+            return False
+        self._due = min(self._due, due)
+        return True
+
+    def _write(self, world: World, key: ObjectKey, status: Mapping[str, Any]) -> WriteFacilityStatus:
+        settings = world.settings
+        self._pace.spend(key, world.now, most=settings.status_writes, seconds=settings.status_pause_seconds)
+        self._published[key] = _Published(world.now, status)
+        self._under_way.add(key)
+        return WriteFacilityStatus(*key, status)
 
     def _tell(
         self,
@@ -238,12 +264,18 @@ def _kept(value: Any) -> Any:
 
 
 def _carried(status: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a status that is written as soon as it changes."""
-    worst = status.get("worstContingency")
+    """The part of a status that does not change with what others carry."""
     return {
         **{key: value for key, value in status.items() if key not in OF_OTHERS},
-        "conditions": [
-            (c["type"], _words(c)) for c in status["conditions"] if c["type"] not in OBSERVED_TYPES
-        ],
-        "over": ((status.get("headroomWatts") or 0) < 0, worst is not None and worst["headroomWatts"] < 0),
+        "conditions": _judged(status),
     }
+
+
+def _judged(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The part that is written as soon as it changes, however often."""
+    worst = status.get("worstContingency")
+    return (
+        [(c["type"], _words(c)) for c in status["conditions"] if c["type"] not in OBSERVED_TYPES],
+        (status.get("headroomWatts") or 0) < 0,
+        worst is not None and worst["headroomWatts"] < 0,
+    )
