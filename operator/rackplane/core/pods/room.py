@@ -188,12 +188,17 @@ class Room:
 
     def slots_without_each(self, kind: PodClass, freed: Mapping[str, Amounts]) -> dict[str, int]:
         """As :meth:`slots_without`, of each of these nodes."""
-        offers = self._offers_to(kind)
+        offers, nodes, used = self._offers_to(kind), self._nodes, self._used
         found: dict[str, int] = {}
         last: tuple[Offer | None, Amounts, Amounts] | None = None
         slots = 0
         for name, amounts in freed.items():
-            alike = self._offer(kind, offers, name), self.used(name), amounts
+            known = offers.get(name)
+            if known is None or known[0] is not nodes.get(name):
+                offer = self._offer(kind, offers, name)
+            else:
+                offer = known[1]
+            alike = offer, used.get(name, _NOTHING), amounts
             if alike != last:  # nodes of one gang follow each other, and are mostly alike
                 last = alike
                 slots = 0 if alike[0] is None else kind.slots_of(alike[0], alike[1], amounts)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from rackplane.core.gangs.asking import least_of, mask_of, request_of
-from rackplane.core.queues.waiting import Left
+from rackplane.core.queues.waiting import Kind, Left
 from rackplane.core.world import World
 from rackplane.engine.placing.ceiling import most_now
 from rackplane.engine.queueing.order import Line
@@ -66,7 +66,7 @@ class Gates:
         return partial(self._exceeds, left=self.left(queue))
 
     def _exceeds(self, line: Line, left: Left) -> bool:
-        size = self._world.waiting.sizes.of(line)
+        size = _size(line)
         if size is None:
             return False
         gpus, watts = left
@@ -77,7 +77,7 @@ class Gates:
     def has_room(self, line: Line) -> bool:
         """Whether so many slots might find a place."""
         self._look()
-        size = self._world.waiting.sizes.of(line)
+        size = _size(line)
         return size is None or size.slots <= self._slots_left(size, line)
 
     def leaves_room(self, line: Line, others: Sequence[Reservation]) -> bool:
@@ -85,7 +85,7 @@ class Gates:
 
         By free GPUs alone, each node by itself.
         """
-        size = self._world.waiting.sizes.of(line)
+        size = _size(line)
         if size is None or size.gpus_per_slot <= 0 or not others:
             return True
         as_of = self._world.stamp, self._world.reserved.revision
@@ -152,3 +152,8 @@ class Gates:
         mask = mask_of(world, record) if masked else None
         # One that ends at once: no coming budget is in its way.
         return most_now(world.state, request_of(world, record, mask, until=world.now))
+
+
+def _size(line: Line) -> Size | None:
+    """What it asks for; None if that is not known."""
+    return line.kind.size if isinstance(line.kind, Kind) else None

@@ -118,6 +118,7 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
     asked = waiting.order.turn(partial(world.ledger.shares.rank, now=world.now), lines)
     while (found := wanted.next(asked) if whole else asked.next()) is not None:
         line, record = found[0], world.gangs[found[1]]
+        is_new = line in new
         until = end_of_start(world, record, world.now)
         answer = waiting.refused(line, until, world.version, world.rules)
         over_quota = answer is not None and answer.wait.reason == OVER_QUOTA
@@ -126,15 +127,15 @@ def _ask(world: World, *, whole: bool) -> Iterator[Instruction]:
         elif answer is not None and answer.wait.wants_place and lacks_quota(world, record, backfill):
             answer = None  # others have taken the quota meanwhile, so it may hold that now
         if answer is None or world.now >= record.ask_again:
-            told = None if line in new else waiting.answer(line, until)
+            told = None if is_new else waiting.answer(line, until)
             kept_out = (
                 told is not None
                 and told.wait.reason == RESERVED
                 and not clearing.stops_others(line.queue)
                 and backfill.keeps_out(record, line, until, gates, told.wait.message)
             )
-            lacks_quota_now = line not in new and not kept_out and not gates.has_quota(line)
-            lacks_room = not (line in new or kept_out or lacks_quota_now) and not gates.has_room(line)
+            lacks_quota_now = not (is_new or kept_out or gates.has_quota(line))
+            lacks_room = not (is_new or kept_out or lacks_quota_now or gates.has_room(line))
             if (lacks_quota_now or lacks_room) and not wanted.is_wanted(line, record):
                 asked.close()  # refused as before
                 continue

@@ -202,6 +202,7 @@ class Turn(Generic[Member]):
         self._fronts = fronts
         self._rank = rank
         self._lines: list[Line] = []
+        self._waiting: list[list[_Entry]] = []
         self._position: list[int] = []
         self._entered: set[Line] = set()
         self._heap: list[_Head] = []
@@ -222,6 +223,7 @@ class Turn(Generic[Member]):
         number = len(self._lines)
         self._entered.add(line)
         self._lines.append(line)
+        self._waiting.append(self._entries[line])
         self._position.append(0)
         return number
 
@@ -331,14 +333,13 @@ class Turn(Generic[Member]):
     def rest(self) -> Iterator[Member]:
         """Those behind the one who was asked last, in its line."""
         assert self._at is not None
-        entries = self._entries[self._lines[self._at]]
+        entries = self._waiting[self._at]
         return (entry[-1] for entry in islice(entries, self._position[self._at] + 1, None))
 
     def _push(self, number: int) -> None:
-        line = self._lines[number]
-        if self._position[number] < len(self._entries[line]):
-            heapq.heappush(self._heap, self._head(number, self._rank(line.queue)))
+        if self._position[number] < len(self._waiting[number]):
+            heapq.heappush(self._heap, self._head(number, self._rank(self._lines[number].queue)))
 
     def _head(self, number: int, rank: Rank) -> _Head:
-        minus, since, member = self._entries[self._lines[number]][self._position[number]]
+        minus, since, member = self._waiting[number][self._position[number]]
         return minus, rank, since, member, number
