@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
+from rackplane.core.gangs.lifecycle import reconcile
 from rackplane.core.settings import MachineSettings
 from tests.support.harness import GROUP, QUEUE, Harness, facility, started, thing
 
@@ -56,8 +58,10 @@ def test_it_gets_its_place_by_one_write_and_keeps_it_until_it_is_deleted() -> No
     assert sorted(nodes(h, "ray")) == ["r1-n0", "r1-n1", "r1-n2", "r1-n3"]
     assert [c.name for c in h.commits] == ["ray"]
     version = h.gang("ray")["metadata"]["resourceVersion"]
-    # No pod of it is needed, now or when others would have to have started.
-    h.advance(2 * MachineSettings().start_seconds, step=60)
+    # No pod of it is needed, now or when others would have to have started; nor is it looked at as time passes.
+    with patch("rackplane.core.machine.reconcile", wraps=reconcile) as looked_at:
+        h.advance(2 * MachineSettings().start_seconds, step=60)
+        assert looked_at.call_count == 0
     make(h, "next", slots=1)
     h.settle()
     assert (h.phase("ray"), h.phase("next")) == ("Admitted", "Pending")

@@ -309,9 +309,12 @@ class Machine:
 
 
 def _time_counts(record: GangRecord, now: float) -> bool:
-    """Whether the gang is in a phase that may not last, and may have been in it for too long."""
+    """Whether the gang is in a phase that may not last, and may have been in it for too long.
+
+    A gang of another controller may stay Admitted: its maker starts the pods, and may never say that they run.
+    """
     return (
         record.phase == "Stopping"
-        or (record.phase == "Admitted" and now >= record.due)
+        or (record.phase == "Admitted" and now >= record.due and not record.external())
         or bool(record.evictions)
     )

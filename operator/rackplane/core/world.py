@@ -86,6 +86,8 @@ class World:
     term: int = 0
     #: counts changes that could let a refused gang start
     version: int = 0
+    #: counts those of them that were expected, at the very time: gangs that ended when they were to
+    foreseen: int = 0
     #: counts changes of queues, of the facility with its nodes, and of claims: of what gangs may ask for
     rules: int = 0
     #: when it was last worked out when a gang could start

@@ -422,6 +422,11 @@ class Placement:
         """GPUs of one slot."""
         return self.slot_gpus[slot] if self.slot_gpus else self.gpus_per_slot
 
+    @property
+    def gpus(self) -> int:
+        """GPUs of all slots."""
+        return sum(self.slot_gpus) if self.slot_gpus else self.gpus_per_slot * len(self.slots)
+
 
 @dataclass(frozen=True, slots=True)
 class LevelCount:

@@ -495,7 +495,7 @@ class State(Loads):
         """As :meth:`simulation`, with other policies of racks and domains; all else must be the same."""
         before = self.facility
         with self.simulation(), self._derived.under(facility):
-            self.facility = facility
+            self.facility, self._calm = facility, False
             try:
                 yield self
             finally:

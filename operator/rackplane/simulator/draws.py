@@ -121,7 +121,7 @@ class Workers:
 
     def place(self, now: int, gang: Live) -> None:
         """It runs from now on, or at another power profile."""
-        self.advance(now)
+        self._go_on(now)
         before = self._drawing.get(gang.request.name)
         name, random = gang.request.name, self._random(gang)
         busy, pause = self._watts(gang, random)
@@ -145,13 +145,18 @@ class Workers:
 
     def free(self, now: int, gang: Live) -> None:
         """It does not run any more."""
-        self.advance(now)
+        self._go_on(now)
         drawing = self._drawing.pop(gang.request.name, None)
         if drawing is not None:
             watts = drawing.busy if drawing.works else drawing.pause
             self.meter.add(now, {rack: -more for rack, more in watts.items()})
 
     def advance(self, now: int) -> None:
+        """Go through the phases until now, and count the time until then."""
+        self._go_on(now)
+        self.meter.count(now)
+
+    def _go_on(self, now: int) -> None:
         """Go through the phases until now."""
         while self._phases and self._phases[0][0] <= now:
             at, name, token = heapq.heappop(self._phases)
@@ -163,7 +168,6 @@ class Workers:
             self.meter.add(at, {rack: watts - before[rack] for rack, watts in after.items()})
             lasts = drawing.working if drawing.works else drawing.pausing
             heapq.heappush(self._phases, (at + lasts, name, token))
-        self.meter.count(now)
 
     def _switch(self, now: int, drawing: _Drawing, busy: dict[int, int], pause: dict[int, int]) -> None:
         before = drawing.busy if drawing.works else drawing.pause

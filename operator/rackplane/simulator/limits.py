@@ -69,8 +69,15 @@ _KINDS = {
 }
 
 
+_PENDING = 512
+"""So many changes of draws are worked out at once at most."""
+
+
 class Meter:
     """The loads that draws of racks make, by the engine's own sums, followed through time.
+
+    What is told by :meth:`add` is worked out when somebody asks, many changes at once. ``exceeded``, ``joules`` and
+    ``power`` are those of the time that was counted last.
 
     Args:
         facility: whose limits count.
@@ -83,6 +90,8 @@ class Meter:
         self.power = Gauge(0.0, now)
         """Watts of all racks together."""
         self._counted = now
+        #: changes that are not worked out yet, in order: when, which rack, and by how many watts
+        self._pending: list[tuple[int, int, int]] = []
         self._use(facility)
         self.power.value = self._total
 
@@ -112,7 +121,8 @@ class Meter:
 
     def follow(self, now: int, nominal: Ints, peak: Ints) -> None:
         """Racks draw so much from now on; by rack, in watts, in the facility's order."""
-        changed = np.flatnonzero((nominal != self._loads.nominal) | (peak != self._loads.peak))
+        self._catch_up()
+        changed = ((nominal != self._loads.nominal) | (peak != self._loads.peak)).nonzero()[0]
         if len(changed):
             self.count(now)
             for rack in changed.tolist():
@@ -127,15 +137,16 @@ class Meter:
 
     def add(self, now: int, watts: Mapping[int, int]) -> None:
         """Racks draw so much more from now on, at once and at their peak."""
-        self.count(now)
-        for rack, delta in watts.items():
-            self._loads.add(rack, (delta, delta, *self._coming))
-            self._total += delta
-        self.power.set(now, self._total)
-        self._moved = self._lasting = True
+        self._pending.extend([(now, rack, delta) for rack, delta in watts.items()])
+        if len(self._pending) >= _PENDING:
+            self._catch_up()
 
     def count(self, now: int) -> None:
         """Count the time until now."""
+        self._catch_up()
+        self._count(now)
+
+    def _count(self, now: int) -> None:
         spent = now - self._counted
         if spent <= 0:
             return
@@ -146,36 +157,77 @@ class Meter:
             self._lasting = False
             np.maximum(self._highest, self._loads.loads[: self._normal], out=self._highest)
         self._look()
-        if not len(self._over):
+        if len(self._over):
+            self._exceed(spent, self._over, self._loads.loads)
+
+    def _catch_up(self) -> None:
+        """Work out what has been told."""
+        pending, self._pending = self._pending, []
+        if not pending:
             return
-        found, normal = self.exceeded, self._over[self._over < self._normal]
+        self._count(pending[0][0])
+        times, racks, watts = zip(*pending, strict=True)
+        after = self._loads.add_each(racks, watts)
+        if after is None:
+            for at, rack, delta in pending:
+                self._count(at)
+                self._loads.add(rack, (delta, delta, *self._coming))
+                self._total += delta
+                self.power.set(at, self._total)
+                self._moved = self._lasting = True
+            return
+        over = np.count_nonzero(after > self._limits, axis=1).tolist()
+        lasted = []
+        for step, (at, following) in enumerate(zip(times, (*times[1:], times[-1]), strict=True)):
+            self._total += watts[step]
+            if following == at and step + 1 < len(times):
+                continue  # two changes at one second are one
+            self.power.set(at, self._total)
+            self._counted = following
+            self.joules += (following - at) * self._total
+            if following > at:
+                lasted.append(step)
+                if over[step]:
+                    self._exceed(following - at, np.flatnonzero(after[step] > self._limits), after[step])
+        if lasted:
+            highest = after[lasted, : self._normal].max(axis=0)
+            np.maximum(self._highest, highest, out=self._highest)
+        self._moved = self._lasting = True
+
+    def _exceed(self, spent: int, over: Ints, loads: NDArray[np.float64]) -> None:
+        """For so many seconds these cells were over their limits, under these loads."""
+        found, normal = self.exceeded, over[over < self._normal]
         found.seconds += spent if len(normal) else 0
-        found.after_a_loss_seconds += spent if len(normal) < len(self._over) else 0
+        found.after_a_loss_seconds += spent if len(normal) < len(over) else 0
         f = self.facility
         for name in {f.rows[int(row)].label for row in normal.tolist()}:
             found.by_element[name] = found.by_element.get(name, 0) + spent
-        over = (self._loads.loads - f.limits)[normal]
-        if len(normal) and over.max() > found.worst_watts:
-            cell = int(normal[int(over.argmax())])
-            found.worst_watts, found.worst = round(float(over.max())), f.rows[cell].label
+        beyond = (loads - f.limits)[normal]
+        if len(normal) and beyond.max() > found.worst_watts:
+            cell = int(normal[int(beyond.argmax())])
+            found.worst_watts, found.worst = round(float(beyond.max())), f.rows[cell].label
 
     @property
     def watts(self) -> int:
         """Of all racks together, now."""
+        self._catch_up()
         return self._total
 
     @property
     def exceeded_now(self) -> tuple[str, ...]:
         """The limits that are exceeded now, by their labels."""
+        self._catch_up()
         self._look()
         return tuple(self.facility.rows[cell].label for cell in self._over.tolist() if cell < self._normal)
 
     def of_rows(self) -> NDArray[np.float64]:
         """Watts by row, in the normal state."""
+        self._catch_up()
         return self._loads.loads[: self._normal]
 
     def worst(self) -> Worst | None:
         """Of the power domains, cooling zones and budgets above racks; None if there is none."""
+        self._catch_up()
         limits = np.where(self._shared, self._limits - TOLERANCE_WATTS, np.inf)
         left = whole_watts(limits - self._loads.loads)
         cell = int(left.argmin()) if len(left) else -1
@@ -186,6 +238,7 @@ class Meter:
 
     def take_highest(self) -> dict[tuple[str, str], int]:
         """By kind and name, the most that each element has carried since it was last asked for, in watts."""
+        self._catch_up()
         loads = self._loads.loads[: self._normal]
         found = {
             (kind, row.element): round(float(self._highest[b]))
@@ -197,6 +250,7 @@ class Meter:
 
     def elements(self) -> Iterator[ElementLoad]:
         """Every element and budget in force, in the order of the facility's rows."""
+        self._catch_up()
         f = self.facility
         left = whole_watts(f.limits - self._loads.loads)
         worst = least(f.elements[f.cell_rows], left, np.isfinite(self._limits))
@@ -215,6 +269,7 @@ class Meter:
 
     def watts_of(self, element: ElementLoad) -> int:
         """What this meter says of an element of another one of the same facility."""
+        self._catch_up()
         for kind, name in _KINDS.items():
             row = LimitRow(kind, element.name)
             if name == element.kind and row in self.facility.row_index:

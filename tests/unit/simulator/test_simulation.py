@@ -6,11 +6,14 @@ loss of any one UPS eleven of the twelve nodes can be at MaxP (tests/unit/cli/te
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from rackplane.core.queues import ahead, reserving
 from rackplane.simulator.draws import PowerModel
 from rackplane.simulator.facilityevents import read_events
 from rackplane.simulator.files import Tables
@@ -253,3 +256,20 @@ def test_a_job_whose_watts_are_known_draws_them(site: Site) -> None:
     assert {row["drawn_watts"] for row in run.rows("series") if row["seconds"] < 1_000} == {
         18_000 + 4 * 5_000
     }
+
+
+def test_no_earlier_place_is_looked_for_while_jobs_end_as_they_were_told_to(site: Site) -> None:
+    draw = random.Random(4)
+    submits = sorted(draw.randrange(12_000) for _ in range(36))
+    jobs = [Job(f"j{s}", s, draw.randrange(100, 3_000), draw.choice((1, 2, 4, 8, 16, 32))) for s in submits]
+    with patch.object(reserving, "room_before", wraps=ahead.room_before) as looks:
+        run = Run(site, jobs, "strict-power")
+        assert looks.call_count == 0
+        roughly = Run(site, jobs, "strict-power,told=rough")
+        assert looks.call_count > 3, "these end before or after that"
+        looks.reset_mock()
+        with patch.object(reserving, "is_first", return_value=False):
+            looked = Run(site, jobs, "strict-power")
+        assert looks.call_count > 3
+    assert looked.rows("jobs") == run.rows("jobs") != roughly.rows("jobs")
+    assert max(row["wait"] for row in run.rows("jobs")) > 1_000

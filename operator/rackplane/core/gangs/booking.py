@@ -74,7 +74,9 @@ def unbook(world: World, record: GangRecord) -> None:
     also = () if before is None else before.placement.slots
     world.belonging.take(record.key, {*decision.placement.slots, *also})
     if world.state is not None:
+        until = world.state.until(booking_key(record.key))
         world.state.release(booking_key(record.key))
+        world.foreseen += until == world.now
     world.version += 1
     _decision_changed(world, record, decision)
 

@@ -81,6 +81,8 @@ class HeldPlace:
     moving: bool = False
     #: as of what it was last found that the gang could start here then (:func:`core.queues.sound.as_of`)
     found_at: Hashable = field(default=None, compare=False)
+    #: as of what no earlier place was found (:func:`core.queues.sound.as_first`)
+    first_at: Hashable = field(default=None, compare=False)
 
     def size_of(self, victim: Key) -> int:
         """The slots that one of the victims goes on with; 0: it is stopped."""

@@ -28,7 +28,7 @@ from rackplane.core.queues.gates import Gates
 from rackplane.core.queues.groupbudgets import counts_anywhere
 from rackplane.core.queues.holds import hold, let_go, made_for
 from rackplane.core.queues.quotaholds import QuotaHolds
-from rackplane.core.queues.sound import as_of, is_sound
+from rackplane.core.queues.sound import as_first, as_of, is_first, is_sound
 from rackplane.core.queues.waiting import Wait
 from rackplane.core.world import World
 from rackplane.engine.model import Placement, Request
@@ -190,7 +190,7 @@ class Backfill:
             if found is not None and (held is None or found.reservation.at < held.reservation.at):
                 held = found
             elif held is not None:
-                held = replace(held, made=world.now, version=world.version)
+                held = replace(held, made=world.now, version=world.version, first_at=as_first(world, record))
         if held is None:
             self._release(record)
             return
@@ -284,7 +284,12 @@ class Backfill:
         last = [Ending(key, of_budget=False) for key, end in sorted(ends.items()) if end == at]
         reservation = replace(held.reservation, at=at, until=end_of_start(world, record, at), kept_free=True)
         return replace(
-            held, reservation=reservation, why=cause(last, late), made=world.now, version=world.version
+            held,
+            reservation=reservation,
+            why=cause(last, late),
+            made=world.now,
+            version=world.version,
+            first_at=None,
         )
 
     def _as_asked(self, record: GangRecord, held: HeldPlace) -> bool:
@@ -309,10 +314,13 @@ class Backfill:
         if self._searches <= 0 or waited < world.settings.estimate_seconds:
             return None
         self._searches -= 1
-        if held is not None and not room_before(world, record, held.reservation.at):
+        if held is not None and (
+            is_first(world, record, held) or not room_before(world, record, held.reservation.at)
+        ):
             world.sought.pop(record.key, None)
             return None
-        opening = look_ahead(world, record).opening
+        outlook = look_ahead(world, record)
+        opening = outlook.opening
         if opening is None:
             world.sought[record.key] = world.now
             return None
@@ -328,4 +336,5 @@ class Backfill:
             world.now,
             world.version,
             record.gang.spec,
+            first_at=as_first(world, record) if outlook.certain else None,
         )

@@ -1,8 +1,11 @@
-"""Whether a place that is held is still good, without working it out anew: what has ended since keeps nobody from it.
+"""Whether a place that is held is still good, and the first, without working it out anew.
 
 A place is held from a time at which the gang could start, by all that was known. Bookings that end leave it at least as
 much. Whoever starts beside it has been asked to leave it (:meth:`core.queues.reserving.Backfill.place`). Anything else
 (nodes, pods of others, expected ends, starts of gangs that come before the one that holds it) may have taken of it.
+
+Nor does a place come earlier because a gang ends when it was expected to, or because one starts: when the place was
+found, what ends had been taken to end then.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from rackplane.core.queues.groupbudgets import counts_anywhere
 from rackplane.core.world import World
 from rackplane.engine.model import InvariantViolation
 
-__all__ = ["AsOf", "as_of", "check", "is_sound", "keep_sound"]
+__all__ = ["AsOf", "as_first", "as_of", "check", "is_first", "is_sound", "keep_sound"]
 
 AsOf = tuple[int, int, int, int]
 
@@ -31,14 +34,30 @@ def as_of(world: World) -> AsOf:
 
 def is_sound(world: World, record: GangRecord, held: HeldPlace) -> bool:
     """Whether the place is known to be as good as it was, beside nothing else that is reserved or bounded."""
+    return held.found_at is not None and _is_alone(world, record) and held.found_at == as_of(world)
+
+
+def is_first(world: World, record: GangRecord, held: HeldPlace) -> bool:
+    """Whether it is known that there is no earlier place than the one that it holds."""
+    return held.first_at is not None and held.first_at == as_first(world, record)
+
+
+def as_first(world: World, record: GangRecord) -> tuple[int, int] | None:
+    """Another one whenever the gang might get an earlier place; None where it is not known when it might."""
+    if not _is_alone(world, record):
+        return None
+    follow(world)
+    return world.version - world.foreseen, world.lateness.revision
+
+
+def _is_alone(world: World, record: GangRecord) -> bool:
+    """Whether nothing is reserved for others, and no quota has a say."""
     assert record.gang is not None
-    alone = all(r.key == held.reservation.key for r in world.reserved)
+    own = booking_key(record.key)
     return (
-        held.found_at is not None
-        and alone
+        all(r.key == own for r in world.reserved)
         and not world.quota_ahead
         and not counts_anywhere(world, record.gang.spec.queue)
-        and held.found_at == as_of(world)
     )
 
 

@@ -51,7 +51,7 @@ class NodeTable:
         at = rows[0] if len(rows) == 1 else rows
         self.free[at] = free
         self.booked[at] = booked
-        self.resized += bool((self.gpus[at] != gpus).any())
+        self.resized += bool(np.count_nonzero(self.gpus[at] != gpus))
         self.gpus[at] = gpus
         self.cap[at] = NO_CAP if cap is None else cap
         self._log.extend(rows)

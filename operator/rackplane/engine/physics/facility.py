@@ -30,6 +30,8 @@ from rackplane.engine.physics.headroom import HeadroomTable
 from rackplane.engine.physics.rows import Contingency, LimitRow, RowKind
 
 _OF_RACKS = frozenset({RowKind.RACK_NOMINAL, RowKind.RACK_PEAK, RowKind.FEED})
+_DENSE = 4_096
+"""Coefficients of all racks on all cells that a matrix is made of: of a row they are 208."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +184,16 @@ class Facility:
     ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]], ...]:
         """Rack -> the cells, coefficients and ``peak`` of its entries: read with each change of its draw."""
         return tuple((self.cells[e], self.coefficients[e], self.peak[e]) for e in self.entries_of)
+
+    @cached_property
+    def coefficients_by_rack(self) -> NDArray[np.float64] | None:
+        """Rack -> coefficient by cell, 0 where it has no entry; None for a facility of which that is too much."""
+        racks, cells = len(self.racks), len(self.limits)
+        if racks * cells > _DENSE:
+            return None
+        found = np.zeros((racks, cells))
+        found[self.entry_racks, self.cells] = self.coefficients
+        return found
 
     def entries(self, rack: int) -> slice:
         """Where the rack's entries lie."""

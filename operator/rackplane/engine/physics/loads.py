@@ -63,6 +63,8 @@ class Loads:
         """Racks whose draws have changed since the headrooms were worked out."""
         self._tolerant: tuple[Floats, Floats] = np.zeros(0), np.zeros(0)
         self._updates = 0
+        self._calm = False
+        """Whether it is known that no limit of the normal state is exceeded."""
         self.loads = self._exact_loads()
         """Watts by cell."""
 
@@ -80,15 +82,47 @@ class Loads:
             drawn = drawn - over[f.cell_windows[cells]]
         self.loads[cells] += coefficients * drawn
         self._changed.add(rack)
+        self._calm = False
         self._updates += 1
         if self._updates >= RECOMPUTE_EVERY:
             self.reload()
+
+    def add_each(self, racks: Sequence[int], watts: Sequence[int]) -> Floats | None:
+        """As :meth:`add` of each in turn, of so many watts at once and at their peak.
+
+        Returns:
+            Watts by cell after each of the changes; None, and nothing is changed, where it takes one after the other.
+        """
+        f = self.facility
+        dense = f.coefficients_by_rack
+        if dense is None or f.parts:
+            return None
+        found = np.empty((len(racks), len(self.loads)))
+        at, more = np.array(racks, dtype=np.int64), np.array(watts, dtype=np.int64)
+        begin = 0
+        while begin < len(at):
+            now = slice(begin, min(len(at), begin + RECOMPUTE_EVERY - self._updates))
+            np.add.at(self.nominal, at[now], more[now])
+            np.add.at(self.peak, at[now], more[now])
+            steps = dense[at[now]] * more[now, np.newaxis]
+            steps[0] += self.loads
+            # One after the other, so that sums are rounded as they are by `add`.
+            np.cumsum(steps, axis=0, out=found[now])
+            self.loads = found[now.stop - 1].copy()
+            self._updates += now.stop - begin
+            if self._updates >= RECOMPUTE_EVERY:
+                self.reload()
+                found[now.stop - 1] = self.loads
+            begin = now.stop
+        self._changed.update(racks)
+        self._calm = False
+        return found
 
     def reload(self) -> None:
         """Compute every load anew from the racks' draws, as is done by itself every ``RECOMPUTE_EVERY`` changes."""
         self._updates = 0
         self.loads = self._exact_loads()
-        self._headrooms = None
+        self._headrooms, self._calm = None, False
 
     def _exact_loads(self) -> NDArray[np.float64]:
         f = self.facility
@@ -108,10 +142,13 @@ class Loads:
 
         ``normal``: of the normal state alone.
         """
+        result: list[Violation] = []
+        if normal and self._calm:  # asked several times after each change, and most often so
+            return result
         cells = len(self.facility.rows) if normal else len(self.loads)
         over = self.loads[:cells] > self.facility.limits[:cells] + TOLERANCE_WATTS
-        result: list[Violation] = []
-        if not np.count_nonzero(over):  # asked after each change, and most often so
+        if not np.count_nonzero(over):
+            self._calm = normal
             return result
         for cell in np.flatnonzero(over).tolist():
             contingency, row = self.facility.describe(cell)
@@ -196,6 +233,7 @@ class Loads:
         self._updates, self.loads, self._over_by = saved.updates, saved.loads, saved.over_by
         self.nominal, self.peak = saved.nominal, saved.peak
         self._headrooms, self._changed = saved.headrooms, set(saved.changed)
+        self._calm = False
 
     def after(self, deltas: Mapping[int, Sequence[int]]) -> Loads:
         """A copy in which racks draw more or less: by rack, what :meth:`add` takes."""
@@ -203,7 +241,7 @@ class Loads:
         other.facility = self.facility
         other.nominal, other.peak = self.nominal.copy(), self.peak.copy()
         other.loads, other._over_by = self.loads.copy(), self._over_by.copy()
-        other._updates, other._headrooms = self._updates, self._headrooms
+        other._updates, other._headrooms, other._calm = self._updates, self._headrooms, False
         other._changed, other._tolerant = set(self._changed), self._tolerant
         changed = {rack: delta for rack, delta in deltas.items() if any(delta)}
         if len(changed) > 1 and not self.facility.parts and self._updates + len(changed) < RECOMPUTE_EVERY:
@@ -225,6 +263,7 @@ class Loads:
         drawn = np.where(of_peak, np.repeat(peak, sizes), np.repeat(nominal, sizes))
         np.add.at(self.loads, cells, coefficients * drawn)
         self._changed.update(racks)
+        self._calm = False
         self._updates += len(racks)
 
     def compare(self, fresh: Loads) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import overload
 
 import numpy as np
@@ -296,19 +296,26 @@ class Attempt:
         return tuple(Bin(self, b) for b in chosen)
 
 
-def levels_tried(facility: Facility, request: Request) -> list[str]:
+def levels_tried(facility: Facility, request: Request) -> tuple[str, ...]:
     """The levels to try, nearest first: from one NVLink domain, or a nearer one that is preferred, up to the required.
 
     A level at which gangs are split is tried only from the preferred one on; "" is anywhere.  A gang that is to be
     spread is not tried in less than was asked for.
     """
-    ladder = [*facility.ladder, ""]
+    return _levels(tuple(facility.ladder), request.required, request.preferred, spread=request.spread)
+
+
+@cache
+def _levels(
+    ladder: tuple[str, ...], required: str | None, preferred: str | None, *, spread: bool
+) -> tuple[str, ...]:
+    ladder = (*ladder, "")
     whole = ladder.index(NVLINK)
-    top = ladder.index(request.required or "")
-    first = min(top, ladder.index(request.preferred or request.required or ""))
-    nearest = [] if request.spread else [*range(min(first, whole), whole + 1)]
-    chosen = [*nearest, *range(first, top + 1)]
-    return [ladder[i] for i in dict.fromkeys(chosen) if i <= top]
+    top = ladder.index(required or "")
+    first = min(top, ladder.index(preferred or required or ""))
+    nearest = () if spread else range(min(first, whole), whole + 1)
+    chosen = dict.fromkeys([*nearest, *range(first, top + 1)])
+    return tuple(ladder[i] for i in chosen if i <= top)
 
 
 class Attempts(Sequence[Attempt]):

@@ -45,7 +45,7 @@ def too_few_nodes(state: State, request: Request) -> bool:
     each = request.gpus_per_slot
     if request.groups or each <= 0:
         return False
-    rows = np.flatnonzero(state.free >= each).tolist()
+    rows = (state.free >= each).nonzero()[0].tolist()
     if len(rows) > _FEW_NODES:
         return False
     names, free, capacity = state.inventory.names, state.free, request.capacity

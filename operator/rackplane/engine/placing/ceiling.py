@@ -5,6 +5,10 @@ Where this is less than a gang needs, the search would find nothing either: it f
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from rackplane.engine.model import Request
 from rackplane.engine.placing.attempts import widest
 from rackplane.engine.placing.candidates import Candidates, view_for
@@ -28,18 +32,24 @@ def most_now(state: State, request: Request) -> int:
         raise ValueError("slots that differ have no such bound")
     if not {request.required, request.preferred} - {None} <= {*state.facility.ladder}:
         return 0
-    if request.gpus_per_slot and state.free.max(initial=0) < request.gpus_per_slot:
-        return 0  # no node has room for a single one, under whatever profile
-    return max(_most(state, request, profile) for profile in profiles(state, request))
+    each, found = request.gpus_per_slot, 0
+    free = int((state.free // each).sum()) if each else math.inf
+    for profile in profiles(state, request):
+        if found >= free:
+            break  # under no profile there are more
+        found = max(found, _most(state, request, profile))
+    return found
 
 
 def _most(state: State, request: Request, profile: str) -> int:
-    if not view_for(state, request, profile).slots.any():
+    if not np.count_nonzero(view_for(state, request, profile).slots):
         return 0
     attempt = widest(Candidates(state, request, profile))
     if attempt.single:
         return int(attempt.bin_cap.max(initial=0))
     layout, run = attempt.layout, request.segment_slots or 1
+    if run == 1:
+        return int(layout.sum_by_tree(attempt.bin_cap).max(initial=0))
     found = 0
     for tree in range(len(layout.tree_starts)):
         bins = layout.bins(tree)

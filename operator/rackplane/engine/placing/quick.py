@@ -27,7 +27,7 @@ def in_one_rack(attempt: Attempt, slots: int) -> list[int]:
     bin that needs more racks can be better.
     """
     layout = attempt.layout
-    fitting = np.flatnonzero(layout.most_by_bin(attempt.part_cap) >= slots)
+    fitting = (layout.most_by_bin(attempt.part_cap) >= slots).nonzero()[0]
     if not len(fitting):
         return []
     if attempt.by_share and len(fitting) > 1:

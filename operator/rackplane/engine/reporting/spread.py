@@ -28,16 +28,21 @@ def spread(state: State, placement: Placement) -> Spread | None:
     inventory = state.inventory
     nodes = [inventory.index[name] for name in dict.fromkeys(placement.slots) if name in inventory.index]
     first = next((t for name in placement.slots if (t := state.node_type(name)) is not None), None)
-    gpus = sum(placement.gpus_of(slot) for slot in range(len(placement.slots)))
+    gpus = placement.gpus
     if not nodes or not gpus or first is None:
         return None
     racks, domains = state.largest_first(first.resource)
     return Spread(
-        len(set(inventory.rack[nodes].tolist())),
+        _count(inventory.rack, nodes),
         _fewest(racks, gpus),
-        len(set(inventory.domain[nodes].tolist())),
+        _count(inventory.domain, nodes),
         _fewest(domains, gpus),
     )
+
+
+def _count(group: NDArray[np.int64], nodes: list[int]) -> int:
+    """In how many groups these nodes are."""
+    return 1 if len(nodes) == 1 else len(set(group[nodes].tolist()))
 
 
 def _fewest(sums: NDArray[np.int64], wanted: int) -> int:
