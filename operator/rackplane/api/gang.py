@@ -227,8 +227,8 @@ class GangSpec(ApiModel):
             field="minSlots",
         ),
         Rule(
-            cel="!has(self.topology) || !has(self.topology.segmentSlots) || self.topology.segmentSlots <= "
-            "self.slots",
+            # Every object has a topology: the schema's default.
+            cel="!has(self.topology.segmentSlots) || self.topology.segmentSlots <= self.slots",
             message="a segment is larger than the gang",
             remedy="Set topology.segmentSlots to at most slots",
             check=lambda spec: (

@@ -114,7 +114,7 @@ class MachineSettings:
     queue_writes: int = 64
     """So many of those further back at most are written in one `status_seconds`."""
 
-    telling_gangs: int = 8
+    telling_gangs: int = 4
     """So many gangs are being told at one time why they wait, others as the answers come; the first need not wait."""
 
     share_half_life_seconds: float = 7 * 86_400.0
