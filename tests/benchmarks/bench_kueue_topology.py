@@ -22,7 +22,7 @@ import pytest
 from rackplane.api.kinds import BY_KIND
 from rackplane.kube.client import MERGE_PATCH, ApiError, KubeClient
 from rackplane.kube.resources import GANGS, NODES, facility
-from tests.benchmarks.controlplane.server import KUBECONFIG, operator, server
+from tests.benchmarks.controlplane.server import KUBECONFIG, operator, server, with_token
 from tests.benchmarks.controlplane.site import every
 from tests.benchmarks.topologytest.load import QUOTA_SECONDS, SETS, Hall, plan
 from tests.benchmarks.topologytest.runner import Runner
@@ -88,7 +88,10 @@ async def test_topology_performance(tmp_path: Path) -> None:
     hall, namespace = Hall(word), f"bench-{word}"
     gangs = plan(hall, SHARE)
     async with server(tmp_path) as where, built(where.client, hall, namespace):
-        async with operator(tmp_path, where, namespace) as ours:
+        async with (
+            with_token(tmp_path, where, namespace) as reached,
+            operator(tmp_path, reached, namespace) as ours,
+        ):
             runner = Runner(where.client, namespace, gangs)
             before = await ours.figures()
             wall = await runner.run(ours.process.check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ import yaml
 
 from rackplane.kube.client import MERGE_PATCH, ApiError, KubeClient
 
-__all__ = ["Process", "Server", "figures_of", "free_port", "operator", "running", "server"]
+__all__ = ["Process", "Server", "figures_of", "free_port", "operator", "running", "server", "with_token"]
 
 KUBECONFIG = os.environ.get("RACKPLANE_TEST_KUBECONFIG", "")
 _CRDS = Path(__file__).parents[3] / "crds"
@@ -167,6 +168,47 @@ def figures_of(metrics: str) -> dict[str, float]:
         if not 200 <= int(code) < 300:
             found["refused"] += float(count)
     return found
+
+
+@asynccontextmanager
+async def with_token(folder: Path, where: Server, namespace: str) -> AsyncIterator[Server]:
+    """A real server as the operator reaches it when Helm has installed it: by the token of a ServiceAccount.
+
+    A client certificate is verified anew with every request, which costs the API server 0.3 ms of CPU.
+    """
+    if where.process is not None:
+        yield where
+        return
+    name = f"{namespace}-operator"
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    asked = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 7200},
+    }
+    about = {"metadata": {"name": name}}
+    await where.client.request("POST", accounts, body=about)
+    await where.client.request("POST", bindings, body={**about, "roleRef": role, "subjects": [subject]})
+    try:
+        given = await where.client.request("POST", f"{accounts}/{name}/token", body=asked)
+        path = _by_token(where.kubeconfig, json.loads(given)["status"]["token"], folder)
+        yield Server(where.client, str(path), None)
+    finally:
+        await where.client.request("DELETE", f"{bindings}/{name}")
+
+
+def _by_token(kubeconfig: str, token: str, folder: Path) -> Path:
+    """A copy of a kubeconfig with that token in place of what its users have."""
+    known = yaml.safe_load(Path(kubeconfig).read_text(encoding="utf-8"))
+    for user in known["users"]:
+        user["user"] = {"token": token}
+    path = folder / "token.kubeconfig"
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(known), encoding="utf-8")
+    return path
 
 
 @asynccontextmanager
