@@ -37,7 +37,7 @@ async def test_who_applies_the_topology_of_a_gang_owns_it_whole_and_the_operator
     site: Site,
 ) -> None:
     workload = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "name": "made", "uid": site.word}
-    asked = {"workload": workload, "slots": 2, "gpusPerSlot": 4, "topology": {"required": "nvlink"}}
+    asked: Body = {"workload": workload, "slots": 2, "gpusPerSlot": 4, "topology": {"required": "nvlink"}}
     await applied(site, "maker", queue=site.word, **asked)
     gang = await site.until(site.gang("made"), lambda g: g.get("status", {}).get("phase") == "Admitted")
     names = ("queue", "workload", "slots", "gpusPerSlot", "topology")
