@@ -171,6 +171,7 @@ def one_owner() -> dict[str, Any]:
     """Schema of an object whose fields belong together: to `metadata.managedFields`, and so to server-side apply, one.
 
     The API server keeps, decodes and compares an entry for every field of any other, with each write to the object.
+    Not for an object whose fields have defaults: who applies it without them would change what another owns.
     """
     return {"x-kubernetes-map-type": "atomic"}
 

@@ -135,8 +135,6 @@ class GangTopology(ApiModel):
 class GangPower(ApiModel):
     """What the gang's nodes run at."""
 
-    model_config = ConfigDict(json_schema_extra=one_owner())
-
     profile: ProfileName = Field(
         default=MAX_PROFILE, description="Power profile: MaxP, MaxQ, MaxLPS or your own."
     )
